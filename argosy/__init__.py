@@ -1,1 +1,29 @@
+"""Argosy: typed steps and conditional pipelines for Argo Workflows, composed with Couler."""
+
+from argosy.artifacts import Directory, File
+from argosy.component import Component, component
+from argosy.container import Toleration
+from argosy.environment import FromConfigMap, FromField, FromSecret
+from argosy.outputs import Outputs
+from argosy.resources import Resources
+from argosy.retry import Retry
+from argosy.volumes import Scratch, SharedMemory, Volume
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Component",
+    "Directory",
+    "File",
+    "FromConfigMap",
+    "FromField",
+    "FromSecret",
+    "Outputs",
+    "Resources",
+    "Retry",
+    "Scratch",
+    "SharedMemory",
+    "Toleration",
+    "Volume",
+    "component",
+]

@@ -1,0 +1,8 @@
+"""The images that the steps run in; `containers/` builds them, CI pushes them."""
+
+from argosy import __version__
+
+REGISTRY = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+
+TRAINING_TOOLS = f"{REGISTRY}/triton-training-tools:{__version__}"
+DEPLOYMENT_TOOLS = f"{REGISTRY}/mlops-deployment-tools:{__version__}"
