@@ -36,6 +36,7 @@ class Component(Generic[P, R]):
         self.function = function
         self.interface = interface
         self.container = container
+        self.template_name = interface.name
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -54,7 +55,10 @@ class Component(Generic[P, R]):
         except TypeError as error:
             raise DeclarationError(f"{self.interface.name}.options(): {error}") from None
         interface = dataclasses.replace(self.interface, name=name or self.interface.name)
-        return Component(self.function, interface, changed)
+        other = Component(self.function, interface, changed)
+        if not container:
+            other.template_name = self.template_name
+        return other
 
     @property
     def module(self) -> str:

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 
-def Outputs(**fields: Any) -> Any:  # noqa: N802 - reads as a type where it is used
+def Outputs(**fields: Any) -> Any:
     """A NamedTuple type with these fields: `def step() -> Outputs(result=str): ...`.
 
     A type checker cannot look into it; where types are checked, declare `class Result(NamedTuple)`.

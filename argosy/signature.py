@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -26,11 +27,21 @@ def where(function: Callable[..., Any]) -> str:
 
 
 def read_interface(function: Callable[..., Any], name: str | None = None) -> Interface:
-    """The interface that a function declares.
+    """The interface that a component's function declares.
 
     Raises:
         DeclarationError: an annotation is missing or cannot travel, or a default is of another type;
             the message names the function's file and line.
+    """
+    interface = read_parameters(function, name)
+    return replace(interface, outputs=_outputs(function, _hints(function).get("return", REQUIRED)))
+
+
+def read_parameters(function: Callable[..., Any], name: str | None = None) -> Interface:
+    """The interface of a function whose result does not matter: inputs alone.
+
+    Raises:
+        DeclarationError: as for `read_interface`.
     """
     hints = _hints(function)
     doc = docstring_parser.parse(inspect.getdoc(function) or "")
@@ -44,7 +55,7 @@ def read_interface(function: Callable[..., Any], name: str | None = None) -> Int
         summary=_one_line(doc.short_description),
         description=(doc.long_description or "").strip(),
         inputs=inputs,
-        outputs=_outputs(function, hints.get("return", REQUIRED)),
+        outputs=(),
     )
 
 

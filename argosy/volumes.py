@@ -36,13 +36,13 @@ def _directory(**settings: str) -> tuple[tuple[str, Any], ...]:
     return (("emptyDir", settings),)
 
 
-def SharedMemory(size: str) -> Volume:  # noqa: N802 - a noun where it is used
+def SharedMemory(size: str) -> Volume:
     """`/dev/shm` of this size, in memory; the default of 64 MB starves PyTorch's data loaders."""
     quantity(size)
     return Volume("dshm", "/dev/shm", _directory(medium="Memory", sizeLimit=size))
 
 
-def Scratch(mount_path: str, size: str | None = None, name: str = "scratch") -> Volume:  # noqa: N802
+def Scratch(mount_path: str, size: str | None = None, name: str = "scratch") -> Volume:
     """An empty directory that lives as long as the pod."""
     if size:
         quantity(size)

@@ -1,0 +1,131 @@
+"""From a pipeline to the manifest that Argo runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from argosy.emit import to_yaml
+from argosy.errors import ComposeError, UsageError
+from argosy.interface import Interface, Port
+from argosy.pipeline import Pipeline
+
+API_VERSION = "argoproj.io/v1alpha1"
+ENTRYPOINT = "main"
+EXIT_HANDLER = "exit-handler"
+LOCAL_PARAMETERS = "argosy.dev/local-parameters"
+
+Kind = Literal["Workflow", "WorkflowTemplate"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+def compile(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
+    """The manifest of a pipeline.
+
+    The entrypoint takes the parameters as inputs with defaults, so that it can be called by
+    `templateRef` as well as submitted.
+
+    Raises:
+        ComposeError: the program calls a component, or uses an output, wrongly.
+        UsageError: `kind` is not one of `KINDS`.
+    """
+    from argosy.compose.composition import Composition
+    from argosy.compose.references import ParameterRef
+
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is not a kind; there is: {', '.join(KINDS)}")
+    parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
+    composition = Composition.of(lambda: pipeline.function(**parameters))
+    if not composition.tasks:
+        raise ComposeError(f"{pipeline.interface.name}: the pipeline has no step")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": _metadata(pipeline, kind),
+        "spec": _spec(pipeline, composition),
+    }
+
+
+def _metadata(pipeline: Pipeline[Any, Any], kind: Kind) -> dict[str, Any]:
+    interface, spec = pipeline.interface, pipeline.spec
+    name = {"generateName": f"{interface.name}-"} if kind == "Workflow" else {"name": interface.name}
+    annotations = dict(spec.annotations)
+    if interface.summary:
+        annotations.setdefault("workflows.argoproj.io/description", interface.summary)
+    if spec.local:
+        annotations[LOCAL_PARAMETERS] = to_yaml({p: spec.local[n] for n, p in _local_names(pipeline)})
+    labels = {"app.kubernetes.io/managed-by": "argosy", **spec.labels}
+    return {**name, "labels": labels, **({"annotations": annotations} if annotations else {})}
+
+
+def _local_names(pipeline: Pipeline[Any, Any]) -> list[tuple[str, str]]:
+    return [(p.name, p.argo_name) for p in pipeline.interface.inputs if p.name in pipeline.spec.local]
+
+
+def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
+    own = pipeline.spec
+    raw = composition.manifest["spec"]
+    spec: dict[str, Any] = {"entrypoint": ENTRYPOINT}
+    if composition.exit_tasks:
+        spec["onExit"] = EXIT_HANDLER
+    if account := own.service_account or raw.get("serviceAccountName"):
+        spec["serviceAccountName"] = account
+    if pipeline.interface.inputs:
+        spec["arguments"] = {"parameters": [_argument(p) for p in pipeline.interface.inputs]}
+    if timeout := own.timeout or raw.get("activeDeadlineSeconds"):
+        spec["activeDeadlineSeconds"] = timeout
+    if own.ttl:
+        spec["ttlStrategy"] = own.ttl.to_dict()
+    if own.pod_gc:
+        spec["podGC"] = {"strategy": own.pod_gc}
+    for key in ("volumes", "volumeClaimTemplates"):
+        if raw.get(key):
+            spec[key] = raw[key]
+    spec["templates"] = list(_templates(pipeline.interface, composition))
+    return spec
+
+
+def _argument(port: Port) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": port.argo_name}
+    if port.description:
+        entry["description"] = port.description
+    if not port.required:
+        entry["value"] = port.default_text
+    if getattr(port.type, "choices", ()):
+        entry["enum"] = list(port.type.choices)  # type: ignore[union-attr]
+    return entry
+
+
+def _templates(interface: Interface, composition: Any) -> list[dict[str, Any]]:
+    templates = [_dag(ENTRYPOINT, interface.inputs, composition.tasks)]
+    if composition.exit_tasks:
+        templates.append(
+            _dag(EXIT_HANDLER, _used(interface.inputs, composition.exit_tasks), composition.exit_tasks)
+        )
+    steps = [t for t in composition.manifest["spec"]["templates"][1:] if t["name"] != EXIT_HANDLER]
+    return templates + [_cleaned(t) for t in steps]
+
+
+def _used(ports: tuple[Port, ...], tasks: Mapping[str, Any]) -> list[Port]:
+    text = str([(t.parameters, t.conditions) for t in tasks.values()])
+    return [p for p in ports if f"{{{{inputs.parameters.{p.argo_name}}}}}" in text]
+
+
+def _dag(name: str, ports: Sequence[Port], tasks: Mapping[str, Any]) -> dict[str, Any]:
+    template: dict[str, Any] = {"name": name}
+    if ports:
+        template["inputs"] = {"parameters": [_input(p) for p in ports]}
+    template["dag"] = {"tasks": [task.to_dict(tasks) for task in tasks.values()]}
+    return template
+
+
+def _input(port: Port) -> dict[str, Any]:
+    return {"name": port.argo_name, **({} if port.required else {"value": port.default_text})}
+
+
+def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
+    """A template of Couler's own, without the quotes inside its arguments."""
+    from argosy.compose.composition import unquoted
+
+    container = template.get("container") or template.get("script")
+    if container and container.get("args"):
+        container["args"] = [unquoted(a) for a in container["args"]]
+    return template

@@ -1,0 +1,113 @@
+"""Couler's module globals, taken for one composition and given back clean.
+
+Couler composes into one global workflow and forgets to reset half of its state.  A composition holds a
+lock, starts from a clean slate, sees every task that Couler wires, and leaves a clean slate behind.
+"""
+
+import atexit
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import couler.argo as couler
+from couler.argo_submitter import ArgoSubmitter
+from couler.core import states
+
+# The fork on the package index prints its workflow when the interpreter ends.
+atexit.unregister(couler._dump_yaml)
+
+_LOCK = threading.RLock()
+
+# What `states._cleanup` leaves behind, and its first value.
+_FORGOTTEN: dict[str, Any] = {
+    "_outputs_tmp": None,
+    "_sub_steps": None,
+    "_condition_id": None,
+    "_run_concurrent_lock": False,
+    "_concurrent_func_id": 0,
+    "_while_lock": False,
+    "_when_task": None,
+    "_update_steps_lock": True,
+}
+
+OnTask = Callable[[str, dict[str, Any]], None]
+
+
+class WatchedTasks(OrderedDict[str, Any]):
+    """Couler's table of tasks, which tells of each task that Couler puts in.
+
+    Couler's DAG mode drops a task's arguments under `when` and in an exit handler.  The complete
+    task stands in a local variable of the function that calls us: that is what is told.
+    """
+
+    def __init__(self, on_task: OnTask) -> None:
+        super().__init__()
+        self._on_task = on_task
+
+    def __setitem__(self, name: str, entry: Any) -> None:
+        super().__setitem__(name, entry)
+        self._tell(name)
+
+    def update(self, entries: Any = (), **_: Any) -> None:
+        """As `dict.update`, telling of each entry."""
+        for name, entry in dict(entries).items():
+            self[name] = entry
+
+    def _tell(self, name: str) -> None:
+        frame = sys._getframe(1)
+        while frame is not None and frame.f_code.co_name != "_update_dag_tasks":
+            if frame.f_back is None:
+                return
+            frame = frame.f_back
+        self._on_task(name, frame.f_locals["task_template"])
+
+
+class AnyStep(OrderedDict[str, Any]):
+    """Couler's table of step outputs, where a name that is not there has none.
+
+    `couler.set_dependencies` looks up each name and fails in its own way for one that it does not
+    know, be it one of our tasks or a misspelling; the composition names the misspelling itself.
+    """
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The outputs of a step, or an empty list."""
+        return super().get(key, default if default is not None else [])
+
+
+def _reset() -> None:
+    couler._cleanup()
+    for name, value in _FORGOTTEN.items():
+        setattr(states, name, value)
+
+
+@contextmanager
+def fresh_couler(on_task: OnTask) -> Iterator[None]:
+    """Couler, clean and in DAG mode; `on_task` hears of each of its tasks. One composition at a time."""
+    with _LOCK:
+        _reset()
+        states._enable_print_yaml = False
+        states._steps_outputs = AnyStep()
+        workflow = states.workflow
+        workflow.enable_dag_mode()
+        workflow.dag_tasks = WatchedTasks(on_task)
+        workflow.exit_handler_step = WatchedTasks(on_task)
+        try:
+            yield
+        finally:
+            _reset()
+
+
+class ManifestCollector(ArgoSubmitter):
+    """What `couler.run` submits to: keeps the manifest instead of sending it anywhere."""
+
+    def __init__(self) -> None:
+        # Not calling Couler's own initialiser: it looks for a cluster.
+        self.manifest: dict[str, Any] = {}
+
+    def submit(self, workflow_yaml: dict[str, Any], secrets: Any = None) -> dict[str, Any]:
+        """Keep and return Couler's manifest."""
+        self.manifest = workflow_yaml
+        return workflow_yaml

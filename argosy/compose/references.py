@@ -1,0 +1,136 @@
+"""What stands for a value that does not exist yet: a parameter of the pipeline, an output of a task."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+from couler.core.templates.output import Output, OutputParameter
+
+from argosy.artifacts import ArtifactKind
+from argosy.compose.source import call_site
+from argosy.errors import ComposeError
+from argosy.interface import Port
+from argosy.values import ValueType
+
+_TASK_TAG = re.compile(r"\{\{=?[^}]*?\btasks\.([A-Za-z0-9_-]+)\.")
+
+
+def tasks_in(text: str) -> list[str]:
+    """The tasks whose outputs a text refers to, in order."""
+    return list(dict.fromkeys(_TASK_TAG.findall(text)))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'epochs'?`, or the list of what there is, or nothing."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; there is: {', '.join(names)}" if names else ""
+
+
+class ParameterRef(str):
+    """A parameter of the pipeline: the text `{{inputs.parameters.NAME}}`, with its type.
+
+    Being text, it can stand inside other text: `f"{model_name}-onnx"`.
+    """
+
+    port: Port
+
+    def __new__(cls, port: Port) -> "ParameterRef":
+        ref = super().__new__(cls, f"{{{{inputs.parameters.{port.argo_name}}}}}")
+        ref.port = port
+        return ref
+
+    @property
+    def type(self) -> ValueType | ArtifactKind:
+        return self.port.type
+
+    def __bool__(self) -> NoReturn:
+        raise ComposeError(_no_value_yet(f"parameter '{self.port.name}'"))
+
+
+class OutputRef(list[Any], OutputParameter):  # type: ignore[misc]  # couler carries no types
+    """An output of a task.
+
+    Couler knows an output in two shapes: `couler.when` wants a list whose first element is an
+    `Output`, the `args` of `couler.run_container` want the `Output` itself.  This is both: a list
+    whose every element is itself, and whose length is 0, so that Couler does not unpack it.
+    """
+
+    __hash__ = object.__hash__
+
+    def __init__(self, task: str, port: Port) -> None:
+        list.__init__(self)
+        self.task, self.port = task, port
+        kind = "artifacts" if port.is_artifact else "parameters"
+        self.path = f"outputs.{kind}.{port.argo_name}"
+        OutputParameter.__init__(self, f"couler.{task}.{task}.{self.path}")
+
+    def __getitem__(self, index: Any) -> Any:
+        return self
+
+    def __str__(self) -> str:
+        return f"{{{{tasks.{self.task}.{self.path}}}}}"
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __repr__(self) -> str:
+        return f"<output {self.port.argo_name} of {self.task}>"
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        raise ComposeError(_no_value_yet(f"output '{self.port.name}' of '{self.task}'"))
+
+    def __bool__(self) -> NoReturn:
+        raise ComposeError(_no_value_yet(f"output '{self.port.name}' of '{self.task}'"))
+
+
+def _no_value_yet(what: str) -> str:
+    return (
+        f"{call_site()}: {what} has no value while the pipeline is composed; "
+        "branch on it with couler.when(couler.equal(...), ...)"
+    )
+
+
+class TaskHandle:
+    """What a component's call returns in a pipeline: its outputs as attributes, or unpacked."""
+
+    def __init__(self, task: str, ports: tuple[Port, ...]) -> None:
+        self._task = task
+        self._ports = ports
+
+    def __getattr__(self, name: str) -> OutputRef:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        port = next((p for p in self._ports if p.name == name), None)
+        if port is None:
+            hint = did_you_mean(name, [p.name for p in self._ports]) or "; it has none"
+            raise ComposeError(f"{call_site()}: '{self._task}' has no output '{name}'{hint}")
+        return OutputRef(self._task, port)
+
+    def __iter__(self) -> Iterator[OutputRef]:
+        return (OutputRef(self._task, port) for port in self._ports)
+
+    def __str__(self) -> str:
+        return self._task
+
+    def __repr__(self) -> str:
+        return f"<task {self._task}>"
+
+
+def couler_output_text(value: Any) -> str | None:
+    """The tag for an output, ours or of one of Couler's own steps; None if `value` is none."""
+    if isinstance(value, OutputRef):
+        return str(value)
+    if isinstance(value, list) and value and isinstance(value[0], Output):
+        value = value[0]
+    if not isinstance(value, Output):
+        return None
+    _, task, _, *path = value.value.split(".")
+    if value.is_global:
+        return f"{{{{workflow.{'.'.join(value.value.split('.')[2:])}}}}}"
+    return f"{{{{tasks.{task}.{'.'.join(path)}}}}}"

@@ -1,0 +1,28 @@
+"""Where in the user's own code something was said."""
+
+import sys
+from pathlib import Path
+from types import FrameType
+
+_OURS = ("argosy", "couler")
+_THEIRS = ("argosy.components", "argosy.pipelines")
+
+
+def _is_user_code(frame: FrameType) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    if name.startswith(_THEIRS):
+        return True
+    return name.partition(".")[0] not in _OURS
+
+
+def call_site() -> str:
+    """`file:line` of the nearest caller outside of the SDK and of Couler."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _is_user_code(frame):
+        frame = frame.f_back
+    if frame is None:
+        return "<unknown>"
+    path = Path(frame.f_code.co_filename)
+    if path.is_relative_to(Path.cwd()):
+        path = path.relative_to(Path.cwd())
+    return f"{path}:{frame.f_lineno}"

@@ -1,0 +1,95 @@
+"""The tasks of a composition, and how they become those of an Argo DAG."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from argosy.compose.conditions import Condition
+from argosy.errors import ComposeError
+
+
+@dataclass
+class Task:
+    """One task.
+
+    Attributes:
+        name, template: as in YAML.
+        site: the user's line that made it.
+        parameters, artifacts: its arguments, name to text.
+        needs: the tasks that its data comes from.
+        after: tasks that it waits for without taking data from them.
+        depends: an explicit expression over tasks, as given to `couler.set_dependencies`.
+        conditions: of the `when`s around it, outermost first.
+    """
+
+    name: str
+    template: str
+    site: str
+    parameters: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, None] = field(default_factory=dict)
+    after: dict[str, None] = field(default_factory=dict)
+    depends: str | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def to_dict(self, tasks: Mapping[str, "Task"]) -> dict[str, Any]:
+        """The task of an Argo DAG, among `tasks`."""
+        when, sources = self._own_conditions(tasks)
+        entry: dict[str, Any] = {"name": self.name, "template": self.template}
+        if depends := self._depends(tasks, sources):
+            entry["depends"] = depends
+        if when:
+            entry["when"] = " && ".join(when)
+        if arguments := self._arguments():
+            entry["arguments"] = arguments
+        return entry
+
+    def _arguments(self) -> dict[str, Any]:
+        parameters = [{"name": n, "value": v} for n, v in self.parameters.items()]
+        artifacts = [{"name": n, "from": v} for n, v in self.artifacts.items()]
+        return {k: v for k, v in (("parameters", parameters), ("artifacts", artifacts)) if v}
+
+    def _own_conditions(self, tasks: Mapping[str, "Task"]) -> tuple[list[str], list[str]]:
+        """The conditions that this task must state itself, and the tasks that they look at.
+
+        A condition that a task upstream already stands under need not be said again: unless
+        that task succeeded, this one is omitted.
+        """
+        upstream = [*self.needs, *([] if self.depends else self.after)]
+        stated: list[str] = []
+        sources: list[str] = []
+        for depth in range(len(self.conditions), 0, -1):
+            branch = self.conditions[:depth]
+            if any(self._get(tasks, t).conditions[:depth] == branch for t in upstream):
+                break
+            stated.insert(0, branch[-1].text)
+            sources = branch[-1].sources + sources
+            upstream += branch[-1].sources
+        return stated, sources
+
+    def _depends(self, tasks: Mapping[str, "Task"], sources: list[str]) -> str:
+        terms = [self._data_term(tasks, t) for t in dict.fromkeys([*self.needs, *sources])]
+        terms += [self._order_term(tasks, t) for t in self.after if t not in self.needs and t not in sources]
+        if self.depends:
+            alone = not terms
+            terms.append(self.depends if alone else f"({self.depends})")
+        return " && ".join(terms)
+
+    def _data_term(self, tasks: Mapping[str, "Task"], name: str) -> str:
+        return f"{name}.Succeeded" if self._get(tasks, name).conditions else name
+
+    def _order_term(self, tasks: Mapping[str, "Task"], name: str) -> str:
+        branch = self._get(tasks, name).conditions
+        if not branch or self.conditions[: len(branch)] == branch:
+            return self._data_term(tasks, name)
+        # From outside of the branch: after it, whether or not it was taken.
+        return f"({name}.Succeeded || {name}.Skipped || {name}.Omitted)"
+
+    def _get(self, tasks: Mapping[str, "Task"], name: str) -> "Task":
+        try:
+            return tasks[name]
+        except KeyError:
+            known = ", ".join(t for t in tasks if t != self.name)
+            raise ComposeError(
+                f"{self.site}: '{self.name}' depends on '{name}', and there is no such task; there is: {known}"
+            ) from None
