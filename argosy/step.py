@@ -23,7 +23,7 @@ from argosy.values import ValueType
 log = logging.getLogger("argosy.step")
 
 
-class PortParam(click.ParamType):
+class PortParam(click.ParamType):  # type: ignore[type-arg]  # generic only to the checker
     """A click type that reads a port's value; what cannot be read is refused in one line."""
 
     def __init__(self, port: Port) -> None:

@@ -120,7 +120,7 @@ class ValueType:
         if not self._accepts(value):
             raise TypeError(f"{value!r} is not {self.expectation}")
         if self.base is str:
-            return value
+            return str(value)
         if self.base is bool:
             return "true" if value else "false"
         if self.base is float:
@@ -146,7 +146,7 @@ class ValueType:
             return False
         if not isinstance(value, self.base):
             return False
-        if self.item:
+        if self.item and isinstance(value, list):
             return all(ValueType(self.item)._accepts(v) for v in value)
         return not self.choices or value in self.choices
 

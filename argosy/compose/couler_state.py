@@ -51,7 +51,7 @@ class WatchedTasks(OrderedDict[str, Any]):
         super().__setitem__(name, entry)
         self._tell(name)
 
-    def update(self, entries: Any = (), **_: Any) -> None:
+    def update(self, entries: Any = (), **_: Any) -> None:  # type: ignore[override]
         """As `dict.update`, telling of each entry."""
         for name, entry in dict(entries).items():
             self[name] = entry

@@ -59,7 +59,7 @@ class OutputRef(list[Any], OutputParameter):  # type: ignore[misc]  # couler car
     whose every element is itself, and whose length is 0, so that Couler does not unpack it.
     """
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __init__(self, task: str, port: Port) -> None:
         list.__init__(self)
