@@ -1,0 +1,1 @@
+"""The components that come with Argosy, and the images that they run in."""

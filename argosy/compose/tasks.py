@@ -91,5 +91,5 @@ class Task:
         except KeyError:
             known = ", ".join(t for t in tasks if t != self.name)
             raise ComposeError(
-                f"{self.site}: '{self.name}' depends on '{name}', and there is no such task; there is: {known}"
+                f"{self.site}: '{self.name}' depends on '{name}', which is no task; there is: {known}"
             ) from None

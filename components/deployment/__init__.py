@@ -1,0 +1,26 @@
+"""Steps that serve a model: fetch, version, prepare, publish, load, move the aliases, verify."""
+
+from typing import TYPE_CHECKING
+
+from argosy.library import component_library
+
+if TYPE_CHECKING:
+    from argosy.components.deployment.determine_version import determine_version
+    from argosy.components.deployment.fetch_model import fetch_model
+    from argosy.components.deployment.prepare_artifacts import prepare_artifacts
+    from argosy.components.deployment.reload_triton import reload_triton
+    from argosy.components.deployment.update_aliases import update_aliases
+    from argosy.components.deployment.upload_to_s3 import upload_to_s3
+    from argosy.components.deployment.verify_deployment import verify_deployment
+
+__all__ = [
+    "determine_version",
+    "fetch_model",
+    "prepare_artifacts",
+    "reload_triton",
+    "update_aliases",
+    "upload_to_s3",
+    "verify_deployment",
+]
+
+component_library(__name__)

@@ -1,0 +1,116 @@
+"""Fetch, version, prepare, publish, load, then aliases and verification: a Couler program."""
+
+import couler.argo as couler
+
+from argosy import pipeline
+from argosy.components.deployment import (
+    determine_version,
+    fetch_model,
+    prepare_artifacts,
+    reload_triton,
+    update_aliases,
+    upload_to_s3,
+    verify_deployment,
+)
+
+# Whoever publishes a version owns its claim: a retried or resumed workflow takes its own up again.
+OWNER = "{{workflow.uid}}"
+LAPTOP = {"expected_input_shape": "[1, 3, 32, 32]"}
+
+
+def deploy(
+    *,
+    model_name: str,
+    source: str,
+    force_version: int | None,
+    mlflow_tracking_uri: str,
+    s3_bucket: str,
+    triton_url: str,
+    triton_grpc_url: str,
+    expected_input_shape: list[int],
+    expected_output_shape: list[int],
+) -> None:
+    """The deployment steps, from the MLflow registry to a Triton that answers."""
+    fetched = fetch_model(model_name=model_name, source=source, mlflow_tracking_uri=mlflow_tracking_uri)
+    claimed = determine_version(
+        model_name=model_name,
+        s3_bucket=s3_bucket,
+        model_version=fetched.model_version,
+        model_sha256=fetched.model_sha256,
+        owner=OWNER,
+        force_version=force_version,
+    )
+    prepared = prepare_artifacts(
+        model_name=model_name,
+        model=fetched.model,
+        metadata=fetched.metadata,
+        triton_version=claimed.triton_version,
+    )
+    uploaded = upload_to_s3(
+        model_name=model_name,
+        artifacts=prepared.artifacts,
+        triton_version=claimed.triton_version,
+        s3_bucket=s3_bucket,
+        owner=OWNER,
+        force_version=force_version,
+    )
+    loaded = couler.set_dependencies(
+        lambda: reload_triton(
+            model_name=model_name,
+            triton_version=claimed.triton_version,
+            triton_url=triton_url,
+            triton_grpc_url=triton_grpc_url,
+        ),
+        dependencies=[uploaded],
+    )
+    update_aliases(
+        model_name=model_name,
+        model_version=fetched.model_version,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        triton_version=loaded.triton_version,
+    )
+    verify_deployment(
+        model_name=model_name,
+        triton_version=loaded.triton_version,
+        triton_url=triton_url,
+        expected_input_shape=expected_input_shape,
+        expected_output_shape=expected_output_shape,
+    )
+
+
+@pipeline(service_account="workflow-sa", timeout=3600, local=LAPTOP)
+def deploy_model_image_classification(
+    model_name: str = "resnet18-imagenette-onnx",
+    source: str = "alias:deploy",
+    force_version: int | None = None,
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    s3_bucket: str = "my-triton-models",
+    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_grpc_url: str = "",
+    expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
+    expected_output_shape: list[int] = [1, 10],  # noqa: B006
+) -> None:
+    """Deploy a validated ONNX model from MLflow to Triton via S3.
+
+    Args:
+        model_name: ONNX model name in MLflow.
+        source: Which model version to deploy, alias:NAME or version:N.
+        force_version: Force a specific Triton version; empty takes the next.
+        mlflow_tracking_uri: MLflow server URL.
+        s3_bucket: S3 bucket of the Triton model repository.
+        triton_url: Triton server URL.
+        triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
+        expected_input_shape: Input shape of the verification.
+        expected_output_shape: Output shape that the verification expects.
+    """
+    deploy(
+        model_name=model_name,
+        source=source,
+        force_version=force_version,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
+        expected_input_shape=expected_input_shape,
+        expected_output_shape=expected_output_shape,
+    )

@@ -1,0 +1,98 @@
+"""Train, Gate 1, export to ONNX, Gate 2: a Couler program."""
+
+from collections.abc import Callable
+
+import couler.argo as couler
+
+from argosy import pipeline
+from argosy.components.training import export_to_onnx, promote, train, validate_onnx
+
+# On one machine the embedded data set stands in: scans of 8x8 pixels gain nothing above 32.
+LAPTOP = {"input_shape": "1,3,32,32", "epochs": "6"}
+
+
+def train_and_validate(
+    *,
+    model_name: str,
+    mlflow_tracking_uri: str,
+    dataset: str,
+    input_shape: str,
+    epochs: int | None,
+    learning_rate: float | None,
+    batch_size: int | None,
+    min_accuracy: float,
+    min_improvement: float,
+    on_valid: Callable[[], object] | None = None,
+) -> None:
+    """The training steps; `on_valid` composes what happens to a model that passed both gates."""
+    candidate = train(
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        dataset=dataset,
+        input_shape=input_shape,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+    )
+    gate_1 = promote(
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        run_id=candidate.run_id,
+        min_accuracy=min_accuracy,
+        min_improvement=min_improvement,
+    )
+
+    def export_and_validate() -> None:
+        export = export_to_onnx(
+            model_name=model_name,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            model_version=gate_1.model_version,
+            input_shape=input_shape,
+        )
+        gate_2 = validate_onnx(
+            model_name=model_name,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            export_run_id=export.export_run_id,
+        )
+        if on_valid is not None:
+            couler.when(couler.equal(gate_2.result, "passed"), on_valid)
+
+    couler.when(couler.equal(gate_1.result, "passed"), export_and_validate)
+
+
+@pipeline(service_account="workflow-sa", timeout=6 * 3600, local=LAPTOP)
+def train_model_image_classification(
+    model_name: str = "resnet18-imagenette",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    dataset: str = "s3://my-datasets/imagenette2-320",
+    input_shape: str = "1,3,224,224",
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    min_accuracy: float = 0.90,
+    min_improvement: float = 0.005,
+) -> None:
+    """Train ResNet18, promote it if it beats the champion, export it to ONNX and validate the export.
+
+    Args:
+        model_name: Model name in the MLflow registry.
+        mlflow_tracking_uri: MLflow server URL.
+        dataset: Image data set, an s3:// prefix or a folder with train/CLASS/ and val/CLASS/.
+        input_shape: Input shape of training and ONNX export, as batch,channels,height,width.
+        epochs: Override training epochs; empty takes config.yaml's.
+        learning_rate: Override learning rate; empty takes config.yaml's.
+        batch_size: Override batch size; empty takes config.yaml's.
+        min_accuracy: Gate 1, least validation accuracy.
+        min_improvement: Gate 1, least gain over the current champion.
+    """
+    train_and_validate(
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        dataset=dataset,
+        input_shape=input_shape,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        min_accuracy=min_accuracy,
+        min_improvement=min_improvement,
+    )
