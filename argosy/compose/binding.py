@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.artifacts import ArtifactKind
-from argosy.compose.references import OutputRef, ParameterRef, couler_output_text, did_you_mean, tasks_in
+from argosy.compose.references import OutputRef, ParameterRef, couler_output_text, tasks_in
 from argosy.errors import ComposeError
 from argosy.interface import Interface, Port
+from argosy.text import did_you_mean
 from argosy.values import ValueType
 
 

@@ -1,8 +1,7 @@
 """What stands for a value that does not exist yet: a parameter of the pipeline, an output of a task."""
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output, OutputParameter
@@ -11,6 +10,7 @@ from argosy.artifacts import ArtifactKind
 from argosy.compose.source import call_site
 from argosy.errors import ComposeError
 from argosy.interface import Port
+from argosy.text import did_you_mean
 from argosy.values import ValueType
 
 _TASK_TAG = re.compile(r"\{\{=?[^}]*?\btasks\.([A-Za-z0-9_-]+)\.")
@@ -19,15 +19,6 @@ _TASK_TAG = re.compile(r"\{\{=?[^}]*?\btasks\.([A-Za-z0-9_-]+)\.")
 def tasks_in(text: str) -> list[str]:
     """The tasks whose outputs a text refers to, in order."""
     return list(dict.fromkeys(_TASK_TAG.findall(text)))
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'epochs'?`, or the list of what there is, or nothing."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there is: {', '.join(names)}" if names else ""
 
 
 class ParameterRef(str):
