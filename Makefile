@@ -1,0 +1,54 @@
+# Everything works in .venv at the root; versions are pinned in constraints.txt alone.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+DECLARED := setup.cfg pyproject.toml constraints.txt
+
+# Spinning OpenMP threads cost several times more than they win on a machine that does anything else.
+export OMP_WAIT_POLICY := PASSIVE
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench compile check wheel clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: .venv/.local ## set up everything, start the embedded stack, train and deploy on real data
+	$(BIN)/argosy run pipeline-image-classification $(ARGS)
+
+test: .venv/.test ## set up everything, run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: .venv/.test ## the benchmarks, into build/bench.json; ONLY=NAME runs one
+	$(BIN)/python -m benchmarks $(ONLY)
+
+compile: .venv/.local ## compile the pipelines into pipelines/compiled/
+	$(BIN)/argosy compile -o pipelines/compiled
+
+check: .venv/.test ## lint, types, and compiled YAML against the pipelines
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/argosy compile --check
+
+wheel: .venv/.test ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## stop the embedded stack, then remove what make made
+	-test ! -x $(BIN)/argosy || $(BIN)/argosy down
+	rm -rf .venv .argosy build dist *.egg-info
+
+.venv/.base: $(DECLARED)
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 is not installed" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "make: $(PYTHON) cannot make environments; install python3.11-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) setuptools
+	@touch $@
+
+.venv/.local: .venv/.base
+	$(PIP_INSTALL) -e '.[local]'
+	@touch $@
+
+.venv/.test: .venv/.base
+	$(PIP_INSTALL) -e '.[test]'
+	@touch $@ .venv/.local

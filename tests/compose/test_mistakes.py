@@ -1,0 +1,110 @@
+"""Mistakes in a pipeline: one line each, naming the user's own line, when it is composed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import couler.argo as couler
+import pytest
+
+from argosy import compile, pipeline
+from argosy.errors import ComposeError, UsageError
+from tests.compose.steps import gate, make, notify, publish
+
+
+def undeclared_input() -> None:
+    gate(number=1, leest=0.1)  # type: ignore[call-arg]
+
+
+def missing_input() -> None:
+    gate()  # type: ignore[call-arg]
+
+
+def two_values() -> None:
+    gate(1, number=2)  # type: ignore[misc]
+
+
+def too_many() -> None:
+    notify("a", "b")  # type: ignore[call-arg]
+
+
+def wrong_type() -> None:
+    gate(number="three")  # type: ignore[arg-type]
+
+
+def wrong_type_of_output() -> None:
+    gate(number=gate(number=1).note)  # type: ignore[arg-type]
+
+
+def parameter_for_artifact() -> None:
+    publish(model=make().number)  # type: ignore[arg-type]
+
+
+def artifact_for_parameter() -> None:
+    notify(text=make().model)  # type: ignore[arg-type]
+
+
+def text_for_artifact() -> None:
+    publish(model="model.onnx")  # type: ignore[arg-type]
+
+
+def unknown_output() -> None:
+    notify(text=make().nomber)  # type: ignore[attr-defined]
+
+
+def no_outputs() -> None:
+    notify(text=notify(text="a").result)  # type: ignore[attr-defined]
+
+
+def python_if() -> None:
+    if gate(number=1).result == "passed":
+        notify(text="a")
+
+
+def unknown_dependency() -> None:
+    couler.set_dependencies(lambda: notify(text="a"), dependencies=["maek"])
+
+
+def in_map() -> None:
+    couler.map(lambda text: notify(text=text), ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("program", "fragment"),
+    [
+        (undeclared_input, "gate() got an undeclared input 'leest'; did you mean 'least'?"),
+        (missing_input, "gate() misses the input 'number' (int)"),
+        (two_values, "gate() got two values for the input 'number'"),
+        (too_many, "notify() takes 1 inputs, 2 were given"),
+        (wrong_type, "the input 'number' wants a whole number, got 'three'"),
+        (wrong_type_of_output, "the input 'number' wants a whole number, got <output note of gate> (str)"),
+        (parameter_for_artifact, "the input 'model' wants a file artifact, got <output number of make> (int)"),
+        (artifact_for_parameter, "the input 'text' wants text, got <output model of make> (file)"),
+        (text_for_artifact, "the input 'model' wants a file artifact, got 'model.onnx'"),
+        (unknown_output, "'make' has no output 'nomber'; did you mean 'number'?"),
+        (no_outputs, "'notify' has no output 'result'; it has none"),
+        (python_if, "has no value while the pipeline is composed"),
+        (unknown_dependency, "'notify' depends on 'maek', which is no task"),
+        (in_map, "notify() cannot stand in couler.map"),
+    ],
+)
+def test_the_message_names_the_mistake_and_the_line(program: Callable[[], Any], fragment: str) -> None:
+    with pytest.raises(ComposeError) as caught:
+        compile(pipeline(name="p")(program))
+    message = str(caught.value)
+    assert fragment in message
+    assert "\n" not in message
+    place = message.split(": ")[0]
+    file, _, line = place.rpartition(":")
+    assert file.endswith("tests/compose/test_mistakes.py")
+    first = program.__code__.co_firstlineno
+    assert first < int(line) <= first + 2
+
+
+def test_a_pipeline_without_steps_is_refused() -> None:
+    with pytest.raises(ComposeError, match="no step"):
+        compile(pipeline(name="empty")(lambda: None))
+
+
+def test_a_pipeline_is_not_called() -> None:
+    with pytest.raises(UsageError, match="argosy run empty"):
+        pipeline(name="empty")(lambda: None)()
