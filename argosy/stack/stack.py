@@ -1,0 +1,125 @@
+"""The embedded stack: MLflow, S3 and Triton on loopback, with all their state in one folder."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from argosy.errors import StackError
+from argosy.stack import dataset, process, storage
+from argosy.stack.catalogue import catalogue, endpoints
+from argosy.stack.endpoints import Endpoints
+from argosy.stack.service import Service, Unwell
+from argosy.stack.startup import Startup
+from argosy.stack.state import Launched, Report, State, StateFolder
+from argosy.stack.status import ServiceStatus, StackStatus
+
+_STOP_WITHIN = 20.0
+
+
+def _silent(line: str) -> None:
+    """Report nothing."""
+
+
+def default_state_dir() -> Path:
+    """Return the state folder if none is named: $ARGOSY_STATE_DIR, or .argosy in the current directory."""
+    return Path(os.environ.get("ARGOSY_STATE_DIR") or ".argosy")
+
+
+class Stack:
+    """The servers that belong to one state folder. Stacks of different folders run side by side."""
+
+    def __init__(self, state_dir: Path | None = None) -> None:
+        """Name the stack by its folder, which need not exist; nothing is started or read."""
+        self._folder = StateFolder(state_dir if state_dir is not None else default_state_dir())
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder of ports, processes, credentials, logs and data."""
+        return self._folder.path
+
+    def up(self, report: Report = _silent) -> Endpoints:
+        """Start what does not run, mend what is not well, and return once everything answers.
+
+        The first time this also installs Triton's environment and stores the digits data set. `report` gets
+        one line of progress at a time, also from other threads, never two at once.
+
+        Raises:
+            StackError: a server did not start; what was started here is stopped again.
+        """
+        with self._folder.locked(report):
+            return Startup(self._folder, report).run()
+
+    def down(self, report: Report = _silent) -> None:
+        """Stop all servers, with their children; data stay. Does nothing on a stack that is not up."""
+        if not self.state_dir.exists():
+            return
+        with self._folder.locked(report):
+            state = self._folder.load()
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                for name, stopped in zip(
+                    state.services, pool.map(_stop, state.services.values()), strict=True
+                ):
+                    report(f"{name} {'stopped' if stopped else 'was not running'}")
+            self._folder.save(State(ports=state.ports))
+
+    def status(self) -> StackStatus:
+        """Ask every server how it is; changes nothing."""
+        state, credentials = self._folder.load(), self._folder.credentials()
+        if credentials is None or not state.ports:
+            return StackStatus((), None)
+        parts = catalogue(self._folder, state.ports, credentials)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            services = pool.map(lambda one: _inspect(one, state.services.get(one.name)), parts.services)
+            return StackStatus(tuple(services), parts.endpoints)
+
+    def endpoints(self) -> Endpoints:
+        """Return where the servers listen, without asking them; raises StackError if the stack is not up."""
+        state, credentials = self._folder.load(), self._folder.credentials()
+        if credentials is None or not state.services:
+            raise StackError(f"the stack of {self.state_dir} is not up; run `argosy up`")
+        return endpoints(state.ports, credentials)
+
+    def environment(self) -> dict[str, str]:
+        """Return what a step needs in its environment; raises StackError if the stack is not up."""
+        bucket = self.endpoints().s3
+        return {
+            "AWS_ENDPOINT_URL_S3": bucket.endpoint,
+            "AWS_ACCESS_KEY_ID": bucket.access_key,
+            "AWS_SECRET_ACCESS_KEY": bucket.secret_key,
+            "AWS_DEFAULT_REGION": storage.REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+
+    def parameters(self) -> dict[str, str]:
+        """Return the workflow parameters, by name, that point a pipeline at this stack."""
+        where = self.endpoints()
+        return {
+            "mlflow-tracking-uri": where.mlflow,
+            "s3-bucket": where.s3.bucket,
+            "triton-url": where.triton.http,
+            "triton-grpc-url": where.triton.grpc,
+            "dataset": f"s3://{where.s3.bucket}/{dataset.PREFIX}",
+        }
+
+
+def _stop(launched: Launched) -> bool:
+    return process.stop(launched.process, _STOP_WITHIN)
+
+
+def _inspect(service: Service, launched: Launched | None) -> ServiceStatus:
+    if launched is None:
+        return ServiceStatus(service.name, "stopped", service.address)
+    pid = launched.process.pid
+    if launched.process.find() is None:
+        problem = service.obituary(f"(process {pid}) is no longer running")
+        return ServiceStatus(service.name, "dead", service.address, None, problem)
+    try:
+        service.check()
+    except Unwell as error:
+        problem = service.obituary(f"(process {pid}) does not answer ({error})")
+        return ServiceStatus(service.name, "unhealthy", service.address, pid, problem)
+    return ServiceStatus(service.name, "healthy", service.address, pid)

@@ -1,0 +1,160 @@
+"""Bringing a stack up: what runs and is well stays, the rest is started, side by side where nothing waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
+
+from argosy.stack import dataset, ports, process, serving, storage, tracking
+from argosy.stack.catalogue import Catalogue, catalogue
+from argosy.stack.endpoints import Endpoints
+from argosy.stack.process import ProcessId
+from argosy.stack.service import Cancelled, Service, Unwell
+from argosy.stack.state import Launched, Report, State, StateFolder
+from argosy.stack.triton_install import prepare_triton
+
+_logger = logging.getLogger(__name__)
+
+# How long a server that runs may take to answer before it counts as hung (seconds): the machine may be busy.
+_GRACE = 15.0
+_PORTS = {tracking.NAME: tracking.PORTS, storage.NAME: storage.PORTS, serving.NAME: serving.PORTS}
+
+
+class Startup:
+    """One `up`. The caller holds the lock of the state folder."""
+
+    def __init__(self, folder: StateFolder, report: Report) -> None:
+        """Prepare to bring up the stack of `folder`; `report` gets one line at a time, from any thread."""
+        self._folder = folder
+        self._tell = report
+        self._state = folder.load()
+        self._started: dict[str, tuple[ProcessId, Service]] = {}
+        self._lock = threading.Lock()
+        self._cancel = threading.Event()
+
+    def run(self) -> Endpoints:
+        """Bring everything up; on any failure, and on Ctrl-C, stop what was started here."""
+        try:
+            parts = self._catalogue()
+            self._start(parts)
+        except BaseException:
+            self._undo()
+            raise
+        return parts.endpoints
+
+    def _report(self, line: str) -> None:
+        with self._lock:
+            self._tell(line)
+
+    def _catalogue(self) -> Catalogue:
+        """Choose the ports of what has to be started, and describe all servers."""
+        alive = {name for name, launched in self._state.services.items() if launched.process.find()}
+        kept = {port: self._state.ports[port] for name in alive for port in _PORTS[name]}
+        needed = [port for name, wanted in _PORTS.items() if name not in alive for port in wanted]
+        chosen = ports.choose(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
+        self._remember(replace(self._state, ports={**kept, **chosen}))
+        return catalogue(self._folder, self._state.ports, self._folder.ensure_credentials())
+
+    def _start(self, parts: Catalogue) -> None:
+        """Start in parallel; Triton waits for its environment and for S3, the data set for S3 alone."""
+        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="argosy-up") as pool:
+            install = pool.submit(prepare_triton, self._report, self._folder.path, self._cancel)
+            stored = pool.submit(self._start_storage, parts)
+            tracked = pool.submit(self._ensure, parts.tracking)
+            served = pool.submit(_after, (install, stored), self._start_serving, parts)
+            seeded = pool.submit(_after, (stored,), self._seed, parts)
+            try:
+                self._finish([install, stored, tracked, served, seeded])
+            except BaseException:
+                self._cancel.set()
+                raise
+
+    def _finish(self, tasks: Sequence[Future[Any]]) -> None:
+        """Wait for all; if one fails, call off the others and raise what failed first of all."""
+        wait(tasks, return_when=FIRST_EXCEPTION)
+        if any(task.done() and task.exception() for task in tasks):
+            self._cancel.set()
+            wait(tasks)
+        errors = [error for task in tasks if (error := task.exception())]
+        errors.sort(key=lambda error: isinstance(error, Cancelled))
+        if errors:
+            raise errors[0]
+
+    def _start_storage(self, parts: Catalogue) -> None:
+        self._ensure(parts.storage)
+        storage.prepare(parts.endpoints.s3)
+
+    def _start_serving(self, parts: Catalogue) -> None:
+        serving.lay_out_backends(self._folder.backends, parts.install)
+        if self._ensure(parts.serving):
+            models = serving.complete_models(parts.endpoints.s3)
+            serving.load_models(parts.endpoints.triton.http, models, self._report, self._cancel.is_set)
+
+    def _seed(self, parts: Catalogue) -> None:
+        dataset.seed(parts.endpoints.s3, self._report, self._cancel.is_set)
+
+    def _ensure(self, service: Service) -> bool:
+        """Make one server run and answer; tell whether it had to be started."""
+        before = self._state.services.get(service.name)
+        if before is not None:
+            trouble = self._trouble(service, before)
+            if trouble is None:
+                return False
+            self._report(f"{service.name} {trouble}: starting it again")
+            process.stop(before.process, service.stop_within)
+        self._launch(service)
+        return True
+
+    def _trouble(self, service: Service, launched: Launched) -> str | None:
+        """Tell what is wrong with a server that was started before, if anything is."""
+        if launched.process.find() is None:
+            return "is no longer running"
+        if launched.command != service.digest():
+            return "runs with other settings"
+        deadline = time.monotonic() + _GRACE
+        while not self._cancel.is_set():
+            try:
+                service.check()
+                return None
+            except Unwell as error:
+                if launched.process.find() is None or time.monotonic() > deadline:
+                    return f"does not answer ({error})"
+        raise Cancelled(f"{service.name}: the check was called off")
+
+    def _launch(self, service: Service) -> None:
+        if self._cancel.is_set():
+            raise Cancelled(f"{service.name}: the start was called off")
+        begun = time.monotonic()
+        with self._lock:
+            child = service.start()
+            identity = process.identify(child.pid)
+            self._started[service.name] = (identity, service)
+            services = {**self._state.services, service.name: Launched(identity, service.digest())}
+            self._remember(replace(self._state, services=services))
+        service.wait_until_well(child, self._cancel)
+        self._report(f"{service.name} is ready at {service.address} ({time.monotonic() - begun:.1f} s)")
+
+    def _undo(self) -> None:
+        """Stop what this `up` started, so that it leaves either everything running or nothing new."""
+        self._cancel.set()
+        for identity, service in self._started.values():
+            _logger.debug("stopping %s, which was started by a failed `up`", service.name)
+            process.stop(identity, service.stop_within)
+        services = {name: one for name, one in self._state.services.items() if name not in self._started}
+        self._remember(State(self._state.ports, services))
+
+    def _remember(self, state: State) -> None:
+        self._state = state
+        self._folder.save(state)
+
+
+def _after(prerequisites: Sequence[Future[Any]], work: Callable[[Catalogue], None], parts: Catalogue) -> None:
+    """Do the work once the prerequisites are done; where one failed, fail in the same way."""
+    for prerequisite in prerequisites:
+        prerequisite.result()
+    work(parts)

