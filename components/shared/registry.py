@@ -83,7 +83,9 @@ def connect(tracking_uri: str) -> MlflowClient:
         StepError: the server does not answer.
     """
     if not tracking_uri.strip():
-        raise UsageError("mlflow_tracking_uri is empty: give the server's address, e.g. http://mlflow.ai-platform:80")
+        raise UsageError(
+            "mlflow_tracking_uri is empty: give the server's address, e.g. http://mlflow.ai-platform:80"
+        )
     try:
         mlflow.set_tracking_uri(tracking_uri)
         mlflow.set_registry_uri(tracking_uri)

@@ -1,0 +1,70 @@
+"""Train an image classifier and track it in MLflow."""
+
+from typing import NamedTuple
+
+from argosy import Resources, SharedMemory, Toleration, component
+from argosy.components import images
+
+
+class Trained(NamedTuple):
+    """A finished training run."""
+
+    run_id: str
+    best_val_accuracy: float
+
+
+@component(
+    image=images.TRAINING_TOOLS,
+    resources=Resources(cpu=("3", "4"), memory=("8Gi", "14Gi"), gpu=1),
+    node_selector={"eks.amazonaws.com/nodegroup": "gpu-training"},
+    tolerations=[Toleration("nvidia.com/gpu")],
+    # Processes that decode images hand them over through shared memory; a container has but 64 MiB of it.
+    volumes=[SharedMemory("2Gi")],
+)
+def train(
+    dataset: str = "s3://my-datasets/imagenette2-320",
+    model_name: str = "resnet18-imagenette",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    input_shape: str = "1,3,224,224",
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+) -> Trained:
+    """Train ResNet18 on a folder of images and log everything to MLflow.
+
+    The run goes into the experiment `model_name`. It holds the recipe, the data set's fingerprint, the
+    metrics of every epoch (`best_val_accuracy`, `val_accuracy`, `val_loss`, `train_loss`, `epoch_time` and
+    more), the class names and the network of the best epoch. A GPU is used where there is one.
+
+    Args:
+        dataset: s3:// prefix or folder that holds train/<class>/ and val/<class>/.
+        model_name: the MLflow experiment, and the registered model that the run is a candidate for.
+        mlflow_tracking_uri: the MLflow server.
+        input_shape: batch, channels, height and width; images are scaled to the last two.
+        epochs: passes over the training images; empty means config.yaml's.
+        learning_rate: highest learning rate of the schedule; empty means config.yaml's.
+        batch_size: images in one optimiser step; empty means config.yaml's.
+    """
+    from argosy.components.shared.registry import connect
+    from argosy.components.training.recipe.config import load
+    from argosy.components.training.recipe.dataset import open_folder
+    from argosy.components.training.recipe.fit import fit
+    from argosy.components.training.recipe.metrics import tracked_run
+    from argosy.components.training.recipe.source import local_folder
+    from argosy.components.training.shape import parse_input_shape
+
+    recipe = load().override(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
+    shape = parse_input_shape(input_shape)
+    size = (shape.height, shape.width)
+    connect(mlflow_tracking_uri)
+    data = open_folder(local_folder(dataset, workers=recipe.workers))
+
+    with tracked_run(model_name, recipe) as run:
+        run.data(dataset, data, size)
+        fitted = fit(recipe, data, size, run)
+        run.model(fitted.model, size)
+    return Trained(run_id=run.run_id, best_val_accuracy=fitted.best_val_accuracy)
+
+
+if __name__ == "__main__":
+    train.main()
