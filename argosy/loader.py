@@ -1,5 +1,6 @@
 """From what a user writes on a command line to a pipeline or a manifest."""
 
+import atexit
 import importlib
 import importlib.util
 import pkgutil
@@ -32,8 +33,22 @@ def load_pipeline(target: str) -> Pipeline[Any, Any]:
         UsageError: there is none, or more than one.
     """
     path, _, function = target.partition(":")
-    if path.endswith(".py"):
-        return _pick(_load_file(Path(path)), function, target)
+    try:
+        if path.endswith(".py"):
+            return _pick(_load_file(Path(path)), function, target)
+        return _load_built_in(target)
+    finally:
+        _keep_couler_quiet()
+
+
+def _keep_couler_quiet() -> None:
+    """Couler's fork prints the program's YAML when the interpreter ends; here the manifest is ours."""
+    couler = sys.modules.get("couler.argo")
+    if couler is not None:
+        atexit.unregister(couler._dump_yaml)
+
+
+def _load_built_in(target: str) -> Pipeline[Any, Any]:
     name = target.replace("_", "-")
     if name not in built_in_names():
         raise UsageError(f"unknown pipeline '{target}'{did_you_mean(name, built_in_names())}")

@@ -19,7 +19,10 @@ from argosy.errors import DeclarationError
             Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
             {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": "500m", "memory": "1Gi"}},
         ),
-        (Resources(cpu="1", gpu=2), {"requests": {"cpu": "1"}, "limits": {"cpu": "1", "nvidia.com/gpu": "2"}}),
+        (
+            Resources(cpu="1", gpu=2),
+            {"requests": {"cpu": "1"}, "limits": {"cpu": "1", "nvidia.com/gpu": "2"}},
+        ),
         (
             Retry(limit=1, policy="OnFailure", duration="5s", factor=3, max_duration=None),
             {"limit": "1", "retryPolicy": "OnFailure", "backoff": {"duration": "5s", "factor": "3"}},
@@ -70,7 +73,10 @@ def test_volumes() -> None:
         (lambda: ContainerSpec(image=""), "is not the name of an image"),
         (lambda: ContainerSpec(image="a b"), "is not the name of an image"),
         (lambda: ContainerSpec(image="a", timeout=0), "timeout 0"),
-        (lambda: ContainerSpec(image="a", volumes=[Scratch("/a"), Scratch("/a")]), "two volumes are mounted at /a"),
+        (
+            lambda: ContainerSpec(image="a", volumes=[Scratch("/a"), Scratch("/a")]),
+            "two volumes are mounted at /a",
+        ),
         (lambda: ContainerSpec(image="a", labels={"k": "a b"}), "is not a label's value"),
     ],
 )

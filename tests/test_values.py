@@ -6,7 +6,20 @@ import pytest
 
 from argosy.values import ValueType
 
-HOSTILE = ["", " ", "-x", "--help", "a\nb", "$(id)", "`id`", "'\"", "{{inputs.parameters.x}}", "ünï", "\\", "a=b"]
+HOSTILE = [
+    "",
+    " ",
+    "-x",
+    "--help",
+    "a\nb",
+    "$(id)",
+    "`id`",
+    "'\"",
+    "{{inputs.parameters.x}}",
+    "ünï",
+    "\\",
+    "a=b",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE)

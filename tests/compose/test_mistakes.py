@@ -77,7 +77,10 @@ def in_map() -> None:
         (too_many, "notify() takes 1 inputs, 2 were given"),
         (wrong_type, "the input 'number' wants a whole number, got 'three'"),
         (wrong_type_of_output, "the input 'number' wants a whole number, got <output note of gate> (str)"),
-        (parameter_for_artifact, "the input 'model' wants a file artifact, got <output number of make> (int)"),
+        (
+            parameter_for_artifact,
+            "the input 'model' wants a file artifact, got <output number of make> (int)",
+        ),
         (artifact_for_parameter, "the input 'text' wants text, got <output model of make> (file)"),
         (text_for_artifact, "the input 'model' wants a file artifact, got 'model.onnx'"),
         (unknown_output, "'make' has no output 'nomber'; did you mean 'number'?"),

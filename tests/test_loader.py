@@ -1,0 +1,101 @@
+"""From a word on the command line to a pipeline or a manifest."""
+
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.loader import built_in_names, load_manifest, load_pipeline
+
+PIPELINE = """
+from argosy import component, pipeline
+
+@component(image="example/steps:1")
+def greet(who: str) -> None:
+    '''Greet.'''
+
+@pipeline()
+def hello(who: str = "world"):
+    greet(who=who)
+"""
+
+
+def test_built_in_pipelines_are_found_by_name() -> None:
+    assert built_in_names() == [
+        "deploy-model-image-classification",
+        "pipeline-image-classification",
+        "train-model-image-classification",
+    ]
+    for name in built_in_names():
+        assert load_pipeline(name).interface.name == name
+
+
+def test_a_file_with_one_pipeline(tmp_path: Path) -> None:
+    file = tmp_path / "one_pipeline.py"
+    file.write_text(PIPELINE)
+    assert load_pipeline(str(file)).interface.name == "hello"
+
+
+def test_a_file_with_two_pipelines_wants_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "two_pipelines.py"
+    file.write_text(PIPELINE + "\n@pipeline()\ndef other():\n    greet(who='x')\n")
+    with pytest.raises(UsageError, match="name one as .*:FUNCTION"):
+        load_pipeline(str(file))
+    assert load_pipeline(f"{file}:other").interface.name == "other"
+    with pytest.raises(UsageError, match="no pipeline 'othr'; did you mean 'other'"):
+        load_pipeline(f"{file}:othr")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fragment"),
+    [
+        ("none_at_all", "x = 1\n", "declares no pipeline"),
+        ("bad_syntax", "def (:\n", "bad_syntax.py:1: "),
+        ("bad_import", "\nimport nothing_of_that_name\n", "bad_import.py:2: ModuleNotFoundError"),
+        ("bad_code", "x = 1\ny = x / 0\n", "bad_code.py:2: ZeroDivisionError"),
+        ("json", "", "a module 'json' exists already"),
+    ],
+)
+def test_refused_files(tmp_path: Path, name: str, text: str, fragment: str) -> None:
+    file = tmp_path / f"{name}.py"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=fragment) as caught:
+        load_pipeline(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("train-model-image-clasification", "did you mean 'train-model-image-classification'?"),
+        ("xyz", "there is: deploy-model"),
+        ("nowhere.py", "there is no file 'nowhere.py'"),
+    ],
+)
+def test_unknown_pipelines(name: str, fragment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_pipeline(name)
+    assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (b"a: [1\n", "not YAML"),
+        (b"kind: Workflow\n---\nkind: Workflow\n", "holds 2 documents"),
+        (b"", "holds 0 documents"),
+        (b"- 1\n", "no 'kind'"),
+        (b"\xff\xfe\x00", "not YAML"),
+        (b"[" * 20_000, "not YAML"),
+    ],
+)
+def test_refused_manifests(tmp_path: Path, content: bytes, fragment: str) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_bytes(content)
+    with pytest.raises(ManifestError, match=fragment):
+        load_manifest(file)
+
+
+def test_missing_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ArgosyError, match="cannot read"):
+        load_manifest(tmp_path / "none.yaml")
