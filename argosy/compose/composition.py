@@ -1,6 +1,7 @@
 """One composition: the user's Couler program runs once, and its tasks and templates are collected."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,10 @@ class Composition:
         self.exit_tasks: dict[str, Task] = {}
         self.manifest: dict[str, Any] = {}
         self._templates: dict[str, RenderedTemplate] = {}
+        self._template_names: dict[Component[Any, Any], str] = {}
         self._calls: dict[Any, TaskHandle] = {}
+        # How often a name was taken: the second `promote` is `promote-2`.
+        self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
         self._adding = False
 
     @classmethod
@@ -81,7 +85,8 @@ class Composition:
         if around.unsupported:
             raise ComposeError(f"{site}: {component.interface.name}() cannot stand in {around.unsupported}")
         arguments = bind(component.interface, args, kwargs, site)
-        identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else object()
+        # `couler.dag` names a node once for each edge: the same call there is the same task.
+        identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
         handle = self._calls.get(identity)
         if handle is None:
             task = Task(
@@ -92,7 +97,9 @@ class Composition:
                 artifacts=arguments.artifacts,
                 needs=arguments.needs,
             )
-            handle = self._calls[identity] = TaskHandle(task.name, component.interface.outputs)
+            handle = TaskHandle(task.name, component.interface.outputs)
+            if identity:
+                self._calls[identity] = handle
             self._place(task, around)
         task = (self.exit_tasks if around.exit_status else self.tasks)[str(handle)]
         self._order(task, around)
@@ -111,13 +118,19 @@ class Composition:
         self._order(task, around, bare_is_chained=True)
 
     def _free_name(self, name: str) -> str:
-        taken, number = {*self.tasks, *self.exit_tasks}, 2
         free = name
-        while free in taken:
-            free, number = f"{name}-{number}", number + 1
+        while free in self.tasks or free in self.exit_tasks:
+            self._numbers[name] += 1
+            free = f"{name}-{self._numbers[name]}"
         return free
 
     def _add_template(self, component: Component[Any, Any]) -> str:
+        known_as = self._template_names.get(component)
+        if known_as is None:
+            known_as = self._template_names[component] = self._render(component)
+        return known_as
+
+    def _render(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
         name = base
         rendered = render_template(component, name)

@@ -1,7 +1,7 @@
 """Where in the user's own code something was said."""
 
+import os
 import sys
-from pathlib import Path
 from types import FrameType
 
 _OURS = ("argosy", "couler")
@@ -22,7 +22,5 @@ def call_site() -> str:
         frame = frame.f_back
     if frame is None:
         return "<unknown>"
-    path = Path(frame.f_code.co_filename)
-    if path.is_relative_to(Path.cwd()):
-        path = path.relative_to(Path.cwd())
-    return f"{path}:{frame.f_lineno}"
+    file, here = frame.f_code.co_filename, os.getcwd() + os.sep  # noqa: PTH109 - on every call, where pathlib is slow
+    return f"{file.removeprefix(here)}:{frame.f_lineno}"

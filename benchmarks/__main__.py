@@ -1,0 +1,33 @@
+"""`python -m benchmarks [NAME]`: run the benchmarks, print them, write build/bench.json."""
+
+import sys
+from collections.abc import Callable
+
+from benchmarks import compiling, deployment
+from benchmarks.harness import Result, write
+
+BENCHMARKS: dict[str, Callable[[], Result]] = {
+    "import_and_compile_s": compiling.import_and_compile,
+    "compile_1000_vs_hera": compiling.compile_1000,
+    "compile_5000_vs_hera": compiling.compile_5000,
+    "deployment_warm_s": deployment.warm,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all; returns the exit code."""
+    unknown = [n for n in names if n not in BENCHMARKS]
+    if unknown:
+        print(
+            f"benchmarks: unknown: {', '.join(unknown)}; there is: {', '.join(BENCHMARKS)}", file=sys.stderr
+        )
+        return 2
+    for name in names or BENCHMARKS:
+        result = BENCHMARKS[name]()
+        print(result.line(), flush=True)
+        write([result])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
