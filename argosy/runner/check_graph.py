@@ -1,0 +1,73 @@
+"""The order of a template's tasks: known names, no cycle, and who is finished before whom."""
+
+from __future__ import annotations
+
+from argosy.errors import ManifestError
+from argosy.runner.dag import condition_of
+from argosy.runner.errors import ConditionError
+from argosy.runner.model import Template
+from argosy.runner.shape import did_you_mean
+
+
+def check_dag(template: Template) -> None:
+    """Raise ManifestError for a bad `depends`, a task that does not exist, or a cycle."""
+    names = [task.name for task in template.tasks]
+    for task in template.tasks:
+        where = f"template '{template.name}', '{task.name}'"
+        try:
+            needed = condition_of(task).tasks
+        except ConditionError as error:
+            raise ManifestError(f"{where}: {error}") from error
+        unknown = next((name for name in sorted(needed) if name not in names), None)
+        if unknown is not None:
+            raise ManifestError(
+                f"{where}: depends on '{unknown}', which is no task of its DAG{did_you_mean(unknown, names)}"
+            )
+    for name in template.target:
+        if name not in names:
+            raise ManifestError(
+                f"template '{template.name}': target '{name}' is no task{did_you_mean(name, names)}"
+            )
+    cycle = _cycle({task.name: sorted(condition_of(task).tasks) for task in template.tasks})
+    if cycle:
+        raise ManifestError(
+            f"template '{template.name}': its tasks wait for each other: {' -> '.join(cycle)}"
+        )
+
+
+def known_before(template: Template, name: str) -> frozenset[str]:
+    """Tasks or steps that are over whenever the one called `name` starts."""
+    if template.kind == "steps":
+        index = next(i for i, group in enumerate(template.groups) if any(call.name == name for call in group))
+        return frozenset(call.name for group in template.groups[:index] for call in group)
+    needed = {task.name: condition_of(task).tasks for task in template.tasks}
+    found: set[str] = set()
+    queue = list(needed[name])
+    while queue:
+        above = queue.pop()
+        if above not in found:
+            found.add(above)
+            queue.extend(needed[above])
+    return frozenset(found)
+
+
+def _cycle(needed: dict[str, list[str]]) -> list[str]:
+    """Names along one cycle, the first repeated at the end, or nothing. Iterative: DAGs can be deep."""
+    state: dict[str, int] = {}
+    for root in needed:
+        path, stack = [], [(root, iter(needed[root]))] if root not in state else []
+        while stack:
+            name, rest = stack[-1]
+            if state.get(name) is None:
+                state[name] = 1
+                path.append(name)
+            below = next(rest, None)
+            if below is None:
+                state[name] = 2
+                path.pop()
+                stack.pop()
+            elif state.get(below) == 1:
+                return [*path[path.index(below) :], below]
+            elif below not in state:
+                stack.append((below, iter(needed[below])))
+    return []

@@ -1,0 +1,171 @@
+"""A DAG template: every task starts as soon as the results it depends on allow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from argosy.runner import depends
+from argosy.runner.calls import Finished, Site, expect, give_up, not_run, run_call
+from argosy.runner.errors import NodeError
+from argosy.runner.job import Job, Outcome
+from argosy.runner.model import Call, Template
+from argosy.runner.node import Phase
+from argosy.runner.outputs import of_composite
+from argosy.runner.scope import Scope
+
+if TYPE_CHECKING:
+    from argosy.runner.engine import Engine
+
+
+async def run_dag(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcome:
+    """Carry a DAG out. Its phase is that of its targets: tasks nothing depends on, or `target`.
+
+    A target that was skipped or omitted has the phase of the branch that leads to it, so a failure that
+    nobody handles fails the DAG. With failFast, a DAG that has failed starts nothing more and waits for
+    what runs.
+    """
+    return await _Dag(engine, job, prefix, scope).run()
+
+
+def conditions(template: Template) -> dict[str, depends.Depends]:
+    """What each task waits for. Raises ConditionError."""
+    return {task.name: condition_of(task) for task in template.tasks}
+
+
+def condition_of(task: Call) -> depends.Depends:
+    """What one task waits for, from its `depends` or `dependencies`."""
+    return depends.of_dependencies(task.dependencies) if task.depends is None else depends.parse(task.depends)
+
+
+class _Dag:
+    def __init__(self, engine: Engine, job: Job, prefix: str, scope: Scope) -> None:
+        self.engine, self.job = engine, job
+        self.conditions = conditions(job.template)
+        self.tasks = {task.name: task for task in job.template.tasks if task.name in self._wanted()}
+        needed = {name for task in self.tasks for name in self.conditions[task].tasks}
+        self.targets = [name for name in self.tasks if name not in needed or name in job.template.target]
+        self.finished: dict[str, Finished] = {}
+        self.branches: dict[str, Phase] = {}
+        self.waiting = {name: set(self.conditions[name].tasks) for name in self.tasks}
+        self.running: dict[asyncio.Task[Finished], str] = {}
+        self.known: dict[str, str] = {}
+        artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
+        self.scope = scope.inner(self.known, artifacts)
+        self.site = Site(
+            engine, prefix, job.name, "tasks", self.scope, halted=lambda: self.failed is not None
+        )
+
+    @property
+    def failed(self) -> str | None:
+        """The first target whose branch has failed, if failFast makes that final."""
+        return next(iter(self._failing()), None) if self.job.template.fail_fast else None
+
+    async def run(self) -> Outcome:
+        expect(self.site, self.tasks.values())
+        try:
+            while self._start_ready() or self.running:
+                done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._finish(self.running.pop(task), task.result())
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+        return self._outcome()
+
+    def _wanted(self) -> set[str]:
+        if not self.job.template.target:
+            return set(self.conditions)
+        wanted, queue = set(), list(self.job.template.target)
+        while queue:
+            name = queue.pop()
+            if name not in wanted:
+                wanted.add(name)
+                queue.extend(self.conditions[name].tasks)
+        return wanted
+
+    def _start_ready(self) -> bool:
+        """Start or omit whatever can be decided now; False if nothing was left to decide."""
+        while ready := [name for name, unmet in self.waiting.items() if not unmet]:
+            for name in ready:
+                if self.failed is not None:
+                    self._omit(name, f"not started: '{self.failed}' failed")
+                elif not self._may_run(name):
+                    self._omit(name, f"depends '{self.conditions[name].source}' is not met")
+                elif self._is_full():
+                    return True
+                else:
+                    self._start(name)
+        return False
+
+    def _is_full(self) -> bool:
+        return (
+            self.job.template.parallelism is not None and len(self.running) >= self.job.template.parallelism
+        )
+
+    def _start(self, name: str) -> None:
+        del self.waiting[name]
+        upstream = {self.finished[needed].node.name for needed in self.conditions[name].tasks}
+        fresh = self.job.fresh or not upstream.isdisjoint(self.engine.ctx.executed)
+        task = asyncio.ensure_future(run_call(self.site, self.tasks[name], fresh=fresh))
+        self.running[task] = name
+
+    def _omit(self, name: str, message: str) -> None:
+        del self.waiting[name]
+        self._finish(name, not_run(self.site, self.tasks[name], message))
+
+    def _finish(self, name: str, finished: Finished) -> None:
+        self.finished[name] = finished
+        self.branches[name] = self._branch(name)
+        self.known.update(finished.variables)
+        self.scope.artifacts.maps[0].update(finished.artifacts)
+        for unmet in self.waiting.values():
+            unmet.discard(name)
+
+    def _may_run(self, name: str) -> bool:
+        condition = self.conditions[name]
+        return condition.holds({needed: self._results(needed) for needed in condition.tasks})
+
+    def _results(self, name: str) -> frozenset[str]:
+        task, finished = self.tasks[name], self.finished[name]
+        return depends.results(
+            finished.node.phase.value,
+            failed_is_fine=task.continue_on_failed,
+            error_is_fine=task.continue_on_error,
+            items=finished.items,
+        )
+
+    def _branch(self, name: str) -> Phase:
+        """A task's phase; of one that did not run, the worst of the branches that lead to it."""
+        phase = self.finished[name].node.phase
+        if phase not in (Phase.SKIPPED, Phase.OMITTED):
+            return phase
+        above = [self.branches[needed] for needed in sorted(self.conditions[name].tasks)]
+        return next((phase for phase in above if phase.is_bad), Phase.SUCCEEDED)
+
+    def _failing(self) -> list[str]:
+        failing = []
+        for name in self.targets:
+            phase = self.branches.get(name, Phase.PENDING)
+            task = self.tasks[name]
+            fine = task.continue_on_failed if phase is Phase.FAILED else task.continue_on_error
+            if phase.is_bad and not fine:
+                failing.append(name)
+        return failing
+
+    def _outcome(self) -> Outcome:
+        failing = self._failing()
+        if failing:
+            bad = [name for name, finished in self.finished.items() if finished.node.phase.is_bad]
+            names = ", ".join(f"'{name}'" for name in bad)
+            return Outcome(self.branches[failing[0]], f"task{'s' if len(bad) > 1 else ''} {names} failed")
+        try:
+            return Outcome(Phase.SUCCEEDED, produced=of_composite(self.job.template, self.scope))
+        except NodeError as error:
+            return Outcome(Phase.ERROR, str(error))
+
+    async def _cancel(self) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        give_up(self.site, [self.tasks[name] for name in self.waiting])

@@ -1,0 +1,101 @@
+"""Runs one step's program and leaves nothing of it behind. A script of its own; standard library only.
+
+    python -I -S guard.py PARENT_PID STATUS_FD GRACE_SECONDS COMMAND...
+
+The program gets a process group of its own. On SIGTERM the group is asked to stop, and killed when the
+grace is over. If the runner dies, however it dies, the kernel tells this process, which kills the group at
+once. Orphans of the program, daemons in sessions of their own included, become children of this process (it
+is a subreaper) and are killed when the program ends, as a container's are. How the program ended is written
+to STATUS_FD: `exit N`, `signal N` or `error TEXT`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main(parent: int, status: int, grace: float, command: list[str]) -> None:
+    """Run `command` to its end and report it on `status`."""
+    _adopt(parent)
+    child = os.fork()
+    if child == 0:
+        _become(command, status)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        orphaned = os.getppid() != parent
+        _signal_group(child, signal.SIGKILL if orphaned else signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, max(grace, 0.001))
+
+    signal.signal(signal.SIGALRM, lambda _signal, _frame: _signal_group(child, signal.SIGKILL))
+    signal.signal(signal.SIGTERM, stop)
+    if os.getppid() != parent:
+        _signal_group(child, signal.SIGKILL)
+    _, wait_status = os.waitpid(child, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _signal_group(child, signal.SIGKILL)
+    _kill_orphans()
+    ended = (
+        f"signal {os.WTERMSIG(wait_status)}"
+        if os.WIFSIGNALED(wait_status)
+        else f"exit {os.WEXITSTATUS(wait_status)}"
+    )
+    with suppress(BrokenPipeError):
+        os.write(status, ended.encode() + b"\n")
+
+
+def _adopt(parent: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:  # Linux
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _become(command: list[str], status: int) -> None:
+    os.setpgid(0, 0)
+    os.set_inheritable(status, False)
+    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], command, os.environ)
+    except OSError as error:
+        os.write(status, f"error {error.strerror}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def _signal_group(child: int, number: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, number)
+
+
+def _kill_orphans() -> None:
+    while children := _children():
+        for child in children:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
+        for child in children:
+            with suppress(ChildProcessError):
+                os.waitpid(child, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 - pathlib is slow to import
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])

@@ -1,0 +1,128 @@
+"""From the dict of a YAML file to the model; every field on the way is known or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.runner import duration
+from argosy.runner.fields import CRON_FIELDS
+from argosy.runner.model import Template, Workflow
+from argosy.runner.parse_template import parse_arguments, parse_hook, parse_inputs, parse_template, positive
+from argosy.runner.shape import check_fields, did_you_mean, expect_list, expect_mapping
+from argosy.runner.values import text_of
+
+KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
+
+
+def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
+    """The workflow that a manifest describes; a CronWorkflow's is the one it would start.
+
+    Raises ManifestError naming the template and field of what is malformed, unknown or impossible here.
+    Templates that cannot be reached from the entrypoint or the exit handler are not looked at.
+    """
+    manifest = expect_mapping(manifest, "the manifest")
+    kind = manifest.get("kind")
+    if kind not in KINDS:
+        raise ManifestError(f"kind {kind!r} is not one that can be run; one of {', '.join(KINDS)}")
+    metadata = expect_mapping(manifest.get("metadata") or {}, "metadata")
+    spec = _spec(manifest, kind)
+    check_fields(spec, "workflow", "spec")
+    if not isinstance(spec.get("entrypoint"), str):
+        raise ManifestError(
+            f"spec: no entrypoint; name one of the templates: {', '.join(_templates(spec)) or 'none'}"
+        )
+    on_exit = parse_hook(spec, "spec")
+    templates = _reachable(spec, [spec["entrypoint"], *([on_exit.template] if on_exit else [])])
+    arguments = parse_arguments(spec.get("arguments"), "spec.arguments")
+    deadline = spec.get("activeDeadlineSeconds")
+    name = _text(metadata, "name")
+    return Workflow(
+        name=name if kind == "Workflow" else None,
+        generate_name=_text(metadata, "generateName") if kind == "Workflow" else name and f"{name}-",
+        namespace=_text(metadata, "namespace") or "default",
+        labels=_texts(metadata, "labels"),
+        annotations=_texts(metadata, "annotations"),
+        entrypoint=spec["entrypoint"],
+        parameters=parse_inputs((spec.get("arguments") or {}).get("parameters"), "spec.arguments.parameters"),
+        artifacts=arguments.artifacts,
+        templates=templates,
+        on_exit=on_exit,
+        deadline=None if deadline is None else duration.seconds(deadline, "spec.activeDeadlineSeconds"),
+        parallelism=positive(spec.get("parallelism"), "spec.parallelism"),
+        service_account=str(spec.get("serviceAccountName") or "default"),
+        priority=str(spec.get("priority") or 0),
+    )
+
+
+def _spec(manifest: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    check_fields(dict.fromkeys(manifest), "manifest", "the manifest")
+    spec = expect_mapping(manifest.get("spec"), "spec")
+    if kind != "CronWorkflow":
+        return spec
+    unknown = next((field for field in spec if field not in CRON_FIELDS), None)
+    if unknown:
+        raise ManifestError(f"spec: no field '{unknown}'{did_you_mean(unknown, CRON_FIELDS)}")
+    return expect_mapping(spec.get("workflowSpec"), "spec.workflowSpec")
+
+
+def _templates(spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for index, raw in enumerate(expect_list(spec.get("templates"), "spec.templates")):
+        name = expect_mapping(raw, f"spec.templates[{index}]").get("name")
+        if not isinstance(name, str):
+            raise ManifestError(f"spec.templates[{index}]: a template needs a name")
+        if name in found:
+            raise ManifestError(f"template '{name}' is declared twice")
+        found[name] = raw
+    return found
+
+
+def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]:
+    raw = _templates(spec)
+    parsed: dict[str, Template] = {}
+    wanted = [(name, "spec") for name in roots]
+    while wanted:
+        name, user = wanted.pop(0)
+        if name in parsed:
+            continue
+        if name not in raw:
+            raise ManifestError(f"{user}: there is no template '{name}'{did_you_mean(name, raw)}")
+        template, inline = parse_template(_with_defaults(raw[name], spec), spec)
+        raw.update(inline)
+        parsed[name] = template
+        for call in template.calls:
+            wanted.append((call.template, f"template '{name}', '{call.name}'"))
+            if call.exit_hook:
+                wanted.append((call.exit_hook.template, f"template '{name}', exit hook of '{call.name}'"))
+    return parsed
+
+
+def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    defaults = dict(spec.get("templateDefaults") or {})
+    for kind in ("container", "script", "dag", "steps"):
+        if kind not in raw:
+            defaults.pop(kind, None)
+    if spec.get("retryStrategy") and "retryStrategy" not in raw:
+        defaults.setdefault("retryStrategy", spec["retryStrategy"])
+    return _merge(defaults, raw)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _text(mapping: Mapping[str, Any], field: str) -> str | None:
+    value = mapping.get(field)
+    return None if value is None else text_of(value, f"metadata.{field}")
+
+
+def _texts(mapping: Mapping[str, Any], field: str) -> dict[str, str]:
+    values = expect_mapping(mapping.get(field) or {}, f"metadata.{field}")
+    return {str(key): text_of(value, f"metadata.{field}.{key}") for key, value in values.items()}

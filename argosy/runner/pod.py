@@ -1,0 +1,138 @@
+"""One attempt at a container or script template: its folder, its program, its outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from argosy.runner import environment
+from argosy.runner.artifacts import put
+from argosy.runner.context import Context, folder_name
+from argosy.runner.errors import NodeError
+from argosy.runner.job import Inputs, Outcome, Produced
+from argosy.runner.model import Container, Template
+from argosy.runner.node import Phase
+from argosy.runner.outputs import collect
+from argosy.runner.paths import PathMap
+from argosy.runner.process import Ended, run_process
+from argosy.runner.scope import parameter_variables
+
+_PYTHONS = ("python", "python3")
+_TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
+
+
+class Pod:
+    """The place of one attempt: `steps/<name>/` with `work`, `tmp`, `root` and `main.log`."""
+
+    def __init__(
+        self, ctx: Context, template: Template, inputs: Inputs, node: str, name: str, retries: int
+    ) -> None:
+        assert template.container is not None
+        self.ctx, self.template, self.inputs, self.name = ctx, template, inputs, name
+        self.container: Container = template.container
+        self.folder = ctx.run_dir / "steps" / folder_name(name)
+        self.log = self.folder / "main.log"
+        self.work = self.folder / "work"
+        self.paths = PathMap(_declared_paths(template), self.folder / "root", self.work)
+        self.pod_name = ctx.pod_name(template.name, name)
+        self.scope = ctx.globals.inner(self._variables(node, retries))
+
+    async def run(self, limit: float | None) -> Outcome:
+        """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
+        self.ctx.tick()
+        await asyncio.to_thread(self._prepare)
+        variables = environment.declared(self.container.env, self.ctx, self.pod_name, self._word)
+        env = {**self.ctx.environment, "TMPDIR": str(self.folder / "tmp"), **variables}
+        ended = await run_process(
+            self._argv(variables, env),
+            cwd=self._working_dir(),
+            env=env,
+            log=self.log,
+            capture=self.template.name in self.ctx.captured,
+            limit=limit,
+        )
+        produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
+        return self._outcome(ended, produced, missing, limit)
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return ()
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
+
+    def _outcome(self, ended: Ended, produced: Produced, missing: str, limit: float | None) -> Outcome:
+        if ended.timed_out:
+            message = f"ran longer than {limit:g} s and was stopped"
+            return Outcome(Phase.FAILED, message, ended.code, produced, self.tail())
+        if ended.code != 0:
+            return Outcome(Phase.FAILED, ended.message, ended.code, produced, self.tail())
+        if missing:
+            return Outcome(Phase.ERROR, missing, ended.code, produced, self.tail())
+        return Outcome(Phase.SUCCEEDED, exit_code=0, produced=produced)
+
+    def _prepare(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.work, self.folder / "tmp"):
+            folder.mkdir(parents=True)
+        for path in self.container.mounts:
+            self.paths.place(path).mkdir(parents=True, exist_ok=True)
+        for tag, path in self.template.paths.items():
+            if tag.startswith("outputs."):
+                self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
+        for artifact in self.template.artifacts:
+            if artifact.path and artifact.name in self.inputs.artifacts:
+                put(self.inputs.artifacts[artifact.name], self.paths.place(artifact.path), artifact)
+
+    def _working_dir(self) -> Path:
+        if not self.container.working_dir:
+            return self.work
+        folder = self.paths.place(self.scope.render(self.container.working_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _argv(self, variables: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
+        words = [self._word(word, variables) for word in (*self.container.command, *self.container.args)]
+        if self.container.source is not None:
+            script = self.folder / "script"
+            script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
+            words.append(str(script))
+        if words[0] in _PYTHONS:
+            words[0] = sys.executable
+        program = shutil.which(words[0], path=env["PATH"]) if "/" not in words[0] else words[0]
+        if program is None:
+            raise NodeError(
+                f"there is no program '{words[0]}' on this machine; the image's programs are not used here"
+            )
+        if any("\0" in word for word in words):
+            raise NodeError("a value holds a NUL character, which no program can be given")
+        return [program, *words[1:]]
+
+    def _word(self, source: str, variables: Mapping[str, str]) -> str:
+        def rewrite(literal: str, after_value: bool, before_value: bool) -> str:
+            return environment.expand(self.paths.rewrite(literal, after_value, before_value), variables)
+
+        return self.scope.render(source, rewrite)
+
+    def _variables(self, node: str, retries: int) -> dict[str, str]:
+        known = {
+            "pod.name": self.pod_name,
+            "node.name": f"{self.ctx.plan.name}.{node}",
+            "tasks.name": node.rpartition(".")[2],
+            "steps.name": node.rpartition(".")[2],
+            "retries": str(retries),
+            **parameter_variables("inputs", self.inputs.parameters),
+        }
+        return known | {tag: str(self.paths.place(path)) for tag, path in self.template.paths.items()}
+
+
+def _declared_paths(template: Template) -> list[str]:
+    container = template.container
+    paths = list(template.paths.values())
+    if container is not None:
+        paths += [*container.mounts, *([container.working_dir] if container.working_dir else [])]
+    return paths

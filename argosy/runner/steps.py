@@ -1,0 +1,58 @@
+"""A steps template: groups one after the other, the steps of a group side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from argosy.runner.calls import Finished, Site, expect, gather, give_up, not_run, run_call
+from argosy.runner.errors import NodeError
+from argosy.runner.job import Job, Outcome
+from argosy.runner.model import Call
+from argosy.runner.node import Phase
+from argosy.runner.outputs import of_composite
+from argosy.runner.scope import Scope
+
+if TYPE_CHECKING:
+    from argosy.runner.engine import Engine
+
+
+async def run_steps(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcome:
+    """Carry the groups out in order; the first with a failure not covered by continueOn is the last."""
+    known: dict[str, str] = {}
+    artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
+    inner = scope.inner(known, artifacts)
+    limit = job.template.parallelism
+    slots = asyncio.Semaphore(limit) if limit else None
+    site = Site(engine, prefix, job.name, "steps", inner, slots)
+    expect(site, job.template.calls)
+    fresh = job.fresh
+    for index, group in enumerate(job.template.groups):
+        try:
+            done = await gather(run_call(site, call, fresh=fresh) for call in group)
+        except asyncio.CancelledError:
+            give_up(site, _later(job, index))
+            raise
+        failed = [call.name for call, finished in zip(group, done, strict=True) if _fails(call, finished)]
+        if failed:
+            names = ", ".join(f"'{name}'" for name in failed)
+            for call in _later(job, index):
+                not_run(site, call, f"not started: {names} failed")
+            return Outcome(Phase.FAILED, f"step{'s' if len(failed) > 1 else ''} {names} failed")
+        fresh = fresh or any(finished.node.name in engine.ctx.executed for finished in done)
+        for finished in done:
+            known.update(finished.variables)
+            inner.artifacts.maps[0].update(finished.artifacts)
+    try:
+        return Outcome(Phase.SUCCEEDED, produced=of_composite(job.template, inner))
+    except NodeError as error:
+        return Outcome(Phase.ERROR, str(error))
+
+
+def _later(job: Job, index: int) -> list[Call]:
+    return [call for group in job.template.groups[index + 1 :] for call in group]
+
+
+def _fails(call: Call, finished: Finished) -> bool:
+    phase = finished.node.phase
+    return phase.is_bad and not (call.continue_on_failed if phase is Phase.FAILED else call.continue_on_error)
