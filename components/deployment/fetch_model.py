@@ -1,0 +1,65 @@
+"""Step 1 of the deployment: the model's file, out of MLflow."""
+
+from typing import Annotated, NamedTuple
+
+from argosy import File, Resources, component
+from argosy.components import images
+
+
+class Fetched(NamedTuple):
+    """The model and what is known of it.
+
+    Args:
+        model: the ONNX file.
+        metadata: where it came from and what Gate 2 measured.
+        model_version: its version in MLflow.
+        model_sha256: SHA-256 of the file, hexadecimal.
+    """
+
+    model: Annotated[File, "model.onnx"]
+    metadata: Annotated[File, "metadata.json"]
+    model_version: str
+    model_sha256: str
+
+
+@component(
+    image=images.DEPLOYMENT_TOOLS,
+    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+)
+def fetch_model(
+    model_name: str = "resnet18-imagenette-onnx",
+    source: str = "alias:deploy",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+) -> Fetched:
+    """Download the ONNX model that is to be deployed, and check it.
+
+    The file must be whole, valid ONNX that ONNX Runtime opens; weights outside of it are refused.
+
+    Args:
+        model_name: the model's name in MLflow's registry.
+        source: which version: "alias:NAME" or "version:NUMBER".
+        mlflow_tracking_uri: the MLflow server.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from argosy.components.deployment.layout import METADATA_FILE, check_name
+    from argosy.components.deployment.onnx_model import check_model
+    from argosy.components.deployment.source_model import describe, download
+    from argosy.components.shared import registry
+    from argosy.components.shared.s3 import sha256_of
+
+    check_name("model_name", model_name)
+    client = registry.connect(mlflow_tracking_uri)
+    version = registry.resolve(client, model_name, source)
+    folder = Path(tempfile.mkdtemp(prefix="argosy-"))
+    model = download(version, folder)
+    check_model(model)
+    digest = sha256_of(model)
+    metadata = folder / METADATA_FILE
+    describe(client, version, source, model, digest).write(metadata)
+    return Fetched(model, metadata, str(version.version), digest)
+
+
+if __name__ == "__main__":
+    fetch_model.main()

@@ -1,0 +1,104 @@
+"""Where a model's files lie in the bucket, and which names may be part of a key.
+
+models/<model>/config.pbtxt                  what Triton reads
+models/<model>/<version>/model.onnx
+models/<model>/<version>/metadata.json
+claims/<model>/<version>.json                who owns a version number
+staging/<model>/<version>-<owner>/...        uploads that no server is told of
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from argosy.errors import UsageError
+
+MODEL_FILE = "model.onnx"
+METADATA_FILE = "metadata.json"
+CONFIG_FILE = "config.pbtxt"
+MAX_VERSION = 2**63 - 1
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+# Triton ignores directories whose number begins with a zero.
+_VERSION = re.compile(r"[1-9][0-9]{0,18}")
+_RESERVED = ("claims", "staging")
+
+
+def check_name(what: str, value: str) -> str:
+    """`value`, when it can stand as one component of a key and of a file's path.
+
+    Raises:
+        UsageError: it is empty, too long, or has other characters than letters, digits, '.', '_' and '-'.
+    """
+    if not _NAME.fullmatch(value) or ".." in value:
+        raise UsageError(
+            f"{what} {value[:200]!r} cannot be part of a key: use letters, digits, '.', '_' and '-', "
+            "begin with a letter or digit, and no '..'"
+        )
+    return value
+
+
+def check_version(version: int) -> int:
+    """`version`, when Triton takes it as a version's directory.
+
+    Raises:
+        UsageError: it is not a number from 1 to 2**63 - 1.
+    """
+    if not 1 <= version <= MAX_VERSION:
+        raise UsageError(f"Triton version {version} is not a whole number from 1 to {MAX_VERSION}")
+    return version
+
+
+def version_number(name: str) -> int | None:
+    """The number that a folder's name is, as Triton reads it; None for a name that Triton ignores."""
+    return int(name) if _VERSION.fullmatch(name) and int(name) <= MAX_VERSION else None
+
+
+@dataclass(frozen=True)
+class ModelKeys:
+    """The keys of one model; `prefix` is the repository that Triton reads.
+
+    Raises:
+        UsageError: a name that cannot be part of a key, or a prefix that would put claims or uploads before
+            Triton's eyes.
+    """
+
+    prefix: str
+    model: str
+
+    def __post_init__(self) -> None:
+        check_name("model_name", self.model)
+        parts = self.prefix.strip("/").split("/")
+        for part in parts:
+            check_name("s3_prefix", part)
+        if parts[0] in _RESERVED:
+            raise UsageError(f"s3_prefix {self.prefix!r}: {' and '.join(_RESERVED)} are kept for deployments")
+        object.__setattr__(self, "prefix", "/".join(parts))
+
+    @property
+    def root(self) -> str:
+        """The model's folder in the repository."""
+        return f"{self.prefix}/{self.model}/"
+
+    @property
+    def config(self) -> str:
+        """The model's config.pbtxt."""
+        return f"{self.root}{CONFIG_FILE}"
+
+    @property
+    def claims(self) -> str:
+        """The folder of all claims on the model's versions."""
+        return f"claims/{self.model}/"
+
+    def claim(self, version: int) -> str:
+        """The claim on one version."""
+        return f"{self.claims}{check_version(version)}.json"
+
+    def version(self, version: int) -> str:
+        """A version's folder in the repository."""
+        return f"{self.root}{check_version(version)}/"
+
+    def staging(self, version: int, owner: str) -> str:
+        """The folder of one deployment's uploads."""
+        return f"staging/{self.model}/{check_version(version)}-{check_name('owner', owner)}/"

@@ -1,0 +1,82 @@
+"""metadata.json: where a served model came from, stored beside it in the repository."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import StepError
+
+
+@dataclass(frozen=True)
+class MlflowOrigin:
+    """The registered model version, the run that made it, and how the deployment asked for it."""
+
+    model_name: str
+    version: str
+    run_id: str
+    alias_at_deploy: str
+    run_name: str
+
+
+@dataclass(frozen=True)
+class TritonStamp:
+    """The version in Triton's repository; when (ISO 8601, UTC) and by whom (the pod) it was prepared."""
+
+    version: str
+    deployed_at: str
+    deployed_by: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The file itself; the size is in MB of 2**20 bytes, inputs and outputs are `{"name", "shape"}`."""
+
+    format: str
+    file_size_mb: float
+    sha256: str
+    inputs: tuple[dict[str, Any], ...]
+    outputs: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class ValidationFacts:
+    """What Gate 2 measured: differences between PyTorch and ONNX Runtime; None where it did not run."""
+
+    validation_max_diff: float | None
+    validation_mean_diff: float | None
+    validation_onnx_speedup: float | None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """All of metadata.json; `triton` is unknown until the version is claimed and the files are prepared."""
+
+    mlflow: MlflowOrigin
+    triton: TritonStamp | None
+    model: ModelFacts
+    validation: ValidationFacts
+
+    def write(self, path: Path) -> None:
+        """Write the file, in the order of the fields."""
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Metadata:
+        """Read what `write` wrote.
+
+        Raises:
+            StepError: it is no JSON, or a field is missing or unknown.
+        """
+        try:
+            blocks = json.loads(path.read_text(encoding="utf-8"))
+            stamp = blocks["triton"] and TritonStamp(**blocks["triton"])
+            origin, facts = MlflowOrigin(**blocks["mlflow"]), ModelFacts(**blocks["model"])
+            return cls(origin, stamp, facts, ValidationFacts(**blocks["validation"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StepError(f"{path.name} is not the metadata of a deployment: {error}") from error
+
+
+VALIDATION_METRICS = tuple(field.name for field in fields(ValidationFacts))

@@ -1,0 +1,150 @@
+"""Reading an ONNX file: is it whole, and what goes in and out of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.external_data_helper import uses_external_data
+
+from argosy.errors import StepError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A model's input or output.
+
+    Attributes:
+        name: as in the graph.
+        dtype: a `TensorProto.DataType`.
+        shape: sizes; a name such as "batch_size" where the caller chooses, -1 where that has no name.
+    """
+
+    name: str
+    dtype: int
+    shape: tuple[int | str, ...]
+
+    @property
+    def batched(self) -> bool:
+        """Whether the caller chooses the first dimension."""
+        return bool(self.shape) and not _fixed(self.shape[0])
+
+    @property
+    def dims(self) -> list[int]:
+        """The shape with -1 wherever the caller chooses."""
+        return [int(size) if _fixed(size) else -1 for size in self.shape]
+
+    def to_dict(self) -> dict[str, object]:
+        """As metadata.json shows it."""
+        return {"name": self.name, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What goes into a model and what comes out."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def batched(self) -> bool:
+        """Whether every input and output has a first dimension that the caller chooses: a batch."""
+        return all(tensor.batched for tensor in (*self.inputs, *self.outputs))
+
+
+def check_model(path: Path) -> None:
+    """Check that a model file is whole and that ONNX Runtime opens it.
+
+    Raises:
+        StepError: it is no ONNX model, keeps weights in other files, breaks ONNX's rules, or ONNX Runtime
+            refuses it.
+    """
+    model = _load(path)
+    outside = next((t.name for t in _tensors(model.graph) if uses_external_data(t)), None)
+    if outside is not None:
+        raise StepError(
+            f"{path.name} keeps its weights in other files (tensor {outside!r}): "
+            "export it with external_data=False and log it with save_as_external_data=False"
+        )
+    try:
+        # By path, because a model in memory is limited to 2 GiB.
+        onnx.checker.check_model(str(path))
+    except onnx.checker.ValidationError as error:
+        raise StepError(f"{path.name} is not a valid ONNX model: {_first_line(error)}") from error
+    _open(path)
+
+
+def read_signature(path: Path) -> Signature:
+    """The model's inputs and outputs, in the graph's order; weights are no inputs.
+
+    Raises:
+        StepError: it is no ONNX model, or an input or output is no tensor.
+    """
+    graph = _load(path).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_spec(value) for value in graph.input if value.name not in weights)
+    return Signature(inputs, tuple(_spec(value) for value in graph.output))
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path), load_external_data=False)
+    except (DecodeError, OSError) as error:
+        raise StepError(f"{path.name} is not an ONNX model: {_first_line(error)}") from error
+
+
+def _open(path: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    # Whether it opens is the question, not how fast it would run.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class but Exception
+        raise StepError(f"ONNX Runtime does not open {path.name}: {_first_line(error)}") from error
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that a graph stores, those of its nested graphs included."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for nested in (attribute.g, *attribute.graphs):
+                yield from _tensors(nested)
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    if not value.type.HasField("tensor_type"):
+        kind = value.type.WhichOneof("value") or "nothing"
+        raise StepError(
+            f"{value.name!r} is a {kind}: Triton serves models whose inputs and outputs are tensors"
+        )
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        raise StepError(
+            f"{value.name!r} has no shape: export the model with the shapes of its inputs and outputs"
+        )
+    return TensorSpec(value.name, tensor.elem_type, tuple(_size(dim) for dim in tensor.shape.dim))
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return dim.dim_param or -1
+
+
+def _fixed(size: int | str) -> bool:
+    return isinstance(size, int) and size >= 0
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
