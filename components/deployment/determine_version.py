@@ -1,0 +1,62 @@
+"""Step 2 of the deployment: the version number under which Triton will know the model."""
+
+from typing import Annotated, NamedTuple
+
+from argosy import Resources, component
+from argosy.components import images
+
+
+class Version(NamedTuple):
+    """The claimed version.
+
+    Args:
+        triton_version: the number of the version's folder in Triton's repository.
+    """
+
+    triton_version: Annotated[int, "triton_version.txt"]
+
+
+@component(
+    image=images.DEPLOYMENT_TOOLS,
+    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+)
+def determine_version(
+    model_version: str,
+    model_sha256: str,
+    owner: str,
+    model_name: str = "resnet18-imagenette-onnx",
+    s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
+    force_version: int | None = None,
+) -> Version:
+    """Claim the next Triton version of the model.
+
+    The next version is one above every version that was ever published or claimed.  The claim is a
+    conditional write, so deployments that run at the same time get different numbers; it belongs to `owner`,
+    so a repeated step gets its own number again.
+
+    Args:
+        model_version: the model's version in MLflow, noted in the claim.
+        model_sha256: SHA-256 of the model file that the version is for.
+        owner: who claims: the workflow's uid.
+        model_name: the model's name in MLflow and in Triton.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
+        force_version: this version and no other; refused where it is published with other bytes.
+    """
+    from argosy.components.deployment.claims import Claim, claim_forced, claim_next
+    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.shared import s3
+
+    keys = ModelKeys(s3_prefix, model_name)
+    wanted = Claim(check_name("owner", owner), model_version, model_sha256)
+    if force_version is not None:
+        check_version(force_version)
+    bucket = s3.connect(s3_bucket)
+    if force_version is None:
+        return Version(claim_next(bucket, keys, wanted))
+    return Version(claim_forced(bucket, keys, force_version, wanted))
+
+
+if __name__ == "__main__":
+    determine_version.main()
