@@ -1,0 +1,56 @@
+"""Step 3 of the deployment: the files as Triton's repository wants them."""
+
+from typing import NamedTuple
+
+from argosy import Directory, File, Resources, component
+from argosy.components import images
+
+
+class Prepared(NamedTuple):
+    """The model's folder.
+
+    Args:
+        artifacts: config.pbtxt and a folder named as the version, with model.onnx and metadata.json.
+    """
+
+    artifacts: Directory
+
+
+@component(
+    image=images.DEPLOYMENT_TOOLS,
+    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+)
+def prepare_artifacts(
+    model: File,
+    metadata: File,
+    triton_version: int,
+    model_name: str = "resnet18-imagenette-onnx",
+    deployed_by: str = "",
+) -> Prepared:
+    """Lay out the model as Triton's repository has it, with config.pbtxt and the complete metadata.json.
+
+    config.pbtxt comes from the ONNX model's own signature.
+
+    Args:
+        model: the ONNX file.
+        metadata: its metadata, so far without the deployment.
+        triton_version: the version in Triton's repository.
+        model_name: the model's name in Triton.
+        deployed_by: who deploys; empty: this pod's name.
+    """
+    import socket
+    import tempfile
+    from pathlib import Path
+
+    from argosy.components.deployment.artifacts import lay_out
+    from argosy.components.deployment.layout import check_name, check_version
+
+    check_name("model_name", model_name)
+    check_version(triton_version)
+    folder = Path(tempfile.mkdtemp(prefix="argosy-"))
+    lay_out(folder, model, metadata, model_name, triton_version, deployed_by or socket.gethostname())
+    return Prepared(folder)
+
+
+if __name__ == "__main__":
+    prepare_artifacts.main()

@@ -1,0 +1,63 @@
+"""Step 4 of the deployment: the version appears in Triton's repository, whole."""
+
+from typing import NamedTuple
+
+from argosy import Directory, Resources, component
+from argosy.components import images
+
+
+class Published(NamedTuple):
+    """Where the version lies.
+
+    Args:
+        model_uri: s3://BUCKET/PREFIX/MODEL/VERSION/.
+    """
+
+    model_uri: str
+
+
+@component(
+    image=images.DEPLOYMENT_TOOLS,
+    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+)
+def upload_to_s3(
+    artifacts: Directory,
+    triton_version: int,
+    owner: str,
+    model_name: str = "resnet18-imagenette-onnx",
+    s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
+    force_version: int | None = None,
+) -> Published:
+    """Publish the prepared version: staged first, verified, then copied to where Triton reads.
+
+    A version that is published already with the same model is left as it is; one with other bytes is never
+    replaced.  The step may be repeated at any point.
+
+    Args:
+        artifacts: the folder that prepare-artifacts made.
+        triton_version: the claimed version.
+        owner: whose claim it is: the workflow's uid.
+        model_name: the model's name in Triton.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
+        force_version: the version that the user forced, if any; it must be the one that is uploaded.
+    """
+    from argosy.components.deployment.artifacts import read_artifacts
+    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.publishing import Publication, publish
+    from argosy.components.shared import s3
+    from argosy.errors import UsageError
+
+    keys = ModelKeys(s3_prefix, model_name)
+    check_version(triton_version)
+    check_name("owner", owner)
+    if force_version not in (None, triton_version):
+        raise UsageError(f"force_version is {force_version}, but version {triton_version} was determined")
+    prepared = read_artifacts(artifacts, triton_version)
+    place = Publication(s3.connect(s3_bucket), keys, triton_version, owner)
+    return Published(publish(place, prepared))
+
+
+if __name__ == "__main__":
+    upload_to_s3.main()
