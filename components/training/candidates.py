@@ -2,7 +2,7 @@
 
 The record lives in tags of the candidate's version, written in an order that makes a repeated or interrupted
 promotion give the same answer: first what it is compared with, then the alias, and the answer last. A version
-with an answer is never decided again, and its alias is never moved again: another champion may hold it by then.
+with an answer is not decided again, and its alias is not moved again: another champion may hold it by then.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def register(client: MlflowClient, name: str, run_id: str, accuracy: float) -> M
 def current_champion(client: MlflowClient, name: str, candidate: ModelVersion) -> Champion:
     """What to compare `candidate` with: the version that holds the alias.
 
-    Where that is the candidate itself, an earlier promotion was cut off after it had moved the alias, and what
-    it was compared with then still counts.
+    Where that is the candidate itself, an earlier promotion was cut off after it had moved the alias, or used
+    other thresholds; what the candidate was compared with then still counts.
 
     Raises:
         StepError: the champion's run or metric is gone, or MLflow failed.
@@ -63,7 +63,7 @@ def current_champion(client: MlflowClient, name: str, candidate: ModelVersion) -
     if str(version.version) == str(candidate.version):
         return _compared_with(candidate) or NO_CHAMPION
     try:
-        accuracy = registry.run_metric(client, version.run_id, METRIC)
+        accuracy = registry.run_metric(client, version.run_id or "", METRIC)
     except StepError as error:
         raise StepError(
             f"champion version {version.version} of {name!r} cannot be compared with: {error}; "
@@ -84,7 +84,11 @@ def recorded(candidate: ModelVersion, thresholds: Thresholds) -> tuple[Decision,
 
 
 def record(
-    client: MlflowClient, candidate: ModelVersion, decision: Decision, champion: Champion, thresholds: Thresholds
+    client: MlflowClient,
+    candidate: ModelVersion,
+    decision: Decision,
+    champion: Champion,
+    thresholds: Thresholds,
 ) -> None:
     """Write down the comparison, move the alias if the candidate passed, then write down the answer.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from argosy.errors import StepError, UsageError
 
@@ -38,7 +39,7 @@ class Decision:
     reason: str
 
     @property
-    def result(self) -> str:
+    def result(self) -> Literal["passed", "failed"]:
         """The answer as it travels between steps."""
         return "passed" if self.passed else "failed"
 
@@ -61,7 +62,9 @@ def decide(accuracy: float, champion: float | None, thresholds: Thresholds) -> D
     if not _at_least(accuracy, thresholds.min_accuracy):
         return Decision(False, f"accuracy {accuracy:.4f} is below the required {thresholds.min_accuracy:.4f}")
     if champion is None:
-        return Decision(True, f"accuracy {accuracy:.4f} >= {thresholds.min_accuracy:.4f}, and no champion yet")
+        return Decision(
+            True, f"accuracy {accuracy:.4f} >= {thresholds.min_accuracy:.4f}, and no champion yet"
+        )
     _check("champion", champion)
     needed = champion + thresholds.min_improvement
     sum_ = f"{needed:.4f} (champion {champion:.4f} + {thresholds.min_improvement:.4f})"

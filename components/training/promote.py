@@ -31,9 +31,9 @@ def promote(
     """Gate 1: compare a candidate with the current champion.
 
     The candidate is registered as a version of `model_name`. It passes if its `best_val_accuracy` is at least
-    `min_accuracy` and, where a champion exists, at least the champion's plus `min_improvement`; it then gets the
-    alias `champion`. The same candidate gets the same answer however often the gate is run. What cannot be
-    judged (no such run, no metric, no MLflow) is an error and never `failed`.
+    `min_accuracy` and, where a champion exists, at least the champion's plus `min_improvement`; it then gets
+    the alias `champion`. The same candidate gets the same answer however often the gate is run. What cannot
+    be judged (no such run, no metric, no MLflow) is an error and never `failed`.
 
     Args:
         run_id: the candidate's training run.

@@ -1,0 +1,50 @@
+"""Convert a promoted PyTorch model to ONNX."""
+
+from typing import NamedTuple
+
+from argosy import Resources, Retry, component
+from argosy.components import images
+
+
+class Exported(NamedTuple):
+    """The MLflow run that holds model.onnx."""
+
+    export_run_id: str
+
+
+@component(
+    name="export-onnx",
+    image=images.TRAINING_TOOLS,
+    resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
+    retry=Retry(),
+)
+def export_to_onnx(
+    model_version: str,
+    model_name: str = "resnet18-imagenette",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    input_shape: str = "1,3,224,224",
+) -> Exported:
+    """Convert one version of the PyTorch model to ONNX and keep the file in an MLflow run of its own.
+
+    The run, named `export-<model_name>-v<version>`, holds model.onnx with a free batch size, the class names
+    and the preparation of images, and tags that lead back to the version and its training run. Each call
+    makes a new run, so that an interrupted export is never mistaken for a whole one.
+
+    Args:
+        model_version: the version that Gate 1 promoted.
+        model_name: the registered PyTorch model.
+        mlflow_tracking_uri: the MLflow server.
+        input_shape: batch, channels, height and width of the model's input; the batch is left free.
+    """
+    from argosy.components.shared.registry import connect, get_version
+    from argosy.components.training.exports import export_version
+    from argosy.components.training.shape import parse_input_shape
+
+    shape = parse_input_shape(input_shape)
+    client = connect(mlflow_tracking_uri)
+    version = get_version(client, model_name, model_version)
+    return Exported(export_run_id=export_version(client, version, shape))
+
+
+if __name__ == "__main__":
+    export_to_onnx.main()

@@ -1,0 +1,91 @@
+"""Register a validated ONNX file, and prove that what was registered is the whole file."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+
+import mlflow
+import mlflow.onnx
+import numpy as np
+import onnx
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import infer_signature
+from mlflow.tracking import MlflowClient
+
+from argosy.components.shared import registry
+from argosy.components.training.comparison import Array, onnx_predictor, open_session
+from argosy.components.training.lineage import MODEL_FILE
+from argosy.components.training.registration import register_model_of_run
+from argosy.errors import StepError
+
+log = logging.getLogger(__name__)
+
+DEPLOY = "deploy"
+_RESULT = "gate2.result"
+
+
+def register_onnx(
+    client: MlflowClient, name: str, run_id: str, path: Path, example: Array, tags: Mapping[str, object]
+) -> ModelVersion:
+    """The version of `name` that holds the ONNX file of run `run_id`: proven whole, with the alias `deploy`.
+
+    A version that already went through here keeps its tags and is not given the alias again: another version
+    may hold it by now.
+
+    Args:
+        client: from `registry.connect`.
+        name: the registered ONNX model.
+        run_id: the export run; the model is logged into it.
+        path: the validated file.
+        example: one input batch, for the signature and the proof.
+        tags: written on the version.
+
+    Raises:
+        StepError: what MLflow gives back is not what was validated, or MLflow failed.
+    """
+    existing = registry.version_of_run(client, name, run_id)
+    if existing is not None and existing.tags.get(_RESULT) == "passed":
+        log.info("version %s of %s holds this export already", existing.version, name)
+        return existing
+    expected = onnx_predictor(open_session(str(path), threads=1))(example)
+    if existing is None:
+        _log_model(run_id, path, example, expected)
+    version = register_model_of_run(client, name, run_id, tags)
+    _prove(version, example, expected)
+    registry.set_version_tags(client, name, version.version, tags)
+    registry.set_alias(client, name, DEPLOY, version.version)
+    registry.set_version_tags(client, name, version.version, {_RESULT: "passed"})
+    return version
+
+
+def _log_model(run_id: str, path: Path, example: Array, expected: Array) -> None:
+    requirements = [f"{package}=={installed(package)}" for package in ("onnx", "onnxruntime", "numpy")]
+    with registry.mlflow_errors(f"store the ONNX model of run {run_id}"), mlflow.start_run(run_id=run_id):
+        mlflow.onnx.log_model(
+            # Logging changes the object that it is given, so it gets one of its own. Its default moves the
+            # weights to a second file, and a server that reads model.onnx alone would find none.
+            onnx.load(path),
+            name="model",
+            save_as_external_data=False,
+            signature=infer_signature(example, expected),
+            pip_requirements=requirements,
+        )
+
+
+def _prove(version: ModelVersion, example: Array, expected: Array) -> None:
+    """Download the registered file and compare its answer with that of the validated one.
+
+    Raises:
+        StepError: the file is missing, incomplete, or answers differently.
+    """
+    uri = f"models:/{version.name}/{version.version}/{MODEL_FILE}"
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
+        with registry.mlflow_errors(f"download {uri}"):
+            path = mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+        answer = onnx_predictor(open_session(Path(path).read_bytes(), threads=1))(example)
+    if not np.array_equal(answer, expected):
+        raise StepError(f"{uri} answers differently from the file that was validated; alias not set")

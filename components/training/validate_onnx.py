@@ -1,0 +1,62 @@
+"""Gate 2: only an ONNX model that computes what PyTorch computes may be deployed."""
+
+from typing import Literal, NamedTuple
+
+from argosy import Resources, Retry, component
+from argosy.components import images
+
+
+class Validation(NamedTuple):
+    """What Gate 2 decided and measured.
+
+    No version is registered where it failed. A difference is None where an output was not a finite number.
+    """
+
+    result: Literal["passed", "failed"]
+    onnx_model_version: str
+    max_diff: float | None
+    mean_diff: float | None
+    onnx_speedup: float
+
+
+@component(
+    name="validate-onnx",
+    image=images.TRAINING_TOOLS,
+    resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
+    retry=Retry(),
+)
+def validate_onnx(
+    export_run_id: str,
+    model_name: str = "resnet18-imagenette",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    samples: int = 100,
+    tolerance: float = 1e-5,
+    seed: int = 0,
+) -> Validation:
+    """Gate 2: compare the ONNX model with the PyTorch model that it was made from.
+
+    Seeded random inputs go through both. The gate passes if no output differs by more than `tolerance`; it
+    never passes on NaN. The export run gets the metrics `validation_max_diff`, `validation_mean_diff` and
+    `validation_onnx_speedup`. Only if the gate passes, the file is registered as `<model_name>-onnx` with the
+    alias `deploy` and tags that lead back to the PyTorch version and its run.
+
+    Args:
+        export_run_id: the run that holds model.onnx.
+        model_name: the registered PyTorch model.
+        mlflow_tracking_uri: the MLflow server.
+        samples: how many random inputs.
+        tolerance: largest absolute difference of two outputs.
+        seed: start of the random numbers.
+    """
+    from argosy.components.shared.registry import connect
+    from argosy.components.training.comparison import check_settings
+    from argosy.components.training.validation import validate
+
+    check_settings(samples, tolerance)
+    client = connect(mlflow_tracking_uri)
+    verdict = validate(client, export_run_id, model_name, samples, tolerance, seed)
+    return Validation(*verdict)
+
+
+if __name__ == "__main__":
+    validate_onnx.main()
