@@ -54,7 +54,16 @@ def test_a_step_does_not_load_couler() -> None:
 def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the checkout."""
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(repository)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        str(repository),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return next(out.glob("argosy-*.whl"))
 
@@ -73,13 +82,17 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
     assert not [n for n in names if n.startswith(("components/", "pipelines/", "tests/", "benchmarks/"))]
 
 
-def test_the_wheel_installs_beside_a_users_own_components_and_type_checks(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_installs_beside_a_users_own_components_and_type_checks(
+    wheel: Path, tmp_path: Path
+) -> None:
     # The environment of the tests provides the dependencies, the new one only the wheel.
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
     site = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
     zipfile.ZipFile(wheel).extractall(site)
-    (site / "dependencies.pth").write_text("\n".join(p for p in sys.path if p.endswith("site-packages")) + "\n")
+    (site / "dependencies.pth").write_text(
+        "\n".join(p for p in sys.path if p.endswith("site-packages")) + "\n"
+    )
     (tmp_path / "components").mkdir()
     (tmp_path / "components" / "__init__.py").write_text("MINE = True\n")
     code = (
@@ -90,6 +103,14 @@ def test_the_wheel_installs_beside_a_users_own_components_and_type_checks(wheel:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(site))
     config = Path(__file__).parent.parent / "pyproject.toml"
-    check = [sys.executable, "-m", "mypy", f"--python-executable={python}", f"--config-file={config}", "-p", "argosy"]
+    check = [
+        sys.executable,
+        "-m",
+        "mypy",
+        f"--python-executable={python}",
+        f"--config-file={config}",
+        "-p",
+        "argosy",
+    ]
     done = subprocess.run(check, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

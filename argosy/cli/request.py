@@ -1,4 +1,7 @@
-"""What a run was asked for: kept in its folder, so that it can be continued as it was."""
+"""What a run was asked for: kept beside its folder, so that it can be continued as it was.
+
+The run's folder itself belongs to the runner, which takes only an empty one.
+"""
 
 import json
 import random
@@ -12,8 +15,8 @@ from argosy.errors import UsageError
 from argosy.loader import is_manifest, load_manifest, load_pipeline
 from argosy.text import did_you_mean
 
-RUNS = "runs"
-_FILE = "request.json"
+_RUNS = "runs"
+_REQUESTS = "requests"
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,15 @@ class Request:
     manifest: dict[str, Any]
     given: dict[str, str]
     module_dirs: tuple[str, ...]
-    run_dir: Path
+    state_dir: Path
+    run: str
+
+    @property
+    def run_dir(self) -> Path:
+        return self.state_dir / _RUNS / self.run
 
     @classmethod
-    def new(cls, target: str, given: dict[str, str], runs: Path) -> "Request":
+    def new(cls, target: str, given: dict[str, str], state_dir: Path) -> "Request":
         """The request for a built-in pipeline's name, a Python file or a manifest file.
 
         Raises:
@@ -35,30 +43,30 @@ class Request:
         file = Path(target.partition(":")[0])
         own_dir = (str(file.resolve().parent),) if file.is_file() else ()
         manifest = load_manifest(file) if is_manifest(target) else compiled(load_pipeline(target))
-        manifest, folder = _named(manifest)
-        return cls(manifest, given, (*own_dir, str(Path.cwd())), runs / folder)
+        manifest, run = _named(manifest)
+        return cls(manifest, given, (*own_dir, str(Path.cwd())), state_dir, run)
 
     @classmethod
-    def load(cls, run_dir: Path) -> "Request":
-        """The request that a run's folder was made for.
+    def load(cls, state_dir: Path, run: str) -> "Request":
+        """The request of an earlier run.
 
         Raises:
             UsageError: there is no such run.
         """
-        try:
-            content = json.loads((run_dir / _FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            known = sorted(p.parent.name for p in run_dir.parent.glob(f"*/{_FILE}"))
-            raise UsageError(f"there is no run '{run_dir.name}'{did_you_mean(run_dir.name, known)}") from None
-        return cls(content["manifest"], content["given"], tuple(content["module_dirs"]), run_dir)
+        files = {p.stem: p for p in (state_dir / _REQUESTS).glob("*.json")}
+        if run not in files:
+            raise UsageError(f"there is no run '{run}'{did_you_mean(run, sorted(files))}")
+        content = json.loads(files[run].read_text(encoding="utf-8"))
+        return cls(content["manifest"], content["given"], tuple(content["module_dirs"]), state_dir, run)
 
     def save(self) -> None:
-        """Make the run's folder and keep the request in it."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
+        """Keep the request."""
+        path = self.state_dir / _REQUESTS / f"{self.run}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = {"manifest": self.manifest, "given": self.given, "module_dirs": self.module_dirs}
-        beside = self.run_dir / f"{_FILE}.part"
+        beside = path.with_suffix(".part")
         beside.write_text(json.dumps(content), encoding="utf-8")
-        beside.replace(self.run_dir / _FILE)
+        beside.replace(path)
 
 
 def _named(manifest: dict[str, Any]) -> tuple[dict[str, Any], str]:

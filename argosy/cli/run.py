@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from argosy.cli.parameters import read_parameters
-from argosy.cli.request import RUNS, Request
+from argosy.cli.request import Request
 from argosy.cli.stack import open_stack, state_dir_option
 from argosy.cli.summary import print_summary
 from argosy.errors import UsageError
@@ -59,9 +59,9 @@ def run(
     if resume:
         if target or given:
             raise UsageError("--resume continues a run as it was: it takes no pipeline and no parameters")
-        request = Request.load(state_dir / RUNS / resume)
+        request = Request.load(state_dir, resume)
     elif target:
-        request = Request.new(target, given, state_dir / RUNS)
+        request = Request.new(target, given, state_dir)
     else:
         raise UsageError("name a pipeline or a manifest, or a run with --resume")
     binding = bind_locally(request.manifest, request.given)
@@ -74,7 +74,7 @@ def run(
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
     places = {"run": str(result.run_dir), **({"MLflow": stack.endpoints().mlflow} if stack else {})}
     if not result.succeeded:
-        places["again"] = f"argosy run --resume {request.run_dir.name}"
+        places["again"] = f"argosy run --resume {request.run}"
     print_summary(console, result, places)
     sys.exit(0 if result.succeeded else 1)
 

@@ -1,32 +1,44 @@
-"""The end of `argosy run`: what each step said, where the model answers, where to look further."""
+"""The end of `argosy run`: what each step said, where to look further."""
 
-from typing import Any
+from collections.abc import Mapping
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-_STYLES = {"Succeeded": "green", "Failed": "red", "Error": "red", "Skipped": "dim", "Omitted": "dim"}
+from argosy.runner import Node, WorkflowResult
+
+_STYLES = {
+    "Succeeded": "green",
+    "Failed": "bold red",
+    "Error": "bold red",
+    "Skipped": "dim",
+    "Omitted": "dim",
+}
 
 
-def print_summary(console: Console, result: Any, places: dict[str, str]) -> None:
-    """Print the outputs of the steps and the places; `result` is a `WorkflowResult`."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("step", "phase", "output", "value"):
-        table.add_column(heading, overflow="fold")
+def print_summary(console: Console, result: WorkflowResult, places: Mapping[str, str]) -> None:
+    """Print each node with its output parameters, the workflow's phase and the places."""
+    console.print()
     for node in result.nodes:
-        outputs = list(node.outputs.parameters.items()) or [("", "")]
-        for row, (name, value) in enumerate(outputs):
-            head = (
-                (node.name, Text(node.phase.value, _STYLES.get(node.phase.value, "")))
-                if row == 0
-                else ("", "")
-            )
-            table.add_row(*head, name, Text(value))
+        _print_node(console, node)
     console.print()
-    console.print(table)
-    console.print()
-    style = _STYLES.get(result.phase.value, "")
-    console.print(Text.assemble(f"{result.name}: ", (result.phase.value, f"bold {style}")))
+    console.print(Text.assemble(f"{result.name}: ", _phase(result.phase.value)), soft_wrap=True)
+    if result.message:
+        console.print(Text(result.message), soft_wrap=True)
     for what, place in places.items():
-        console.print(f"{what:<10}{place}", soft_wrap=True)
+        console.print(Text(f"{what:<8}{place}"), soft_wrap=True)
+
+
+def _print_node(console: Console, node: Node) -> None:
+    seconds = f"  {node.seconds:.1f} s" if node.seconds else ""
+    console.print(
+        Text.assemble(f"{node.name:<22}", _phase(node.phase.value), (seconds, "dim")), soft_wrap=True
+    )
+    width = max(map(len, node.outputs.parameters), default=0)
+    for name, value in node.outputs.parameters.items():
+        line = Text.assemble("    ", (f"{name:<{width}}  ", "dim"), value or "-")
+        console.print(line, soft_wrap=True)
+
+
+def _phase(phase: str) -> tuple[str, str]:
+    return phase, _STYLES.get(phase, "")

@@ -1,0 +1,87 @@
+"""One embedded stack for all end-to-end tests, and `argosy` as a user types it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from mlflow import MlflowClient
+
+ARGOSY = Path(sys.executable).with_name("argosy")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished `argosy` command."""
+
+    code: int
+    document: Any
+    stderr: str
+
+    def phases(self) -> dict[str, str]:
+        """The phase of each node by name."""
+        return {n["name"]: n["phase"] for n in self.document["nodes"]}
+
+    def outputs(self, node: str) -> dict[str, str]:
+        """A node's output parameters."""
+        found = next(n for n in self.document["nodes"] if n["name"] == node)
+        parameters: dict[str, str] = found["outputs"]["parameters"]
+        return parameters
+
+
+Argosy = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
+    """Runs `argosy ARGS`; the stack that it starts is stopped at the end."""
+    state = tmp_path_factory.mktemp("state") / ".argosy"
+    environment = {**os.environ, "ARGOSY_STATE_DIR": str(state)}
+
+    def call(*args: str) -> Done:
+        done = subprocess.run(
+            [ARGOSY, *args], env=environment, cwd=state.parent, capture_output=True, text=True, check=False
+        )
+        document = json.loads(done.stdout) if done.stdout.startswith("{") else None
+        return Done(done.returncode, document, done.stderr)
+
+    yield call
+    call("down")
+
+
+@pytest.fixture(scope="session")
+def endpoints(argosy: Argosy) -> dict[str, Any]:
+    """Where the servers of the stack are; starts it."""
+    assert argosy("up").code == 0
+    status = argosy("status", "--output", "json")
+    assert status.code == 0, status.stderr
+    found: dict[str, Any] = status.document
+    return found
+
+
+@pytest.fixture(scope="session")
+def registry(endpoints: dict[str, Any]) -> MlflowClient:
+    """The stack's MLflow."""
+    return MlflowClient(endpoints["mlflow"], endpoints["mlflow"])
+
+
+@pytest.fixture(scope="session")
+def bucket(endpoints: dict[str, Any]) -> Any:
+    """The stack's S3 bucket."""
+    s3 = endpoints["s3"]
+    resource = boto3.resource(
+        "s3",
+        endpoint_url=s3["endpoint"],
+        aws_access_key_id=s3["access_key"],
+        aws_secret_access_key=s3["secret_key"],
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    return resource.Bucket(s3["bucket"])
