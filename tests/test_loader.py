@@ -42,7 +42,7 @@ def test_a_file_with_two_pipelines_wants_a_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name one as .*:FUNCTION"):
         load_pipeline(str(file))
     assert load_pipeline(f"{file}:other").interface.name == "other"
-    with pytest.raises(UsageError, match=X:
+    with pytest.raises(UsageError, match=r"no pipeline 'othr'; did you mean 'other'\?"):
         load_pipeline(f"{file}:othr")
 
 
