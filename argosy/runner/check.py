@@ -22,6 +22,7 @@ from argosy.runner.references import (
     texts_of_loop,
 )
 from argosy.runner.result import Plan
+from argosy.runner.retry_expression import FIELDS, bare
 from argosy.runner.shape import did_you_mean
 
 
@@ -72,6 +73,9 @@ def _check_template(template: Template, workflow: Workflow, known: frozenset[str
     for parameter in template.parameters:
         place.check(f"input '{parameter.name}'", parameter.fallback)
     own = known | names_of_template(template)
+    if template.retry and template.retry.expression:
+        Place(where, own | FIELDS).check("retryStrategy.expression", bare(template.retry.expression))
+    Place(where, own).check("target", template.target)
     if template.is_leaf:
         _check_leaf(template, Place(where, own))
         return

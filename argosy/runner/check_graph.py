@@ -23,8 +23,8 @@ def check_dag(template: Template) -> None:
             raise ManifestError(
                 f"{where}: depends on '{unknown}', which is no task of its DAG{did_you_mean(unknown, names)}"
             )
-    for name in template.target:
-        if name not in names:
+    for name in template.target.split():
+        if "{{" not in template.target and name not in names:
             raise ManifestError(
                 f"template '{template.name}': target '{name}' is no task{did_you_mean(name, names)}"
             )

@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from argosy.runner import depends
-from argosy.runner.calls import Finished, Site, expect, give_up, not_run, run_call
+from argosy.runner.calls import run_call
 from argosy.runner.errors import NodeError
 from argosy.runner.job import Job, Outcome
 from argosy.runner.model import Call, Template
 from argosy.runner.node import Phase
 from argosy.runner.outputs import of_composite
 from argosy.runner.scope import Scope
+from argosy.runner.site import Finished, Site
 
 if TYPE_CHECKING:
     from argosy.runner.engine import Engine
@@ -42,9 +43,10 @@ class _Dag:
     def __init__(self, engine: Engine, job: Job, prefix: str, scope: Scope) -> None:
         self.engine, self.job = engine, job
         self.conditions = conditions(job.template)
+        self.asked = self._asked(scope)
         self.tasks = {task.name: task for task in job.template.tasks if task.name in self._wanted()}
         needed = {name for task in self.tasks for name in self.conditions[task].tasks}
-        self.targets = [name for name in self.tasks if name not in needed or name in job.template.target]
+        self.targets = [name for name in self.tasks if name not in needed or name in self.asked]
         self.finished: dict[str, Finished] = {}
         self.branches: dict[str, Phase] = {}
         self.waiting = {name: set(self.conditions[name].tasks) for name in self.tasks}
@@ -62,7 +64,7 @@ class _Dag:
         return next(iter(self._failing()), None) if self.job.template.fail_fast else None
 
     async def run(self) -> Outcome:
-        expect(self.site, self.tasks.values())
+        self.site.expect(self.tasks.values())
         try:
             while self._start_ready() or self.running:
                 done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
@@ -73,10 +75,17 @@ class _Dag:
             raise
         return self._outcome()
 
+    def _asked(self, scope: Scope) -> list[str]:
+        names = scope.render(self.job.template.target).split()
+        unknown = next((name for name in names if name not in self.conditions), None)
+        if unknown is not None:
+            raise NodeError(f"target '{unknown}' is no task of the DAG")
+        return names
+
     def _wanted(self) -> set[str]:
-        if not self.job.template.target:
+        if not self.asked:
             return set(self.conditions)
-        wanted, queue = set(), list(self.job.template.target)
+        wanted, queue = set(), list(self.asked)
         while queue:
             name = queue.pop()
             if name not in wanted:
@@ -112,7 +121,7 @@ class _Dag:
 
     def _omit(self, name: str, message: str) -> None:
         del self.waiting[name]
-        self._finish(name, not_run(self.site, self.tasks[name], message))
+        self._finish(name, self.site.omit(self.tasks[name], message))
 
     def _finish(self, name: str, finished: Finished) -> None:
         self.finished[name] = finished
@@ -168,4 +177,4 @@ class _Dag:
         for task in self.running:
             task.cancel()
         await asyncio.gather(*self.running, return_exceptions=True)
-        give_up(self.site, [self.tasks[name] for name in self.waiting])
+        self.site.give_up([self.tasks[name] for name in self.waiting])

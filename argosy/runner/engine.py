@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from argosy.runner.context import Context
 from argosy.runner.dag import run_dag
 from argosy.runner.errors import NodeError
 from argosy.runner.job import Job, Outcome, Produced
-from argosy.runner.model import Retry, Template
+from argosy.runner.model import Template
 from argosy.runner.node import KINDS, Attempt, Node, Phase, Values, now
 from argosy.runner.pod import Pod
 from argosy.runner.retry import next_delay
@@ -33,41 +34,39 @@ class Engine:
         if kept is not None:
             return kept, self._restored(job.template, kept)
         if job.fresh or job.template.is_leaf:  # a composition goes on with what it had finished inside
-            self.ctx.state.discard(job.name)
+            self.ctx.state.empty(job.name)
         self.ctx.executed.add(job.name)
         node = Node(
             job.name, job.template.name, KINDS[job.template.kind], parent=job.parent, inputs=self._inputs(job)
         )
         self.ctx.state.put(node)
         try:
-            return await self._attempts(job, node)
+            return await self._attempts(job)
         except NodeError as error:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, str(error))), Produced()
         except asyncio.CancelledError:
             self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
             raise
 
-    async def _attempts(self, job: Job, node: Node) -> tuple[Node, Produced]:
+    async def _attempts(self, job: Job) -> tuple[Node, Produced]:
         retry, began = job.template.retry, time.monotonic()
         scope = self.ctx.globals.inner(parameter_variables("inputs", job.inputs.parameters))
-        limit, total = _limit(retry, scope), self._seconds(job, scope, job.template.timeout, "timeout")
-        attempts: tuple[Attempt, ...] = ()
+        total = self._seconds(scope, job.template.timeout, "timeout")
+        if retry is None:
+            return self._finish(job, await self._attempt(job, job.name, 0, total, scope))
+        attempts: list[Attempt] = []
         while True:
             left = None if total is None else max(0.01, total - (time.monotonic() - began))
-            name = f"{job.name}({len(attempts)})" if retry else job.name
-            started = now()
+            name, started = f"{job.name}({len(attempts)})", now()
             outcome = await self._attempt(job, name, len(attempts), left, scope)
-            if retry:
-                ended = Attempt(name, outcome.phase, started, now(), outcome.exit_code, outcome.message)
-                attempts = (*attempts, ended)
-            delay = None
-            if retry and outcome.phase.is_bad and not (total and time.monotonic() - began >= total):
-                elapsed = time.monotonic() - began
-                delay = next_delay(retry, limit, len(attempts), outcome.phase, outcome.message, elapsed)
+            attempts.append(Attempt(name, outcome.phase, started, now(), outcome.exit_code, outcome.message))
+            elapsed = time.monotonic() - began
+            over = not outcome.phase.is_bad or (total is not None and elapsed >= total)
+            delay = None if over else next_delay(retry, scope, attempts, elapsed)
             if delay is None:
                 return self._finish(job, outcome, attempts)
-            waiting = f"attempt {len(attempts)} failed ({outcome.message}); trying again in {delay:g} s"
-            self.ctx.state.put(replace(self._current(job), attempts=attempts, message=waiting))
+            message = f"attempt {len(attempts)} failed ({outcome.message}); trying again in {delay:g} s"
+            self.ctx.state.put(replace(self._current(job), attempts=tuple(attempts), message=message))
             await asyncio.sleep(delay)
 
     async def _attempt(self, job: Job, name: str, number: int, left: float | None, scope: Scope) -> Outcome:
@@ -75,7 +74,7 @@ class Engine:
             self._running(job)
             run = run_dag if job.template.kind == "dag" else run_steps
             return await run(self, job, name, scope)
-        deadline = self._seconds(job, scope, job.template.deadline, "activeDeadlineSeconds")
+        deadline = self._seconds(scope, job.template.deadline, "activeDeadlineSeconds")
         limits = [limit for limit in (deadline, left) if limit is not None]
         async with self.ctx.slots:
             if number == 0 and job.halted():
@@ -95,7 +94,7 @@ class Engine:
         started = node.started_at or now()
         self.ctx.state.put(replace(node, phase=Phase.RUNNING, started_at=started, log=relative, message=""))
 
-    def _finish(self, job: Job, outcome: Outcome, attempts: tuple[Attempt, ...]) -> tuple[Node, Produced]:
+    def _finish(self, job: Job, outcome: Outcome, attempts: Sequence[Attempt] = ()) -> tuple[Node, Produced]:
         produced = outcome.produced
         artifacts = {name: self.ctx.relative(source) for name, source in produced.artifacts.items()}
         node = replace(
@@ -103,7 +102,7 @@ class Engine:
             outputs=Values(produced.parameters, artifacts, produced.result),
             exit_code=outcome.exit_code,
             log_tail=outcome.log_tail,
-            attempts=attempts,
+            attempts=tuple(attempts),
         )
         self.publish(job.template, produced)
         return self.ctx.state.put(node), produced
@@ -137,19 +136,10 @@ class Engine:
         artifacts = {name: self.ctx.relative(source) for name, source in job.inputs.artifacts.items()}
         return Values(dict(job.inputs.parameters), artifacts)
 
-    def _seconds(self, job: Job, scope: Scope, value: str | None, field: str) -> float | None:
+    def _seconds(self, scope: Scope, value: str | None, field: str) -> float | None:
         if value is None:
             return None
         try:
             return duration.seconds(scope.render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error
-
-
-def _limit(retry: Retry | None, scope: Scope) -> int | None:
-    if retry is None or retry.limit is None:
-        return None
-    text = scope.render(retry.limit)
-    if not text.isdecimal():
-        raise NodeError(f"retryStrategy.limit is {text!r}, not a whole number")
-    return int(text)

@@ -3,7 +3,7 @@
 `USED`: it is obeyed (the value names the kind of object inside; `[]` a list of them; "" anything).
 `IGNORED`: it says something about a cluster and nothing about what a step computes.
 `REFUSED`: it changes what the workflow means and cannot be done here; the text says what to do instead.
-A field in none of them is an error.
+`*` stands for every other field. A field in none of them is an error.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "task": {"templateRef": _REFERENCE},
     "step": {"templateRef": _REFERENCE},
     "hook": {"templateRef": _REFERENCE, "expression": _EXPR},
-    "hooks": {"running": _EXIT_ONLY, "succeeded": _EXIT_ONLY, "failed": _EXIT_ONLY},
+    "hooks": {"*": _EXIT_ONLY},
     "input": {
         "valueFrom": "give it a value: nothing here can look it up",
         "globalName": "only outputs are global",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy.runner.errors import NodeError
+from argosy.runner.job import Produced
 from argosy.runner.model import Loop
-from argosy.runner.node import Values
 from argosy.runner.scope import Scope
 from argosy.runner.values import compact, item_text
 
@@ -35,7 +35,7 @@ def expand(loop: Loop, scope: Scope) -> list[Item]:
     return [_item(index, value) for index, value in enumerate(values)]
 
 
-def aggregate(outputs: Sequence[Values]) -> dict[str, str]:
+def aggregate(outputs: Sequence[Produced]) -> dict[str, str]:
     """`outputs.result`, `outputs.parameters`, `outputs.parameters.X` of a loop: JSON lists in item order."""
     names = dict.fromkeys(name for output in outputs for name in output.parameters)
     known = {

@@ -162,7 +162,7 @@ class Template:
     deadline: str | None = None
     parallelism: int | None = None
     fail_fast: bool = True
-    target: tuple[str, ...] = ()
+    target: str = ""
 
     @property
     def is_leaf(self) -> bool:

@@ -9,7 +9,9 @@ from argosy.errors import ManifestError
 from argosy.runner import duration
 from argosy.runner.fields import CRON_FIELDS
 from argosy.runner.model import Template, Workflow
-from argosy.runner.parse_template import parse_arguments, parse_hook, parse_inputs, parse_template, positive
+from argosy.runner.parse_call import parse_arguments, parse_hook
+from argosy.runner.parse_template import parse_inputs, parse_template
+from argosy.runner.parse_tools import positive
 from argosy.runner.shape import check_fields, did_you_mean, expect_list, expect_mapping
 from argosy.runner.values import text_of
 

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
+from argosy.runner.errors import NodeError
 from argosy.runner.model import Retry
-from argosy.runner.node import Phase
+from argosy.runner.node import Attempt, Phase, parse_time
+from argosy.runner.retry_expression import bare, holds
+from argosy.runner.scope import Scope
+from argosy.runner.text import parse
 
 TRANSIENT_PATTERN = "TRANSIENT_ERROR_PATTERN"
 """Environment variable with a regular expression of messages that OnTransientError retries, as in Argo."""
 
+_COVERED = {
+    "Always": (Phase.FAILED, Phase.ERROR),
+    "OnFailure": (Phase.FAILED,),
+    "OnError": (Phase.ERROR,),
+}
 
-def next_delay(
-    retry: Retry, limit: int | None, attempts: int, phase: Phase, message: str, elapsed: float
-) -> float | None:
+
+def next_delay(retry: Retry, scope: Scope, attempts: Sequence[Attempt], elapsed: float) -> float | None:
     """Seconds to wait before another attempt; None if there is none.
 
-    `attempts` were made, the last ended in `phase` with `message`, `elapsed` seconds after the first began.
+    `attempts` were made so far, all bad; `elapsed` seconds went by since the first began. Raises NodeError
+    for a limit that is no number and an expression that is neither true nor false.
     """
-    if limit is not None and attempts > limit:
+    last = attempts[-1]
+    limit = _limit(retry, scope)
+    if limit is not None and len(attempts) > limit:
         return None
-    if not _covered(retry.policy, phase, message):
+    if not _is_covered(retry.policy, last) or not _expression_holds(retry, scope, last):
         return None
-    delay = retry.duration * retry.factor ** (attempts - 1)
+    delay = retry.duration * retry.factor ** (len(attempts) - 1)
     if retry.cap is not None:
         delay = min(delay, retry.cap)
     if retry.max_duration is not None and elapsed + delay > retry.max_duration:
@@ -31,9 +43,31 @@ def next_delay(
     return delay
 
 
-def _covered(policy: str, phase: Phase, message: str) -> bool:
+def _limit(retry: Retry, scope: Scope) -> int | None:
+    if retry.limit is None:
+        return None
+    text = scope.render(retry.limit)
+    if not text.isdecimal():
+        raise NodeError(f"retryStrategy.limit is {text!r}, not a whole number")
+    return int(text)
+
+
+def _is_covered(policy: str, last: Attempt) -> bool:
     if policy == "OnTransientError":
         pattern = os.environ.get(TRANSIENT_PATTERN)
-        return bool(pattern) and re.search(pattern or "", message) is not None
-    wanted = {"Always": (Phase.FAILED, Phase.ERROR), "OnFailure": (Phase.FAILED,), "OnError": (Phase.ERROR,)}
-    return phase in wanted[policy]
+        return bool(pattern) and re.search(pattern or "", last.message) is not None
+    return last.phase in _COVERED[policy]
+
+
+def _expression_holds(retry: Retry, scope: Scope, last: Attempt) -> bool:
+    if retry.expression is None:
+        return True
+    took = parse_time(last.finished_at) - parse_time(last.started_at)
+    known = {
+        "lastRetry.exitCode": "-1" if last.exit_code is None else str(last.exit_code),
+        "lastRetry.status": last.phase.value,
+        "lastRetry.duration": str(int(took.total_seconds())),
+        "lastRetry.message": last.message,
+    }
+    text = parse(bare(retry.expression)).render({**scope.variables, **known}.get)
+    return holds(text, known)

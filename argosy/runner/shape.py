@@ -33,7 +33,8 @@ def check_fields(value: Any, kind: str, where: str) -> None:
 def _check_field(field: str, value: Any, kind: str, where: str) -> None:
     if field in USED[kind] or field in IGNORED.get(kind, ()):
         return
-    advice = REFUSED.get(kind, {}).get(field)
+    refused = REFUSED.get(kind, {})
+    advice = refused.get(field, refused.get("*"))
     if advice is None:
         known = [*USED[kind], *IGNORED.get(kind, ()), *REFUSED.get(kind, {})]
         raise ManifestError(f"{where}: no field '{field}'{did_you_mean(field, known)}")

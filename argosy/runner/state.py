@@ -52,10 +52,29 @@ class RunState:
         return node if node and node.phase is Phase.SUCCEEDED else None
 
     def discard(self, name: str) -> None:
-        """Forget a node, its attempts and everything inside of it: it is about to run anew."""
+        """Forget a node, its attempts and everything inside of it."""
+        self.empty(name)
+        self.nodes.pop(name, None)
+        self._written.pop(name, None)
+
+    def empty(self, name: str) -> None:
+        """Forget what is inside of a node that is about to run anew; it keeps its place in the order."""
         inside = (f"{name}.", f"{name}(")
-        for known in [key for key in self.nodes if key == name or key.startswith(inside)]:
+        for known in [key for key in self.nodes if key.startswith(inside)]:
             del self.nodes[known], self._written[known]
+
+    def in_order(self) -> tuple[Node, ...]:
+        """All nodes, each followed by what is inside of it."""
+        inside: dict[str, list[Node]] = {}
+        for node in self.nodes.values():
+            inside.setdefault(node.parent, []).append(node)
+        ordered: list[Node] = []
+        stack = inside.get("", [])[::-1]
+        while stack:
+            node = stack.pop()
+            ordered.append(node)
+            stack.extend(inside.get(node.name, [])[::-1])
+        return tuple(ordered)
 
     def restore(self, raw_nodes: list[dict[str, Any]]) -> None:
         """Take over an earlier session's nodes; those that did not succeed wait again."""

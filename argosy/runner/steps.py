@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from argosy.runner.calls import Finished, Site, expect, gather, give_up, not_run, run_call
+from argosy.runner.calls import gather, run_call
 from argosy.runner.errors import NodeError
 from argosy.runner.job import Job, Outcome
 from argosy.runner.model import Call
 from argosy.runner.node import Phase
 from argosy.runner.outputs import of_composite
 from argosy.runner.scope import Scope
+from argosy.runner.site import Finished, Site
 
 if TYPE_CHECKING:
     from argosy.runner.engine import Engine
@@ -25,19 +26,19 @@ async def run_steps(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outc
     limit = job.template.parallelism
     slots = asyncio.Semaphore(limit) if limit else None
     site = Site(engine, prefix, job.name, "steps", inner, slots)
-    expect(site, job.template.calls)
+    site.expect(job.template.calls)
     fresh = job.fresh
     for index, group in enumerate(job.template.groups):
         try:
             done = await gather(run_call(site, call, fresh=fresh) for call in group)
         except asyncio.CancelledError:
-            give_up(site, _later(job, index))
+            site.give_up(_later(job, index))
             raise
         failed = [call.name for call, finished in zip(group, done, strict=True) if _fails(call, finished)]
         if failed:
             names = ", ".join(f"'{name}'" for name in failed)
             for call in _later(job, index):
-                not_run(site, call, f"not started: {names} failed")
+                site.omit(call, f"not started: {names} failed")
             return Outcome(Phase.FAILED, f"step{'s' if len(failed) > 1 else ''} {names} failed")
         fresh = fresh or any(finished.node.name in engine.ctx.executed for finished in done)
         for finished in done:

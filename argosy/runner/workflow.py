@@ -41,7 +41,7 @@ async def run_workflow(ctx: Context, started: str) -> WorkflowResult:
         started_at=started,
         finished_at=finished,
         parameters=ctx.plan.parameters,
-        nodes=tuple(ctx.state.nodes.values()),
+        nodes=ctx.state.in_order(),
         run_dir=ctx.run_dir,
         outputs=outputs,
     )

@@ -1,0 +1,63 @@
+"""A run as lines of text: what starts, what its steps say, what ends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from argosy.runner.console_style import describe
+from argosy.runner.follow import LogFollower
+from argosy.runner.node import Node, Phase
+from argosy.runner.result import Plan, WorkflowResult
+
+_INTERVAL = 0.3
+
+
+class PlainLines:
+    """One line a change of phase; the steps' own lines as `name | line`, while they run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._run_dir = Path()
+        self._followed: dict[str, LogFollower] = {}
+        self._logs: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="logs", daemon=True)
+
+    def on_start(self, plan: Plan) -> None:
+        """Begin to follow the logs."""
+        self._run_dir = plan.run_dir or Path()
+        self._thread.start()
+
+    def on_node(self, node: Node) -> None:
+        """Print a line for what started or ended, after what it said."""
+        with self._lock:
+            if node.log and self._logs.get(node.name) != node.log and not node.phase.is_final:
+                self._print_log(node.name, last=True)  # of the attempt before this one
+                self._logs[node.name] = node.log
+                self._followed[node.name] = LogFollower(self._run_dir / node.log)
+            if node.phase.is_final:
+                self._print_log(node.name, last=True)
+                self._followed.pop(node.name, None)
+            if node.phase is not Phase.PENDING:
+                self._console.print(describe(node, node.name))
+
+    def on_finish(self, result: WorkflowResult) -> None:
+        """Stop following."""
+        self._over.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._over.wait(_INTERVAL):
+            with self._lock:
+                for name in list(self._followed):
+                    self._print_log(name)
+
+    def _print_log(self, name: str, *, last: bool = False) -> None:
+        follower = self._followed.get(name)
+        for line in follower.lines(last=last) if follower else ():
+            self._console.print(Text.assemble((f"  {name} | ", "dim"), line))

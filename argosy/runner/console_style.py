@@ -1,0 +1,42 @@
+"""How a node looks in a line."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from argosy.runner.node import Node, Phase
+
+_LOOKS = {
+    Phase.PENDING: ("◌", "dim"),
+    Phase.RUNNING: ("●", "cyan"),
+    Phase.SUCCEEDED: ("✔", "green"),
+    Phase.FAILED: ("✖", "red"),
+    Phase.ERROR: ("⚠", "red"),
+    Phase.SKIPPED: ("○", "dim"),
+    Phase.OMITTED: ("○", "dim"),
+}
+
+
+def describe(node: Node, name: str) -> Text:
+    """Symbol, name, duration, and what there is to say."""
+    symbol, style = _LOOKS[node.phase]
+    line = Text.assemble((f"{symbol} ", style), (name, "" if style == "cyan" else style))
+    if node.started_at:
+        line.append(f"  {duration(node.seconds)}", "dim")
+    if node.phase in (Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED):
+        line.append(f"  {node.phase.value}", style)
+    if node.message:
+        line.append(f"  {node.message}", "red" if node.phase.is_bad else "dim")
+    return line
+
+
+def duration(seconds: float) -> str:
+    """`0.4s`, `12s`, `3m05s`, `2h10m`."""
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

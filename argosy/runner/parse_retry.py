@@ -1,0 +1,45 @@
+"""A retryStrategy, from its dict to the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.runner import duration
+from argosy.runner.errors import ConditionError
+from argosy.runner.model import Retry
+from argosy.runner.retry_expression import check_expression
+from argosy.runner.values import optional_text, text_of
+
+
+def parse_retry(raw: Any, where: str) -> Retry | None:
+    """A retryStrategy, with Argo's default policy."""
+    if raw is None:
+        return None
+    backoff = raw.get("backoff") or {}
+    where = f"{where} retryStrategy"
+    policy = raw.get("retryPolicy") or ("Always" if raw.get("expression") else "OnFailure")
+    if policy not in ("Always", "OnFailure", "OnError", "OnTransientError"):
+        raise ManifestError(
+            f"{where}: {policy!r} is no retryPolicy; Always, OnFailure, OnError or OnTransientError"
+        )
+    expression = optional_text(raw.get("expression"), f"{where}.expression")
+    try:
+        check_expression(expression or "true")
+    except ConditionError as error:
+        raise ManifestError(f"{where}: {error}") from error
+
+    def length(field: str) -> float | None:
+        return (
+            duration.seconds(backoff[field], f"{where}.{field}") if backoff.get(field) is not None else None
+        )
+
+    return Retry(
+        limit=optional_text(raw.get("limit"), f"{where}.limit"),
+        policy=policy,
+        expression=expression,
+        duration=length("duration") or 0.0,
+        factor=float(text_of(backoff.get("factor", 1) or 1, f"{where}.factor")),
+        max_duration=length("maxDuration"),
+        cap=length("cap"),
+    )
