@@ -55,7 +55,7 @@ async def _run_one(
     ctx = site.engine.ctx
     try:
         if call.when and not evaluate(condition := scope.render(call.when)):
-            return site.end(call, name, parent, Phase.SKIPPED, f"when '{condition}' is false"), Produced()
+            return site.end(call, name, parent, Phase.SKIPPED, f"when {condition} is false"), Produced()
         inputs = bind(site.template(call), call.arguments, scope, ctx.globals, ctx.run_dir)
     except NodeError as error:
         return site.end(call, name, parent, Phase.ERROR, str(error)), Produced()

@@ -1,4 +1,4 @@
-"""A run as a tree that is redrawn: every node with its phase and duration, a running one with its last line."""
+"""A run as a tree that is redrawn: each node with phase and duration, a running one with its last line."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _parse(source: str) -> Tree[Token]:
         tree = _PARSER.parse(source)
     except UnexpectedInput as error:
         raise ConditionError(
-            f"expression '{source}' cannot be evaluated here; compare fields of lastRetry, joined by && and ||"
+            f"expression '{source}' cannot be read here; compare fields of lastRetry, joined by && and ||"
         ) from error
     return tree if isinstance(tree, Tree) else Tree("start", [tree])
 

@@ -46,10 +46,10 @@ def run_manifest(
 ) -> WorkflowResult:
     """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine, its steps as processes.
 
-    `run_dir` is made if need be and holds `workflow.yaml`, `run.json`, `steps/` and `artifacts/`; without
-    `resume` it has to be empty, with it nodes that Succeeded are kept and everything else runs again, under
-    the same name and uid, with the parameters of the first time where none are given. `environment` is
-    added to the process's own. `max_parallel` programs run at once (4, or less if the workflow's
+    `run_dir` is made if need be and holds `workflow.yaml`, `run.json`, `steps/` and `artifacts/`. Without
+    `resume` it must not hold a run; with it, nodes that Succeeded are kept and everything else runs again,
+    under the same name and uid, with the parameters of the first time where none are given. `environment`
+    is added to the process's own. `max_parallel` programs run at once (4, or less if the workflow's
     `parallelism` says so).
 
     Raises UsageError (ManifestError for the manifest) before anything is started. What fails later is in
@@ -153,8 +153,8 @@ def _make_folder(run_dir: Path, resume: bool) -> None:
         run_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the run's folder {run_dir} cannot be made: {error}") from error
-    if not resume and any(run_dir.iterdir()):
-        raise UsageError(f"{run_dir} is not empty: resume the run there, or name another folder")
+    if not resume and (run_dir / states.STATE_FILE).exists():
+        raise UsageError(f"{run_dir} holds a run already: resume it, or name another folder")
 
 
 def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None) -> Plan:
