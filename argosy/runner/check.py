@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from argosy.errors import ManifestError, UsageError
 from argosy.runner import condition
-from argosy.runner.check_graph import check_dag, known_before
+from argosy.runner.check_graph import check_dag
 from argosy.runner.errors import ConditionError
 from argosy.runner.model import Arguments, Call, Template, Workflow
 from argosy.runner.parse import parse_workflow
 from argosy.runner.references import (
+    CallNames,
     Place,
+    call_kind,
     names_at_exit,
     names_of_call,
     names_of_globals,
@@ -85,27 +88,22 @@ def _check_template(template: Template, workflow: Workflow, known: frozenset[str
         )
     if template.kind == "dag":
         check_dag(template)
-    kind = "tasks" if template.kind == "dag" else "steps"
-    called = {
-        call.name: names_of_call(kind, call, workflow.templates[call.template]) for call in template.calls
-    }
+    calls = CallNames(template, workflow)
     for call in template.calls:
-        before = known_before(template, call.name)
-        names = own.union(*(called[name] for name in before))
-        _check_call(call, template, workflow, names, names | called[call.name])
-    inside = own.union(*called.values())
+        _check_call(call, template, workflow, Place(where, own, calls=calls, at=call.name))
+    _check_outputs(template, Place(where, own, calls=calls))
+
+
+def _check_outputs(template: Template, place: Place) -> None:
     for output in template.outputs:
-        Place(where, inside).check(f"output '{output.name}'", output.parameter)
-        Place(where, inside).check(f"output '{output.name}'", output.default)
-        if output.path:
-            raise ManifestError(
-                f"{where}: output '{output.name}' has a path; a {template.kind} takes it from a task"
-            )
+        place.check(f"output '{output.name}'", output.parameter)
+        place.check(f"output '{output.name}'", output.default)
     for artifact in template.output_artifacts:
-        Place(where, inside).check(f"output artifact '{artifact.name}'", artifact.source)
-        if artifact.path:
+        place.check(f"output artifact '{artifact.name}'", artifact.source)
+    for tag, path in template.paths.items():
+        if tag.startswith("outputs."):
             raise ManifestError(
-                f"{where}: output '{artifact.name}' has a path; a {template.kind} takes it from a task"
+                f"{place.where}: {tag} is {path}; a {template.kind} takes its outputs from tasks"
             )
 
 
@@ -120,14 +118,12 @@ def _check_leaf(template: Template, place: Place) -> None:
             raise ManifestError(f"{place.where}: input artifact '{artifact.name}' needs a path")
 
 
-def _check_call(
-    call: Call, template: Template, workflow: Workflow, known: frozenset[str], after: frozenset[str]
-) -> None:
+def _check_call(call: Call, template: Template, workflow: Workflow, inside: Place) -> None:
     where = f"template '{template.name}', '{call.name}'"
-    outer = Place(where, known)
+    outer = replace(inside, where=where)
     for text in texts_of_loop(call):
         outer.check("the loop", text)
-    place = Place(where, known, any_item=call.loop is not None)
+    place = replace(outer, any_item=call.loop is not None)
     for field, source in texts_of_arguments(call.arguments):
         place.check(field, source)
     if call.when:
@@ -138,7 +134,8 @@ def _check_call(
             raise ManifestError(f"{where}: {error}") from error
     _check_arguments(where, call.arguments, workflow.templates[call.template])
     if call.exit_hook:
-        hook = Place(f"{where}, exit hook", after, any_item=call.loop is not None)
+        itself = names_of_call(call_kind(template), call, workflow.templates[call.template])
+        hook = replace(place, where=f"{where}, exit hook", known=place.known | itself)
         for field, source in texts_of_arguments(call.exit_hook.arguments):
             hook.check(field, source)
         _check_arguments(hook.where, call.exit_hook.arguments, workflow.templates[call.exit_hook.template])

@@ -35,20 +35,26 @@ def check_dag(template: Template) -> None:
         )
 
 
-def known_before(template: Template, name: str) -> frozenset[str]:
-    """Tasks or steps that are over whenever the one called `name` starts."""
-    if template.kind == "steps":
-        index = next(i for i, group in enumerate(template.groups) if any(call.name == name for call in group))
-        return frozenset(call.name for group in template.groups[:index] for call in group)
-    needed = {task.name: condition_of(task).tasks for task in template.tasks}
-    found: set[str] = set()
-    queue = list(needed[name])
-    while queue:
-        above = queue.pop()
-        if above not in found:
-            found.add(above)
-            queue.extend(needed[above])
-    return frozenset(found)
+class Order:
+    """Which task or step of a template is always over before which other starts."""
+
+    def __init__(self, template: Template) -> None:
+        self._group = {call.name: index for index, group in enumerate(template.groups) for call in group}
+        self._needed = {task.name: condition_of(task).tasks for task in template.tasks}
+
+    def is_before(self, first: str, second: str) -> bool:
+        """Whether `first` is over whenever `second` starts."""
+        if second in self._group:
+            return self._group[first] < self._group[second]
+        seen: set[str] = set()
+        queue = list(self._needed[second])
+        while queue:
+            name = queue.pop()
+            if first == name or first in self._needed[name]:
+                return True
+            queue.extend(self._needed[name] - seen)
+            seen |= self._needed[name]
+        return False
 
 
 def _cycle(needed: dict[str, list[str]]) -> list[str]:

@@ -40,13 +40,8 @@ class Depends:
 
     source: str
     tree: Tree[Token] | None
-
-    @property
-    def tasks(self) -> frozenset[str]:
-        """Names of the tasks it waits for."""
-        if self.tree is None:
-            return frozenset()
-        return frozenset(str(node.children[0]) for node in self.tree.find_data("result"))
+    tasks: frozenset[str] = frozenset()
+    """Names of the tasks it waits for."""
 
     def holds(self, results: Mapping[str, frozenset[str]]) -> bool:
         """Whether the task may run, given each finished task's results; a bare name asks for `bare`."""
@@ -73,7 +68,7 @@ def parse(source: str) -> Depends:
             raise ConditionError(
                 f"depends '{source}': no task result {wanted[0]!r}; one of {', '.join(RESULTS)}"
             )
-    return Depends(source, tree)
+    return Depends(source, tree, frozenset(str(node.children[0]) for node in tree.find_data("result")))
 
 
 def of_dependencies(names: tuple[str, ...]) -> Depends:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from argosy.errors import ManifestError
+from argosy.runner.check_graph import Order
 from argosy.runner.model import Arguments, Call, Template, Workflow
 from argosy.runner.scope import STRFTIME
 from argosy.runner.shape import did_you_mean
@@ -79,6 +80,35 @@ def names_of_call(kind: str, call: Call, template: Template) -> frozenset[str]:
     return frozenset(names)
 
 
+def call_kind(template: Template) -> str:
+    """First word of the tags by which a template's calls are known: `tasks` or `steps`."""
+    return "tasks" if template.kind == "dag" else "steps"
+
+
+class CallNames:
+    """What the tasks or steps of a template may know of each other."""
+
+    def __init__(self, template: Template, workflow: Workflow) -> None:
+        self._kind = call_kind(template)
+        self._calls = {call.name: call for call in template.calls}
+        self._workflow = workflow
+        self._order = Order(template)
+
+    def problem(self, tag: str, at: str | None) -> str | None:
+        """Why `tag` cannot be known when the call `at` starts (None: when all are over); None if it can."""
+        kind, _, rest = tag.partition(".")
+        name = rest.partition(".")[0]
+        if kind != self._kind or name not in self._calls:
+            return f"which is not known there{did_you_mean(name, self._calls) if kind == self._kind else ''}"
+        call = self._calls[name]
+        names = names_of_call(kind, call, self._workflow.templates[call.template])
+        if tag not in names:
+            return f"which template '{call.template}' does not give{did_you_mean(tag, names)}"
+        if at is not None and name != at and not self._order.is_before(name, at):
+            return f"but nothing makes '{at}' wait for '{name}'; add it to `depends`"
+        return "which is the task itself" if name == at else None
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a text stands, for messages, and the names that are known there."""
@@ -86,6 +116,8 @@ class Place:
     where: str
     known: frozenset[str]
     any_item: bool = False
+    calls: CallNames | None = None
+    at: str | None = None
 
     def check(self, field: str, source: str | None) -> None:
         """Raise ManifestError for the first tag of `source` that cannot be known here."""
@@ -95,12 +127,16 @@ class Place:
                     f"{self.where}: {field} holds the expression {{{{={tag.name}}}}}, "
                     "which is not evaluated here; compute the value in a step"
                 )
-            if tag.name in self.known or (self.any_item and tag.name.split(".")[0] == "item"):
-                continue
-            raise ManifestError(
-                f"{self.where}: {field} refers to {{{{{tag.name}}}}}, which is not known there"
-                f"{did_you_mean(tag.name, self.known)}"
-            )
+            if problem := self._problem(tag.name):
+                raise ManifestError(f"{self.where}: {field} refers to {{{{{tag.name}}}}}, {problem}")
+
+    def _problem(self, tag: str) -> str | None:
+        root = tag.split(".")[0]
+        if tag in self.known or (self.any_item and root == "item"):
+            return None
+        if self.calls is not None and root in ("tasks", "steps"):
+            return self.calls.problem(tag, self.at)
+        return f"which is not known there{did_you_mean(tag, self.known)}"
 
 
 def texts_of_arguments(arguments: Arguments) -> Iterator[tuple[str, str | None]]:
