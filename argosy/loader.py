@@ -1,6 +1,5 @@
 """From what a user writes on a command line to a pipeline or a manifest."""
 
-import atexit
 import importlib
 import importlib.util
 import pkgutil
@@ -14,6 +13,7 @@ import yaml
 
 from argosy.errors import ArgosyError, ManifestError, UsageError
 from argosy.pipeline import Pipeline
+from argosy.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
 
 BUILT_IN = "argosy.pipelines"
@@ -38,14 +38,7 @@ def load_pipeline(target: str) -> Pipeline[Any, Any]:
             return _pick(_load_file(Path(path)), function, target)
         return _load_built_in(target)
     finally:
-        _keep_couler_quiet()
-
-
-def _keep_couler_quiet() -> None:
-    """Couler's fork prints the program's YAML when the interpreter ends; here the manifest is ours."""
-    couler = sys.modules.get("couler.argo")
-    if couler is not None:
-        atexit.unregister(couler._dump_yaml)
+        keep_couler_quiet()
 
 
 def _load_built_in(target: str) -> Pipeline[Any, Any]:

@@ -18,6 +18,7 @@ from argosy.artifacts import ArtifactKind
 from argosy.component import Component
 from argosy.errors import ArgosyError, StepError, UsageError
 from argosy.interface import Interface, Port
+from argosy.quiet import keep_couler_quiet
 from argosy.values import ValueType
 
 log = logging.getLogger("argosy.step")
@@ -128,6 +129,7 @@ def run_step(component: Component[Any, Any], argv: Sequence[str]) -> int:
     0: done. 1: the step failed. 2: an input is wrong and nothing was touched.
     """
     name = component.interface.name
+    keep_couler_quiet()  # a file that holds a pipeline, too, imports Couler
     logging.basicConfig(
         level=os.environ.get("ARGOSY_LOG_LEVEL", "INFO"),
         stream=sys.stderr,

@@ -107,6 +107,12 @@ def test_what_goes_wrong_is_one_last_line_and_an_exit_code(
     assert line in last
 
 
+def test_a_file_that_imports_couler_prints_nothing_of_it(folder: Path) -> None:
+    (folder / "with_couler.py").write_text("import couler.argo\nfrom shown import other\n")
+    done = run(folder, "with_couler:other", module="argosy.step")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_help_is_made_from_the_declaration(folder: Path) -> None:
     done = run(folder, "--help")
     assert done.returncode == 0

@@ -4,7 +4,6 @@ Couler composes into one global workflow and forgets to reset half of its state.
 lock, starts from a clean slate, sees every task that Couler wires, and leaves a clean slate behind.
 """
 
-import atexit
 import sys
 import threading
 from collections import OrderedDict
@@ -16,8 +15,9 @@ import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
 from couler.core import states
 
-# The fork on the package index prints its workflow when the interpreter ends.
-atexit.unregister(couler._dump_yaml)
+from argosy.quiet import keep_couler_quiet
+
+keep_couler_quiet()
 
 _LOCK = threading.RLock()
 
