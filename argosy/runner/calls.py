@@ -60,10 +60,8 @@ async def _run_one(
     except NodeError as error:
         return site.end(call, name, parent, Phase.ERROR, str(error)), Produced()
     async with site.slots or nullcontext():
-        node, produced = await site.engine.execute(
-            Job(site.template(call), name, inputs, parent, fresh, site.halted)
-        )
-    if call.exit_hook and node.phase is not Phase.OMITTED:
+        node, produced = await site.engine.execute(Job(site.template(call), name, inputs, parent, fresh))
+    if call.exit_hook:
         over = site.finished(call, node, produced)
         await _run_hook(site, call.exit_hook, name, scope.inner(over.variables, over.artifacts))
     return node, produced

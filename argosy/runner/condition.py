@@ -18,6 +18,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from argosy.runner.errors import ConditionError
+from argosy.runner.grammar import place_of
 from argosy.runner.text import parse as parse_text
 
 Value = str | float | bool
@@ -87,11 +88,7 @@ def _parse(condition: str) -> Tree[Token]:
     try:
         tree = _PARSER.parse(condition)
     except UnexpectedInput as error:
-        where = (
-            f"at character {error.column}"
-            if isinstance(error.column, int) and error.column > 0
-            else "at its end"
-        )
+        where = place_of(error)
         raise ConditionError(
             f"cannot read when '{condition}' {where}; quote values that are not plain words or numbers"
         ) from error

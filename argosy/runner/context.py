@@ -23,6 +23,8 @@ class Context:
 
     plan: Plan
     run_dir: Path
+    seen_dir: Path
+    """The run's folder by the path that programs see: one that needs no quotes in a shell."""
     state: RunState
     environment: Mapping[str, str]
     slots: asyncio.Semaphore
@@ -49,11 +51,3 @@ class Context:
     def pod_name(self, template: str, node: str) -> str:
         """What a cluster would call the pod: workflow, template, and a number made of the node's name."""
         return f"{self.plan.name}-{template}-{zlib.crc32(node.encode())}"
-
-
-def folder_name(node: str) -> str:
-    """A node's name as the name of a folder: readable, and different for different nodes."""
-    safe = "".join(c if c.isalnum() or c in "._-()" else "_" for c in node)
-    if safe == node and len(node) <= 100 and not node.startswith("."):
-        return node
-    return f"{safe[:90].lstrip('.')}-{zlib.crc32(node.encode()):08x}"

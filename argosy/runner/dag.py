@@ -54,9 +54,7 @@ class _Dag:
         self.known: dict[str, str] = {}
         artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
         self.scope = scope.inner(self.known, artifacts)
-        self.site = Site(
-            engine, prefix, job.name, "tasks", self.scope, halted=lambda: self.failed is not None
-        )
+        self.site = Site(engine, prefix, job.name, "tasks", self.scope)
 
     @property
     def failed(self) -> str | None:
@@ -94,11 +92,16 @@ class _Dag:
         return wanted
 
     def _start_ready(self) -> bool:
-        """Start or omit whatever can be decided now; False if nothing was left to decide."""
+        """Start or omit whatever can be decided now; False if nothing was left to decide.
+
+        Tasks that become ready at the same moment are decided together, before a failure that one of them
+        makes final stops the others.
+        """
         while ready := [name for name, unmet in self.waiting.items() if not unmet]:
+            failed = self.failed
             for name in ready:
-                if self.failed is not None:
-                    self._omit(name, f"not started: '{self.failed}' failed")
+                if failed is not None:
+                    self._omit(name, f"not started: '{failed}' failed")
                 elif not self._may_run(name):
                     self._omit(name, f"depends '{self.conditions[name].source}' is not met")
                 elif self._is_full():

@@ -14,6 +14,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from argosy.runner.errors import ConditionError
+from argosy.runner.grammar import place_of
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _ANY_OK = frozenset({"Succeeded", "Skipped", "Daemoned"})
@@ -56,11 +57,7 @@ def parse(source: str) -> Depends:
     try:
         tree = _PARSER.parse(source)
     except UnexpectedInput as error:
-        where = (
-            f"at character {error.column}"
-            if isinstance(error.column, int) and error.column > 0
-            else "at its end"
-        )
+        where = place_of(error)
         raise ConditionError(f"cannot read depends '{source}' {where}") from error
     for node in tree.find_data("result"):
         wanted = [str(child) for child in node.children[1:]]

@@ -77,8 +77,6 @@ class Engine:
         deadline = self._seconds(scope, job.template.deadline, "activeDeadlineSeconds")
         limits = [limit for limit in (deadline, left) if limit is not None]
         async with self.ctx.slots:
-            if number == 0 and job.halted():
-                return Outcome(Phase.OMITTED, "not started: another task of its DAG failed")
             pod = Pod(self.ctx, job.template, job.inputs, job.name, name, number)
             self._running(job, log=pod.log)
             try:
@@ -129,7 +127,7 @@ class Engine:
 
     def _ended(self, name: str, phase: Phase, message: str) -> Node:
         node = self.ctx.state.nodes[name]
-        started = node.started_at if phase is Phase.OMITTED else node.started_at or now()
+        started = node.started_at or now()
         return replace(node, phase=phase, message=message, started_at=started, finished_at=now())
 
     def _inputs(self, job: Job) -> Values:

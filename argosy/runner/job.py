@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,8 +42,7 @@ class Outcome:
 class Job:
     """A template to carry out under a node's name.
 
-    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one. `halted` tells,
-    before its program starts, that its DAG has failed meanwhile.
+    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one.
     """
 
     template: Template
@@ -51,4 +50,3 @@ class Job:
     inputs: Inputs
     parent: str = ""
     fresh: bool = False
-    halted: Callable[[], bool] = lambda: False

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.runner.artifacts import keep
-from argosy.runner.context import folder_name
 from argosy.runner.errors import NodeError
+from argosy.runner.folders import folder_name
 from argosy.runner.job import Produced
 from argosy.runner.model import Output, Template
 from argosy.runner.scope import Scope

@@ -26,7 +26,7 @@ def named(raw: Any, where: str) -> list[Raw]:
     for item in items:
         name = expect_mapping(item, where).get("name")
         if not isinstance(name, str) or not name:
-            raise ManifestError(f"{where}: everything listed there needs a name, {dict(item)!r} has none")
+            raise ManifestError(f"{where}: everything listed there needs a name that is text, not {name!r}")
         if name in seen:
             raise ManifestError(f"{where}: '{name}' is there twice")
         seen.add(name)

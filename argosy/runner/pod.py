@@ -10,8 +10,9 @@ from pathlib import Path
 
 from argosy.runner import environment
 from argosy.runner.artifacts import put
-from argosy.runner.context import Context, folder_name
+from argosy.runner.context import Context
 from argosy.runner.errors import NodeError
+from argosy.runner.folders import folder_name
 from argosy.runner.job import Inputs, Outcome, Produced
 from argosy.runner.model import Container, Template
 from argosy.runner.node import Phase
@@ -33,8 +34,8 @@ class Pod:
         assert template.container is not None
         self.ctx, self.template, self.inputs, self.name = ctx, template, inputs, name
         self.container: Container = template.container
-        self.folder = ctx.run_dir / "steps" / folder_name(name)
-        self.log = self.folder / "main.log"
+        self.folder = ctx.seen_dir / "steps" / folder_name(name)
+        self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
         self.work = self.folder / "work"
         self.paths = PathMap(_declared_paths(template), self.folder / "root", self.work)
         self.pod_name = ctx.pod_name(template.name, name)

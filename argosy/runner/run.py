@@ -22,6 +22,7 @@ from argosy.runner import state as states
 from argosy.runner.check import check
 from argosy.runner.context import Context
 from argosy.runner.environment import base_environment, check_environment
+from argosy.runner.folders import plain_path
 from argosy.runner.model import Workflow
 from argosy.runner.node import now, parse_time
 from argosy.runner.references import captured_templates
@@ -89,10 +90,11 @@ def _run(
     async def main() -> WorkflowResult:
         slots = asyncio.Semaphore(min(limits))
         captured = captured_templates(plan.workflow)
-        ctx = Context(plan, run_dir, state, environment, slots, scope, captured)
         reporter.on_start(plan)
-        with _Signals(ctx):
-            result = await run_workflow(ctx, started)
+        with plain_path(run_dir) as seen_dir:
+            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured)
+            with _Signals(ctx):
+                result = await run_workflow(ctx, started)
         reporter.on_finish(result)
         return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ class Site:
     """A DAG or steps template that is being carried out.
 
     `prefix` begins the names of its nodes, `kind` is `tasks` or `steps`, `slots` limits its children
-    (`parallelism`), `halted` tells that it has failed and starts nothing more.
+    (`parallelism`).
     """
 
     engine: Engine
@@ -42,7 +42,6 @@ class Site:
     kind: str
     scope: Scope
     slots: asyncio.Semaphore | None = None
-    halted: Callable[[], bool] = lambda: False
 
     def name(self, call: Call) -> str:
         """The name of a call's node."""

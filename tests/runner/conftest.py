@@ -1,0 +1,56 @@
+"""Small manifests, run for real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from argosy.runner import Node, NullReporter, WorkflowResult, run_manifest
+
+Run = Callable[..., WorkflowResult]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a manifest, or the text of its `spec`, in a folder of its own."""
+
+    def start(spec: str | Mapping[str, Any], resume: bool = False, **given: Any) -> WorkflowResult:
+        given.setdefault("parameters", {})
+        given.setdefault("environment", {})
+        given.setdefault("reporter", NullReporter())
+        return run_manifest(manifest(spec), run_dir=tmp_path / "run", resume=resume, **given)
+
+    return start
+
+
+def manifest(spec: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A Workflow around a `spec`; the entrypoint is `main` unless it says otherwise."""
+    parsed = yaml.safe_load(spec) if isinstance(spec, str) else dict(spec)
+    parsed.setdefault("entrypoint", "main")
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "test-"},
+        "spec": parsed,
+    }
+
+
+def phases(result: WorkflowResult) -> dict[str, str]:
+    """Phase of every node by name."""
+    return {node.name: node.phase.value for node in result.nodes}
+
+
+def node(result: WorkflowResult, name: str) -> Node:
+    """One node."""
+    return next(found for found in result.nodes if found.name == name)
+
+
+def log(result: WorkflowResult, name: str) -> str:
+    """What a node's program wrote."""
+    path = node(result, name).log
+    assert path is not None
+    return (result.run_dir / path).read_text("utf-8")

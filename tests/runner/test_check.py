@@ -1,0 +1,184 @@
+"""What is refused before anything starts, and in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from argosy.errors import ManifestError, UsageError
+from argosy.runner import check
+from tests.runner.conftest import Run, manifest
+
+GOOD = """
+arguments: {parameters: [{name: size, value: small, enum: [small, large]}, {name: count}]}
+templates:
+- name: main
+  dag:
+    tasks:
+    - {name: a, template: leaf, arguments: {parameters: [{name: x, value: "{{workflow.parameters.count}}"}]}}
+    - {name: b, template: leaf, depends: a, arguments: {parameters: [{name: x, value: "{{tasks.a.outputs.parameters.y}}"}]}}
+- name: leaf
+  inputs: {parameters: [{name: x}, {name: z, default: "1"}]}
+  outputs: {parameters: [{name: y, valueFrom: {path: /tmp/y}}]}
+  container: {image: x, command: [echo, "{{inputs.parameters.x}}"]}
+"""
+
+
+def test_a_good_manifest() -> None:
+    plan = check(manifest(GOOD), {"count": "3"})
+    assert plan.tasks == ("a", "b")
+    assert plan.parameters == {"size": "small", "count": "3"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({}, "parameter 'count' has no value"),
+        ({"count": "1", "siez": "large"}, "no parameter 'siez'; did you mean 'size'"),
+        ({"count": "1", "size": "huge"}, "parameter 'size' is 'huge'; one of small, large"),
+    ],
+)
+def test_parameters(parameters: dict[str, str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        check(manifest(GOOD), parameters)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("depends: a,", "depends: a &&,", "'b': cannot read depends"),
+        ("depends: a,", "depends: c,", "depends on 'c', which is no task"),
+        ("depends: a,", "depends: a.Success,", "no task result 'Success'"),
+        ("depends: a,", "", "nothing makes 'b' wait for 'a'"),
+        (
+            "name: a, template: leaf,",
+            "name: a, template: leaf, depends: b,",
+            "wait for each other: a -> b -> a",
+        ),
+        ("name: a, template: leaf,", "name: a, template: lief,", "no template 'lief'; did you mean 'leaf'"),
+        ("outputs.parameters.y", "outputs.parameters.yy", "which template 'leaf' does not give"),
+        ("tasks.a.outputs", "tasks.q.outputs", "which is not known there"),
+        (
+            '{name: x, value: "{{work',
+            '{name: xx, value: "{{work',
+            "no input parameter 'xx'; did you mean 'x'",
+        ),
+        (
+            "{{workflow.parameters.count}}",
+            "{{workflow.parameters.cuont}}",
+            "did you mean 'workflow.parameters.count'",
+        ),
+        ("{{workflow.parameters.count}}", "{{=1 + 1}}", "expression"),
+        ("{{workflow.parameters.count}}", "{{item}}", "which is not known there"),
+        ("{{workflow.parameters.count}}", "{{workflow.status}}", "which is not known there"),
+        ("{{inputs.parameters.x}}", "{{inputs.parameters.q}}", "template 'leaf': the command line refers to"),
+        ("depends: a,", "depends: a, when: '{{tasks.a.status}} = x',", "'b': cannot read when"),
+        ("depends: a,", "depends: a, withItems: [1], withParam: '[]',", "withItems and withParam exclude"),
+        ("depends: a,", "depends: a, dependencies: [a],", "exclude each other"),
+        ("depends: a,", "depends: a, continueOn: {failed: true},", "continueOn has no effect beside"),
+        ("depends: a,", "depends: a, wehn: x,", "no field 'wehn'; did you mean 'when'"),
+        ("name: b,", "name: a,", "'a' is there twice"),
+        ("image: x, command", "image: x, commnd", "no field 'commnd'; did you mean 'command'"),
+        ('command: [echo, "{{inputs.parameters.x}}"]', "args: [x]", "no command"),
+        ("path: /tmp/y", "path: '/tmp/{{workflow.name}}'", "cannot hold tags"),
+        ("container: {image", "timeout: soon\n  container: {image", None),
+    ],
+)
+def test_manifests_that_cannot_work(old: str, new: str, says: str | None) -> None:
+    assert old in GOOD
+    broken = manifest(GOOD.replace(old, new, 1))
+    if says is None:
+        check(broken, {"count": "1"})  # the value of a timeout may hold tags: it is read when the step starts
+        return
+    with pytest.raises(ManifestError, match=says):
+        check(broken, {"count": "1"})
+
+
+LEAF = "- {name: main, %s, container: {image: x, command: ['true']}}"
+
+
+@pytest.mark.parametrize(
+    ("template", "feature"),
+    [
+        ("- {name: main, suspend: {}}", "suspend"),
+        ("- {name: main, resource: {action: get}}", "resource"),
+        ("- {name: main, http: {url: x}}", "http"),
+        ("- {name: main, plugin: {x: {}}}", "plugin"),
+        ("- {name: main, data: {source: {}}}", "data"),
+        ("- {name: main, containerSet: {containers: []}}", "containerSet"),
+        (LEAF % "daemon: true", "daemon"),
+        (LEAF % "sidecars: [{name: s}]", "sidecars"),
+        (LEAF % "initContainers: [{name: s}]", "initContainers"),
+        (LEAF % "memoize: {key: k}", "memoize"),
+        ("- {name: main, container: {image: x, command: [a], envFrom: [{secretRef: {name: s}}]}}", "envFrom"),
+        ("- {name: main, inputs: {parameters: [{name: x, valueFrom: {configMapKeyRef: {}}}]}, container: {command: [a]}}", "valueFrom"),
+        ("- {name: main, inputs: {artifacts: [{name: x, path: /x, s3: {key: k}}]}, container: {command: [a]}}", "fetched .s3."),
+        ("- {name: main, dag: {tasks: [{name: a, templateRef: {name: t, template: u}}]}}", "templateRef"),
+        ("- {name: main, dag: {tasks: [{name: a, template: main, hooks: {running: {template: main}}}]}}", "hook"),
+        ("- {name: main, outputs: {parameters: [{name: x, valueFrom: {expression: e}}]}, steps: []}", "expression"),
+        ("- {name: main, retryStrategy: {expression: 'sprig.x()'}, container: {command: [a]}}", "expression"),
+        ("- {name: main, volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}}", "persistentVolumeClaim"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_here_is_refused_by_name(
+    run: Run, tmp_path: Path, template: str, feature: str
+) -> None:
+    with pytest.raises(ManifestError, match=rf"main.*{feature}|{feature}.*main"):
+        run(f"templates:\n{template}\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_says_nothing_about_the_work_is_ignored(run: Run) -> None:
+    result = run("""
+serviceAccountName: s
+ttlStrategy: {secondsAfterCompletion: 1}
+podGC: {strategy: OnPodSuccess}
+archiveLogs: true
+securityContext: {runAsUser: 1}
+templates:
+- name: main
+  nodeSelector: {gpu: "yes"}
+  tolerations: [{key: k}]
+  metadata: {labels: {a: b}}
+  outputs: {artifacts: [{name: a, path: /tmp/a, archive: {none: {}}, s3: {key: k}}]}
+  container:
+    image: x
+    imagePullPolicy: Always
+    resources: {limits: {nvidia.com/gpu: "1"}}
+    securityContext: {readOnlyRootFilesystem: true}
+    command: [touch, /tmp/a]
+- name: never-reached
+  suspend: {}
+""")
+    assert result.succeeded
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"kind": "Pod"}, "kind 'Pod'"),
+        ({"kind": "Workflow", "metadata": {"name": "x"}, "spec": {"templates": []}}, "no entrypoint"),
+        ({"kind": "Workflow", "metadata": {"name": "x"}, "spec": {"entrypoint": "a", "templates": []}}, "no template 'a'"),
+        ({"kind": "Workflow", "spec": None}, "a mapping is expected"),
+        ({"kind": "Workflow", "spec": {"entrypoint": "a", "templates": {}}}, "a list is expected"),
+        ([], "a mapping is expected"),
+    ],
+)  # fmt: skip
+def test_documents_that_are_no_workflow(document: Any, says: str) -> None:
+    with pytest.raises(ManifestError, match=says):
+        check(document, {})
+
+
+def test_other_kinds() -> None:
+    spec = yaml.safe_load(GOOD) | {"entrypoint": "main"}
+    template = {"kind": "WorkflowTemplate", "metadata": {"name": "t"}, "spec": spec}
+    cron = {
+        "kind": "CronWorkflow",
+        "metadata": {"name": "t"},
+        "spec": {"schedules": ["* * * * *"], "workflowSpec": spec},
+    }
+    assert check(template, {"count": "1"}).workflow.generate_name == "t-"
+    assert check(cron, {"count": "1"}).tasks == ("a", "b")
