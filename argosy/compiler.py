@@ -100,6 +100,7 @@ def _templates(interface: Interface, composition: Any) -> list[dict[str, Any]]:
         templates.append(
             _dag(EXIT_HANDLER, _used(interface.inputs, composition.exit_tasks), composition.exit_tasks)
         )
+    templates += [group.to_dict() for group in composition.groups]
     steps = [t for t in composition.manifest["spec"]["templates"][1:] if t["name"] != EXIT_HANDLER]
     return templates + [_cleaned(t) for t in steps]
 

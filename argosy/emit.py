@@ -27,7 +27,7 @@ def _text(dumper: Any, text: str) -> Any:
         style = "|"
     elif _MISREAD.fullmatch(text):
         style = "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
 
 def _mapping(dumper: Any, mapping: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.artifacts import ArtifactKind
-from argosy.compose.references import OutputRef, ParameterRef, couler_output_text, tasks_in
+from argosy.compose.references import OutputRef, ParameterRef, TaskHandle, couler_output_text, tasks_in
 from argosy.errors import ComposeError
 from argosy.interface import Interface, Port
 from argosy.text import did_you_mean
@@ -57,6 +57,8 @@ def _name_arguments(
 
 
 def _text(interface: Interface, port: Port, value: Any, site: str) -> str:
+    if isinstance(value, TaskHandle):
+        value = value[0]  # as in Couler, a step stands for its first output
     if isinstance(value, (OutputRef, ParameterRef)):
         _check_types(interface, port, value, site)
         return str(value)
@@ -66,7 +68,7 @@ def _text(interface: Interface, port: Port, value: Any, site: str) -> str:
             raise _mismatch(interface, port, f"the output {tag}", site)
         return tag
     if isinstance(value, str) and "{{" in value and not port.is_artifact:
-        return value
+        return str(value)
     if isinstance(port.type, ArtifactKind):
         raise _mismatch(interface, port, repr(value), site)
     try:

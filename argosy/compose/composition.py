@@ -2,43 +2,28 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import couler.argo as couler
 from couler.core import states
 from couler.core.step_update_utils import update_step
-from couler.core.templates import Container
 
 from argosy.component import Component
-from argosy.compose.binding import bind
+from argosy.compose.binding import Arguments, bind
 from argosy.compose.conditions import Condition
 from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
-from argosy.compose.references import TaskHandle, couler_output_text, tasks_in
+from argosy.compose.loops import Group, read_items
+from argosy.compose.references import ItemRef, TaskHandle, couler_output_text, tasks_in
 from argosy.compose.source import call_site
-from argosy.compose.surroundings import Surroundings, read_surroundings
+from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
 from argosy.compose.tasks import Task
-from argosy.errors import ComposeError
-from argosy.template import render_template
+from argosy.compose.templates import Templates
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.
 _QUOTED = re.compile(r"""^(?:"(\{\{.*\}\})"|'(-?\d+(?:\.\d+)?|True|False)')$""", re.S)
-
-
-class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
-    """A complete Argo template in Couler's table, which Couler then only refers to."""
-
-    def __init__(self, template: dict[str, Any]) -> None:
-        Container.__init__(self, name=template["name"], image="", command=None)
-        self.template = template
-
-    def to_dict(self) -> dict[str, Any]:
-        """The template as it was rendered."""
-        return self.template
-
-    def get_volume_mounts(self) -> None:
-        """None: Couler would make an empty volume of each mount."""
 
 
 class Composition:
@@ -47,19 +32,25 @@ class Composition:
     Attributes:
         tasks: of the workflow, by name, in the order of the program.
         exit_tasks: of the exit handler.
+        groups: templates made from the bodies of loops.
         manifest: what Couler itself would submit.
     """
 
     def __init__(self) -> None:
         self.tasks: dict[str, Task] = {}
         self.exit_tasks: dict[str, Task] = {}
+        self.groups: list[Group] = []
         self.manifest: dict[str, Any] = {}
-        self._templates: dict[str, RenderedTemplate] = {}
-        self._template_names: dict[Component[Any, Any], str] = {}
+        self._templates = Templates()
         self._calls: dict[Any, TaskHandle] = {}
         # How often a name was taken: the second `promote` is `promote-2`.
         self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
+        self._names: set[str] = set()
         self._adding = False
+        # The DAG that tasks go into, innermost last; and the handles that were made in it.
+        self._scopes: list[dict[str, Task]] = [self.tasks]
+        self._made: list[list[TaskHandle]] = [[]]
+        self._replays: dict[FrameType, Iterator[TaskHandle]] = {}
 
     @classmethod
     def of(cls, program: Callable[[], Any]) -> "Composition":
@@ -74,6 +65,7 @@ class Composition:
             collector = ManifestCollector()
             couler.run(submitter=collector)
         composition.manifest = collector.manifest
+        composition._replays.clear()
         return composition
 
     def call(
@@ -82,28 +74,36 @@ class Composition:
         """Add the task of one call and return the handle of its outputs."""
         site = call_site()
         around = read_surroundings()
-        if around.unsupported:
-            raise ComposeError(f"{site}: {component.interface.name}() cannot stand in {around.unsupported}")
+        if around.loop:
+            return next(self._replay(*around.loop, site))
         arguments = bind(component.interface, args, kwargs, site)
         # `couler.dag` names a node once for each edge: the same call there is the same task.
         identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
         handle = self._calls.get(identity)
         if handle is None:
-            task = Task(
-                name=self._free_name(component.interface.name),
-                template=self._add_template(component),
-                site=site,
-                parameters=arguments.parameters,
-                artifacts=arguments.artifacts,
-                needs=arguments.needs,
-            )
-            handle = TaskHandle(task.name, component.interface.outputs)
+            handle = self._add(component, arguments, around, site)
             if identity:
                 self._calls[identity] = handle
-            self._place(task, around)
-        task = (self.exit_tasks if around.exit_status else self.tasks)[str(handle)]
+        task = self._scope(around)[str(handle)]
         self._order(task, around)
         self._wire(task)
+        return handle
+
+    def _add(
+        self, component: Component[Any, Any], arguments: Arguments, around: Surroundings, site: str
+    ) -> TaskHandle:
+        task = Task(
+            name=self._free_name(component.interface.name),
+            template=self._templates.add(component),
+            site=site,
+            parameters=arguments.parameters,
+            artifacts=arguments.artifacts,
+            needs=arguments.needs,
+        )
+        self._place(task, around)
+        handle = TaskHandle(task.name, task.template, component.interface.outputs)
+        for made in self._made:
+            made.append(handle)
         return handle
 
     def on_couler_task(self, name: str, entry: dict[str, Any]) -> None:
@@ -111,41 +111,84 @@ class Composition:
         if self._adding:
             return
         around = read_surroundings()
-        task = (self.exit_tasks if around.exit_status else self.tasks).get(name)
+        if around.loop:
+            states.workflow.dag_tasks.pop(name, None)
+            self._replay(*around.loop, call_site())
+            return
+        task = self._scope(around).get(name)
         if task is None:
             task = _couler_task(name, entry, call_site())
+            self._names.add(name)
             self._place(task, around)
         self._order(task, around, bare_is_chained=True)
 
+    def _replay(self, verb: str, frame: FrameType, site: str) -> Iterator[TaskHandle]:
+        """The handles of a loop's body, composed when Couler's own pass through it reaches its first step."""
+        if frame not in self._replays:
+            self._made.append([])
+            self._compose_loop(verb, frame, site)
+            self._replays[frame] = iter(self._made.pop())
+        return self._replays[frame]
+
+    def _compose_loop(self, verb: str, frame: FrameType, site: str) -> None:
+        around = read_surroundings(frame.f_back)
+        given = frame.f_locals
+        body: dict[str, Task] = {}
+        self._scopes.append(body)
+        try:
+            if verb == "exec_while":
+                result = compose_body(given["inner_while"])
+            else:
+                compose_body(given["function"], ItemRef())
+        finally:
+            self._scopes.pop()
+        if verb == "exec_while":
+            task = self._group(
+                "while", body, site, {}, lambda g: g.repeat_while(given["condition"], result, site)
+            )
+        else:
+            items = read_items(given["input_list"])
+            task = next(iter(body.values()))
+            if len(body) > 1 or task.conditions or task.items:
+                task = self._group("map", body, site, items)
+            task.items = items
+            task.needs.update(dict.fromkeys(tasks_in(items.get("withParam", ""))))
+        self._place(task, around)
+        self._order(task, around)
+
+    def _group(
+        self,
+        prefix: str,
+        body: dict[str, Task],
+        site: str,
+        items: Any,
+        finish: Callable[[Group], None] | None = None,
+    ) -> Task:
+        name = self._free_name(f"{prefix}-{next(iter(body))}")
+        group = Group(name, body)
+        group.close()
+        if finish:
+            finish(group)
+        self.groups.append(group)
+        task = Task(name, name, site, dict(group.parameters), dict(group.artifacts))
+        for text in (*task.parameters.values(), *task.artifacts.values()):
+            task.needs.update(dict.fromkeys(tasks_in(text)))
+        return task
+
     def _free_name(self, name: str) -> str:
         free = name
-        while free in self.tasks or free in self.exit_tasks:
+        while free in self._names:
             self._numbers[name] += 1
             free = f"{name}-{self._numbers[name]}"
+        self._names.add(free)
         return free
 
-    def _add_template(self, component: Component[Any, Any]) -> str:
-        known_as = self._template_names.get(component)
-        if known_as is None:
-            known_as = self._template_names[component] = self._render(component)
-        return known_as
-
-    def _render(self, component: Component[Any, Any]) -> str:
-        base, number = component.template_name, 2
-        name = base
-        rendered = render_template(component, name)
-        while (known := self._templates.get(name)) is not None:
-            if known.template == rendered:
-                return name
-            name, number = f"{base}-{number}", number + 1
-            rendered = {**rendered, "name": name}
-        self._templates[name] = RenderedTemplate(rendered)
-        states.workflow.add_template(self._templates[name])
-        return name
+    def _scope(self, around: Surroundings) -> dict[str, Task]:
+        return self.exit_tasks if around.exit_status else self._scopes[-1]
 
     def _place(self, task: Task, around: Surroundings) -> None:
         task.conditions = around.conditions
-        (self.exit_tasks if around.exit_status else self.tasks)[task.name] = task
+        self._scope(around)[task.name] = task
         if around.exit_status:
             task.conditions = (
                 Condition(f"{{{{workflow.status}}}} == {around.exit_status}"),
@@ -157,8 +200,10 @@ class Composition:
             task.depends = around.dependencies
         elif around.dependencies is not None:
             task.after.update((str(name), None) for name in around.dependencies)
-        elif (around.chained or bare_is_chained) and states._upstream_dag_task and not around.exit_status:
-            task.after.update((name, None) for name in states._upstream_dag_task if name != task.name)
+        elif around.chained or bare_is_chained:
+            scope = self._scope(around)
+            before = states._upstream_dag_task or ()
+            task.after.update((name, None) for name in before if name != task.name and name in scope)
 
     def _wire(self, task: Task) -> None:
         self._adding = True

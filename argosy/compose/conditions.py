@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.compose.references import OutputRef, ParameterRef, couler_output_text, tasks_in
+from argosy.compose.references import OutputRef, ParameterRef, TaskHandle, couler_output_text, tasks_in
 from argosy.values import ValueType
 
 # What govaluate, the evaluator of `when`, reads as one word or one number without quotes.
@@ -24,7 +24,7 @@ class Condition:
 
 def read_condition(condition: dict[str, Any]) -> Condition:
     """A condition as Couler's predicates build it: `pre`, `condition` (the operator), `post`."""
-    left, right = condition["pre"], condition["post"]
+    left, right = (v[0] if isinstance(v, TaskHandle) else v for v in (condition["pre"], condition["post"]))
     quote = _is_free_text(left) or _is_free_text(right)
     return Condition(f"{_operand(left, quote)} {condition['condition']} {_operand(right, quote)}")
 

@@ -1,10 +1,9 @@
 """What stands for a value that does not exist yet: a parameter of the pipeline, an output of a task."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from couler.core.templates.output import Output, OutputParameter
+from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 
 from argosy.artifacts import ArtifactKind
 from argosy.compose.source import call_site
@@ -52,12 +51,12 @@ class OutputRef(list[Any], OutputParameter):  # type: ignore[misc]  # couler car
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
-    def __init__(self, task: str, port: Port) -> None:
+    def __init__(self, task: str, port: Port, template: str) -> None:
         list.__init__(self)
         self.task, self.port = task, port
         kind = "artifacts" if port.is_artifact else "parameters"
         self.path = f"outputs.{kind}.{port.argo_name}"
-        OutputParameter.__init__(self, f"couler.{task}.{task}.{self.path}")
+        OutputParameter.__init__(self, f"couler.{task}.{template}.{self.path}")
 
     def __getitem__(self, index: Any) -> Any:
         return self
@@ -87,30 +86,54 @@ def _no_value_yet(what: str) -> str:
     )
 
 
-class TaskHandle:
-    """What a component's call returns in a pipeline: its outputs as attributes, or unpacked."""
+class TaskHandle(list[Any]):
+    """What a component's call returns in a pipeline: its outputs, as attributes or unpacked.
 
-    def __init__(self, task: str, ports: tuple[Port, ...]) -> None:
-        self._task = task
-        self._ports = ports
+    It is a list, first output first, because that is what Couler's own steps return and what Couler's verbs
+    take; a step without outputs has one empty element, as Couler's have.
+    """
 
-    def __getattr__(self, name: str) -> OutputRef:
-        if name.startswith("__"):
-            raise AttributeError(name)
+    def __init__(self, task: str, template: str, ports: tuple[Port, ...]) -> None:
+        self._task, self._template, self._ports = task, template, ports
+        refs: list[Any] = [OutputRef(task, port, template) for port in ports]
+        super().__init__(refs or [OutputEmpty(f"couler.{task}.{template}.outputs.parameters.none")])
+
+    def __getattribute__(self, name: str) -> Any:
+        # Before the methods of a list: an output may be called `count` or `index`.
+        if not name.startswith("_"):
+            return self._output(name)
+        return super().__getattribute__(name)
+
+    def _output(self, name: str) -> OutputRef:
         port = next((p for p in self._ports if p.name == name), None)
         if port is None:
             hint = did_you_mean(name, [p.name for p in self._ports]) or "; it has none"
             raise ComposeError(f"{call_site()}: '{self._task}' has no output '{name}'{hint}")
-        return OutputRef(self._task, port)
+        return OutputRef(self._task, port, self._template)
 
-    def __iter__(self) -> Iterator[OutputRef]:
-        return (OutputRef(self._task, port) for port in self._ports)
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     def __str__(self) -> str:
         return self._task
 
     def __repr__(self) -> str:
         return f"<task {self._task}>"
+
+
+class ItemRef(str):
+    """The item of a loop: the text `{{item}}`; `item["name"]` is a field of it."""
+
+    __slots__ = ()
+
+    def __new__(cls, path: str = "item") -> "ItemRef":
+        return super().__new__(cls, f"{{{{{path}}}}}")
+
+    def __getitem__(self, key: Any) -> "ItemRef":
+        field = f"v{key}" if isinstance(key, int) else key
+        return ItemRef(f"{self.removeprefix('{{').removesuffix('}}')}.{field}")
 
 
 def couler_output_text(value: Any) -> str | None:

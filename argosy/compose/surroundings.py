@@ -7,7 +7,7 @@ the call stack: the frames of `couler.when`, `couler.dag`, ... with the argument
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
@@ -23,10 +23,16 @@ _VERBS = {
     "loop": ("map", "map_"),
     "recursion": ("exec_while",),
 }
+LOOPS = ("map", "map_", "exec_while")
+
+
+def compose_body(body: Callable[..., Any], *items: Any) -> Any:
+    """Run the body of a loop; what stands around the loop does not stand around what is in it."""
+    return body(*items)
 
 
 def _verb_codes() -> dict[CodeType, str]:
-    codes = {}
+    codes = {compose_body.__code__: "body"}
     for module_name, names in _VERBS.items():
         module = importlib.import_module(_SYNTAX + module_name)
         for name in names:
@@ -41,38 +47,44 @@ _CODES = _verb_codes()
 
 @dataclass
 class Surroundings:
-    """The verbs around a call.
+    """The verbs around a call, as far as the body of a loop that it stands in.
 
     Attributes:
         conditions: of the `when`s, outermost first.
         dependencies: what the innermost `set_dependencies` was given: names, or an expression.
         chained: inside `dag`, where each call comes after the one before it in its list.
         exit_status: inside `set_exit_handler`, the workflow's status that it waits for.
-        unsupported: a verb that cannot hold a component.
+        loop: the outermost loop whose body is not being composed yet: its verb and its frame.
     """
 
     conditions: tuple[Condition, ...] = ()
     dependencies: list[Any] | str | None = None
     chained: bool = False
     exit_status: str | None = None
-    unsupported: str | None = None
+    loop: tuple[str, FrameType] | None = None
     verbs: list[str] = field(default_factory=list)
 
 
-def _frames() -> Iterator[tuple[str, FrameType]]:
-    frame: FrameType | None = sys._getframe(2)
+def verb_of(frame: FrameType | None) -> str | None:
+    """The verb that a frame belongs to, if any."""
+    return _CODES.get(frame.f_code) if frame else None
+
+
+def _frames(frame: FrameType | None) -> Iterator[tuple[str, FrameType]]:
     while frame is not None:
         verb = _CODES.get(frame.f_code)
+        if verb == "body":
+            return
         if verb:
             yield verb, frame
         frame = frame.f_back
 
 
-def read_surroundings() -> Surroundings:
-    """The verbs around the caller, from its call stack."""
+def read_surroundings(start: FrameType | None = None) -> Surroundings:
+    """The verbs around the caller, or around the frame `start`, from the call stack."""
     found = Surroundings()
     conditions = []
-    for verb, frame in _frames():
+    for verb, frame in _frames(start or sys._getframe(1)):
         found.verbs.append(verb)
         if verb == "when":
             conditions.append(read_condition(frame.f_locals["condition"]))
@@ -82,7 +94,7 @@ def read_surroundings() -> Surroundings:
             found.chained = "set_dependencies" not in found.verbs
         elif verb == "set_exit_handler":
             found.exit_status = frame.f_locals["status"].value
-        elif verb in ("map", "map_", "exec_while"):
-            found.unsupported = f"couler.{verb}"
+        elif verb in LOOPS:
+            found.loop = (verb, frame)
     found.conditions = tuple(reversed(conditions))
     return found

@@ -20,6 +20,7 @@ class Task:
         after: tasks that it waits for without taking data from them.
         depends: an explicit expression over tasks, as given to `couler.set_dependencies`.
         conditions: of the `when`s around it, outermost first.
+        items: `withItems` or `withParam`, if it is a loop.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task:
     after: dict[str, None] = field(default_factory=dict)
     depends: str | None = None
     conditions: tuple[Condition, ...] = ()
+    items: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self, tasks: Mapping[str, "Task"]) -> dict[str, Any]:
         """The task of an Argo DAG, among `tasks`."""
@@ -42,7 +44,7 @@ class Task:
             entry["when"] = " && ".join(when)
         if arguments := self._arguments():
             entry["arguments"] = arguments
-        return entry
+        return {**entry, **self.items}
 
     def _arguments(self) -> dict[str, Any]:
         parameters = [{"name": n, "value": v} for n, v in self.parameters.items()]

@@ -64,10 +64,6 @@ def unknown_dependency() -> None:
     couler.set_dependencies(lambda: notify(text="a"), dependencies=["maek"])
 
 
-def in_map() -> None:
-    couler.map(lambda text: notify(text=text), ["a", "b"])
-
-
 @pytest.mark.parametrize(
     ("program", "fragment"),
     [
@@ -87,7 +83,6 @@ def in_map() -> None:
         (no_outputs, "'notify' has no output 'result'; it has none"),
         (python_if, "has no value while the pipeline is composed"),
         (unknown_dependency, "'notify' depends on 'maek', which is no task"),
-        (in_map, "notify() cannot stand in couler.map"),
     ],
 )
 def test_the_message_names_the_mistake_and_the_line(program: Callable[[], Any], fragment: str) -> None:

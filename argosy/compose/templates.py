@@ -1,0 +1,55 @@
+"""Our templates in Couler's table: complete, each once."""
+
+import sys
+from typing import Any
+
+from couler.core import states
+from couler.core.templates import Container
+
+from argosy.component import Component
+from argosy.compose.surroundings import verb_of
+from argosy.template import render_template
+
+
+class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
+    """A complete Argo template in Couler's table, which Couler then only refers to."""
+
+    def __init__(self, template: dict[str, Any]) -> None:
+        Container.__init__(self, name=template["name"], image="", command=None)
+        self.template = template
+
+    def to_dict(self) -> dict[str, Any]:
+        """The template as it was rendered; none of its inputs to Couler's loop, which would fill them."""
+        if verb_of(sys._getframe(1)) in ("map", "map_"):
+            return {"inputs": {"parameters": []}}
+        return self.template
+
+    def get_volume_mounts(self) -> None:
+        """None: Couler would make an empty volume of each mount."""
+
+
+class Templates:
+    """The templates of one composition."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, dict[str, Any]] = {}
+        self._names: dict[Component[Any, Any], str] = {}
+
+    def add(self, component: Component[Any, Any]) -> str:
+        """The name of a component's template; a second one of the same name and other content is numbered."""
+        name = self._names.get(component)
+        if name is None:
+            name = self._names[component] = self._add(component)
+        return name
+
+    def _add(self, component: Component[Any, Any]) -> str:
+        base, number = component.template_name, 2
+        rendered = render_template(component, base)
+        while (known := self._by_name.get(rendered["name"])) is not None:
+            if known == rendered:
+                return str(rendered["name"])
+            rendered, number = {**rendered, "name": f"{base}-{number}"}, number + 1
+        name: str = rendered["name"]
+        self._by_name[name] = rendered
+        states.workflow.add_template(RenderedTemplate(rendered))
+        return name
