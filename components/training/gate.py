@@ -58,25 +58,30 @@ def decide(accuracy: float, champion: float | None, thresholds: Thresholds) -> D
     Raises:
         StepError: an accuracy is not a number from 0 to 1. A candidate that cannot be judged has not failed.
     """
-    _check("candidate", accuracy)
+    check_accuracy("candidate", accuracy)
     if not _at_least(accuracy, thresholds.min_accuracy):
         return Decision(False, f"accuracy {accuracy:.4f} is below the required {thresholds.min_accuracy:.4f}")
     if champion is None:
         return Decision(
             True, f"accuracy {accuracy:.4f} >= {thresholds.min_accuracy:.4f}, and no champion yet"
         )
-    _check("champion", champion)
+    check_accuracy("champion", champion)
     needed = champion + thresholds.min_improvement
-    sum_ = f"{needed:.4f} (champion {champion:.4f} + {thresholds.min_improvement:.4f})"
+    bar = f"{needed:.4f} (champion {champion:.4f} + {thresholds.min_improvement:.4f})"
     if not _at_least(accuracy, needed):
-        return Decision(False, f"accuracy {accuracy:.4f} is below {sum_}")
-    return Decision(True, f"accuracy {accuracy:.4f} >= {sum_}")
+        return Decision(False, f"accuracy {accuracy:.4f} is below {bar}")
+    return Decision(True, f"accuracy {accuracy:.4f} >= {bar}")
+
+
+def check_accuracy(who: str, accuracy: float) -> None:
+    """Refuse what cannot be compared.
+
+    Raises:
+        StepError: `accuracy` of `who` is not a number from 0 to 1.
+    """
+    if not (math.isfinite(accuracy) and 0.0 <= accuracy <= 1.0):
+        raise StepError(f"the {who}'s accuracy is {accuracy}, not a number from 0 to 1")
 
 
 def _at_least(value: float, bound: float) -> bool:
     return value >= bound - EPSILON
-
-
-def _check(who: str, accuracy: float) -> None:
-    if not (math.isfinite(accuracy) and 0.0 <= accuracy <= 1.0):
-        raise StepError(f"the {who}'s accuracy is {accuracy}, not a number from 0 to 1")

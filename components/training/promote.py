@@ -44,11 +44,12 @@ def promote(
     """
     from argosy.components.shared.registry import connect, run_metric
     from argosy.components.training import candidates
-    from argosy.components.training.gate import Thresholds, decide
+    from argosy.components.training.gate import Thresholds, check_accuracy, decide
 
     thresholds = Thresholds(min_accuracy, min_improvement)
     client = connect(mlflow_tracking_uri)
     accuracy = run_metric(client, run_id, candidates.METRIC)
+    check_accuracy("candidate", accuracy)
     candidate = candidates.register(client, model_name, run_id, accuracy)
 
     earlier = candidates.recorded(candidate, thresholds)

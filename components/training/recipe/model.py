@@ -10,10 +10,10 @@ from argosy.errors import UsageError
 
 
 def build_model(architecture: str, classes: int) -> nn.Module:
-    """torchvision's network of that name with fresh weights and `classes` outputs (logits).
+    """torchvision's network of that name, unchanged, with fresh weights and `classes` outputs (logits).
 
-    The last batch norm of each residual block starts at zero, so that a block starts as the identity
-    (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+    Residual blocks do not start at zero: that may pay in long trainings, and costs the first epochs of short
+    ones.
 
     Raises:
         UsageError: an architecture that is not offered.
@@ -21,5 +21,5 @@ def build_model(architecture: str, classes: int) -> nn.Module:
     if architecture not in ARCHITECTURES:
         raise UsageError(f"architecture is {architecture!r}; it must be one of {', '.join(ARCHITECTURES)}")
     builder = getattr(import_torchvision().models, architecture)
-    model: nn.Module = builder(weights=None, num_classes=classes, zero_init_residual=True)
+    model: nn.Module = builder(weights=None, num_classes=classes)
     return model

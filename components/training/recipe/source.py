@@ -53,6 +53,8 @@ def local_folder(dataset: str, *, workers: int, cache: Path | None = None) -> Pa
     if dataset.startswith("s3://"):
         root = cache or Path(tempfile.gettempdir()) / "argosy-datasets"
         return _download(dataset, root, workers)
+    if not dataset.strip():
+        raise UsageError("dataset is empty; give an s3:// prefix or a folder")
     if "://" in dataset:
         raise UsageError(f"dataset {dataset!r} is neither an s3:// prefix nor a folder")
     if not Path(dataset).is_dir():

@@ -87,7 +87,7 @@ class Augmentation:
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 of `stored_size` to normalised float32 (B, 3, height, width) of `size`."""
         if min(self.size) < CROP_FROM:
-            images = shift(images, min(self.size) // 8, self.generator)
+            images = shift(images, min(self.size) // 16, self.generator)
         else:
             images = resized_crop(images, self.size, self.crop_scale, self.generator)
         if self.mirror:
