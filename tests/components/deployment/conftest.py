@@ -1,0 +1,116 @@
+"""The real servers, and what the steps' tests do with them again and again."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import onnx
+import pytest
+from mlflow.tracking import MlflowClient
+
+from argosy.components.deployment.artifacts import lay_out
+from argosy.components.deployment.claims import Claim
+from argosy.components.deployment.layout import ModelKeys
+from argosy.components.deployment.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.shared import registry, s3
+from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
+from argosy.stack import Stack
+
+NUMBERS = itertools.count(1)
+GATE_2 = {"validation_max_diff": 1.5e-6, "validation_mean_diff": 2e-7, "validation_onnx_speedup": 1.5}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the real servers are."""
+
+    mlflow: str
+    bucket: str
+    triton: str
+    triton_grpc: str
+
+
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """MLflow, S3 and Triton, with this process's environment pointing at the S3 server."""
+    stack = Stack(tmp_path_factory.mktemp("deployment") / "state")
+    where = stack.up()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.environment().items():
+            patch.setenv(name, value)
+        yield Servers(where.mlflow, where.s3.bucket, where.triton.http, where.triton.grpc)
+    stack.down()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A model name of the test's own."""
+    return f"{request.function.__name__.removeprefix('test_')[:60]}-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def keys(name: str) -> ModelKeys:
+    """The keys of the test's own model."""
+    return ModelKeys("models", name)
+
+
+@pytest.fixture
+def bucket(servers: Servers) -> Bucket:
+    """The bucket that Triton reads."""
+    return s3.connect(servers.bucket)
+
+
+@pytest.fixture
+def triton(servers: Servers) -> Triton:
+    """The server, loads over gRPC."""
+    return Triton(servers.triton, servers.triton_grpc)
+
+
+@pytest.fixture
+def client(servers: Servers) -> MlflowClient:
+    """The registry's client."""
+    return registry.connect(servers.mlflow)
+
+
+@pytest.fixture
+def register(client: MlflowClient, name: str) -> Callable[[bytes], str]:
+    """Register a model's bytes as the next version, with alias `deploy`, as Gate 2 does; its number."""
+
+    def put(model: bytes, metrics: dict[str, float] = GATE_2) -> str:
+        mlflow.set_experiment("deployment")
+        with mlflow.start_run(run_name=f"export-{name}") as run:
+            mlflow.log_metrics(metrics)
+            info = mlflow.onnx.log_model(
+                onnx.load_from_string(model),
+                name="model",
+                pip_requirements=["onnx"],
+                save_as_external_data=False,
+            )
+        registry.ensure_model(client, name)
+        made = client.create_model_version(name, info.model_uri, run.info.run_id, model_id=info.model_id)
+        registry.set_alias(client, name, "deploy", made.version)
+        return str(made.version)
+
+    return put
+
+
+def claim_for(model: bytes, owner: str = "workflow-1") -> Claim:
+    """A claim for a model's bytes."""
+    return Claim(owner, "1", hashlib.sha256(model).hexdigest())
+
+
+def prepared(folder: Path, name: str, version: int, model: bytes) -> Path:
+    """The folder that prepare-artifacts makes of a model's bytes."""
+    folder.mkdir()
+    file, metadata, made = folder / "model.onnx", folder / "metadata.json", folder / "artifacts"
+    file.write_bytes(model)
+    facts = ModelFacts("onnx", 0.0, hashlib.sha256(model).hexdigest(), (), ())
+    origin = MlflowOrigin(name, "1", "run", "alias:deploy", "export")
+    Metadata(origin, None, facts, ValidationFacts(None, None, None)).write(metadata)
+    made.mkdir()
+    lay_out(made, file, metadata, name, version, "test")
+    return made

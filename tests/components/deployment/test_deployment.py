@@ -1,0 +1,199 @@
+"""The seven steps in a row, on the real servers; and how the files behave as programs."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from mlflow.tracking import MlflowClient
+
+from argosy.components.deployment import (
+    determine_version,
+    fetch_model,
+    prepare_artifacts,
+    reload_triton,
+    update_aliases,
+    upload_to_s3,
+    verify_deployment,
+)
+from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
+from argosy.errors import StepError
+from tests.components.deployment import models
+from tests.components.deployment.conftest import Servers
+
+STEPS = (
+    "fetch_model",
+    "determine_version",
+    "prepare_artifacts",
+    "upload_to_s3",
+    "reload_triton",
+    "update_aliases",
+    "verify_deployment",
+)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a deployment's steps told."""
+
+    triton_version: int
+    model_uri: str
+    live: str
+    previous: str
+    endpoint: str
+    model: Path
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The seven steps, as the pipeline joins them."""
+
+    servers: Servers
+    name: str
+
+    def run(self, owner: str, source: str = "alias:deploy", force: int | None = None) -> Deployed:
+        """Deploy what `source` means."""
+        at = self.servers
+        fetched = fetch_model(model_name=self.name, source=source, mlflow_tracking_uri=at.mlflow)
+        version = determine_version(
+            model_version=fetched.model_version,
+            model_sha256=fetched.model_sha256,
+            owner=owner,
+            model_name=self.name,
+            s3_bucket=at.bucket,
+            force_version=force,
+        ).triton_version
+        artifacts = prepare_artifacts(
+            model=fetched.model,
+            metadata=fetched.metadata,
+            triton_version=version,
+            model_name=self.name,
+            deployed_by="pod",
+        ).artifacts
+        published = upload_to_s3(
+            artifacts=artifacts,
+            triton_version=version,
+            owner=owner,
+            model_name=self.name,
+            s3_bucket=at.bucket,
+            force_version=force,
+        )
+        ready = reload_triton(
+            triton_version=version,
+            model_name=self.name,
+            triton_url=at.triton,
+            triton_grpc_url=at.triton_grpc,
+            load_timeout=60,
+        ).triton_version
+        aliases = update_aliases(
+            model_version=fetched.model_version,
+            triton_version=ready,
+            model_name=self.name,
+            mlflow_tracking_uri=at.mlflow,
+        )
+        verified = verify_deployment(
+            triton_version=ready,
+            model_name=self.name,
+            triton_url=at.triton,
+            expected_input_shape=[1, 3, models.SIZE, models.SIZE],
+            expected_output_shape=[1, models.CLASSES],
+        )
+        return Deployed(ready, published.model_uri, *aliases, verified.endpoint, fetched.model)
+
+
+def same_answers(servers: Servers, name: str, deployed: Deployed) -> bool:
+    """Whether Triton answers as ONNX Runtime does on the same file."""
+    image = np.random.default_rng(3).standard_normal((4, 3, models.SIZE, models.SIZE)).astype(np.float32)
+    served = Triton(servers.triton).infer(name, deployed.triton_version, {"input": image})["output"]
+    session = onnxruntime.InferenceSession(deployed.model, providers=["CPUExecutionProvider"])
+    return np.allclose(served, session.run(None, {"input": image})[0], atol=1e-6)
+
+
+def test_two_deployments_and_a_return(
+    servers: Servers,
+    name: str,
+    bucket: Bucket,
+    client: MlflowClient,
+    register: Callable[[bytes], str],
+) -> None:
+    deployment = Deployment(servers, name)
+    register(models.conv_net(1))
+    first = deployment.run("workflow-1")
+    assert (first.triton_version, first.live, first.previous) == (1, "1", "")
+    assert first.model_uri == f"s3://{servers.bucket}/models/{name}/1/"
+    assert same_answers(servers, name, first)
+
+    register(models.conv_net(2))
+    second = deployment.run("workflow-2")
+    assert (second.triton_version, second.live, second.previous) == (2, "2", "1")
+    assert same_answers(servers, name, second)
+    assert same_answers(servers, name, first)
+
+    # Every step once more, as a retried workflow does: nothing moves.
+    again = deployment.run("workflow-2")
+    assert (again.triton_version, again.live, again.previous) == (2, "2", "1")
+    names = {key.removeprefix(f"models/{name}/") for key in bucket.keys(f"models/{name}/")}
+    assert names == {"config.pbtxt"} | {
+        f"{v}/{file}" for v in (1, 2) for file in ("model.onnx", "metadata.json")
+    }
+    assert list(bucket.keys(f"staging/{name}/")) == []
+
+    # The old model under its old number is a way back; under a number with other bytes it is refused.
+    back = deployment.run("workflow-3", "version:1", force=1)
+    assert (back.triton_version, back.live, back.previous) == (1, "1", "2")
+    with pytest.raises(StepError, match=r"version 2 .* is published with other bytes"):
+        deployment.run("workflow-4", "version:1", force=2)
+
+    # The old model under a new number.
+    forward = deployment.run("workflow-5", "version:1")
+    assert (forward.triton_version, forward.live, forward.previous) == (3, "1", "2")
+    assert client.get_model_version(name, "1").tags["triton.version"] == "3"
+
+    body, _ = bucket.read(f"models/{name}/2/metadata.json") or (b"", "")
+    metadata = json.loads(body)
+    assert list(metadata) == ["mlflow", "triton", "model", "validation"]
+    assert (metadata["mlflow"]["version"], metadata["triton"]["version"]) == ("2", "2")
+    assert metadata["triton"]["deployed_by"] == "pod"
+
+
+def test_declaring_the_steps_costs_no_heavy_import() -> None:
+    script = (
+        "import sys, importlib\n"
+        f"for step in {STEPS}: importlib.import_module('argosy.components.deployment.' + step)\n"
+        "heavy = {'mlflow', 'boto3', 'onnx', 'onnxruntime', 'numpy', 'requests', 'tritonclient'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("step", "arguments", "message"),
+    [
+        ("fetch_model", ["--source=deploy"], "source 'deploy' is neither"),
+        ("determine_version", ["--owner=a/b", "--model-version=1", "--model-sha256=x"], "owner 'a/b'"),
+        ("reload_triton", ["--triton-version=0"], "Triton version 0 is not"),
+        ("update_aliases", ["--triton-version=1", "--model-version=latest"], "model_version 'latest'"),
+        (
+            "verify_deployment",
+            ["--triton-version=1", "--expected-input-shape=[0]"],
+            r"_shape \[0\]",
+        ),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    servers: Servers, step: str, arguments: list[str], message: str
+) -> None:
+    uri = [f"--mlflow-tracking-uri={servers.mlflow}"] if step in ("fetch_model", "update_aliases") else []
+    command = [sys.executable, "-m", f"argosy.components.deployment.{step}", *arguments, *uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr.strip().splitlines()[-1])
+    assert "Traceback" not in done.stderr
