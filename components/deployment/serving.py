@@ -85,7 +85,7 @@ def bring_into_service(target: Target, seconds: float) -> None:
         smoke_test(target)
     except StepError as error:
         still = ", ".join(str(version) for version in served)
-        left = f"version {still} goes on serving" if still else "no version was serving before"
+        left = f"still serving: version {still}" if still else "no version was serving before"
         raise StepError(
             f"version {target.version} of {target.model!r} is not in service ({left}): {error}"
         ) from error

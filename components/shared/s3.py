@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 MIB = 1 << 20
 # A copied part may have 5 GiB; smaller ones keep each request well inside the read timeout.
 COPY_PART_BYTES = 512 * MIB
+PAGE_KEYS = 1000
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SETTINGS = Config(
     signature_version="s3v4",
@@ -74,15 +75,13 @@ class Bucket:
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key below `prefix`, page by page, in S3's order."""
         with self.errors(f"list {prefix}"):
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+            for page in self._pages(Prefix=prefix):
                 yield from (entry["Key"] for entry in page.get("Contents", ()))
 
     def folders(self, prefix: str) -> Iterator[str]:
         """The names directly below `prefix` (which ends with a slash) that hold keys of their own."""
         with self.errors(f"list {prefix}"):
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.name, Prefix=prefix, Delimiter="/"):
+            for page in self._pages(Prefix=prefix, Delimiter="/"):
                 found = (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
                 yield from (folder[len(prefix) :].rstrip("/") for folder in found)
 
@@ -166,12 +165,16 @@ class Bucket:
             raise ValueError(f"refusing to delete below {prefix!r}: a folder's key is wanted")
         keys = list(self.keys(prefix))
         with self.errors(f"delete {prefix}"):
-            for start in range(0, len(keys), 1000):
-                batch = {"Objects": [{"Key": key} for key in keys[start : start + 1000]], "Quiet": True}
+            for start in range(0, len(keys), PAGE_KEYS):
+                batch = {"Objects": [{"Key": key} for key in keys[start : start + PAGE_KEYS]], "Quiet": True}
                 answer = self.client.delete_objects(Bucket=self.name, Delete=batch)
                 for failed in answer.get("Errors", ()):
                     raise StepError(f"{self}: could not delete {failed['Key']}: {failed.get('Message', '')}")
         return len(keys)
+
+    def _pages(self, **options: str) -> Any:
+        pages = self.client.get_paginator("list_objects_v2")
+        return pages.paginate(Bucket=self.name, PaginationConfig={"PageSize": PAGE_KEYS}, **options)
 
     def _copy_part(self, target: dict[str, str], source: str, number: int, span: str) -> dict[str, Any]:
         answer = self.client.upload_part_copy(
@@ -204,7 +207,8 @@ def connect(bucket: str) -> Bucket:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or None
     region = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
-        client = boto3.client("s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS)
+        # A session of its own: boto3's default one remembers the credentials it first saw.
+        client = boto3.Session().client("s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS)
     except ValueError as error:
         raise UsageError(f"AWS_ENDPOINT_URL_S3 {endpoint!r} is no address like http://HOST:PORT") from error
     except PartialCredentialsError as error:

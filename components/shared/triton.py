@@ -219,4 +219,4 @@ def _last_cause(error: BaseException) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.split()).rstrip(" ;")
