@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -44,8 +46,18 @@ def _progress() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM mean what Ctrl-C means: nothing half started is left behind."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.command()
@@ -53,10 +65,11 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 @click.option("--install-only", is_flag=True, help="Only install Triton's environment; start nothing.")
 def up(state_dir: Path, install_only: bool) -> None:
     """Start MLflow, S3 and Triton on this machine; mend what is not well."""
-    # Whoever ends us with SIGTERM wants what Ctrl-C means: nothing half started is left behind.
-    signal.signal(signal.SIGTERM, _interrupt)
     stack, console = open_stack(state_dir), _progress()
-    with console.status("starting the stack" if not install_only else "installing Triton"):
+    with (
+        _sigterm_like_ctrl_c(),
+        console.status("installing Triton" if install_only else "starting the stack"),
+    ):
         if install_only:
             from argosy.stack import prepare_triton
 

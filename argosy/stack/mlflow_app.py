@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 ARTIFACT_ROOT = "mlflow-artifacts:/"
+_LAST_REQUESTS = 5  # seconds that requests under way get to finish when the server is stopped
 
 
 def _settings(folder: Path) -> dict[str, str]:
@@ -41,7 +42,7 @@ def serve(host: str, port: int, folder: Path) -> None:
 
     database = next(value for value in settings.values() if value.startswith("sqlite:"))
     initialize_backend_stores(database, database, ARTIFACT_ROOT)
-    uvicorn.run(app, host=host, port=port, access_log=False)
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=_LAST_REQUESTS)
 
 
 def main() -> None:

@@ -43,6 +43,8 @@ class Service:
     log: Path
     check: Callable[[], None]
     """Returns if the server is well, raises Unwell if not; takes a few seconds at most."""
+    sweep: Callable[[], None] = lambda: None
+    """Removes what a killed server leaves outside of its folder; only called while it does not run."""
     start_within: float = 60.0
     stop_within: float = 15.0
 
@@ -57,7 +59,8 @@ class Service:
         try:
             return process.start(self.command, environment, self.log, self.folder)
         except OSError as error:
-            raise StackError(f"{self.name} cannot be started: {error}") from error
+            hint = "its parts come with `pip install 'argosy[local]'`"
+            raise StackError(f"{self.name} cannot be started: {error}; {hint}") from error
 
     def wait_until_well(self, child: subprocess.Popen[bytes], cancel: threading.Event) -> None:
         """Return once the server answers.

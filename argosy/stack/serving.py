@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from argosy.stack.state import Report, StateFolder
 from argosy.stack.triton_install import TritonInstall
 
 NAME = "triton"
+BACKEND = "onnxruntime"
 PORTS = ("triton", "triton.grpc")
 _LOAD_SECONDS = 120.0
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 def endpoint(ports: dict[str, int]) -> TritonEndpoint:
@@ -29,7 +33,7 @@ def lay_out_backends(folder: Path, install: TritonInstall) -> None:
 
     They are links, so that a newer Argosy serves with its newer backend after a restart.
     """
-    ours = folder / "onnxruntime"
+    ours = folder / BACKEND
     ours.mkdir(parents=True, exist_ok=True)
     for link, target in (
         (folder / "python", install.python_backend),
@@ -44,6 +48,7 @@ def service(
 ) -> Service:
     """Describe the server; its environment need not be installed yet."""
     base = endpoint(ports).http
+    data = folder.data(NAME)
     return Service(
         name=NAME,
         address=base,
@@ -58,6 +63,7 @@ def service(
             "--exit-timeout-secs=8",
             # Importing onnxruntime in a model's process can take its time on a busy machine.
             "--backend-config=python,stub-timeout-seconds=120",
+            f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(folder)}",
         ),
         environment={
             **install.environment(),
@@ -66,13 +72,29 @@ def service(
             "AWS_DEFAULT_REGION": storage.REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "OMP_WAIT_POLICY": "PASSIVE",
+            # Where a load puts the files that it fetches from S3.
+            "TRITON_AWS_MOUNT_DIRECTORY": str(data),
         },
-        folder=folder.data(NAME),
+        folder=data,
         log=folder.log(NAME),
         # Not /v2/health/ready, which says no while any version unloads and after any failed load.
         check=lambda: _check(base),
+        sweep=lambda: _sweep(folder),
         stop_within=20.0,
     )
+
+
+def _shared_memory_prefix(folder: StateFolder) -> str:
+    """Return how the names of this stack's shared memory begin, which are global to the machine."""
+    return f"argosy-{hashlib.sha256(bytes(folder.path)).hexdigest()[:12]}-"
+
+
+def _sweep(folder: StateFolder) -> None:
+    """Remove the shared memory and the fetched files that a Triton leaves if it is killed."""
+    for region in _SHARED_MEMORY.glob(f"{_shared_memory_prefix(folder)}*"):
+        region.unlink(missing_ok=True)
+    for fetched in folder.data(NAME).iterdir():
+        shutil.rmtree(fetched, ignore_errors=True)
 
 
 def _check(base: str) -> None:

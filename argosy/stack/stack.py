@@ -10,21 +10,15 @@ from argosy.errors import StackError
 from argosy.stack import dataset, process, storage
 from argosy.stack.catalogue import catalogue, endpoints
 from argosy.stack.endpoints import Endpoints
+from argosy.stack.ports import HOST
 from argosy.stack.service import Service, Unwell
 from argosy.stack.startup import Startup
-from argosy.stack.state import Launched, Report, State, StateFolder
+from argosy.stack.state import Launched, Report, State, StateFolder, default_state_dir
 from argosy.stack.status import ServiceStatus, StackStatus
-
-_STOP_WITHIN = 20.0
 
 
 def _silent(line: str) -> None:
     """Report nothing."""
-
-
-def default_state_dir() -> Path:
-    """Return the state folder if none is named: $ARGOSY_STATE_DIR, or .argosy in the current directory."""
-    return Path(os.environ.get("ARGOSY_STATE_DIR") or ".argosy")
 
 
 class Stack:
@@ -56,12 +50,13 @@ class Stack:
         if not self.state_dir.exists():
             return
         with self._folder.locked(report):
-            state = self._folder.load()
+            state, credentials = self._folder.load(), self._folder.credentials()
+            if credentials is None or not state.services:
+                return
+            services = catalogue(self._folder, state.ports, credentials).services
             with ThreadPoolExecutor(max_workers=4) as pool:
-                for name, stopped in zip(
-                    state.services, pool.map(_stop, state.services.values()), strict=True
-                ):
-                    report(f"{name} {'stopped' if stopped else 'was not running'}")
+                for line in pool.map(lambda one: _stop(one, state.services.get(one.name)), services):
+                    report(line)
             self._folder.save(State(ports=state.ports))
 
     def status(self) -> StackStatus:
@@ -92,6 +87,7 @@ class Stack:
             "AWS_EC2_METADATA_DISABLED": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_WAIT_POLICY": "PASSIVE",
+            **_shields(),
         }
 
     def parameters(self) -> dict[str, str]:
@@ -106,8 +102,23 @@ class Stack:
         }
 
 
-def _stop(launched: Launched) -> bool:
-    return process.stop(launched.process, _STOP_WITHIN)
+def _shields() -> dict[str, str]:
+    """Return what keeps settings of our own environment, where there are any, from misleading a step."""
+    shields = {}
+    if "AWS_SESSION_TOKEN" in os.environ:  # belongs to other credentials, with which it would be sent
+        shields["AWS_SESSION_TOKEN"] = ""
+    for name in ("NO_PROXY", "no_proxy"):
+        proxy = "HTTP_PROXY" if name.isupper() else "http_proxy"
+        if proxy in os.environ:
+            shields[name] = ",".join(filter(None, [os.environ.get(name), HOST, "localhost"]))
+    return shields
+
+
+def _stop(service: Service, launched: Launched | None) -> str:
+    """Stop one server, and tell what happened."""
+    stopped = launched is not None and process.stop(launched.process, service.stop_within)
+    service.sweep()
+    return f"{service.name} {'stopped' if stopped else 'was not running'}"
 
 
 def _inspect(service: Service, launched: Launched | None) -> ServiceStatus:

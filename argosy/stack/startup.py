@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,9 @@ _logger = logging.getLogger(__name__)
 
 # How long a server that runs may take to answer before it counts as hung (seconds): the machine may be busy.
 _GRACE = 15.0
+# How long a server that is not well may take to end on its own (seconds).
+_LAST_CHANCE = 5.0
+_POLL = 0.1
 _PORTS = {tracking.NAME: tracking.PORTS, storage.NAME: storage.PORTS, serving.NAME: serving.PORTS}
 
 
@@ -39,12 +42,13 @@ class Startup:
 
     def run(self) -> Endpoints:
         """Bring everything up; on any failure, and on Ctrl-C, stop what was started here."""
-        try:
-            parts = self._catalogue()
-            self._start(parts)
-        except BaseException:
-            self._undo()
-            raise
+        parts = self._catalogue()
+        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="argosy-up") as pool:
+            try:
+                self._start(parts, pool)
+            except BaseException:
+                self._undo()  # before the pool waits for its threads, which may wait for a server
+                raise
         return parts.endpoints
 
     def _report(self, line: str) -> None:
@@ -60,30 +64,16 @@ class Startup:
         self._remember(replace(self._state, ports={**kept, **chosen}))
         return catalogue(self._folder, self._state.ports, self._folder.ensure_credentials())
 
-    def _start(self, parts: Catalogue) -> None:
+    def _start(self, parts: Catalogue, pool: Executor) -> None:
         """Start in parallel; Triton waits for its environment and for S3, the data set for S3 alone."""
-        with ThreadPoolExecutor(max_workers=5, thread_name_prefix="argosy-up") as pool:
-            install = pool.submit(prepare_triton, self._report, self._folder.path, self._cancel)
-            stored = pool.submit(self._start_storage, parts)
-            tracked = pool.submit(self._ensure, parts.tracking)
-            served = pool.submit(_after, (install, stored), self._start_serving, parts)
-            seeded = pool.submit(_after, (stored,), self._seed, parts)
-            try:
-                self._finish([install, stored, tracked, served, seeded])
-            except BaseException:
-                self._cancel.set()
-                raise
-
-    def _finish(self, tasks: Sequence[Future[Any]]) -> None:
-        """Wait for all; if one fails, call off the others and raise what failed first of all."""
-        wait(tasks, return_when=FIRST_EXCEPTION)
-        if any(task.done() and task.exception() for task in tasks):
-            self._cancel.set()
-            wait(tasks)
-        errors = [error for task in tasks if (error := task.exception())]
-        errors.sort(key=lambda error: isinstance(error, Cancelled))
-        if errors:
-            raise errors[0]
+        install = pool.submit(prepare_triton, self._report, self._folder.path, self._cancel)
+        stored = pool.submit(self._start_storage, parts)
+        tracked = pool.submit(self._ensure, parts.tracking)
+        served = pool.submit(_after, (install, stored), self._start_serving, parts)
+        seeded = pool.submit(_after, (stored,), self._seed, parts)
+        tasks: list[Future[Any]] = [install, stored, tracked, served, seeded]
+        for task in wait(tasks, return_when=FIRST_EXCEPTION).done:
+            task.result()
 
     def _start_storage(self, parts: Catalogue) -> None:
         self._ensure(parts.storage)
@@ -106,7 +96,7 @@ class Startup:
             if trouble is None:
                 return False
             self._report(f"{service.name} {trouble}: starting it again")
-            process.stop(before.process, service.stop_within)
+            process.stop(before.process, min(service.stop_within, _LAST_CHANCE))
         self._launch(service)
         return True
 
@@ -124,13 +114,15 @@ class Startup:
             except Unwell as error:
                 if launched.process.find() is None or time.monotonic() > deadline:
                     return f"does not answer ({error})"
+            self._cancel.wait(_POLL)
         raise Cancelled(f"{service.name}: the check was called off")
 
     def _launch(self, service: Service) -> None:
-        if self._cancel.is_set():
-            raise Cancelled(f"{service.name}: the start was called off")
         begun = time.monotonic()
+        service.sweep()
         with self._lock:
+            if self._cancel.is_set():
+                raise Cancelled(f"{service.name}: the start was called off")
             child = service.start()
             identity = process.identify(child.pid)
             self._started[service.name] = (identity, service)
@@ -142,10 +134,13 @@ class Startup:
     def _undo(self) -> None:
         """Stop what this `up` started, so that it leaves either everything running or nothing new."""
         self._cancel.set()
-        for identity, service in self._started.values():
+        with self._lock:  # from here on no thread starts anything
+            started = dict(self._started)
+        for identity, service in started.values():
             _logger.debug("stopping %s, which was started by a failed `up`", service.name)
             process.stop(identity, service.stop_within)
-        services = {name: one for name, one in self._state.services.items() if name not in self._started}
+            service.sweep()
+        services = {name: one for name, one in self._state.services.items() if name not in started}
         self._remember(State(self._state.ports, services))
 
     def _remember(self, state: State) -> None:

@@ -67,6 +67,11 @@ class State:
         return cls({name: int(port) for name, port in data["ports"].items()}, services)
 
 
+def default_state_dir() -> Path:
+    """Return the state folder if none is named: $ARGOSY_STATE_DIR, or .argosy in the current directory."""
+    return Path(os.environ.get("ARGOSY_STATE_DIR") or ".argosy")
+
+
 class StateFolder:
     """The folder on disk; creates what it needs when it is first written to."""
 

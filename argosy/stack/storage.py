@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from argosy.errors import StackError
 from argosy.stack.endpoints import S3Endpoint
 from argosy.stack.ports import HOST, PAIR_DISTANCE
 from argosy.stack.service import Service, Unwell
@@ -76,13 +74,17 @@ def _check(target: S3Endpoint) -> None:
         raise Unwell(f"{target.endpoint}: {error}") from error
 
 
+def _sweep(ports: dict[str, int]) -> None:
+    """Remove the sockets that SeaweedFS leaves behind, named after its ports."""
+    for port in (*(ports[name] for name in PORTS), ports["admin"] + PAIR_DISTANCE):
+        for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            socket.unlink(missing_ok=True)
+
+
 def _binary() -> str:
     """Return the path of `weed`, which its package puts beside the interpreter."""
     beside = Path(sys.executable).parent / "weed"
-    found = str(beside) if beside.exists() else shutil.which("weed")
-    if found is None:
-        raise StackError("the S3 server `weed` is not installed; run `pip install 'argosy[local]'`")
-    return found
+    return str(beside) if beside.exists() else "weed"
 
 
 def _command(data: Path, ports: dict[str, int]) -> tuple[str, ...]:
@@ -115,5 +117,6 @@ def service(folder: StateFolder, ports: dict[str, int], credentials: Credentials
         folder=data,
         log=folder.log(NAME),
         check=lambda: _check(target),
+        sweep=lambda: _sweep(ports),
         start_within=60.0,
     )

@@ -22,9 +22,10 @@ from pathlib import Path
 from argosy.errors import StackError
 from argosy.stack import process
 from argosy.stack.service import Cancelled, inherited
-from argosy.stack.state import Report, take_lock
+from argosy.stack.state import Report, default_state_dir, take_lock
 
 TRITON = "2.51.0"
+_SUPPORTED = ("3.10", "3.11", "3.12")  # what numpy 1.26 has wheels for
 _REQUIREMENTS = Path(__file__).parent / "triton_backend" / "requirements.txt"
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -77,18 +78,21 @@ def locate(state_folder: Path) -> TritonInstall:
     shared = TritonInstall(Path(sys.prefix) / "share" / "argosy" / name)
     if shared.exists() or _can_write(shared.root.parent):
         return shared
-    return TritonInstall(state_folder / name)
+    return TritonInstall(state_folder.absolute() / name)
 
 
 def _can_write(folder: Path) -> bool:
-    """Tell whether a folder could be made, or written to, without trying it."""
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    return os.access(existing, os.W_OK)
+    """Make a folder, and tell whether it can be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def prepare_triton(
     report: Report = lambda line: None,
-    state_folder: Path = Path(".argosy"),
+    state_folder: Path | None = None,
     cancel: threading.Event | None = None,
 ) -> TritonInstall:
     """Make sure that Triton's environment is there (a download of some 150 MB the first time).
@@ -97,7 +101,7 @@ def prepare_triton(
         StackError: no shared libpython, or the packages cannot be installed.
         Cancelled: `cancel` was set meanwhile.
     """
-    install = locate(state_folder)
+    install = locate(state_folder if state_folder is not None else default_state_dir())
     if install.exists():
         return install
     install.root.parent.mkdir(parents=True, exist_ok=True)
@@ -109,9 +113,17 @@ def prepare_triton(
 
 
 def _build(install: TritonInstall, report: Report, cancel: threading.Event) -> None:
+    if _PYTHON not in _SUPPORTED:
+        allowed = ", ".join(_SUPPORTED)
+        raise StackError(f"Triton {TRITON} cannot run beside Python {_PYTHON}; use one of {allowed}")
     library = find_libpython()
     report(f"installing Triton {TRITON} into {install.root} (once, about 350 MB)")
-    beside = TritonInstall(Path(tempfile.mkdtemp(dir=install.root.parent, prefix="building-")))
+    beginning = f"{install.root.name}.building-"
+    for abandoned in install.root.parent.glob(
+        f"{beginning}*"
+    ):  # by a process that was killed: we hold the lock
+        shutil.rmtree(abandoned, ignore_errors=True)
+    beside = TritonInstall(Path(tempfile.mkdtemp(dir=install.root.parent, prefix=beginning)))
     try:
         log = beside.root / "install.log"
         _run([sys.executable, "-m", "venv", *_venv_options(), str(beside.root / "venv")], log, cancel)
@@ -151,10 +163,6 @@ def _pip(venv: Path) -> list[str]:
 def _complete(install: TritonInstall, library: Path) -> None:
     """Put the stub where the Python backend looks for it, and libpython where the stub looks for it."""
     stub = install._server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
-    if not stub.exists():
-        raise StackError(
-            f"Triton {TRITON} has no backend for Python {_PYTHON}; run the stack with Python 3.10 to 3.12"
-        )
     shutil.copy(stub, install.python_backend)
     for executable in (install.binary, install.python_backend / stub.name):
         executable.chmod(0o755)

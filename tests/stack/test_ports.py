@@ -1,0 +1,52 @@
+"""Ports: the same as before where possible, otherwise free ones, never one twice."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from argosy.errors import StackError
+from argosy.stack import ports
+
+
+@pytest.fixture
+def busy() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.create_server((ports.HOST, 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_is_listened_on_is_not_free(busy: int):
+    assert not ports.is_free(busy)
+
+
+def test_a_port_of_the_last_time_is_kept_while_it_is_free():
+    first = ports.choose(["a", "b"], {})
+    assert ports.choose(["a", "b", "c"], first).items() >= first.items()
+
+
+def test_a_port_of_the_last_time_that_is_taken_is_replaced(busy: int):
+    assert ports.choose(["a"], {"a": busy})["a"] != busy
+
+
+def test_a_port_promised_to_another_is_not_given_out():
+    before = ports.choose(["a"], {})
+    assert ports.choose(["b"], {"b": before["a"]}, taken=before.values())["b"] != before["a"]
+
+
+def test_names_never_share_a_port():
+    one = ports.choose(["a"], {})["a"]
+    chosen = ports.choose(["a", "b"], {"a": one, "b": one})
+    assert chosen["a"] == one != chosen["b"]
+
+
+def test_both_ports_of_a_pair_are_free():
+    one = ports.choose(["a"], {}, paired=["a"])["a"]
+    with socket.create_server((ports.HOST, one + ports.PAIR_DISTANCE)):
+        assert ports.choose(["a"], {"a": one}, paired=["a"])["a"] != one
+
+
+def test_running_out_of_ports_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    with pytest.raises(StackError, match="no free port for 'a' between"):
+        ports.choose(["a"], {})
