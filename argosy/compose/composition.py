@@ -15,7 +15,7 @@ from argosy.compose.binding import Arguments, bind
 from argosy.compose.conditions import Condition
 from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
-from argosy.compose.loops import Group, read_items
+from argosy.compose.loops import Group, Items, own_item, read_items
 from argosy.compose.references import ItemRef, TaskHandle, couler_output_text, tasks_in
 from argosy.compose.source import call_site
 from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
@@ -50,6 +50,7 @@ class Composition:
         # The DAG that tasks go into, innermost last; and the handles that were made in it.
         self._scopes: list[dict[str, Task]] = [self.tasks]
         self._made: list[list[TaskHandle]] = [[]]
+        self._loops = 0
         self._replays: dict[FrameType, Iterator[TaskHandle]] = {}
 
     @classmethod
@@ -133,47 +134,41 @@ class Composition:
     def _compose_loop(self, verb: str, frame: FrameType, site: str) -> None:
         around = read_surroundings(frame.f_back)
         given = frame.f_locals
+        self._loops += 1
+        number = self._loops
         body: dict[str, Task] = {}
         self._scopes.append(body)
         try:
             if verb == "exec_while":
                 result = compose_body(given["inner_while"])
             else:
-                compose_body(given["function"], ItemRef())
+                compose_body(given["function"], ItemRef.of_loop(number))
         finally:
             self._scopes.pop()
         if verb == "exec_while":
-            task = self._group(
-                "while", body, site, {}, lambda g: g.repeat_while(given["condition"], result, site)
-            )
+            group = self._group("while", number, body)
+            group.repeat_while(given["condition"], result, site)
+            task = group.call(site)
         else:
-            items = read_items(given["input_list"])
-            task = next(iter(body.values()))
-            if len(body) > 1 or task.conditions or task.items:
-                task = self._group("map", body, site, items)
-            task.items = items
-            task.needs.update(dict.fromkeys(tasks_in(items.get("withParam", ""))))
+            task = self._loop_task(number, body, read_items(given["input_list"]), site)
         self._place(task, around)
         self._order(task, around)
 
-    def _group(
-        self,
-        prefix: str,
-        body: dict[str, Task],
-        site: str,
-        items: Any,
-        finish: Callable[[Group], None] | None = None,
-    ) -> Task:
-        name = self._free_name(f"{prefix}-{next(iter(body))}")
-        group = Group(name, body)
-        group.close()
-        if finish:
-            finish(group)
-        self.groups.append(group)
-        task = Task(name, name, site, dict(group.parameters), dict(group.artifacts))
-        for text in (*task.parameters.values(), *task.artifacts.values()):
-            task.needs.update(dict.fromkeys(tasks_in(text)))
+    def _loop_task(self, number: int, body: dict[str, Task], items: Items, site: str) -> Task:
+        """A task for the body: the one that it consists of, or a call of a template made from it."""
+        task = next(iter(body.values()))
+        if len(body) > 1 or task.conditions or task.items:
+            task = self._group("map", number, body).call(site)
+        task.parameters = {n: own_item(t, number) for n, t in task.parameters.items()}
+        task.items = items
+        task.needs.update(dict.fromkeys(tasks_in(items.get("withParam", ""))))
         return task
+
+    def _group(self, prefix: str, number: int, body: dict[str, Task]) -> Group:
+        group = Group(self._free_name(f"{prefix}-{next(iter(body))}"), number, body)
+        group.close()
+        self.groups.append(group)
+        return group
 
     def _free_name(self, name: str) -> str:
         free = name

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.conditions import Condition, read_condition
-from argosy.compose.references import OutputRef, couler_output_text
+from argosy.compose.references import OutputRef, couler_output_text, tasks_in
 from argosy.compose.tasks import Task
 from argosy.errors import ComposeError
 
@@ -18,7 +18,7 @@ _TAG = re.compile(
     r"\{\{\s*(?:inputs\.(?P<kind>parameters|artifacts)\.(?P<input>[\w-]+)"
     r"|tasks\.(?P<task>[\w-]+)\.outputs\.(?P<out_kind>parameters|artifacts)\.(?P<output>[\w-]+)"
     r"|tasks\.(?P<script>[\w-]+)\.outputs\.result"
-    r"|item(?:\.(?P<field>[\w-]+))?)\s*\}\}"
+    r"|loops\.(?P<loop>\d+)\.item(?:\.(?P<field>[\w-]+))?)\s*\}\}"
 )
 Items = dict[str, Any]
 
@@ -33,6 +33,11 @@ def read_items(items: Any) -> Items:
     return {"withItems": [_item(i) for i in items]}
 
 
+def own_item(text: str, loop: int) -> str:
+    """A text in which the items of loop `loop` have the name that Argo gives them."""
+    return text.replace(f"{{{{loops.{loop}.item", "{{item")
+
+
 def _item(item: Any) -> Any:
     # Argo addresses the fields of a mapping, not the elements of a list: these get names.
     return {f"v{n}": v for n, v in enumerate(item)} if isinstance(item, (list, tuple)) else item
@@ -44,11 +49,13 @@ class Group:
 
     Attributes:
         name: the template's.
+        loop: the loop's number; its items are this group's.
         tasks: of the body.
         parameters, artifacts: its inputs, each with what it stands for where the loop stands.
     """
 
     name: str
+    loop: int
     tasks: dict[str, Task]
     parameters: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
@@ -70,7 +77,7 @@ class Group:
             return match[0]
         kind = match["kind"] or match["out_kind"] or "parameters"
         name = self._name(match)
-        (self.artifacts if kind == "artifacts" else self.parameters)[name] = match[0]
+        (self.artifacts if kind == "artifacts" else self.parameters)[name] = own_item(match[0], self.loop)
         return f"{{{{inputs.{kind}.{name}}}}}"
 
     def _name(self, match: re.Match[str]) -> str:
@@ -80,7 +87,15 @@ class Group:
             return f"{match['task']}-{match['output']}"
         if match["script"]:
             return f"{match['script']}-result"
-        return f"item-{match['field']}" if match["field"] else "item"
+        item = "item" if int(match["loop"]) == self.loop else f"loop-{match['loop']}-item"
+        return f"{item}-{match['field']}" if match["field"] else item
+
+    def call(self, site: str) -> Task:
+        """The task that calls the template from where the loop stands."""
+        task = Task(self.name, self.name, site, dict(self.parameters), dict(self.artifacts))
+        for text in (*task.parameters.values(), *task.artifacts.values()):
+            task.needs.update(dict.fromkeys(tasks_in(text)))
+        return task
 
     def repeat_while(self, condition: dict[str, Any], result: Any, site: str) -> None:
         """Call the group again at its end, while the body's result fulfils `condition`.
@@ -94,11 +109,10 @@ class Group:
         compared = read_condition(
             {"pre": first, "condition": condition["condition"], "post": condition["pre"]}
         )
-        last = text.split(".")[1]
         again = Task(name=f"{self.name}-again", template=self.name, site=site, conditions=(compared,))
         again.parameters = {n: f"{{{{inputs.parameters.{n}}}}}" for n in self.parameters}
         again.artifacts = {n: f"{{{{inputs.artifacts.{n}}}}}" for n in self.artifacts}
-        again.needs = {last: None}
+        again.needs = dict.fromkeys(tasks_in(text))
         self.tasks[again.name] = again
 
     def to_dict(self) -> dict[str, Any]:

@@ -124,12 +124,20 @@ class TaskHandle(list[Any]):
 
 
 class ItemRef(str):
-    """The item of a loop: the text `{{item}}`; `item["name"]` is a field of it."""
+    """The item of a loop; `item["name"]` is a field of it.
+
+    The text `{{loops.N.item}}` until loop N is complete and tells `{{item}}` of its own from an outer loop's.
+    """
 
     __slots__ = ()
 
-    def __new__(cls, path: str = "item") -> "ItemRef":
+    def __new__(cls, path: str) -> "ItemRef":
         return super().__new__(cls, f"{{{{{path}}}}}")
+
+    @classmethod
+    def of_loop(cls, number: int) -> "ItemRef":
+        """The item of loop `number`."""
+        return cls(f"loops.{number}.item")
 
     def __getitem__(self, key: Any) -> "ItemRef":
         field = f"v{key}" if isinstance(key, int) else key

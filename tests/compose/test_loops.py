@@ -97,13 +97,18 @@ def test_a_body_of_several_steps_becomes_a_template_with_inputs() -> None:
 
 def test_loops_nest() -> None:
     def program() -> None:
-        couler.map(lambda a: couler.map(lambda b: notify(text=f"{a}{b}"), ["x", "y"]), ["1", "2"])
+        def body(a: Any) -> Any:
+            first = notify(text=a)
+            couler.map(lambda b: notify(text=f"{a}{b}"), ["x", "y"])
+            return first
+
+        couler.map(body, ["1", "2"])
 
     found = templates_of(program)
-    outer = tasks_of(found["main"])["map-notify"]
-    assert outer["withItems"] == ["1", "2"]
-    (inner,) = tasks_of(found["map-notify"]).values()
+    assert tasks_of(found["main"])["map-notify"]["withItems"] == ["1", "2"]
+    inner = tasks_of(found["map-notify"])["notify-2"]
     assert inner["withItems"] == ["x", "y"]
+    assert inner["arguments"]["parameters"][0]["value"] == "{{inputs.parameters.item}}{{item}}"
 
 
 def test_exec_while_calls_itself_as_long_as_the_condition_holds() -> None:
