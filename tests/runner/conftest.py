@@ -27,10 +27,26 @@ def run(tmp_path: Path) -> Run:
     return start
 
 
+TEMPLATES = """
+- {name: ok, container: {image: x, command: ['true']}}
+- {name: bad, container: {image: x, command: [sh, -c, 'echo the reason >&2; exit 3']}}
+- name: echo
+  inputs: {parameters: [{name: m, value: nothing}]}
+  outputs: {parameters: [{name: out, valueFrom: {path: /tmp/out}}]}
+  container:
+    image: x
+    command: [sh, -c, 'echo "$1"; echo "$1" > /tmp/out', sh]
+    args: ["{{inputs.parameters.m}}"]
+"""
+"""Templates that every manifest here has."""
+
+
 def manifest(spec: str | Mapping[str, Any]) -> dict[str, Any]:
-    """A Workflow around a `spec`; the entrypoint is `main` unless it says otherwise."""
+    """A Workflow around a `spec`, with TEMPLATES; the entrypoint is `main` unless it says otherwise."""
     parsed = yaml.safe_load(spec) if isinstance(spec, str) else dict(spec)
     parsed.setdefault("entrypoint", "main")
+    own = {template["name"] for template in parsed["templates"]}
+    parsed["templates"] += [template for template in yaml.safe_load(TEMPLATES) if template["name"] not in own]
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",

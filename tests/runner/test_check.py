@@ -19,7 +19,10 @@ templates:
   dag:
     tasks:
     - {name: a, template: leaf, arguments: {parameters: [{name: x, value: "{{workflow.parameters.count}}"}]}}
-    - {name: b, template: leaf, depends: a, arguments: {parameters: [{name: x, value: "{{tasks.a.outputs.parameters.y}}"}]}}
+    - name: b
+      template: leaf
+      depends: a
+      arguments: {parameters: [{name: x, value: "{{tasks.a.outputs.parameters.y}}"}]}
 - name: leaf
   inputs: {parameters: [{name: x}, {name: z, default: "1"}]}
   outputs: {parameters: [{name: y, valueFrom: {path: /tmp/y}}]}
@@ -49,10 +52,10 @@ def test_parameters(parameters: dict[str, str], says: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("depends: a,", "depends: a &&,", "'b': cannot read depends"),
-        ("depends: a,", "depends: c,", "depends on 'c', which is no task"),
-        ("depends: a,", "depends: a.Success,", "no task result 'Success'"),
-        ("depends: a,", "", "nothing makes 'b' wait for 'a'"),
+        ("depends: a\n", "depends: a &&\n", "'b': cannot read depends"),
+        ("depends: a\n", "depends: c\n", "depends on 'c', which is no task"),
+        ("depends: a\n", "depends: a.Success\n", "no task result 'Success'"),
+        ("depends: a\n", "continueOn: {}\n", "nothing makes 'b' wait for 'a'"),
         (
             "name: a, template: leaf,",
             "name: a, template: leaf, depends: b,",
@@ -75,12 +78,16 @@ def test_parameters(parameters: dict[str, str], says: str) -> None:
         ("{{workflow.parameters.count}}", "{{item}}", "which is not known there"),
         ("{{workflow.parameters.count}}", "{{workflow.status}}", "which is not known there"),
         ("{{inputs.parameters.x}}", "{{inputs.parameters.q}}", "template 'leaf': the command line refers to"),
-        ("depends: a,", "depends: a, when: '{{tasks.a.status}} = x',", "'b': cannot read when"),
-        ("depends: a,", "depends: a, withItems: [1], withParam: '[]',", "withItems and withParam exclude"),
-        ("depends: a,", "depends: a, dependencies: [a],", "exclude each other"),
-        ("depends: a,", "depends: a, continueOn: {failed: true},", "continueOn has no effect beside"),
-        ("depends: a,", "depends: a, wehn: x,", "no field 'wehn'; did you mean 'when'"),
-        ("name: b,", "name: a,", "'a' is there twice"),
+        ("depends: a\n", "depends: a\n      when: '{{tasks.a.status}} = x'\n", "'b': cannot read when"),
+        (
+            "depends: a\n",
+            "depends: a\n      withItems: [1]\n      withParam: '[]'\n",
+            "withItems and withParam exclude",
+        ),
+        ("depends: a\n", "depends: a\n      dependencies: [a]\n", "exclude each other"),
+        ("depends: a\n", "depends: a\n      continueOn: {failed: true}\n", "continueOn has no effect beside"),
+        ("depends: a\n", "depends: a\n      wehn: x\n", "no field 'wehn'; did you mean 'when'"),
+        ("name: b\n", "name: a\n", "'a' is there twice"),
         ("image: x, command", "image: x, commnd", "no field 'commnd'; did you mean 'command'"),
         ('command: [echo, "{{inputs.parameters.x}}"]', "args: [x]", "no command"),
         ("path: /tmp/y", "path: '/tmp/{{workflow.name}}'", "cannot hold tags"),
@@ -97,37 +104,42 @@ def test_manifests_that_cannot_work(old: str, new: str, says: str | None) -> Non
         check(broken, {"count": "1"})
 
 
-LEAF = "- {name: main, %s, container: {image: x, command: ['true']}}"
+LEAF = "container: {image: x, command: ['true']}"
+FETCHED = "inputs: {artifacts: [{name: x, path: /x, s3: {key: k}}]}"
+LOOKED_UP = "inputs: {parameters: [{name: x, valueFrom: {configMapKeyRef: {}}}]}"
+COMPUTED = "outputs: {parameters: [{name: x, valueFrom: {expression: e}}]}"
+CLAIMED = "volumes: [{name: v, persistentVolumeClaim: {claimName: c}}]"
+MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
 
 
 @pytest.mark.parametrize(
     ("template", "feature"),
     [
-        ("- {name: main, suspend: {}}", "suspend"),
-        ("- {name: main, resource: {action: get}}", "resource"),
-        ("- {name: main, http: {url: x}}", "http"),
-        ("- {name: main, plugin: {x: {}}}", "plugin"),
-        ("- {name: main, data: {source: {}}}", "data"),
-        ("- {name: main, containerSet: {containers: []}}", "containerSet"),
-        (LEAF % "daemon: true", "daemon"),
-        (LEAF % "sidecars: [{name: s}]", "sidecars"),
-        (LEAF % "initContainers: [{name: s}]", "initContainers"),
-        (LEAF % "memoize: {key: k}", "memoize"),
-        ("- {name: main, container: {image: x, command: [a], envFrom: [{secretRef: {name: s}}]}}", "envFrom"),
-        ("- {name: main, inputs: {parameters: [{name: x, valueFrom: {configMapKeyRef: {}}}]}, container: {command: [a]}}", "valueFrom"),
-        ("- {name: main, inputs: {artifacts: [{name: x, path: /x, s3: {key: k}}]}, container: {command: [a]}}", "fetched .s3."),
-        ("- {name: main, dag: {tasks: [{name: a, templateRef: {name: t, template: u}}]}}", "templateRef"),
-        ("- {name: main, dag: {tasks: [{name: a, template: main, hooks: {running: {template: main}}}]}}", "hook"),
-        ("- {name: main, outputs: {parameters: [{name: x, valueFrom: {expression: e}}]}, steps: []}", "expression"),
-        ("- {name: main, retryStrategy: {expression: 'sprig.x()'}, container: {command: [a]}}", "expression"),
-        ("- {name: main, volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}}", "persistentVolumeClaim"),
+        ("suspend: {}", "suspend"),
+        ("resource: {action: get}", "resource"),
+        ("http: {url: x}", "http"),
+        ("plugin: {x: {}}", "plugin"),
+        ("data: {source: {}}", "data"),
+        ("containerSet: {containers: []}", "containerSet"),
+        (f"daemon: true, {LEAF}", "daemon"),
+        (f"sidecars: [{{name: s}}], {LEAF}", "sidecars"),
+        (f"initContainers: [{{name: s}}], {LEAF}", "initContainers"),
+        (f"memoize: {{key: k}}, {LEAF}", "memoize"),
+        ("container: {command: [a], envFrom: [{secretRef: {name: s}}]}", "envFrom"),
+        (f"{LOOKED_UP}, {LEAF}", "valueFrom"),
+        (f"{FETCHED}, {LEAF}", "fetched .s3."),
+        ("dag: {tasks: [{name: a, templateRef: {name: t, template: u}}]}", "templateRef"),
+        ("dag: {tasks: [{name: a, template: ok, hooks: {running: {template: ok}}}]}", "hook"),
+        (f"{COMPUTED}, steps: []", "expression"),
+        (f"retryStrategy: {{expression: 'sprig.x()'}}, {LEAF}", "expression"),
+        (f"{CLAIMED}, {MOUNTS}", "persistentVolumeClaim"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_done_here_is_refused_by_name(
     run: Run, tmp_path: Path, template: str, feature: str
 ) -> None:
     with pytest.raises(ManifestError, match=rf"main.*{feature}|{feature}.*main"):
-        run(f"templates:\n{template}\n")
+        run(f"templates: [{{name: main, {template}}}]")
     assert not (tmp_path / "run").exists()
 
 
@@ -160,13 +172,13 @@ templates:
     ("document", "says"),
     [
         ({"kind": "Pod"}, "kind 'Pod'"),
-        ({"kind": "Workflow", "metadata": {"name": "x"}, "spec": {"templates": []}}, "no entrypoint"),
-        ({"kind": "Workflow", "metadata": {"name": "x"}, "spec": {"entrypoint": "a", "templates": []}}, "no template 'a'"),
+        ({"kind": "Workflow", "spec": {"templates": []}}, "no entrypoint"),
+        ({"kind": "Workflow", "spec": {"entrypoint": "a", "templates": []}}, "no template 'a'"),
         ({"kind": "Workflow", "spec": None}, "a mapping is expected"),
         ({"kind": "Workflow", "spec": {"entrypoint": "a", "templates": {}}}, "a list is expected"),
         ([], "a mapping is expected"),
     ],
-)  # fmt: skip
+)
 def test_documents_that_are_no_workflow(document: Any, says: str) -> None:
     with pytest.raises(ManifestError, match=says):
         check(document, {})

@@ -142,7 +142,9 @@ templates:
 - name: main
   steps:
   - - {name: a, template: big}
-  - - {name: b, template: count, arguments: {artifacts: [{name: r, raw: {data: "{{steps.a.outputs.result}}"}}]}}
+  - - name: b
+      template: count
+      arguments: {artifacts: [{name: r, raw: {data: "{{steps.a.outputs.result}}"}}]}
 - {name: big, container: {image: x, command: [python, -c, "print('a' * 600000 + 'end')"]}}
 - name: count
   inputs: {artifacts: [{name: r, path: /in/r}]}
@@ -213,11 +215,9 @@ def test_a_folder_whose_name_needs_quotes(tmp_path: Path) -> None:
     spec = """
 templates:
 - name: main
-  dag: {tasks: [{name: a, template: t, withItems: ["it's (one)"], arguments: {parameters: [{name: v, value: "{{item}}"}]}}]}
-- name: t
-  inputs: {parameters: [{name: v}]}
-  outputs: {parameters: [{name: out, valueFrom: {path: /tmp/out}}]}
-  script: {image: x, command: [sh], source: "echo fine > /tmp/out"}
+  dag:
+    tasks:
+    - {name: a, template: echo, withItems: ["it's (one)"], arguments: {parameters: [{name: m, value: fine}]}}
 """
     result = run_manifest(
         manifest(spec),

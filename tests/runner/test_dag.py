@@ -7,9 +7,6 @@ import itertools
 from argosy.runner.node import parse_time
 from tests.runner.conftest import Run, log, node, phases
 
-OK = "{name: ok, container: {image: x, command: ['true']}}"
-BAD = "{name: bad, container: {image: x, command: [sh, -c, 'echo the reason >&2; exit 3']}}"
-
 
 def test_parameters_files_and_folders_travel(run: Run) -> None:
     result = run("""
@@ -56,7 +53,11 @@ templates:
   container:
     image: x
     command: [sh, -c]
-    args: ["cat /in/renamed /in/folder/deep/x /in/raw > /out/copy; echo >> /in/renamed; wc -c < /in/raw > size"]
+    args:
+    - |
+      cat /in/renamed /in/folder/deep/x /in/raw > /out/copy
+      echo >> /in/renamed
+      wc -c < /in/raw > size
 """)
     assert phases(result) == {"make": "Succeeded", "use": "Succeeded"}
     assert node(result, "use").inputs.parameters == {"text": "hello!"}
@@ -81,7 +82,11 @@ templates:
   container:
     image: x
     command: [sh, -c]
-    args: ["cd ../../..; touch '{{inputs.parameters.mine}}'; until test -e '{{inputs.parameters.other}}'; do sleep 0.05; done"]
+    args:
+    - |
+      cd ../../..
+      touch '{{inputs.parameters.mine}}'
+      until test -e '{{inputs.parameters.other}}'; do sleep 0.05; done
 """)
     assert phases(result) == {"a": "Succeeded", "b": "Succeeded"}
 
@@ -99,22 +104,21 @@ templates:
 
 
 def test_a_false_when_skips_and_what_needs_it_is_omitted(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: gate, template: gate}}
-    - {{name: accepted, template: ok, depends: gate, when: "{{{{tasks.gate.outputs.parameters.result}}}} == passed"}}
-    - {{name: refused, template: ok, depends: gate, when: "{{{{tasks.gate.outputs.parameters.result}}}} == failed"}}
-    - {{name: after-yes, template: ok, depends: accepted.Succeeded}}
-    - {{name: after-no, template: ok, depends: refused.Succeeded}}
-    - {{name: after-that, template: ok, depends: after-no}}
-    - {{name: bare, template: ok, depends: refused}}
-- {OK}
+    - {name: gate, template: gate}
+    - {name: accepted, template: ok, depends: gate, when: "{{tasks.gate.outputs.parameters.r}} == passed"}
+    - {name: refused, template: ok, depends: gate, when: "{{tasks.gate.outputs.parameters.r}} == failed"}
+    - {name: after-yes, template: ok, depends: accepted.Succeeded}
+    - {name: after-no, template: ok, depends: refused.Succeeded}
+    - {name: after-that, template: ok, depends: after-no}
+    - {name: bare, template: ok, depends: refused}
 - name: gate
-  outputs: {{parameters: [{{name: result, valueFrom: {{path: /tmp/result}}}}]}}
-  container: {{image: x, command: [sh, -c, "echo passed > /tmp/result"]}}
+  outputs: {parameters: [{name: r, valueFrom: {path: /tmp/result}}]}
+  container: {image: x, command: [sh, -c, "echo passed > /tmp/result"]}
 """)
     assert result.succeeded
     assert phases(result) == {
@@ -125,17 +129,15 @@ templates:
 
 
 def test_a_failed_task_fails_the_workflow_and_omits_the_rest(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: a, template: ok}}
-    - {{name: b, template: bad, depends: a}}
-    - {{name: c, template: ok, depends: b}}
-    - {{name: d, template: ok, depends: "a && c"}}
-- {OK}
-- {BAD}
+    - {name: a, template: ok}
+    - {name: b, template: bad, depends: a}
+    - {name: c, template: ok, depends: b}
+    - {name: d, template: ok, depends: "a && c"}
 """)
     assert phases(result) == {"a": "Succeeded", "b": "Failed", "c": "Omitted", "d": "Omitted"}
     failed = node(result, "b")
@@ -146,48 +148,47 @@ templates:
 
 
 def test_a_failure_that_somebody_waits_for_is_handled(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: a, template: bad}}
-    - {{name: rescue, template: ok, depends: a.Failed}}
-    - {{name: normal, template: ok, depends: a.Succeeded || rescue.Succeeded}}
-- {OK}
-- {BAD}
+    - {name: a, template: bad}
+    - {name: rescue, template: ok, depends: a.Failed}
+    - {name: normal, template: ok, depends: a.Succeeded || rescue.Succeeded}
 """)
     assert result.succeeded
     assert phases(result) == {"a": "Failed", "rescue": "Succeeded", "normal": "Succeeded"}
 
 
 def test_continue_on(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: a, template: bad, continueOn: {{failed: true}}}}
-    - {{name: b, template: ok, dependencies: [a]}}
-- {OK}
-- {BAD}
+    - {name: a, template: bad, continueOn: {failed: true}}
+    - {name: b, template: ok, dependencies: [a]}
 """)
     assert result.succeeded
     assert phases(result) == {"a": "Failed", "b": "Succeeded"}
 
 
-FAILING_BRANCH = f"""
+FAILING_BRANCH = """
 templates:
 - name: main
   dag:
     failFast: %s
     tasks:
-    - {{name: bad, template: bad}}
-    - {{name: wait, template: wait}}
-    - {{name: later, template: ok, depends: wait}}
-- {OK}
-- {BAD}
-- {{name: wait, container: {{image: x, command: [sh, -c, "until test -s ../../bad/main.log; do sleep 0.05; done; sleep 0.5"]}}}}
+    - {name: bad, template: bad}
+    - {name: wait, template: wait}
+    - {name: later, template: ok, depends: wait}
+- name: wait
+  script:
+    image: x
+    command: [sh]
+    source: |
+      until grep -q '"phase": "Failed"' ../../../run.json; do sleep 0.05; done
 """
 
 
@@ -204,34 +205,35 @@ def test_without_fail_fast_branches_go_on(run: Run) -> None:
 
 
 def test_a_gate_that_crashes_is_not_a_gate_that_said_no(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: gate, template: gate}}
-    - {{name: next, template: ok, depends: gate.Succeeded, when: "{{{{tasks.gate.outputs.parameters.r}}}} == passed"}}
-- {OK}
+    - {name: gate, template: gate}
+    - name: next
+      depends: gate.Succeeded
+      when: "{{tasks.gate.outputs.parameters.r}} == passed"
+      template: ok
 - name: gate
-  outputs: {{parameters: [{{name: r, valueFrom: {{path: /tmp/r}}}}]}}
-  container: {{image: x, command: [sh, -c, "exit 1"]}}
+  outputs: {parameters: [{name: r, valueFrom: {path: /tmp/r}}]}
+  container: {image: x, command: [sh, -c, "exit 1"]}
 """)
     assert result.phase.value == "Failed"
     assert phases(result) == {"gate": "Failed", "next": "Omitted"}
 
 
 def test_a_when_that_cannot_be_read_is_an_error_of_its_node(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     tasks:
-    - {{name: empty, template: empty}}
-    - {{name: next, template: ok, depends: empty, when: "{{{{tasks.empty.outputs.parameters.r}}}} == passed"}}
-- {OK}
+    - {name: empty, template: empty}
+    - {name: next, template: ok, depends: empty, when: "{{tasks.empty.outputs.parameters.r}} == passed"}
 - name: empty
-  outputs: {{parameters: [{{name: r, valueFrom: {{path: /tmp/r}}}}]}}
-  container: {{image: x, command: [touch, /tmp/r]}}
+  outputs: {parameters: [{name: r, valueFrom: {path: /tmp/r}}]}
+  container: {image: x, command: [touch, /tmp/r]}
 """)
     assert phases(result)["next"] == "Error"
     assert "cannot read when ' == passed'" in node(result, "next").message
@@ -239,13 +241,12 @@ templates:
 
 
 def test_targets_run_only_what_they_need(run: Run) -> None:
-    result = run(f"""
+    result = run("""
 templates:
 - name: main
   dag:
     target: b
-    tasks: [{{name: a, template: ok}}, {{name: b, template: ok, depends: a}}, {{name: c, template: ok}}]
-- {OK}
+    tasks: [{name: a, template: ok}, {name: b, template: ok, depends: a}, {name: c, template: ok}]
 """)
     assert phases(result) == {"a": "Succeeded", "b": "Succeeded"}
 
@@ -256,13 +257,10 @@ templates:
 - name: main
   dag:
     tasks:
-    - {name: a, template: a, when: "1 == 2"}
-    - {name: b, template: b, depends: a, arguments: {parameters: [{name: x, value: "{{tasks.a.outputs.parameters.r}}"}]}}
-- name: a
-  outputs: {parameters: [{name: r, valueFrom: {path: /tmp/r}}]}
-  container: {image: x, command: ['true']}
-- name: b
-  inputs: {parameters: [{name: x, default: fallback}]}
-  container: {image: x, command: [echo, "{{inputs.parameters.x}}"]}
+    - {name: a, template: echo, when: "1 == 2"}
+    - name: b
+      depends: a
+      template: echo
+      arguments: {parameters: [{name: m, value: "{{tasks.a.outputs.parameters.out}}"}]}
 """)
-    assert log(result, "b") == "fallback\n"
+    assert log(result, "b") == "nothing\n"

@@ -38,7 +38,11 @@ templates:
 - name: count
   outputs: {parameters: [{name: v, valueFrom: {path: /tmp/v}}]}
   container: {image: x, command: [sh, -c, 'echo x >> "$COUNTS"; wc -l < "$COUNTS" > /tmp/v']}
-- {name: door, container: {image: x, command: [sh, -c, 'if test -e "$OPEN"; then exit 0; fi; sleep "$PATIENCE"; exit 1']}}
+- name: door
+  script:
+    image: x
+    command: [sh]
+    source: 'if test -e "$OPEN"; then exit 0; fi; sleep "$PATIENCE"; exit 1'
 - name: show
   inputs: {parameters: [{name: v}]}
   container: {image: x, command: [echo, "{{inputs.parameters.v}}"]}
@@ -56,8 +60,12 @@ def counted(tmp_path: Path) -> int:
 def test_a_failed_run_goes_on(run: Run, tmp_path: Path) -> None:
     failed = run(SPEC, environment=environment(tmp_path))
     assert phases(failed) == {
-        "first": "Succeeded", "group": "Failed", "group.one": "Succeeded", "group.two": "Failed", "last": "Omitted",
-    }  # fmt: skip
+        "first": "Succeeded",
+        "group": "Failed",
+        "group.one": "Succeeded",
+        "group.two": "Failed",
+        "last": "Omitted",
+    }
     (tmp_path / "open").touch()
     resumed = run(SPEC, environment=environment(tmp_path), resume=True)
     assert resumed.succeeded

@@ -36,7 +36,7 @@ def test_a_value_is_not_rendered_again() -> None:
 
 def test_an_unknown_tag_is_named() -> None:
     with pytest.raises(Unresolved, match=r"\{\{tasks\.a\.status\}\}"):
-        parse("x {{tasks.a.status}}").render({}.get)
+        parse("x {{tasks.a.status}}").render(lambda _: None)
 
 
 def test_expressions_are_told_apart() -> None:
