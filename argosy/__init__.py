@@ -9,6 +9,7 @@ from argosy.outputs import Outputs
 from argosy.pipeline import TTL, Pipeline, pipeline
 from argosy.resources import Resources
 from argosy.retry import Retry
+from argosy.schedule import Schedule
 from argosy.volumes import Scratch, SharedMemory, Volume
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "Pipeline",
     "Resources",
     "Retry",
+    "Schedule",
     "Scratch",
     "SharedMemory",
     "Toleration",

@@ -6,32 +6,39 @@ from typing import Any, Literal, get_args
 from argosy.emit import to_yaml
 from argosy.errors import ComposeError, UsageError
 from argosy.interface import Interface, Port
+from argosy.merge import merged
 from argosy.pipeline import Pipeline
+from argosy.settings import Settings
 
 API_VERSION = "argoproj.io/v1alpha1"
 ENTRYPOINT = "main"
 EXIT_HANDLER = "exit-handler"
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 
-Kind = Literal["Workflow", "WorkflowTemplate"]
+Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
-def compile(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
-    """The manifest of a pipeline.
+def compile(
+    pipeline: Pipeline[Any, Any], kind: Kind = "Workflow", settings: Settings | None = None
+) -> dict[str, Any]:
+    """The manifest of a pipeline, with an installation's settings laid under it.
 
     The entrypoint takes the parameters as inputs with defaults, so that it can be called by
     `templateRef` as well as submitted.
 
     Raises:
         ComposeError: the program calls a component, or uses an output, wrongly.
-        UsageError: `kind` is not one of `KINDS`.
+        UsageError: `kind` is not one of `KINDS`, or a CronWorkflow is wanted of a pipeline without schedule.
     """
     from argosy.compose.composition import Composition
     from argosy.compose.references import ParameterRef
 
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is not a kind; there is: {', '.join(KINDS)}")
+    if kind == "CronWorkflow" and pipeline.spec.schedule is None:
+        raise UsageError(f"{pipeline.interface.name} has no schedule; a CronWorkflow needs one")
+    settings = settings or Settings()
     parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
     composition = Composition.of(lambda: pipeline.function(**parameters))
     if not composition.tasks:
@@ -39,14 +46,23 @@ def compile(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, 
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "metadata": _metadata(pipeline, kind),
-        "spec": _spec(pipeline, composition),
+        "metadata": _metadata(pipeline, kind, settings),
+        "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
     }
 
 
-def _metadata(pipeline: Pipeline[Any, Any], kind: Kind) -> dict[str, Any]:
+def _scheduled(pipeline: Pipeline[Any, Any], kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
+    schedule = pipeline.spec.schedule
+    if kind != "CronWorkflow" or schedule is None:
+        return spec
+    return {**schedule.to_dict(), "workflowSpec": spec}
+
+
+def _metadata(pipeline: Pipeline[Any, Any], kind: Kind, settings: Settings) -> dict[str, Any]:
     interface, spec = pipeline.interface, pipeline.spec
     name = {"generateName": f"{interface.name}-"} if kind == "Workflow" else {"name": interface.name}
+    if settings.namespace and kind != "ClusterWorkflowTemplate":
+        name["namespace"] = settings.namespace
     annotations = dict(spec.annotations)
     if interface.summary:
         annotations.setdefault("workflows.argoproj.io/description", interface.summary)
@@ -72,6 +88,10 @@ def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
         spec["arguments"] = {"parameters": [_argument(p) for p in pipeline.interface.inputs]}
     if timeout := own.timeout or raw.get("activeDeadlineSeconds"):
         spec["activeDeadlineSeconds"] = timeout
+    if own.parallelism:
+        spec["parallelism"] = own.parallelism
+    if own.mutex:
+        spec["synchronization"] = {"mutexes": [{"name": own.mutex}]}
     if own.ttl:
         spec["ttlStrategy"] = own.ttl.to_dict()
     if own.pod_gc:
@@ -79,7 +99,8 @@ def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     for key in ("volumes", "volumeClaimTemplates"):
         if raw.get(key):
             spec[key] = raw[key]
-    spec["templates"] = list(_templates(pipeline.interface, composition))
+    spec = merged(spec, own.spec)
+    spec["templates"] = _templates(pipeline.interface, composition)
     return spec
 
 

@@ -112,6 +112,7 @@ def component(
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = "IfNotPresent",
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
+    template: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[P, R]], Component[P, R]]:
     """Declare a step; the options are those of `ContainerSpec`.
 
@@ -133,6 +134,7 @@ def component(
         image_pull_policy=image_pull_policy,
         labels=labels or {},
         annotations=annotations or {},
+        template=template or {},
     )
 
     def declare(function: Callable[P, R]) -> Component[P, R]:

@@ -48,6 +48,8 @@ class ContainerSpec:
         security_context: the container's `securityContext`, in Kubernetes' words.
         image_pull_policy: `Always`, `IfNotPresent` or `Never`.
         labels, annotations: of the pod.
+        template: further fields of Argo's template, in Argo's words: sidecars, initContainers,
+            affinity, memoize, metrics, synchronization, podSpecPatch, hooks, ...
     """
 
     image: str
@@ -62,6 +64,7 @@ class ContainerSpec:
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = "IfNotPresent"
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    template: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.image or any(c.isspace() for c in self.image):
@@ -72,6 +75,8 @@ class ContainerSpec:
         twice = next((p for p in paths if paths.count(p) > 1), None)
         if twice:
             raise DeclarationError(f"two volumes are mounted at {twice}")
+        if reserved := {"name", "inputs", "outputs"} & set(self.template):
+            raise DeclarationError(f"template: '{min(reserved)}' comes from the component's signature")
         for key, value in self.labels.items():
             if len(value) > 63 or not _LABEL.fullmatch(value):
                 raise DeclarationError(f"label {key}: {value!r} is not a label's value")

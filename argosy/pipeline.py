@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 from argosy.compose.context import current_composer
 from argosy.errors import DeclarationError, UsageError
 from argosy.interface import Interface
+from argosy.schedule import Schedule
 from argosy.signature import read_parameters, where
 
 P = ParamSpec("P")
@@ -36,7 +37,12 @@ class WorkflowSpec:
         ttl: how long Argo keeps it.
         pod_gc: when Argo deletes its pods.
         timeout: seconds until Argo stops it.
+        parallelism: how many of its pods run at a time.
+        mutex: the name of a lock that one workflow holds at a time; it may name parameters:
+            `"deploy-{{workflow.parameters.model-name}}"`.
+        schedule: when Argo starts it; only then it compiles to a CronWorkflow.
         labels, annotations: of the workflow object.
+        spec: further fields of Argo's workflow spec, in Argo's words.
         local: values that parameters take on one machine, where nobody set them; by Python name.
     """
 
@@ -46,6 +52,10 @@ class WorkflowSpec:
         "OnPodSuccess"
     )
     timeout: int | None = None
+    parallelism: int | None = None
+    mutex: str | None = None
+    schedule: Schedule | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from argosy.component import Component
 from argosy.container import ContainerSpec
 from argosy.environment import env_entry
 from argosy.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
+from argosy.merge import merged
 
 
 def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]
     if spec.volumes:
         template["volumes"] = [v.to_volume() for v in spec.volumes]
     template["container"] = _container(component)
-    return template
+    return merged(template, spec.template)
 
 
 def _metadata(spec: ContainerSpec) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_a_file_with_one_pipeline(tmp_path: Path) -> None:
 def test_a_file_with_two_pipelines_wants_a_name(tmp_path: Path) -> None:
     file = tmp_path / "two_pipelines.py"
     file.write_text(PIPELINE + "\n@pipeline()\ndef other():\n    greet(who='x')\n")
-    with pytest.raises(UsageError, match="name one as .*:FUNCTION"):
+    with pytest.raises(UsageError, match=r"name one as .*:FUNCTION"):
         load_pipeline(str(file))
     assert load_pipeline(f"{file}:other").interface.name == "other"
     with pytest.raises(UsageError, match=r"no pipeline 'othr'; did you mean 'other'\?"):

@@ -11,15 +11,22 @@ from argosy.emit import to_yaml
 from argosy.errors import ArgosyError, UsageError
 from argosy.loader import built_in_names, explain, load_pipeline
 from argosy.pipeline import Pipeline
+from argosy.settings import Settings
 
 DEFAULT_DIR = Path("pipelines/compiled")
-SUFFIXES: dict[str, str] = {"Workflow": ".yaml", "WorkflowTemplate": ".template.yaml"}
+COMMITTED: tuple[Kind, ...] = ("Workflow", "WorkflowTemplate")
+SUFFIXES: dict[str, str] = {
+    "Workflow": ".yaml",
+    "WorkflowTemplate": ".template.yaml",
+    "ClusterWorkflowTemplate": ".clustertemplate.yaml",
+    "CronWorkflow": ".cron.yaml",
+}
 
 
 def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
     """The manifest; an error in the user's own program becomes one line with its place."""
     try:
-        return compile(pipeline, kind)
+        return compile(pipeline, kind, Settings.find())
     except ArgosyError:
         raise
     except Exception as error:
@@ -34,7 +41,7 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     "kinds",
     multiple=True,
     type=click.Choice(get_args(Kind)),
-    help="May be given more than once. Default: both into a folder, Workflow on standard output.",
+    help="May be given more than once. Default: Workflow; into a folder, WorkflowTemplate as well.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file in DIR is not what is compiled.")
 def compile_command(
@@ -46,7 +53,7 @@ def compile_command(
     otherwise, and exits with 1 on any difference.
     """
     folder = output or (DEFAULT_DIR if check else None)
-    wanted = kinds or (get_args(Kind) if folder else ("Workflow",))
+    wanted = kinds or (COMMITTED if folder else ("Workflow",))
     loaded = [load_pipeline(name) for name in pipelines or built_in_names()]
     texts = {p.interface.name + SUFFIXES[kind]: to_yaml(compiled(p, kind)) for p in loaded for kind in wanted}
     if folder is None:
