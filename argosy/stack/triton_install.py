@@ -105,7 +105,7 @@ def prepare_triton(
     if install.exists():
         return install
     install.root.parent.mkdir(parents=True, exist_ok=True)
-    with install.root.with_suffix(".lock").open("w") as lock:
+    with install.root.with_name(f"{install.root.name}.lock").open("w") as lock:
         take_lock(lock.fileno(), lambda: report("waiting for another command that installs Triton"))
         if not install.exists():
             _build(install, report, cancel or threading.Event())

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from argosy.cli import stack as commands
 from argosy.errors import StackError
-from argosy.stack import Stack, StackStatus
+from argosy.stack import Stack, StackStatus, dataset
 from argosy.stack.storage import client
 
 from .conftest import processes_of
@@ -133,6 +133,9 @@ def test_the_data_set_is_stored_whole_and_once(stack: Stack):
     )
     objects = {item["Key"]: item["LastModified"] for page in pages for item in page["Contents"]}
     assert len(objects) == 1797 + 1
+    for image in list(dataset.images())[::200]:
+        stored = client(target).get_object(Bucket=target.bucket, Key=f"datasets/digits/{image.key}")
+        assert stored["Body"].read() == image.png
     assert objects["datasets/digits/_COMPLETE"] == max(objects.values())
 
 
