@@ -53,7 +53,7 @@ def register_onnx(
         return existing
     expected = onnx_predictor(open_session(str(path), threads=1))(example)
     if existing is None:
-        _log_model(run_id, path, example, expected)
+        _log_model(client, run_id, path, example, expected)
     version = register_model_of_run(client, name, run_id, tags)
     _prove(version, example, expected)
     registry.set_version_tags(client, name, version.version, tags)
@@ -62,9 +62,15 @@ def register_onnx(
     return version
 
 
-def _log_model(run_id: str, path: Path, example: Array, expected: Array) -> None:
+def _log_model(client: MlflowClient, run_id: str, path: Path, example: Array, expected: Array) -> None:
     requirements = [f"{package}=={installed(package)}" for package in ("onnx", "onnxruntime", "numpy")]
-    with registry.mlflow_errors(f"store the ONNX model of run {run_id}"), mlflow.start_run(run_id=run_id):
+    experiment_id = registry.get_run(client, run_id).info.experiment_id
+    with registry.mlflow_errors(f"store the ONNX model of run {run_id}"):
+        mlflow.set_experiment(
+            experiment_id=experiment_id
+        )  # MLflow reopens runs of its current experiment only
+        run = mlflow.start_run(run_id=run_id)
+    with registry.mlflow_errors(f"store the ONNX model of run {run_id}"), run:
         mlflow.onnx.log_model(
             # Logging changes the object that it is given, so it gets one of its own. Its default moves the
             # weights to a second file, and a server that reads model.onnx alone would find none.

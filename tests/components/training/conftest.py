@@ -1,0 +1,109 @@
+"""The real servers, and models that went through the real steps."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from argosy.components.shared import registry
+from argosy.components.training.export_to_onnx import export_to_onnx
+from argosy.components.training.promote import Promotion, promote
+from argosy.components.training.train import Trained, train
+from argosy.stack import Stack
+from tests.components.training.digits import write_digits
+
+NUMBERS = itertools.count(1)
+SHAPE = "1,3,16,16"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the real servers are."""
+
+    mlflow: str
+    bucket: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that went through training and Gate 1."""
+
+    name: str
+    data: Path
+    trained: Trained
+    promotion: Promotion
+
+
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """MLflow and S3, with this process's environment pointing at the S3 server."""
+    stack = Stack(tmp_path_factory.mktemp("training") / "state")
+    where = stack.up()
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in stack.environment().items():
+            patch.setenv(key, value)
+        yield Servers(where.mlflow, where.s3.bucket)
+    stack.down()
+
+
+@pytest.fixture
+def client(servers: Servers) -> MlflowClient:
+    """The registry, as the steps see it."""
+    return registry.connect(servers.mlflow)
+
+
+@pytest.fixture
+def name() -> str:
+    """A model name of the test's own."""
+    return f"model-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def candidate(client: MlflowClient, name: str) -> Callable[..., str]:
+    """Makes a run of the test's own model with this metric and a tiny real network; returns the run's id."""
+
+    def make(accuracy: float | None, *, model: bool = True) -> str:
+        mlflow.set_experiment(name)
+        with mlflow.start_run() as run:
+            if accuracy is not None:
+                mlflow.log_metric("best_val_accuracy", accuracy)
+            if model:
+                mlflow.pytorch.log_model(
+                    torch.nn.Linear(2, 2).eval(),
+                    name="model",
+                    input_example=np.zeros((2, 2), np.float32),
+                    pip_requirements=["torch"],
+                )
+        return str(run.info.run_id)
+
+    return make
+
+
+@pytest.fixture(scope="package")
+def model(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """ResNet18, trained for an epoch on a few digits and promoted by a gate that asks for nothing."""
+    data = tmp_path_factory.mktemp("digits")
+    write_digits(data, train=10, val=3)
+    trained = train(
+        dataset=str(data),
+        model_name="digits",
+        mlflow_tracking_uri=servers.mlflow,
+        input_shape=SHAPE,
+        epochs=2,
+        batch_size=25,
+    )
+    promotion = promote(trained.run_id, "digits", servers.mlflow, min_accuracy=0.0, min_improvement=0.0)
+    return Model("digits", data, trained, promotion)
+
+
+@pytest.fixture(scope="package")
+def export_run(model: Model, servers: Servers) -> str:
+    """The export run of `model`."""
+    version = model.promotion.model_version
+    return export_to_onnx(version, model.name, servers.mlflow, SHAPE).export_run_id

@@ -1,0 +1,100 @@
+"""The training step on real servers: what it leaves behind, and how it fails."""
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from argosy.components.training.models import load_pytorch
+from argosy.components.training.recipe.dataset import open_folder
+from argosy.components.training.train import train
+from argosy.errors import StepError, UsageError
+from tests.components.training.conftest import SHAPE, Model, Servers
+from tests.components.training.digits import write_digits
+
+
+def test_every_epoch_has_its_metrics(model: Model, client: MlflowClient) -> None:
+    run = client.get_run(model.trained.run_id)
+    assert run.info.status == "FINISHED"
+    for metric in ("best_val_accuracy", "val_accuracy", "val_loss", "train_loss", "epoch_time"):
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, metric)]
+        assert steps == [1, 2], metric
+    assert run.data.metrics["best_val_accuracy"] == model.trained.best_val_accuracy
+    assert model.trained.best_val_accuracy == max(
+        point.value for point in client.get_metric_history(run.info.run_id, "val_accuracy")
+    )
+
+
+def test_recipe_and_data_are_recorded(model: Model, client: MlflowClient) -> None:
+    run = client.get_run(model.trained.run_id)
+    params = run.data.params
+    assert params["epochs"] == "2"
+    assert params["batch_size"] == "25"
+    assert params["architecture"] == "resnet18"
+    assert params["dataset"] == str(model.data)
+    assert params["dataset_fingerprint"] == open_folder(model.data).fingerprint()
+    assert params["image_size"] == "16x16"
+    assert mlflow.get_experiment(run.info.experiment_id).name == model.name
+
+
+def test_the_class_names_are_kept(model: Model, client: MlflowClient, tmp_path: Path) -> None:
+    labels = client.download_artifacts(model.trained.run_id, "labels.json", str(tmp_path))
+    assert json.loads(Path(labels).read_text()) == [f"digit-{n}" for n in range(10)]
+
+
+def test_the_model_loads_without_pickled_code_and_takes_any_batch(model: Model, tmp_path: Path) -> None:
+    version = model.promotion.model_version
+    network = load_pytorch(model.name, version)
+    assert [tuple(network(torch.zeros(n, 3, 16, 16)).shape) for n in (1, 2, 5)] == [(1, 10), (2, 10), (5, 10)]
+    folder = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{version}", dst_path=str(tmp_path))
+    assert [file.suffix for file in Path(folder, "data").rglob("model.*")] == [".pt2"]
+
+
+def test_a_crash_ends_the_run_as_failed(
+    servers: Servers, client: MlflowClient, name: str, tmp_path: Path
+) -> None:
+    write_digits(tmp_path, train=2, val=1, classes=2)
+    broken = next((tmp_path / "train" / "digit-0").iterdir())
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(StepError, match="cannot be decoded"):
+        train(dataset=str(tmp_path), model_name=name, mlflow_tracking_uri=servers.mlflow, input_shape=SHAPE)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FAILED"]
+
+
+def test_from_s3(servers: Servers, client: MlflowClient, name: str) -> None:
+    done = train(
+        dataset=f"s3://{servers.bucket}/datasets/digits",
+        model_name=name,
+        mlflow_tracking_uri=servers.mlflow,
+        input_shape=SHAPE,
+        epochs=1,
+        batch_size=256,
+    )
+    params = client.get_run(done.run_id).data.params
+    assert (params["train_images"], params["val_images"], params["classes"]) == ("1442", "355", "10")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+        ({"batch_size": 1}, "batch_size is 1"),
+        ({"input_shape": "1,3,224"}, "input_shape '1,3,224'"),
+        ({"dataset": "/no/such/folder"}, "'/no/such/folder' is not a folder"),
+        ({"dataset": "gs://bucket/x"}, "neither an s3:// prefix nor a folder"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_no_run(
+    servers: Servers, client: MlflowClient, name: str, change: dict[str, object], message: str
+) -> None:
+    arguments = {"dataset": "/", "model_name": name, "mlflow_tracking_uri": servers.mlflow, **change}
+    with pytest.raises(UsageError, match=message):
+        train(**arguments)  # type: ignore[arg-type]
+    assert client.get_experiment_by_name(name) is None
