@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Lark, Token, Tree
@@ -46,7 +46,6 @@ BRACKETED: /\[[^\]]+\]/
 STRING: /"(\\.|[^"\\])*"/s | /'(\\.|[^'\\])*'/s
 %ignore /\s+/
 """
-_PARSER = Lark(_GRAMMAR, parser="lalr", lexer="contextual", maybe_placeholders=False)
 
 _EQUALITY: dict[str, Callable[[Any, Any], bool]] = {"==": operator.eq, "!=": operator.ne}
 _ORDERING: dict[str, Callable[[Any, Any], bool]] = {
@@ -83,10 +82,16 @@ def check_syntax(source: str) -> None:
         _parse(text.render(lambda _: "1"))
 
 
+@cache
+def _parser() -> Lark:
+    """Made when it is first needed: that takes longer than importing most modules."""
+    return Lark(_GRAMMAR, parser="lalr", lexer="contextual", maybe_placeholders=False)
+
+
 @lru_cache(maxsize=1024)
 def _parse(condition: str) -> Tree[Token]:
     try:
-        tree = _PARSER.parse(condition)
+        tree = _parser().parse(condition)
     except UnexpectedInput as error:
         where = place_of(error)
         raise ConditionError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedInput
@@ -19,20 +19,16 @@ from argosy.runner.grammar import place_of
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 _ANY_OK = frozenset({"Succeeded", "Skipped", "Daemoned"})
 
-_PARSER = Lark(
-    r"""
-    ?start: or
-    ?or: and ("||" and)*
-    ?and: unary ("&&" unary)*
-    ?unary: "!" unary -> not | "(" or ")" | result
-    result: NAME ["." RESULT]
-    NAME: /[A-Za-z0-9_][A-Za-z0-9_-]*/
-    RESULT: /[A-Za-z]+/
-    %ignore /\s+/
-    """,
-    parser="lalr",
-    maybe_placeholders=False,
-)
+_GRAMMAR = r"""
+?start: or
+?or: and ("||" and)*
+?and: unary ("&&" unary)*
+?unary: "!" unary -> not | "(" or ")" | result
+result: NAME ["." RESULT]
+NAME: /[A-Za-z0-9_][A-Za-z0-9_-]*/
+RESULT: /[A-Za-z]+/
+%ignore /\s+/
+"""
 
 
 @dataclass(frozen=True)
@@ -49,13 +45,18 @@ class Depends:
         return self.tree is None or _holds(self.tree, lambda name, wanted: bool(results[name] & wanted))
 
 
+@cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
+
+
 @lru_cache(maxsize=4096)
 def parse(source: str) -> Depends:
     """Read a condition. Raises ConditionError naming the place, or the unknown result and the known ones."""
     if not source.strip():
         return Depends(source, None)
     try:
-        tree = _PARSER.parse(source)
+        tree = _parser().parse(source)
     except UnexpectedInput as error:
         where = place_of(error)
         raise ConditionError(f"cannot read depends '{source}' {where}") from error

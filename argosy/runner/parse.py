@@ -102,12 +102,14 @@ def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]
 
 
 def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A template with the workflow's defaults; those for retries and time are for programs only."""
     defaults = dict(spec.get("templateDefaults") or {})
-    for kind in ("container", "script", "dag", "steps"):
-        if kind not in raw:
-            defaults.pop(kind, None)
-    if spec.get("retryStrategy") and "retryStrategy" not in raw:
-        defaults.setdefault("retryStrategy", spec["retryStrategy"])
+    if spec.get("retryStrategy"):
+        defaults["retryStrategy"] = spec["retryStrategy"]
+    composed = "dag" in raw or "steps" in raw
+    skipped = {"container", "script", "dag", "steps"} - raw.keys()
+    for field in skipped | ({"retryStrategy", "timeout", "activeDeadlineSeconds"} if composed else set()):
+        defaults.pop(field, None)
     return _merge(defaults, raw)
 
 

@@ -25,7 +25,8 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
         )
     expression = optional_text(raw.get("expression"), f"{where}.expression")
     try:
-        check_expression(expression or "true")
+        if expression is not None:
+            check_expression(expression)
     except ConditionError as error:
         raise ManifestError(f"{where}: {error}") from error
 

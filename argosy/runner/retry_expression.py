@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lark import Lark, Token, Tree
@@ -39,7 +39,6 @@ NUMBER: /-?\d+(\.\d+)?/
 STRING: /"(\\.|[^"\\])*"/ | /'(\\.|[^'\\])*'/
 %ignore /\s+/
 """
-_PARSER = Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {"asInt": int, "int": int, "asFloat": float, "float": float}
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
@@ -81,10 +80,15 @@ def bare(source: str) -> str:
     return text[3:-2].strip() if text.startswith("{{=") and text.endswith("}}") else text
 
 
+@cache
+def _parser() -> Lark:
+    return Lark(_GRAMMAR, parser="lalr", maybe_placeholders=False)
+
+
 @lru_cache(maxsize=256)
 def _parse(source: str) -> Tree[Token]:
     try:
-        tree = _PARSER.parse(source)
+        tree = _parser().parse(source)
     except UnexpectedInput as error:
         raise ConditionError(
             f"expression '{source}' cannot be read here; compare fields of lastRetry, joined by && and ||"
