@@ -43,11 +43,12 @@ def signature_only(
     inputs: dict[str, tuple[int, Shape]], outputs: dict[str, tuple[int, Shape]], path: Path
 ) -> Path:
     """A file with these inputs and outputs (name -> type, shape) and no work in between."""
-    values = [
+    source, target = (
         [helper.make_tensor_value_info(name, dtype, shape) for name, (dtype, shape) in tensors.items()]
         for tensors in (inputs, outputs)
-    ]
-    path.write_bytes(helper.make_model(helper.make_graph([], "g", *values)).SerializeToString())
+    )
+    graph = helper.make_graph([], "signature", source, target)
+    path.write_bytes(helper.make_model(graph).SerializeToString())
     return path
 
 

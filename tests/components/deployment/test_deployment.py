@@ -105,7 +105,8 @@ class Deployment:
             expected_input_shape=[1, 3, models.SIZE, models.SIZE],
             expected_output_shape=[1, models.CLASSES],
         )
-        return Deployed(ready, published.model_uri, *aliases, verified.endpoint, fetched.model)
+        moved = (aliases.live, aliases.previous)
+        return Deployed(ready, published.model_uri, *moved, verified.endpoint, fetched.model)
 
 
 def same_answers(servers: Servers, name: str, deployed: Deployed) -> bool:

@@ -1,7 +1,10 @@
 """Bringing versions into service, on the real Triton."""
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +44,27 @@ def answers(target: Target) -> bool:
     return target.triton.infer(target.model, target.version, {"input": image})["output"].shape == (1, 10)
 
 
-def test_a_new_version_is_served_beside_the_old_one(put: Put) -> None:
+def test_a_new_version_is_served_beside_the_old_one_and_no_request_fails(put: Put) -> None:
     first = put(1)
     bring_into_service(first, 60)
-    second = put(2)
-    bring_into_service(second, 60)
-    assert answers(first)
+    second, swapped, answered = put(2), threading.Event(), []
+
+    def use() -> None:
+        while not swapped.is_set():
+            answered.append(answers(first))
+
+    with ThreadPoolExecutor(1) as pool:
+        user = pool.submit(use)
+        try:
+            bring_into_service(second, 60)
+        finally:
+            swapped.set()
+        user.result()  # raises what a request raised
+    assert answered
+    assert all(answered)
     assert answers(second)
     bring_into_service(second, 60)
     assert second.served() == [1]
-
-
-def test_over_http_too(put: Put, servers: Servers) -> None:
-    target = put(1)
-    bring_into_service(Target(Triton(servers.triton), target.model, 1), 60)
-    assert answers(target)
 
 
 def test_a_garbage_version_leaves_the_old_one_serving_and_the_next_one_free(put: Put) -> None:
@@ -71,10 +80,11 @@ def test_a_garbage_version_leaves_the_old_one_serving_and_the_next_one_free(put:
     assert answers(first)
 
 
-def test_the_first_version_may_be_garbage(put: Put) -> None:
+def test_the_first_version_may_be_garbage_over_http_too(put: Put, servers: Servers) -> None:
+    http = Triton(servers.triton)
     with pytest.raises(StepError, match="no version was serving before"):
-        bring_into_service(put(1, b"garbage"), 60)
-    second = put(2)
+        bring_into_service(replace(put(1, b"garbage"), triton=http), 60)
+    second = replace(put(2), triton=http)
     bring_into_service(second, 60)
     assert answers(second)
 
