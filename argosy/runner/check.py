@@ -44,9 +44,13 @@ def check(manifest: Mapping[str, Any], parameters: Mapping[str, str]) -> Plan:
         known = names | names_at_exit() if template.name in at_exit else names
         _check_template(template, workflow, known)
     _check_entry(workflow, resolved)
+    spec = Place("spec.arguments", names - {f"workflow.parameters.{name}" for name in resolved})
+    for parameter in workflow.parameters:
+        if parameter.name not in parameters:
+            spec.check(f"parameter '{parameter.name}'", parameter.fallback)
     if workflow.on_exit:
         _check_exit(workflow, names | names_at_exit(), resolved)
-    return Plan(workflow, resolved)
+    return Plan(workflow, resolved, frozenset(parameters))
 
 
 def _parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,12 @@
-"""What each field of a manifest means to the local runner. Data only.
+"""The fields of a manifest that the local runner obeys. Data only.
 
-`USED`: it is obeyed (the value names the kind of object inside; `[]` a list of them; "" anything).
-`IGNORED`: it says something about a cluster and nothing about what a step computes.
-`REFUSED`: it changes what the workflow means and cannot be done here; the text says what to do instead.
-`*` stands for every other field. A field in none of them is an error.
+A field's value names the kind of object inside it (`[]`: a list of them; "": anything). What is not here is
+in `fields_refused`, or it is an error.
 """
 
 from __future__ import annotations
 
-_OUTSIDE = "fetch it in a step of its own, or pass it with `from` or `raw`"
+from argosy.runner.fields_refused import FETCHED_INPUTS
 
 USED: dict[str, dict[str, str]] = {
     "manifest": {"apiVersion": "", "kind": "", "metadata": "", "spec": "workflow"},
@@ -97,161 +95,6 @@ USED: dict[str, dict[str, str]] = {
     "mount": {"name": "", "mountPath": ""},
 }
 
-_POD = (
-    "affinity",
-    "automountServiceAccountToken",
-    "executor",
-    "hostAliases",
-    "metrics",
-    "nodeSelector",
-    "priorityClassName",
-    "schedulerName",
-    "securityContext",
-    "serviceAccountName",
-    "synchronization",
-    "tolerations",
-)
-_CONTAINER = (
-    "image",
-    "imagePullPolicy",
-    "livenessProbe",
-    "name",
-    "ports",
-    "readinessProbe",
-    "resizePolicy",
-    "resources",
-    "securityContext",
-    "startupProbe",
-    "terminationMessagePath",
-    "terminationMessagePolicy",
-)
-_STORED = (
-    "archive",
-    "archiveLogs",
-    "artifactGC",
-    "artifactory",
-    "azure",
-    "gcs",
-    "hdfs",
-    "http",
-    "mode",
-    "oss",
-    "recurseMode",
-    "s3",
-)
-
-IGNORED: dict[str, frozenset[str]] = {
-    "manifest": frozenset({"status"}),
-    "workflow": frozenset(
-        {
-            *_POD,
-            "archiveLogs",
-            "artifactGC",
-            "artifactRepositoryRef",
-            "dnsConfig",
-            "dnsPolicy",
-            "hostNetwork",
-            "imagePullSecrets",
-            "podDisruptionBudget",
-            "podGC",
-            "podMetadata",
-            "podPriority",
-            "podPriorityClassName",
-            "ttlStrategy",
-            "volumeClaimGC",
-        }
-    ),
-    "template": frozenset({*_POD, "annotations", "archiveLocation", "metadata", "priority"}),
-    "container": frozenset(_CONTAINER),
-    "script": frozenset(_CONTAINER),
-    "retry": frozenset({"affinity"}),
-    "input": frozenset({"description"}),
-    "argument": frozenset({"description"}),
-    "output": frozenset({"description"}),
-    "inputArtifact": frozenset({"archive", "description", "recurseMode"}),
-    "argumentArtifact": frozenset({"archive", "description"}),
-    "outputArtifact": frozenset({*_STORED, "description"}),
-    "mount": frozenset({"readOnly", "mountPropagation", "recursiveReadOnly"}),
-    "fieldRef": frozenset({"apiVersion"}),
-}
-
-_REFERENCE = "only templates of this manifest can be run here; copy the template into it"
-_STORAGES = ("s3", "git", "http", "gcs", "oss", "azure", "hdfs", "artifactory", "plugin")
-_FETCHED = dict.fromkeys(_STORAGES, _OUTSIDE)
-_LIFECYCLE = {"lifecycle": "do it in the command itself", "envFrom": "name each variable under `env`"}
-_EXPR = "`{{=...}}` and expr expressions are not evaluated here; compute the value in a step"
-_EXIT_ONLY = "only the `exit` hook is run here; use `onExit` or `hooks.exit`"
-
-REFUSED: dict[str, dict[str, str]] = {
-    "workflow": {
-        "workflowTemplateRef": _REFERENCE,
-        "suspend": "remove it: a local run cannot be resumed by hand",
-        "shutdown": "remove it",
-        "podSpecPatch": "write what it patches into the template",
-        "volumeClaimTemplates": "pass files between steps as artifacts",
-    },
-    "template": {
-        "resource": "there is no Kubernetes here; run on a cluster",
-        "suspend": "a local run cannot wait for a person; remove the step",
-        "http": "make the request in a container or script template",
-        "plugin": "executor plugins run on a cluster only",
-        "data": "list and filter the files in a script template",
-        "containerSet": "make each container a step of its own",
-        "daemon": "start the service before the run and pass its address",
-        "sidecars": "start the service before the run and pass its address",
-        "initContainers": "make each a step of its own",
-        "memoize": "remove it: steps are not cached here (`--resume` keeps what succeeded)",
-        "podSpecPatch": "write what it patches into the template",
-    },
-    "task": {"templateRef": _REFERENCE},
-    "step": {"templateRef": _REFERENCE},
-    "hook": {"templateRef": _REFERENCE, "expression": _EXPR},
-    "hooks": {"*": _EXIT_ONLY},
-    "input": {
-        "valueFrom": "give it a value: nothing here can look it up",
-        "globalName": "only outputs are global",
-    },
-    "argument": {
-        "valueFrom": "give it a value: nothing here can look it up",
-        "globalName": "only outputs are global",
-    },
-    "outputSource": {
-        "expression": _EXPR,
-        "jsonPath": "only resource templates have it",
-        "jqFilter": "only resource templates have it",
-        "supplied": "only suspend templates have it",
-        "event": "there are no events here",
-        "configMapKeyRef": "write the value into the manifest",
-    },
-    "inputArtifact": {
-        "subPath": "put it beside the `from` of the argument",
-        "globalName": "only outputs are global",
-    },
-    "argumentArtifact": {**_FETCHED, "fromExpression": _EXPR},
-    "outputArtifact": {
-        "fromExpression": _EXPR,
-        "raw": "write the file in the step",
-        "subPath": "name the path itself",
-    },
-    "container": {
-        **_LIFECYCLE,
-        "volumeDevices": "there are no devices to attach here",
-        "stdin": "steps read nothing",
-        "tty": "steps have no terminal",
-        "restartPolicy": "use retryStrategy",
-    },
-    "script": {
-        **_LIFECYCLE,
-        "args": "write the values into the source",
-        "restartPolicy": "use retryStrategy",
-        "volumeDevices": "there are no devices to attach here",
-    },
-    "envSource": {"resourceFieldRef": "give the variable a value"},
-    "mount": {"subPath": "mount the volume itself", "subPathExpr": "mount the volume itself"},
-}
-
-# An input artifact may name where a cluster finds it; here it has to come from an argument.
-FETCHED_INPUTS = dict(_FETCHED)
 USED["inputArtifact"].update(dict.fromkeys(FETCHED_INPUTS, ""))
 
 FIELD_PATHS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.runner.fields import FETCHED_INPUTS
+from argosy.runner.fields_refused import FETCHED_INPUTS
 from argosy.runner.model import Input, InputArtifact, Output, OutputArtifact, Template
 from argosy.runner.parse_call import parse_call
 from argosy.runner.parse_container import parse_container
@@ -95,7 +95,7 @@ def _input_artifact(raw: Raw, where: str) -> InputArtifact:
         raw=raw_data(raw, where),
         optional=flag(raw.get("optional"), False, f"{where}.{raw['name']}.optional"),
         mode=raw.get("mode"),
-        fetched=next((kind for kind in FETCHED_INPUTS if raw.get(kind)), None),
+        fetched=next((kind for kind in sorted(FETCHED_INPUTS) if raw.get(kind)), None),
     )
 
 

@@ -17,6 +17,8 @@ class Plan:
 
     workflow: Workflow
     parameters: Mapping[str, str]
+    given: frozenset[str] = frozenset()
+    """Parameters that the caller gave: their values are never read as text with tags."""
     name: str = ""
     uid: str = ""
     run_dir: Path | None = None

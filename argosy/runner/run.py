@@ -160,9 +160,17 @@ def _make_folder(run_dir: Path, resume: bool) -> None:
 
 
 def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None) -> Plan:
+    """The plan with name and uid, the tags in the manifest's own parameter values replaced."""
     if earlier:
-        return replace(plan, name=earlier["name"], uid=earlier["uid"], run_dir=run_dir)
-    return replace(plan, name=_name(plan.workflow), uid=str(uuid.uuid4()), run_dir=run_dir)
+        name, uid, created = earlier["name"], earlier["uid"], parse_time(earlier["startedAt"])
+    else:
+        name, uid, created = _name(plan.workflow), str(uuid.uuid4()), datetime.now(timezone.utc)
+    scope = Scope()
+    scope.variables.update(global_variables(plan.workflow, name, uid, created.astimezone(timezone.utc)))
+    parameters = {
+        key: value if key in plan.given else scope.render(value) for key, value in plan.parameters.items()
+    }
+    return replace(plan, name=name, uid=uid, run_dir=run_dir, parameters=parameters)
 
 
 def _name(workflow: Workflow) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.runner.fields import IGNORED, REFUSED, USED
+from argosy.runner.fields import USED
+from argosy.runner.fields_refused import IGNORED, REFUSED
 
 _HARMLESS: tuple[Any, ...] = (None, False, [], "")
 

@@ -137,3 +137,16 @@ def test_the_workflow_that_a_cron_workflow_would_start(tmp_path: Path) -> None:
     )
     assert result.name.startswith("nightly-")
     assert log(result, "main") == f"{result.name}\n"
+
+
+def test_values_in_the_manifest_may_hold_tags_and_given_ones_may_not(run: Run) -> None:
+    result = run(
+        """
+arguments: {parameters: [{name: a, value: "of {{workflow.name}}"}, {name: b, value: x}]}
+templates:
+- name: main
+  container: {image: x, command: [echo, "{{workflow.parameters.a}} {{workflow.parameters.b}}"]}
+""",
+        parameters={"b": "{{workflow.name}}"},
+    )
+    assert log(result, "main") == f"of {result.name} {{{{workflow.name}}}}\n"
