@@ -1,6 +1,6 @@
-"""Marker types for what travels as a file: `File` and `Directory`.
+"""Marker types for what travels as a file: `File`, `Directory`, and `Artifact` where either may come.
 
-Both are `pathlib.Path` to Python and to type checkers.  `Annotated[File, "model.onnx"]`
+All are `pathlib.Path` to Python and to type checkers.  `Annotated[File, "model.onnx"]`
 gives the file a name.
 """
 
@@ -11,22 +11,29 @@ from typing import Annotated, Literal
 
 @dataclass(frozen=True)
 class ArtifactKind:
-    """Whether an artifact is one file or a directory."""
+    """Whether an artifact is one file, a directory, or either: a step from elsewhere may not say."""
 
-    name: Literal["file", "directory"]
+    name: Literal["file", "directory", "any"]
 
     def __str__(self) -> str:
-        return self.name
+        return "artifact" if self.name == "any" else self.name
 
     @property
     def expectation(self) -> str:
         """What to pass, for error messages."""
-        return f"a {self.name} artifact"
+        return "an artifact" if self.name == "any" else f"a {self.name} artifact"
+
+    def feeds(self, other: "ArtifactKind") -> bool:
+        """Whether this may be handed to an input of kind `other`."""
+        return self == other or "any" in (self.name, other.name)
 
     def matches(self, path: Path) -> bool:
         """Whether `path` exists and is of this kind."""
+        if self.name == "any":
+            return path.exists()
         return path.is_file() if self.name == "file" else path.is_dir()
 
 
 File = Annotated[Path, ArtifactKind("file")]
 Directory = Annotated[Path, ArtifactKind("directory")]
+Artifact = Annotated[Path, ArtifactKind("any")]

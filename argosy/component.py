@@ -13,6 +13,7 @@ from argosy.container import ContainerSpec, Toleration
 from argosy.environment import EnvValue
 from argosy.errors import DeclarationError
 from argosy.interface import Interface
+from argosy.reuse.reference import TemplateRef
 from argosy.resources import Resources
 from argosy.retry import Retry
 from argosy.signature import read_interface, where
@@ -30,7 +31,14 @@ class Component(Generic[P, R]):
     Called as plain Python it runs the function.  Called while a pipeline is composed it adds a
     task and returns a handle with the fields of the result type; the handle's fields are
     references that other components, `couler.equal` and Couler's own steps accept.
+
+    Attributes:
+        arguments: of the container's command, where they do not follow from the interface.
+        template_ref: the template of another WorkflowTemplate that does the work, if one does.
     """
+
+    arguments: list[str] | None = None
+    template_ref: TemplateRef | None = None
 
     def __init__(self, function: Callable[P, R], interface: Interface, container: ContainerSpec) -> None:
         self.function = function
@@ -43,7 +51,7 @@ class Component(Generic[P, R]):
         composer = current_composer()
         if composer is None:
             return self.function(*args, **kwargs)
-        return cast(R, composer.call(self, args, kwargs))
+        return cast(R, composer.call(self.for_call(args, kwargs), args, kwargs))
 
     def __repr__(self) -> str:
         return f"<component {self.interface.name}>"
@@ -55,10 +63,17 @@ class Component(Generic[P, R]):
         except TypeError as error:
             raise DeclarationError(f"{self.interface.name}.options(): {error}") from None
         interface = dataclasses.replace(self.interface, name=name or self.interface.name)
-        other = Component(self.function, interface, changed)
+        other = self._copy(interface, changed)
         if not container:
             other.template_name = self.template_name
         return other
+
+    def _copy(self, interface: Interface, container: ContainerSpec) -> "Component[P, R]":
+        return Component(self.function, interface, container)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Component[Any, Any]":
+        """The component as one call needs it: itself, unless its command depends on what is given."""
+        return self
 
     @property
     def module(self) -> str:

@@ -28,7 +28,8 @@ class Port:
         type: a `ValueType` (travels as a parameter) or an `ArtifactKind` (as an artifact).
         description: one sentence, from the docstring.
         default: an input's default value, or `REQUIRED`.
-        file_name: what the file is called inside the container.
+        file_name: what the file is called inside the container; an absolute path stands for itself.
+        yaml_name: the name in YAML, where it does not follow from the Python name.
     """
 
     name: str
@@ -36,10 +37,11 @@ class Port:
     description: str = ""
     default: Any = REQUIRED
     file_name: str = ""
+    yaml_name: str = ""
 
     @property
     def argo_name(self) -> str:
-        return argo_name(self.name)
+        return self.yaml_name or argo_name(self.name)
 
     @property
     def is_artifact(self) -> bool:

@@ -40,8 +40,20 @@ def _metadata(spec: ContainerSpec) -> dict[str, Any]:
 
 def _ports(ports: tuple[Port, ...], parameter: Any, directory: str) -> dict[str, Any]:
     parameters = [parameter(p) for p in ports if not p.is_artifact]
-    artifacts = [{"name": p.argo_name, "path": f"{directory}/{p.file_name}"} for p in ports if p.is_artifact]
+    artifacts = [_artifact(p, directory) for p in ports if p.is_artifact]
     return {k: v for k, v in (("parameters", parameters), ("artifacts", artifacts)) if v}
+
+
+def _artifact(port: Port, directory: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": port.argo_name, "path": path_of(port, directory)}
+    if directory == INPUTS_DIR and not port.required:
+        entry["optional"] = True
+    return entry
+
+
+def path_of(port: Port, directory: str) -> str:
+    """Where a port's file stands inside the container."""
+    return port.file_name if port.file_name.startswith("/") else f"{directory}/{port.file_name}"
 
 
 def _input_parameter(port: Port) -> dict[str, Any]:
@@ -52,7 +64,7 @@ def _input_parameter(port: Port) -> dict[str, Any]:
 
 
 def _output_parameter(port: Port) -> dict[str, Any]:
-    return {"name": port.argo_name, "valueFrom": {"path": f"{OUTPUTS_DIR}/{port.file_name}"}}
+    return {"name": port.argo_name, "valueFrom": {"path": path_of(port, OUTPUTS_DIR)}}
 
 
 def _container(component: Component[Any, Any]) -> dict[str, Any]:
@@ -61,7 +73,8 @@ def _container(component: Component[Any, Any]) -> dict[str, Any]:
     if spec.image_pull_policy:
         container["imagePullPolicy"] = spec.image_pull_policy
     container["command"] = component.command
-    if args := _arguments(component.interface):
+    words = component.arguments
+    if args := (_arguments(component.interface) if words is None else words):
         container["args"] = args
     if spec.env:
         container["env"] = [env_entry(name, value) for name, value in spec.env.items()]

@@ -79,10 +79,10 @@ def _text(interface: Interface, port: Port, value: Any, site: str) -> str:
 
 def _check_types(interface: Interface, port: Port, value: OutputRef | ParameterRef, site: str) -> None:
     source, target = value.port.type, port.type
-    if isinstance(source, ValueType) and isinstance(target, ValueType):
-        fits = source.feeds(target)
+    if isinstance(source, ValueType):
+        fits = isinstance(target, ValueType) and source.feeds(target)
     else:
-        fits = source == target
+        fits = isinstance(target, ArtifactKind) and source.feeds(target)
     if not fits:
         what = repr(value) if isinstance(value, OutputRef) else f"parameter '{value.port.name}'"
         raise _mismatch(interface, port, f"{what} ({source})", site)

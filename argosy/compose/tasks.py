@@ -6,6 +6,7 @@ from typing import Any
 
 from argosy.compose.conditions import Condition
 from argosy.errors import ComposeError
+from argosy.reuse.reference import TemplateRef
 
 
 @dataclass
@@ -13,7 +14,7 @@ class Task:
     """One task.
 
     Attributes:
-        name, template: as in YAML.
+        name, template: as in YAML; a `TemplateRef` is written as `templateRef`.
         site: the user's line that made it.
         parameters, artifacts: its arguments, name to text.
         needs: the tasks that its data comes from.
@@ -37,7 +38,7 @@ class Task:
     def to_dict(self, tasks: Mapping[str, "Task"]) -> dict[str, Any]:
         """The task of an Argo DAG, among `tasks`."""
         when, sources = self._own_conditions(tasks)
-        entry: dict[str, Any] = {"name": self.name, "template": self.template}
+        entry: dict[str, Any] = {"name": self.name, **self._called()}
         if depends := self._depends(tasks, sources):
             entry["depends"] = depends
         if when:
@@ -45,6 +46,11 @@ class Task:
         if arguments := self._arguments():
             entry["arguments"] = arguments
         return {**entry, **self.items}
+
+    def _called(self) -> dict[str, Any]:
+        if isinstance(self.template, TemplateRef):
+            return {"templateRef": self.template.to_dict()}
+        return {"template": self.template}
 
     def _arguments(self) -> dict[str, Any]:
         parameters = [{"name": n, "value": v} for n, v in self.parameters.items()]

@@ -36,7 +36,12 @@ class Templates:
         self._names: dict[Component[Any, Any], str] = {}
 
     def add(self, component: Component[Any, Any]) -> str:
-        """The name of a component's template; a second one of the same name and other content is numbered."""
+        """What a component's task calls: a template that is added here, or one published elsewhere.
+
+        A second template of the same name and other content is numbered.
+        """
+        if component.template_ref is not None:
+            return component.template_ref
         name = self._names.get(component)
         if name is None:
             name = self._names[component] = self._add(component)

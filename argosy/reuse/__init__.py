@@ -1,0 +1,1 @@
+"""Steps across borders: KFP components, and templates that others published."""

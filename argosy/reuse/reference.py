@@ -1,0 +1,35 @@
+"""A template that lives in another WorkflowTemplate."""
+
+import re
+from typing import Any
+
+from argosy.errors import DeclarationError
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+class TemplateRef(str):
+    """Argo's `templateRef`; as text, the name of the template.
+
+    Attributes:
+        workflow_template: the WorkflowTemplate, or ClusterWorkflowTemplate, that holds it.
+        cluster_scope: it is a ClusterWorkflowTemplate.
+    """
+
+    workflow_template: str
+    cluster_scope: bool
+
+    def __new__(cls, workflow_template: str, template: str, cluster_scope: bool = False) -> "TemplateRef":
+        for name in (workflow_template, template):
+            if not _NAME.fullmatch(name):
+                raise DeclarationError(f"templateRef: {name!r} is not the name of a template")
+        ref = super().__new__(cls, template)
+        ref.workflow_template, ref.cluster_scope = workflow_template, cluster_scope
+        return ref
+
+    def to_dict(self) -> dict[str, Any]:
+        """As Argo writes it in a task."""
+        entry: dict[str, Any] = {"name": self.workflow_template, "template": str(self)}
+        if self.cluster_scope:
+            entry["clusterScope"] = True
+        return entry
