@@ -1,0 +1,121 @@
+"""Files to documents: YAML with positions, duplicate keys and limits; every trouble becomes a problem.
+
+The parser's events are read one by one, without recursion, so neither deep nesting nor a chain of aliases can
+exhaust anything: reading stops at the first limit that is passed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from argosy.lint.builder import Builder, Trouble
+from argosy.lint.limits import MAX_BYTES
+from argosy.lint.tree import Map, Mark, plain
+from argosy.lint.violation import Path
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML built without libyaml: slower, the same events
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+
+KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
+GROUP = "argoproj.io/"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Trouble met while reading, under the code of the rule that reports it."""
+
+    code: str
+    message: str
+    mark: Mark
+    path: Path = ()
+
+
+@dataclass
+class Document:
+    """One YAML document of a file."""
+
+    file: str
+    root: Any
+    problems: list[Problem] = field(default_factory=list)
+    explicit: bool = True  # named by the user, not met while walking a folder
+    size: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The object's kind, or the empty string."""
+        kind = self.root.get("kind") if isinstance(self.root, Map) else None
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def is_argo(self) -> bool:
+        """True for the four kinds that are linted, whatever their version."""
+        version = self.root.get("apiVersion") if isinstance(self.root, Map) else None
+        foreign = isinstance(version, str) and bool(version) and not version.startswith(GROUP)
+        return self.kind in KINDS and not foreign
+
+
+@dataclass
+class Source:
+    """A file that was read: its documents, and its lines for comments that silence a finding."""
+
+    file: str
+    documents: list[Document]
+    text: str = ""
+
+
+def read(file: str, data: bytes, explicit: bool = True) -> Source:
+    """The documents of a file; never raises."""
+    if len(data) > MAX_BYTES:
+        message = f"the file has {len(data):,} bytes, more than the {MAX_BYTES:,} that are read"
+        return Source(file, [Document(file, None, [Problem("ARG001", message, (1, 1))], explicit)])
+    text, problem = _decode(data)
+    if problem:
+        return Source(file, [Document(file, None, [problem], explicit)], text)
+    return Source(file, list(_documents(file, text, explicit)), text)
+
+
+def from_object(manifest: dict[str, Any], source: str) -> Source:
+    """A manifest that is in memory; all findings are at line 1."""
+    return Source(source, [Document(source, plain(manifest))])
+
+
+def _decode(data: bytes) -> tuple[str, Problem | None]:
+    encoding = "utf-8-sig"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    try:
+        return data.decode(encoding), None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"not valid {error.encoding.upper()}: byte 0x{data[error.start]:02x} at offset {error.start}"
+        return data.decode("latin-1"), Problem("ARG001", message, (line, 1))
+
+
+def _documents(file: str, text: str, explicit: bool) -> Iterator[Document]:
+    builder = Builder()
+    events = yaml.parse(text, Loader=_Loader)
+    try:
+        for event in events:
+            done = builder.feed(event)
+            if done is not None:
+                problems = [Problem(t.code, t.message, t.mark, t.path) for t in done.troubles]
+                yield Document(file, done.root, problems, explicit, done.size)
+    except Trouble as trouble:
+        yield Document(file, None, [Problem(trouble.code, trouble.message, trouble.mark)], explicit)
+    except yaml.YAMLError as error:
+        yield Document(file, None, [_syntax(error)], explicit)
+    except (RecursionError, ValueError, OverflowError, MemoryError) as error:
+        yield Document(file, None, [Problem("ARG001", f"cannot be read as YAML: {error}", (1, 1))], explicit)
+
+
+def _syntax(error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    parts = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
+    message = ", ".join(re.sub(r"\s+", " ", p) for p in parts if isinstance(p, str)) or "unreadable"
+    return Problem("ARG001", f"not valid YAML: {message}", place)

@@ -1,0 +1,112 @@
+"""Files to findings: read, index all, run the rules, silence, sort. No rule sees a file or prints."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import UsageError
+from argosy.lint.document import Document, Source, from_object, read
+from argosy.lint.library import Library
+from argosy.lint.model import Resource
+from argosy.lint.registry import Found, Rule, rules
+from argosy.lint.subject import Subject
+from argosy.lint.suppress import Silence
+from argosy.lint.tree import locate
+from argosy.lint.violation import Severity, Violation, render
+
+SUFFIXES = (".yaml", ".yml", ".json")
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which rules run, by code or by its first characters, and whether warnings are errors."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for code in (*self.select, *self.ignore):
+            if not any(known.startswith(code) for known in rules()):
+                raise UsageError(f"there is no rule '{code}'; 'argosy lint --list' shows them")
+
+    def chosen(self) -> list[Rule]:
+        """The rules to run."""
+        wanted = [r for r in rules().values() if not self.select or r.code.startswith(self.select)]
+        return [r for r in wanted if not (self.ignore and r.code.startswith(self.ignore))]
+
+
+def lint_manifest(manifest: dict[str, Any] | str, *, source: str = "<compiled>") -> list[Violation]:
+    """Lint one manifest, as a dict or as YAML text of one or more documents; warnings are included.
+
+    References are resolved among the documents given.
+    """
+    if isinstance(manifest, str):
+        return lint_sources([read(source, manifest.encode("utf-8", "surrogatepass"))])
+    return lint_sources([from_object(manifest, source)])
+
+
+def lint_paths(paths: Sequence[str | Path], options: Options | None = None) -> list[Violation]:
+    """Lint files and folders, all together. Raises UsageError if a path cannot be read."""
+    return lint_sources(load(paths), options)
+
+
+def load(paths: Sequence[str | Path]) -> list[Source]:
+    """Read files, and the YAML and JSON files below folders, each once. Raises UsageError."""
+    found: dict[Path, tuple[str, bool]] = {}
+    for path in map(Path, paths):
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+            for file in below:
+                found.setdefault(file.resolve(), (str(file), False))
+        elif path.exists():
+            found[path.resolve()] = (str(path), True)
+        else:
+            raise UsageError(f"there is no file or folder '{path}'")
+    return [_read(path, name, explicit) for path, (name, explicit) in found.items()]
+
+
+def _read(path: Path, name: str, explicit: bool) -> Source:
+    try:
+        return read(name, path.read_bytes(), explicit)
+    except OSError as error:
+        raise UsageError(f"cannot read '{name}': {error.strerror}") from error
+
+
+def lint_sources(sources: Iterable[Source], options: Options | None = None) -> list[Violation]:
+    """Run the rules over what was read; sorted by file and line."""
+    options, sources = options or Options(), list(sources)
+    documents = [d for source in sources for d in source.documents]
+    resources = [Resource(d) for d in documents if d.is_argo and not _unreadable(d)]
+    library = Library(resources)
+    found = [v for d in documents for v in _run(options, "document", d, d)]
+    for resource in resources:
+        subject = Subject(resource, library)
+        found += _run(options, "resource", subject, resource.document)
+    silences = {source.file: Silence(source.text) for source in sources}
+    kept = {v for v in found if not silences[v.file].covers(v.code, v.line)}
+    return sorted(_raised(v) if options.strict else v for v in kept)
+
+
+def _unreadable(document: Document) -> bool:
+    return any(p.code == "ARG001" for p in document.problems)
+
+
+def _raised(violation: Violation) -> Violation:
+    return replace(violation, severity=Severity.ERROR)
+
+
+def _run(options: Options, on: str, subject: Any, document: Document) -> Iterator[Violation]:
+    for rule in options.chosen():
+        if rule.on == on:
+            for found in rule.check(subject):
+                yield _violation(rule, found, document)
+
+
+def _violation(rule: Rule, found: Found, document: Document) -> Violation:
+    line, column = found.mark or locate(document.root, found.path)
+    return Violation(
+        document.file, line, column, rule.code, found.message, found.hint, render(found.path), rule.severity, rule.name
+    )

@@ -1,0 +1,66 @@
+"""All resources that were given: what a reference may point at."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from argosy.lint.expressions import has_tag
+from argosy.lint.model import Call, Entry, Resource, Template, text
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a reference leads: `resource` and `template` as far as they were found."""
+
+    resource: Resource | None = None
+    template: Template | None = None
+    dynamic: bool = False  # known only when the workflow runs
+    complete: bool = True  # False: no template resource was given, so nothing can be said
+
+    @property
+    def unknown(self) -> bool:
+        """True if nothing is known of the template, so that anything about it may be right."""
+        return self.template is None and (self.dynamic or not self.complete)
+
+
+class Library:
+    """Index of template resources by kind and name."""
+
+    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+        self._found: dict[tuple[str, str], list[Resource]] = defaultdict(list)
+        for resource in resources:
+            if resource.is_reusable:
+                self._found[resource.kind, resource.name].append(resource)
+        self.has_any = bool(self._found)
+
+    def resource(self, ref: Entry, user: Resource, template: str = "") -> Resource | None:
+        """The resource that `ref` names, as seen from `user`; prefers one that has `template`."""
+        kind = "ClusterWorkflowTemplate" if ref.body.get("clusterScope") is True else "WorkflowTemplate"
+        found = self._found.get((kind, ref.name), [])
+        return min(found, key=lambda r: _distance(r, user, template), default=None)
+
+    def resolve(self, call: Call, base: Resource | None = None) -> Target:
+        """Where a call leads; `base` is the resource in which local names are looked up."""
+        base = base or call.template.resource
+        if call.inline is not None:
+            return Target(base, call.inline)
+        if call.ref is not None:
+            return self._resolve_ref(call.ref, base)
+        if has_tag(call.target):
+            return Target(base, None, dynamic=True)
+        return Target(base, base.by_name.get(call.target))
+
+    def _resolve_ref(self, ref: Entry, user: Resource) -> Target:
+        name = text(ref.body.get("template"))
+        if has_tag(ref.name) or has_tag(name):
+            return Target(dynamic=True)
+        resource = self.resource(ref, user, name)
+        if resource is None:
+            return Target(complete=self.has_any)
+        return Target(resource, resource.by_name.get(name))
+
+
+def _distance(found: Resource, user: Resource, template: str) -> tuple[bool, bool, bool]:
+    lacks = bool(template) and template not in found.by_name
+    elsewhere = found.metadata.get("namespace") != user.metadata.get("namespace")
+    return lacks, elsewhere, found.document.file != user.document.file

@@ -1,0 +1,164 @@
+"""ARG0, second half: fields, types and values against Argo's schema."""
+
+import difflib
+from collections.abc import Iterator
+
+from argosy.lint.registry import Found, rule
+from argosy.lint.schema import Defect, describe
+from argosy.lint.subject import Subject
+from argosy.lint.violation import Severity
+
+# Fields of Argo 3 that Argo 4 no longer has, and what to write instead.
+REMOVED = {
+    ("CronWorkflowSpec", "schedule"): "Write 'schedules:' with a list.",
+    ("Synchronization", "mutex"): "Write 'mutexes:' with a list.",
+    ("Synchronization", "semaphore"): "Write 'semaphores:' with a list.",
+    ("Template", "templateRef"): "Call the other template from a step or a task.",
+    ("Template", "template"): "Call the other template from a step or a task.",
+    ("Template", "arguments"): "Give arguments where the template is called.",
+    ("Template", "resubmitPendingPods"): "Remove it; Argo does so by itself.",
+    ("TemplateRef", "runtimeResolution"): "Remove it; references are always resolved when the workflow runs.",
+}
+
+
+def _found(subject: Subject, kind: str) -> Iterator[Defect]:
+    yield from (d for d in subject.defects if d.kind == kind)
+
+
+@rule("ARG005", "unknown-field")
+def unknown_field(subject: Subject) -> Iterator[Found]:
+    """A field that Argo 4 does not know.
+
+    Why: Argo refuses the manifest when it lints or submits it; the API server drops the field silently, and the
+    step runs without what it said.
+
+    Bad:
+        container:
+          imagePullpolicy: Always
+
+    Good:
+        container:
+          imagePullPolicy: Always
+    """
+    for defect in _found(subject, "unknown"):
+        if (defect.type, defect.value) not in REMOVED:
+            near = difflib.get_close_matches(str(defect.value), defect.allowed, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else "Remove it."
+            yield Found(defect.path, f"'{defect.value}' is not a field of {defect.type.split('.')[0]}", hint)
+
+
+@rule("ARG006", "removed-field")
+def removed_field(subject: Subject) -> Iterator[Found]:
+    """A field of Argo 3 that Argo 4 removed.
+
+    `--fix` rewrites schedule, mutex and semaphore to the lists that replaced them.
+
+    Why: the controller of Argo 4 ignores it, so a CronWorkflow never starts, or a lock never holds.
+
+    Bad:
+        spec:
+          schedule: "0 2 * * *"
+
+    Good:
+        spec:
+          schedules: ["0 2 * * *"]
+    """
+    for defect in _found(subject, "unknown"):
+        if hint := REMOVED.get((defect.type, defect.value)):
+            yield Found(defect.path, f"'{defect.value}' of {defect.type} was removed in Argo 4", hint)
+
+
+@rule("ARG007", "wrong-type")
+def wrong_type(subject: Subject) -> Iterator[Found]:
+    """A value has another type than its field.
+
+    Why: Argo cannot read the manifest: "cannot unmarshal ... into Go struct field".
+
+    Bad:
+        parallelism: "3"
+
+    Good:
+        parallelism: 3
+    """
+    for defect in _found(subject, "type"):
+        yield Found(defect.path, f"{_show(defect.value)} is not {describe(defect.type)}", f"Give {describe(defect.type)}.")
+
+
+@rule("ARG008", "unknown-value")
+def unknown_value(subject: Subject) -> Iterator[Found]:
+    """A field has none of the values that Kubernetes allows it.
+
+    Why: the pod or the object is refused when it is created, after earlier steps have run.
+
+    Bad:
+        imagePullPolicy: always
+
+    Good:
+        imagePullPolicy: Always
+    """
+    for defect in _found(subject, "enum"):
+        near = difflib.get_close_matches(str(defect.value), defect.allowed, 1)
+        hint = f"Did you mean '{near[0]}'?" if near else ""
+        yield Found(defect.path, f"{_show(defect.value)} is none of {', '.join(defect.allowed)}", hint)
+
+
+@rule("ARG009", "quantity")
+def quantity(subject: Subject) -> Iterator[Found]:
+    """A resource quantity is malformed.
+
+    A quantity is a number with a unit: 250m, 2, 512Mi, 1.5Gi. Tags such as {{inputs.parameters.memory}} are not
+    allowed here; a podSpecPatch may have them.
+
+    Why: Argo cannot read the manifest.
+
+    Bad:
+        resources: {limits: {memory: 512MB}}
+
+    Good:
+        resources: {limits: {memory: 512Mi}}
+    """
+    for defect in _found(subject, "quantity"):
+        hint = "Use podSpecPatch." if "{{" in str(defect.value) else "Write a number and a unit, as in 250m or 512Mi."
+        yield Found(defect.path, f"{_show(defect.value)} is not a quantity", hint)
+
+
+@rule("ARG010", "unquoted", Severity.WARNING)
+def unquoted(subject: Subject) -> Iterator[Found]:
+    """A number or a boolean stands where the field is a text.
+
+    `--fix` quotes it.
+
+    Why: `argo` turns it into a text, but the API server refuses it, and 1.10 becomes 1.1 on the way.
+
+    Bad:
+        env: [{name: WORKERS, value: 4}]
+
+    Good:
+        env: [{name: WORKERS, value: "4"}]
+    """
+    for defect in _found(subject, "unquoted"):
+        yield Found(defect.path, f"{_show(defect.value)} is not a text", "Put it in quotes.")
+
+
+@rule("ARG011", "required-field", Severity.WARNING)
+def required_field(subject: Subject) -> Iterator[Found]:
+    """A field that Kubernetes insists on is missing.
+
+    Why: the validator does not look into Kubernetes' own types; the pod is refused when it is created.
+
+    Bad:
+        volumeMounts: [{name: work}]
+
+    Good:
+        volumeMounts: [{name: work, mountPath: /work}]
+    """
+    for defect in _found(subject, "required"):
+        yield Found(defect.path, f"{defect.type} needs '{defect.path[-1]}'", "Add it.")
+
+
+def _show(value: object) -> str:
+    text = "true" if value is True else "false" if value is False else str(value)
+    if isinstance(value, dict | list):
+        text = "a mapping" if isinstance(value, dict) else "a list"
+        return text
+    return f"'{text[:60]}...'" if len(text) > 63 else f"'{text}'"

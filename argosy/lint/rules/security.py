@@ -1,0 +1,89 @@
+"""ARG7: injection and secrets."""
+
+import re
+from collections.abc import Iterator
+
+from argosy.lint.expressions import has_tag, split
+from argosy.lint.model import Entry, Template, sequence, text
+from argosy.lint.registry import Found, rule
+from argosy.lint.subject import Subject
+from argosy.lint.violation import Path, Severity
+
+SHELLS = ("sh", "bash", "ash", "dash", "zsh", "ksh")
+FOREIGN = ("inputs.parameters.", "workflow.parameters.", "item", "steps.", "tasks.", "workflow.labels.")
+_SECRET = re.compile(r"(^|[-_.])(password|passwd|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key)([-_.]|$)", re.I)
+_PLACE = re.compile(r"(name|file|path|dir|url|uri|ref|id|ttl|type|endpoint|bucket|mount|version)$", re.I)
+_CREDENTIAL = re.compile(r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----)")
+
+
+def _shell_texts(template: Template) -> Iterator[tuple[Path, str]]:
+    """Texts that a shell or an interpreter reads as a program."""
+    for container in template.containers:
+        command = [c for c in sequence(container.get("command")) if isinstance(c, str)]
+        if template.type == "script" and container.path[-1] == "script" and command:
+            yield container.at("source"), text(container.get("source"))
+        words = [(container.at("command", i), c) for i, c in enumerate(sequence(container.get("command")))]
+        words += [(container.at("args", i), a) for i, a in enumerate(sequence(container.get("args")))]
+        if not command or command[0].rpartition("/")[2] not in SHELLS:
+            continue
+        for (_, flag), (path, script) in zip(words, words[1:], strict=False):
+            if isinstance(flag, str) and re.fullmatch(r"-[a-z]*c", flag) and isinstance(script, str):
+                yield path, script
+                break
+
+
+@rule("ARG701", "shell-injection", Severity.WARNING)
+def shell_injection(subject: Subject) -> Iterator[Found]:
+    """A parameter is written into the text of a shell command or a script.
+
+    Argo pastes the value into the text before the shell reads it, so quotes around the tag do not help.
+
+    Why: a value such as `; rm -rf /work` is run. Pass it as an environment variable or as an argument of its own.
+
+    Bad:
+        command: [sh, -c]
+        args: ["echo {{inputs.parameters.name}}"]
+
+    Good:
+        command: [sh, -c]
+        args: ['echo "$NAME"']
+        env: [{name: NAME, value: "{{inputs.parameters.name}}"}]
+    """
+    for template in subject.templates:
+        for path, script in _shell_texts(template):
+            pasted = dict.fromkeys(i for i, _ in split(script) if i.startswith(FOREIGN) or ".parameters" in i)
+            pasted = {i: None for i in pasted if not i.endswith(".path")}
+            if pasted:
+                shown = ", ".join(f"{{{{{i}}}}}" for i in list(pasted)[:3])
+                yield Found(path, f"{shown} is pasted into a program's text", "Pass it through 'env:'.")
+
+
+@rule("ARG702", "secret-in-plain", Severity.WARNING)
+def secret_in_plain(subject: Subject) -> Iterator[Found]:
+    """A value that looks like a secret stands in the manifest.
+
+    An environment variable or parameter whose name says password, secret, token or key and whose value is a
+    constant; a value that has the form of a cloud key or a private key.
+
+    Why: manifests are in git, in the API server and on the screen of everyone who may look at workflows.
+
+    Bad:
+        env: [{name: DB_PASSWORD, value: hunter2}]
+
+    Good:
+        env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}]
+    """
+    for entry in _valued(subject):
+        value = entry.get("value")
+        if not isinstance(value, str) or not value.strip() or has_tag(value):
+            continue
+        named = bool(_SECRET.search(entry.name)) and not _PLACE.search(entry.name)
+        if named or _CREDENTIAL.search(value):
+            yield Found(entry.at("value"), f"'{entry.name}' holds what looks like a secret", "Use secretKeyRef.")
+
+
+def _valued(subject: Subject) -> Iterator[Entry]:
+    for template in subject.templates:
+        for container in template.containers:
+            yield from container.entries("env")
+    yield from (entry for entry, place in subject.parameters() if place != "outputs")

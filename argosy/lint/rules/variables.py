@@ -1,0 +1,212 @@
+"""ARG3: `{{...}}` that nothing gives a value to."""
+
+import difflib
+from collections.abc import Iterator
+
+from argosy.lint.expressions import tags, walk
+from argosy.lint.registry import Found, rule
+from argosy.lint.scope import Unresolved, input_names, item_names
+from argosy.lint.subject import Subject
+from argosy.lint.violation import Severity, render
+
+
+def _of(subject: Subject, *prefixes: str) -> Iterator[Unresolved]:
+    yield from (u for u in subject.unresolved if u.tag.text.startswith(prefixes))
+
+
+def _near(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), 1, 0.75)
+    return f"Did you mean '{near[0]}'?" if near else ""
+
+
+@rule("ARG331", "input-variable")
+def input_variable(subject: Subject) -> Iterator[Found]:
+    """{{inputs.…}} names an input that the template does not declare.
+
+    Paths of artifacts exist only in templates that run something.
+
+    Why: Argo refuses it: "failed to resolve".
+
+    Bad:
+        - name: train
+          inputs: {parameters: [{name: epochs}]}
+          container: {image: alpine, args: ["{{inputs.parameters.epoch}}"]}
+
+    Good:
+        - name: train
+          inputs: {parameters: [{name: epochs}]}
+          container: {image: alpine, args: ["{{inputs.parameters.epochs}}"]}
+    """
+    for found in _of(subject, "inputs."):
+        hint = _near(found.tag.text, input_names(found.template)) or "Declare the input."
+        yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' is not an input of '{found.template.title}'", hint)
+
+
+@rule("ARG332", "step-variable")
+def step_variable(subject: Subject) -> Iterator[Found]:
+    """{{steps.…}} or {{tasks.…}} names a step that is not there, has not run yet, or does not give that.
+
+    A step may use earlier steps; a task its ancestors, so add the dependency. steps.… works in steps templates
+    only, tasks.… in dag templates only; a leaf gets such values as inputs.
+
+    Why: Argo refuses it: "failed to resolve".
+
+    Bad:
+        tasks:
+          - {name: train, template: train}
+          - {name: report, template: report, when: "{{tasks.train.status}} == Succeeded"}
+
+    Good:
+        tasks:
+          - {name: train, template: train}
+          - {name: report, template: report, depends: train, when: "{{tasks.train.status}} == Succeeded"}
+    """
+    for found in _of(subject, "steps.", "tasks."):
+        message = f"'{{{{{found.tag.text}}}}}' has no value here"
+        yield Found(found.tag.path, message, _why(subject, found))
+
+
+def _why(subject: Subject, found: Unresolved) -> str:
+    prefix, name, rest = (*found.tag.text.split(".", 2), "", "")[:3]
+    scope, kind = subject.scope(found.template), found.template.type
+    if kind not in ("steps", "dag"):
+        return "Pass it in as an input."
+    if prefix != ("steps" if kind == "steps" else "tasks"):
+        return f"In a {kind} template write '{'steps' if kind == 'steps' else 'tasks'}.…'."
+    if name not in scope.calls:
+        return _near(name, set(scope.calls)) or f"There is no {prefix[:-1]} '{name}'."
+    if rest == "status" or rest in scope.outputs(name):
+        return f"'{name}' runs later, or beside it; " + ("add it to 'depends:'." if kind == "dag" else "move it up.")
+    gives = sorted(o for o in scope.outputs(name) if o.startswith("outputs."))
+    return _near(rest, scope.outputs(name)) or f"'{name}' gives {', '.join(gives) or 'no outputs'}."
+
+
+@rule("ARG333", "workflow-variable")
+def workflow_variable(subject: Subject) -> Iterator[Found]:
+    """{{workflow.…}} names a parameter, label or output that the workflow does not have.
+
+    A WorkflowTemplate may use parameters of the workflow that calls it; that workflow must have them.
+    workflow.failures is known in exit handlers; a global output after the step that makes it.
+
+    Why: Argo refuses it: "failed to resolve".
+
+    Bad:
+        arguments: {parameters: [{name: bucket, value: models}]}
+        templates: [{name: main, container: {image: alpine, args: ["{{workflow.parameters.buckets}}"]}}]
+
+    Good:
+        arguments: {parameters: [{name: bucket, value: models}]}
+        templates: [{name: main, container: {image: alpine, args: ["{{workflow.parameters.bucket}}"]}}]
+    """
+    known = {f"workflow.parameters.{p.name}" for p in subject.resource.parameters}
+    for missing in subject.missing:
+        name = missing.tag.text
+        if missing.reached_from is None:
+            hint = _near(name, known) or "Declare it, or correct the name."
+            yield Found(missing.tag.path, f"'{{{{{name}}}}}' is not known to this workflow", hint)
+        else:
+            there = f"'{missing.template.resource.name}' at {render(missing.tag.path)}"
+            message = f"'{{{{{name}}}}}', which {there} uses, is not known to this workflow"
+            yield Found(missing.reached_from, message, "Declare it in this workflow.")
+
+
+@rule("ARG334", "item-variable")
+def item_variable(subject: Subject) -> Iterator[Found]:
+    """{{item.…}} names a field that the loop's items do not have, or there is no loop.
+
+    Why: Argo refuses it: "failed to resolve".
+
+    Bad:
+        withItems: [{image: alpine}]
+        arguments: {parameters: [{name: tag, value: "{{item.tag}}"}]}
+
+    Good:
+        withItems: [{image: alpine, tag: "3.20"}]
+        arguments: {parameters: [{name: tag, value: "{{item.tag}}"}]}
+    """
+    for found in _of(subject, "item."):
+        names = item_names(found.call) if found.call else set()
+        hint = _near(found.tag.text, names) or ("Items have " + ", ".join(sorted(names)) if names else "Add a loop") + "."
+        yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' has no value here", hint)
+
+
+@rule("ARG335", "pod-variable")
+def pod_variable(subject: Subject) -> Iterator[Found]:
+    """{{pod.name}} is used where there is no pod.
+
+    It exists in container, containerSet, script, resource and data templates.
+
+    Why: Argo refuses it: "failed to resolve".
+
+    Bad:
+        - name: all
+          steps: [[{name: a, template: a, arguments: {parameters: [{name: pod, value: "{{pod.name}}"}]}}]]
+
+    Good:
+        - name: a
+          container: {image: alpine, args: ["{{pod.name}}"]}
+    """
+    for found in _of(subject, "pod."):
+        hint = "Use it in the template that runs the pod." if found.tag.text == "pod.name" else "Only pod.name exists."
+        yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' has no value here", hint)
+
+
+@rule("ARG336", "item-without-loop", Severity.WARNING)
+def item_without_loop(subject: Subject) -> Iterator[Found]:
+    """{{item}} is used in a step or task that has no loop.
+
+    Why: the validator lets it pass; the step gets the text "{{item}}".
+
+    Bad:
+        - {name: a, template: a, arguments: {parameters: [{name: x, value: "{{item}}"}]}}
+
+    Good:
+        - {name: a, template: a, withItems: [1, 2], arguments: {parameters: [{name: x, value: "{{item}}"}]}}
+    """
+    for call in subject.calls:
+        if not call.loops and call.inline is None:
+            for tag in tags(call.body, call.path):
+                if tag.text == "item" and not tag.expression:
+                    yield Found(tag.path, f"'{{{{item}}}}' in '{call.name}', which has no loop", "Add withItems or withParam.")
+
+
+@rule("ARG337", "tag-unclosed")
+def tag_unclosed(subject: Subject) -> Iterator[Found]:
+    """A tag that starts like one of Argo's is never closed.
+
+    Why: Argo reads on to the next braces, wherever they are, and refuses what it finds.
+
+    Bad:
+        args: ["{{inputs.parameters.epochs}"]
+
+    Good:
+        args: ["{{inputs.parameters.epochs}}"]
+    """
+    for template in subject.resource.templates:
+        for value, path in walk(template.body, template.path):
+            rest = value[value.rfind("{{") + 2 :]
+            if "}}" not in rest and rest.strip().startswith(("inputs.", "steps.", "tasks.", "workflow.", "item.")):
+                yield Found(path, f"'{{{{{rest.strip()[:40]}' is not closed", "Close it with '}}'.")
+
+
+@rule("ARG338", "variable-misspelt", Severity.WARNING)
+def variable_misspelt(subject: Subject) -> Iterator[Found]:
+    """A tag's first word looks like one of Argo's, but is not.
+
+    Why: Argo takes a tag that it does not know for somebody else's and leaves the braces in the text.
+
+    Bad:
+        args: ["{{input.parameters.epochs}}"]
+
+    Good:
+        args: ["{{inputs.parameters.epochs}}"]
+    """
+    roots = ("inputs", "outputs", "steps", "tasks", "workflow", "item")
+    near = {"input": "inputs", "output": "outputs", "step": "steps", "task": "tasks", "workflows": "workflow"}
+    near |= {"items": "item"} | {r.title(): r for r in roots}
+    for template in subject.resource.templates:
+        for tag in tags(template.body, template.path):
+            root = tag.parts[0]
+            if not tag.expression and root in near and len(tag.parts) > 1:
+                yield Found(tag.path, f"'{{{{{tag.text}}}}}' is not Argo's", f"Did you mean '{near[root]}'?")
+
