@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 from argosy.emit import to_yaml
 from argosy.errors import ComposeError, UsageError
-from argosy.interface import Interface, Port
+from argosy.interface import Port
 from argosy.merge import merged
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
@@ -78,7 +78,7 @@ def _local_names(pipeline: Pipeline[Any, Any]) -> list[tuple[str, str]]:
 
 def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     own = pipeline.spec
-    raw = composition.manifest["spec"]
+    raw = composition.spec
     spec: dict[str, Any] = {"entrypoint": ENTRYPOINT}
     if composition.exit_tasks:
         spec["onExit"] = EXIT_HANDLER
@@ -100,7 +100,7 @@ def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
         if raw.get(key):
             spec[key] = raw[key]
     spec = merged(spec, own.spec)
-    spec["templates"] = _templates(pipeline.interface, composition)
+    spec["templates"] = templates_of(composition, pipeline.interface.inputs)
     return spec
 
 
@@ -115,14 +115,14 @@ def _argument(port: Port) -> dict[str, Any]:
     return entry
 
 
-def _templates(interface: Interface, composition: Any) -> list[dict[str, Any]]:
-    templates = [_dag(ENTRYPOINT, interface.inputs, composition.tasks)]
+def templates_of(composition: Any, inputs: tuple[Port, ...] = ()) -> list[dict[str, Any]]:
+    """The templates of a composition: entrypoint, exit handler, bodies of loops, steps."""
+    templates = [_dag(ENTRYPOINT, inputs, composition.tasks)]
     if composition.exit_tasks:
-        templates.append(
-            _dag(EXIT_HANDLER, _used(interface.inputs, composition.exit_tasks), composition.exit_tasks)
-        )
+        templates.append(_dag(EXIT_HANDLER, _used(inputs, composition.exit_tasks), composition.exit_tasks))
     templates += [group.to_dict() for group in composition.groups]
-    steps = [t for t in composition.manifest["spec"]["templates"][1:] if t["name"] != EXIT_HANDLER]
+    # Couler's own templates of steps are those that the DAGs here take the place of.
+    steps = [t for t in composition.spec["templates"] if "steps" not in t and "dag" not in t]
     return templates + [_cleaned(t) for t in steps]
 
 
@@ -145,7 +145,7 @@ def _input(port: Port) -> dict[str, Any]:
 
 def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
     """A template of Couler's own, without the quotes inside its arguments."""
-    from argosy.compose.composition import unquoted
+    from argosy.compose.couler_steps import unquoted
 
     container = template.get("container") or template.get("script")
     if container and container.get("args"):

@@ -1,6 +1,5 @@
 """One composition: the user's Couler program runs once, and its tasks and templates are collected."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -12,18 +11,17 @@ from couler.core.step_update_utils import update_step
 
 from argosy.component import Component
 from argosy.compose.binding import Arguments, bind
+from argosy.compose.chain import Chain
 from argosy.compose.conditions import Condition
 from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
+from argosy.compose.couler_steps import couler_task
 from argosy.compose.loops import Group, Items, own_item, read_items
-from argosy.compose.references import ItemRef, TaskHandle, couler_output_text, tasks_in
+from argosy.compose.references import ItemRef, TaskHandle, tasks_in
 from argosy.compose.source import call_site
 from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
 from argosy.compose.tasks import Task
 from argosy.compose.templates import Templates
-
-# Couler puts quotes inside its values, for a serialiser that used to take them off again.
-_QUOTED = re.compile(r"""^(?:"(\{\{.*\}\})"|'(-?\d+(?:\.\d+)?|True|False)')$""", re.S)
 
 
 class Composition:
@@ -49,9 +47,10 @@ class Composition:
         self._adding = False
         # The DAG that tasks go into, innermost last; and the handles that were made in it.
         self._scopes: list[dict[str, Task]] = [self.tasks]
-        self._made: list[list[TaskHandle]] = [[]]
+        self._made: list[list[Any]] = [[]]
+        self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
-        self._replays: dict[FrameType, Iterator[TaskHandle]] = {}
+        self._replays: dict[FrameType, Iterator[Any]] = {}
 
     @classmethod
     def of(cls, program: Callable[[], Any]) -> "Composition":
@@ -61,13 +60,21 @@ class Composition:
             ComposeError: the program calls a component or uses an output wrongly.
         """
         composition = cls()
-        with fresh_couler(composition.on_couler_task), composing(composition):
+        with fresh_couler(composition.on_couler_task, composition.name_couler_step), composing(composition):
             program()
             collector = ManifestCollector()
             couler.run(submitter=collector)
         composition.manifest = collector.manifest
         composition._replays.clear()
+        composition._chains.clear()
         return composition
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Couler's own workflow spec, also where `config_workflow` made a CronWorkflow of it."""
+        outer: dict[str, Any] = self.manifest["spec"]
+        inner: dict[str, Any] = outer.get("workflowSpec", outer)
+        return inner
 
     def call(
         self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -76,17 +83,18 @@ class Composition:
         site = call_site()
         around = read_surroundings()
         if around.loop:
-            return next(self._replay(*around.loop, site))
+            handle: TaskHandle = next(self._replay(*around.loop, site))
+            return handle
         arguments = bind(component.interface, args, kwargs, site)
         # `couler.dag` names a node once for each edge: the same call there is the same task.
         identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
-        handle = self._calls.get(identity)
-        if handle is None:
-            handle = self._add(component, arguments, around, site)
-            if identity:
-                self._calls[identity] = handle
+        known = self._calls.get(identity)
+        handle = known or self._add(component, arguments, around, site)
+        if identity:
+            self._calls[identity] = handle
         task = self._scope(around)[str(handle)]
         self._order(task, around)
+        self._chain(around).beside(task.name)
         self._wire(task)
         return handle
 
@@ -114,17 +122,34 @@ class Composition:
         around = read_surroundings()
         if around.loop:
             states.workflow.dag_tasks.pop(name, None)
-            self._replay(*around.loop, call_site())
             return
         task = self._scope(around).get(name)
         if task is None:
-            task = _couler_task(name, entry, call_site())
+            task = couler_task(name, entry, call_site())
             self._names.add(name)
             self._place(task, around)
-        self._order(task, around, bare_is_chained=True)
+        self._order(task, around)
+        self._chain_bare(task, around)
 
-    def _replay(self, verb: str, frame: FrameType, site: str) -> Iterator[TaskHandle]:
-        """The handles of a loop's body, composed when Couler's own pass through it reaches its first step."""
+    def name_couler_step(self, name: str) -> str:
+        """The name of a task for one of Couler's own steps: in a DAG that the user draws the step's own.
+
+        Elsewhere each call is a task of its own.
+        """
+        around = read_surroundings()
+        if around.loop:
+            return str(next(self._replay(*around.loop, call_site())))
+        if "dag" not in around.verbs and "set_dependencies" not in around.verbs:
+            name = self._free_name(name)
+        for made in self._made:
+            made.append(name)
+        return name
+
+    def _replay(self, verb: str, frame: FrameType, site: str) -> Iterator[Any]:
+        """What the steps of a loop's body are known by: handles, or the names of Couler's own.
+
+        The body is composed when Couler's own pass through it reaches its first step.
+        """
         if frame not in self._replays:
             self._made.append([])
             self._compose_loop(verb, frame, site)
@@ -153,6 +178,10 @@ class Composition:
             task = self._loop_task(number, body, read_items(given["input_list"]), site)
         self._place(task, around)
         self._order(task, around)
+        if isinstance(next(iter(self._made[-1]), None), str):
+            self._chain_bare(task, around)
+        else:
+            self._chain(around).beside(task.name)
 
     def _loop_task(self, number: int, body: dict[str, Task], items: Items, site: str) -> Task:
         """A task for the body: the one that it consists of, or a call of a template made from it."""
@@ -190,15 +219,24 @@ class Composition:
                 *task.conditions,
             )
 
-    def _order(self, task: Task, around: Surroundings, bare_is_chained: bool = False) -> None:
+    def _order(self, task: Task, around: Surroundings) -> None:
         if isinstance(around.dependencies, str):
             task.depends = around.dependencies
         elif around.dependencies is not None:
             task.after.update((str(name), None) for name in around.dependencies)
-        elif around.chained or bare_is_chained:
+        elif around.chained:
             scope = self._scope(around)
             before = states._upstream_dag_task or ()
             task.after.update((name, None) for name in before if name != task.name and name in scope)
+
+    def _chain_bare(self, task: Task, around: Surroundings) -> None:
+        chain = self._chain(around)
+        if around.dependencies is None and not around.chained:
+            task.after.update((name, None) for name in chain.before(around.forks) if name != task.name)
+        chain.then(task.name)
+
+    def _chain(self, around: Surroundings) -> Chain:
+        return self._chains[id(self._scope(around))]
 
     def _wire(self, task: Task) -> None:
         self._adding = True
@@ -206,21 +244,3 @@ class Composition:
             update_step(task.template, None, task.name, None)
         finally:
             self._adding = False
-
-
-def _couler_task(name: str, entry: dict[str, Any], site: str) -> Task:
-    """One of Couler's own steps, with its values put right."""
-    task = Task(name=name, template=entry["template"], site=site)
-    arguments = entry.get("arguments", {})
-    task.parameters = {p["name"]: unquoted(p["value"]) for p in arguments.get("parameters", ())}
-    task.artifacts = {a["name"]: unquoted(a["from"]) for a in arguments.get("artifacts", ())}
-    for text in (*task.parameters.values(), *task.artifacts.values()):
-        task.needs.update(dict.fromkeys(tasks_in(text)))
-    return task
-
-
-def unquoted(value: Any) -> str:
-    """A value of Couler's without the quotes that it put around it."""
-    text = couler_output_text(value) or str(value)
-    match = _QUOTED.match(text)
-    return (match[1] or match[2]) if match else text

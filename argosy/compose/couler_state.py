@@ -13,8 +13,9 @@ from typing import Any
 
 import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
-from couler.core import states
+from couler.core import states, step_update_utils, utils
 
+from argosy.compose.naming import Places
 from argosy.quiet import keep_couler_quiet
 
 keep_couler_quiet()
@@ -34,6 +35,7 @@ _FORGOTTEN: dict[str, Any] = {
 }
 
 OnTask = Callable[[str, dict[str, Any]], None]
+NameStep = Callable[[str], str]
 
 
 class WatchedTasks(OrderedDict[str, Any]):
@@ -83,19 +85,46 @@ def _reset() -> None:
         setattr(states, name, value)
 
 
+def watch_couler(on_task: OnTask) -> None:
+    """Couler in DAG mode from here on, silent at exit; `on_task` hears of each of its tasks."""
+    states._enable_print_yaml = False
+    states._steps_outputs = AnyStep()
+    workflow = states.workflow
+    workflow.enable_dag_mode()
+    workflow.dag_tasks = WatchedTasks(on_task)
+    workflow.exit_handler_step = WatchedTasks(on_task)
+
+
 @contextmanager
-def fresh_couler(on_task: OnTask) -> Iterator[None]:
-    """Couler, clean and in DAG mode; `on_task` hears of each of its tasks. One composition at a time."""
+def _named(name_step: NameStep) -> Iterator[None]:
+    """Couler's own steps get the name that `name_step` makes of the given one, or of the function's.
+
+    In DAG mode Couler calls each step of a function `function-None`, and takes two for one.
+    """
+    update_step, locate = step_update_utils.update_step, utils.invocation_location
+
+    def named_update(function: str, args: Any, step_name: str | None, line: int | None) -> Any:
+        return update_step(function, args, name_step(step_name or function), line)
+
+    step_update_utils.update_step, utils.invocation_location = named_update, Places()
+    try:
+        yield
+    finally:
+        step_update_utils.update_step, utils.invocation_location = update_step, locate
+
+
+@contextmanager
+def fresh_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
+    """Couler, clean and in DAG mode; one composition at a time.
+
+    `on_task` hears of each of Couler's own tasks, `name_step` names it.
+    """
     with _LOCK:
         _reset()
-        states._enable_print_yaml = False
-        states._steps_outputs = AnyStep()
-        workflow = states.workflow
-        workflow.enable_dag_mode()
-        workflow.dag_tasks = WatchedTasks(on_task)
-        workflow.exit_handler_step = WatchedTasks(on_task)
+        watch_couler(on_task)
         try:
-            yield
+            with _named(name_step):
+                yield
         finally:
             _reset()
 

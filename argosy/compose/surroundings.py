@@ -55,6 +55,7 @@ class Surroundings:
         chained: inside `dag`, where each call comes after the one before it in its list.
         exit_status: inside `set_exit_handler`, the workflow's status that it waits for.
         loop: the outermost loop whose body is not being composed yet: its verb and its frame.
+        forks: the frames of `concurrent`, outermost first.
     """
 
     conditions: tuple[Condition, ...] = ()
@@ -62,6 +63,7 @@ class Surroundings:
     chained: bool = False
     exit_status: str | None = None
     loop: tuple[str, FrameType] | None = None
+    forks: list[FrameType] = field(default_factory=list)
     verbs: list[str] = field(default_factory=list)
 
 
@@ -94,6 +96,8 @@ def read_surroundings(start: FrameType | None = None) -> Surroundings:
             found.chained = "set_dependencies" not in found.verbs
         elif verb == "set_exit_handler":
             found.exit_status = frame.f_locals["status"].value
+        elif verb == "concurrent":
+            found.forks.insert(0, frame)
         elif verb in LOOPS:
             found.loop = (verb, frame)
     found.conditions = tuple(reversed(conditions))
