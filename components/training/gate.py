@@ -17,18 +17,20 @@ EPSILON = 1e-9
 class Thresholds:
     """What Gate 1 asks of a candidate, as shares of the validation images.
 
+    An improvement below 0 lets a candidate through that is worse than the champion: -1 any candidate.
+
     Raises:
-        UsageError: a threshold is not a number from 0 to 1.
+        UsageError: a threshold is out of range.
     """
 
     min_accuracy: float
     min_improvement: float
 
     def __post_init__(self) -> None:
-        for name in ("min_accuracy", "min_improvement"):
+        for name, lowest in (("min_accuracy", 0.0), ("min_improvement", -1.0)):
             value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:  # false for NaN as well
-                raise UsageError(f"{name} is {value}; it must be from 0 to 1")
+            if not lowest <= value <= 1.0:  # false for NaN as well
+                raise UsageError(f"{name} is {value}; it must be from {lowest:g} to 1")
 
 
 @dataclass(frozen=True)

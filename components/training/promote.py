@@ -40,7 +40,7 @@ def promote(
         model_name: the registered model.
         mlflow_tracking_uri: the MLflow server.
         min_accuracy: lowest accuracy of a champion, 0 to 1.
-        min_improvement: how much better than the champion a candidate must be, 0 to 1.
+        min_improvement: how much better than the champion a candidate must be, -1 to 1; below 0 forces.
     """
     from argosy.components.shared.registry import connect, run_metric
     from argosy.components.training import candidates

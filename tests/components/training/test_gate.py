@@ -51,9 +51,15 @@ def test_what_is_no_accuracy_cannot_be_judged(bad: float) -> None:
         decide(0.95, bad, DEFAULT)
 
 
-@pytest.mark.parametrize("name", ["min_accuracy", "min_improvement"])
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.1, 1.1, 90.0])
-def test_thresholds_are_shares(name: str, bad: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("min_accuracy", "from 0 to 1"), ("min_improvement", "from -1 to 1")]
+)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.1, 1.1, 90.0])
+def test_thresholds_have_a_range(name: str, allowed: str, bad: float) -> None:
     values = {"min_accuracy": 0.9, "min_improvement": 0.005, name: bad}
-    with pytest.raises(UsageError, match=f"{name} is .*; it must be from 0 to 1"):
+    with pytest.raises(UsageError, match=f"{name} is .*; it must be {allowed}"):
         Thresholds(**values)
+
+
+def test_an_improvement_below_zero_lets_a_worse_candidate_through() -> None:
+    assert decide(0.91, 0.99, Thresholds(min_accuracy=0.90, min_improvement=-1)).passed
