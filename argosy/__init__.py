@@ -1,6 +1,6 @@
 """Argosy: typed steps and conditional pipelines for Argo Workflows, composed with Couler."""
 
-from argosy.artifacts import Directory, File
+from argosy.artifacts import Artifact, Directory, File
 from argosy.compiler import compile
 from argosy.component import Component, component
 from argosy.container import Toleration
@@ -9,6 +9,9 @@ from argosy.outputs import Outputs
 from argosy.pipeline import TTL, Pipeline, pipeline
 from argosy.resources import Resources
 from argosy.retry import Retry
+from argosy.reuse.kfp_load import load_component
+from argosy.reuse.library_load import Library, load_library
+from argosy.reuse.referenced import template_ref
 from argosy.schedule import Schedule
 from argosy.volumes import Scratch, SharedMemory, Volume
 
@@ -16,12 +19,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "TTL",
+    "Artifact",
     "Component",
     "Directory",
     "File",
     "FromConfigMap",
     "FromField",
     "FromSecret",
+    "Library",
     "Outputs",
     "Pipeline",
     "Resources",
@@ -33,5 +38,8 @@ __all__ = [
     "Volume",
     "compile",
     "component",
+    "load_component",
+    "load_library",
     "pipeline",
+    "template_ref",
 ]

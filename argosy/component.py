@@ -13,9 +13,9 @@ from argosy.container import ContainerSpec, Toleration
 from argosy.environment import EnvValue
 from argosy.errors import DeclarationError
 from argosy.interface import Interface
-from argosy.reuse.reference import TemplateRef
 from argosy.resources import Resources
 from argosy.retry import Retry
+from argosy.reuse.reference import TemplateRef
 from argosy.signature import read_interface, where
 from argosy.volumes import Volume
 

@@ -72,7 +72,8 @@ def _container(component: Component[Any, Any]) -> dict[str, Any]:
     container: dict[str, Any] = {"image": spec.image}
     if spec.image_pull_policy:
         container["imagePullPolicy"] = spec.image_pull_policy
-    container["command"] = component.command
+    if command := component.command:  # without one the image's own entry point runs
+        container["command"] = command
     words = component.arguments
     if args := (_arguments(component.interface) if words is None else words):
         container["args"] = args

@@ -1,0 +1,158 @@
+"""`load_library`: the templates of a WorkflowTemplate, or a whole pipeline in it, as components to call."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from argosy.artifacts import ArtifactKind
+from argosy.component import Component
+from argosy.interface import REQUIRED, Interface, Port, argo_name
+from argosy.reuse.document import Mapping, Source
+from argosy.reuse.library_export import INTERFACES
+from argosy.reuse.names import python_name
+from argosy.reuse.reference import TemplateRef
+from argosy.reuse.referenced import ReferencedComponent, refusal
+from argosy.reuse.typename import type_from_data
+from argosy.text import did_you_mean
+from argosy.values import ValueType
+
+KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")
+_ARTIFACTS = {"file": "file", "directory": "directory", "artifact": "any"}
+
+
+class Library:
+    """Components of one WorkflowTemplate, as attributes: `library.promote(run_id=...)`.
+
+    Attributes:
+        name: the WorkflowTemplate's, in the cluster.
+    """
+
+    def __init__(self, name: str, components: dict[str, Component[..., Any]]) -> None:
+        self.name, self._components = name, components
+
+    def __getattr__(self, name: str) -> Component[..., Any]:
+        if name.startswith("_") or name not in self._components:
+            hint = did_you_mean(name, vars(self).get("_components", ()))
+            raise AttributeError(f"library '{vars(self).get('name')}' has no component '{name}'{hint}")
+        return self._components[name]
+
+    def __iter__(self) -> Iterator[Component[..., Any]]:
+        return iter(self._components.values())
+
+    def __repr__(self) -> str:
+        return f"<library {self.name}: {', '.join(self._components)}>"
+
+
+def load_library(source: str | Path) -> Library:
+    """The components of a WorkflowTemplate's file; their tasks compile to `templateRef`.
+
+    Types are those that `argosy export library` has noted; of a template from elsewhere, parameters are text.
+    A template that is the entrypoint is a step called as the WorkflowTemplate itself.
+
+    Raises:
+        DeclarationError: the file cannot be read, or is no (Cluster)WorkflowTemplate.
+    """
+    document = Source(source)
+    if len(document.documents) != 1:
+        raise document.error(f"holds {len(document.documents)} documents; one WorkflowTemplate is wanted")
+    root = document.documents[0]
+    if root.get("kind") not in KINDS:
+        raise document.error(f"kind {root.get('kind')!r} is not one of {', '.join(KINDS)}", root.line)
+    metadata, spec = document.mapping(root, "metadata"), document.mapping(root, "spec")
+    name = metadata.get("name")
+    if not isinstance(name, str):
+        raise document.error("has no metadata.name", metadata.line)
+    reader = _Reader(document, name, root["kind"] == "ClusterWorkflowTemplate", _noted(document, metadata))
+    entrypoint = spec.get("entrypoint")
+    found = {}
+    for template in document.mappings(spec, "templates"):
+        component = reader.component(template, entrypoint)
+        found[python_name(str(template.get("name")))] = component
+    return Library(name, found)
+
+
+def _noted(source: Source, metadata: Mapping) -> dict[str, Any]:
+    text = source.mapping(metadata, "annotations").get(INTERFACES)
+    try:
+        noted = yaml.safe_load(text) if isinstance(text, str) else {}
+    except yaml.YAMLError:
+        noted = None
+    if not isinstance(noted, dict):
+        raise source.error(f"the annotation {INTERFACES} is not a mapping", metadata.line)
+    return noted
+
+
+class _Reader:
+    """Reads templates as interfaces."""
+
+    def __init__(self, source: Source, library: str, cluster: bool, noted: dict[str, Any]) -> None:
+        self.source, self.library, self.cluster, self.noted = source, library, cluster, noted
+
+    def component(self, template: Mapping, entrypoint: Any) -> Component[..., Any]:
+        """The component that calls a template."""
+        name = template.get("name")
+        if not isinstance(name, str):
+            raise self.source.error("a template has no name", template.line)
+        noted = self.noted.get(name)
+        noted = noted if isinstance(noted, dict) else {}
+        inputs = self._ports(template, "inputs", noted)
+        outputs = self._ports(template, "outputs", noted)
+        step = self.library if name == entrypoint else name
+        interface = Interface(step, str(noted.get("summary") or ""), "", inputs, outputs)
+        reference = TemplateRef(self.library, name, self.cluster)
+        return ReferencedComponent(refusal(step, reference), interface, reference)
+
+    def _ports(self, template: Mapping, way: str, noted: dict[str, Any]) -> tuple[Port, ...]:
+        section = self.source.mapping(template, way)
+        types = noted.get(way)
+        types = types if isinstance(types, dict) else {}
+        ports = [
+            make(entry, types.get(entry.get("name")), way == "inputs")
+            for key, make in (("parameters", self._parameter), ("artifacts", self._artifact))
+            for entry in self.source.mappings(section, key)
+        ]
+        order = list(types)
+        return tuple(sorted(ports, key=lambda p: order.index(p.argo_name) if p.argo_name in order else 0))
+
+    def _parameter(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
+        name, enum = self._name(entry), entry.get("enum")
+        kind = (
+            ValueType(str, choices=tuple(map(str, enum)))
+            if isinstance(enum, list) and enum
+            else ValueType(str)
+        )
+        if noted is not None:
+            try:
+                kind = type_from_data(noted)
+            except ValueError as error:
+                raise self.source.error(f"parameter '{name}': {error}", entry.line) from None
+        return _port(name, kind, entry, _default(kind, entry) if is_input else REQUIRED)
+
+    def _artifact(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
+        kind = ArtifactKind(_ARTIFACTS.get(noted, "any"))  # type: ignore[arg-type]  # the values are the kinds
+        own = bool(entry.get("optional")) or bool(set(entry) - {"name", "path", "mode", "archive"})
+        return _port(self._name(entry), kind, entry, None if is_input and own else REQUIRED)
+
+    def _name(self, entry: Mapping) -> str:
+        if not isinstance(entry.get("name"), str):
+            raise self.source.error("a parameter or artifact has no name", entry.line)
+        return str(entry["name"])
+
+
+def _default(kind: ValueType, entry: Mapping) -> Any:
+    """The template's own value; where it is not one of the type (a reference, say), None."""
+    text = entry.get("value", entry.get("default"))
+    if text is None:
+        return None if "valueFrom" in entry else REQUIRED
+    try:
+        return kind.decode(str(text))
+    except ValueError:
+        return None
+
+
+def _port(name: str, kind: ValueType | ArtifactKind, entry: Mapping, default: Any) -> Port:
+    told, ours = str(entry.get("description") or ""), python_name(name)
+    yaml_name = "" if argo_name(ours) == name else name
+    return Port(ours, kind, told, default, file_name=name, yaml_name=yaml_name)

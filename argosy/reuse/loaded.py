@@ -1,0 +1,81 @@
+"""A component that was read from a file: its interface, its container and its own command line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from argosy.component import Component
+from argosy.container import ContainerSpec
+from argosy.errors import UsageError
+from argosy.interface import Interface
+from argosy.reuse.names import python_name
+from argosy.reuse.words import Word, depends_on_call, resolved
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """The container's command and arguments, before a call decides what is present."""
+
+    command: tuple[Word, ...]
+    args: tuple[Word, ...]
+
+
+class LoadedComponent(Component[..., Any]):
+    """A step that is made from a file instead of a function; it can only be called in a pipeline.
+
+    Attributes:
+        origin: the file that it comes from.
+    """
+
+    def __init__(
+        self, interface: Interface, container: ContainerSpec, line: CommandLine, origin: str
+    ) -> None:
+        self.line, self.origin = line, origin
+        super().__init__(_refuse(interface.name, origin), interface, container)
+        self.__doc__ = f"{interface.summary}\n\n{interface.description}".strip()
+        self._given = frozenset(p.name for p in interface.inputs)
+        self._variants: dict[frozenset[str], LoadedComponent] = {}
+
+    def _copy(self, interface: Interface, container: ContainerSpec) -> "LoadedComponent":
+        return LoadedComponent(interface, container, self.line, self.origin)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "LoadedComponent":
+        """The component with the words that this call asks for.
+
+        An input is present if the call gives it a value, or if it has a default other than None.
+        """
+        if not depends_on_call((*self.line.command, *self.line.args)):
+            return self
+        inputs = self.interface.inputs
+        called = {**dict(zip([p.name for p in inputs], args, strict=False)), **kwargs}
+        given = frozenset(p.name for p in inputs if called.get(p.name, p.default) is not None)
+        if given not in self._variants:
+            variant = self._copy(self.interface, self.container)
+            variant.template_name, variant._given = self.template_name, given
+            self._variants[given] = variant
+        return self._variants[given]
+
+    @property
+    def module(self) -> str:
+        """The file that the component comes from: no module declares it."""
+        return self.origin
+
+    @property
+    def command(self) -> list[str]:
+        """The container's command; outside of a call, as if every input were given."""
+        return resolved(self.line.command, self._given)
+
+    @property
+    def arguments(self) -> list[str]:  # type: ignore[override]  # computed here, None in the base
+        """The container's arguments; outside of a call, as if every input were given."""
+        return resolved(self.line.args, self._given)
+
+
+def _refuse(name: str, origin: str) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        raise UsageError(
+            f"{name}() was loaded from {origin} and has no Python function; call it in a pipeline"
+        )
+
+    function.__name__ = function.__qualname__ = python_name(name)
+    return function
