@@ -23,11 +23,11 @@ class Trouble(Exception):
 
 @dataclass
 class Built:
-    """A finished document: its tree, duplicate keys met on the way, values with all aliases written out."""
+    """A finished document: its tree, duplicate keys met on the way, and its size with aliases written out."""
 
     root: Any
     troubles: list[Trouble]
-    size: int
+    size: int  # characters, about
 
 
 @dataclass
@@ -35,7 +35,8 @@ class _Frame:
     node: Map | Seq
     mark: Mark
     anchor: str | None
-    size: int = 1
+    values: int = 1
+    size: int = 2
     key: str | None = None
     key_mark: Mark = (1, 1)
     merges: list[tuple[Any, Mark]] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Builder:
 
     def _reset(self) -> None:
         self._frames: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._troubles: list[Trouble] = []
         self._root: Any = None
         self._size = 0
@@ -76,9 +77,9 @@ class Builder:
         quoted = not event.implicit[0] and (event.tag is None or event.tag in _TAGS or event.implicit[1])
         value = event.value if quoted else resolve(event.value)
         if event.anchor:
-            self._anchors[event.anchor] = (value, 1)
+            self._anchors[event.anchor] = (value, 1, len(event.value))
         plain_merge = event.value == "<<" and not quoted
-        self._add(value, _mark(event), 1, merge_key=plain_merge)
+        self._add(value, _mark(event), 1, len(event.value), plain_merge)
 
     def _open(self, node: Map | Seq, event: Any) -> None:
         mark = _mark(event)
@@ -95,22 +96,22 @@ class Builder:
         if frame.merges:
             _merge(frame)
         if frame.anchor:
-            self._anchors[frame.anchor] = (frame.node, frame.size)
-        self._add(frame.node, frame.mark, frame.size)
+            self._anchors[frame.anchor] = (frame.node, frame.values, frame.size)
+        self._add(frame.node, frame.mark, frame.values, frame.size)
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self._anchors:
             raise Trouble(f"alias '*{event.anchor}' names no anchor that is complete before it", _mark(event))
-        value, size = self._anchors[event.anchor]
-        self._add(value, _mark(event), size)
+        self._add(self._anchors[event.anchor][0], _mark(event), *self._anchors[event.anchor][1:])
 
-    def _add(self, value: Any, mark: Mark, size: int, merge_key: bool = False) -> None:
+    def _add(self, value: Any, mark: Mark, values: int, size: int, merge_key: bool = False) -> None:
         if not self._frames:
             self._root, self._size = value, size
             return
         frame = self._frames[-1]
-        frame.size += size
-        if frame.size > MAX_VALUES:
+        frame.values += values
+        frame.size += size + 3
+        if frame.values > MAX_VALUES:
             raise Trouble(f"more than {MAX_VALUES:,} values once its aliases are written out", mark)
         if isinstance(frame.node, Seq):
             frame.node.put(value, mark)

@@ -19,10 +19,10 @@ def _arguments(subject: Subject) -> Iterator[tuple[Entry, bool]]:
         yield from ((e, False) for e in call.entries("arguments", "parameters"))
 
 
-def _supplied(given: Entry | None, wanted: Entry) -> bool:
+def _supplied(given: Entry | None, wanted: Entry, by_call: bool) -> bool:
     """True if an input parameter gets a value, from its argument or by itself."""
     if given is not None:
-        if given.get("value") is not None:
+        if given.get("value") is not None or (by_call and given.get("valueFrom") is None):
             return True
         return mapping(given.get("valueFrom")).get("configMapKeyRef") is not None
     own = wanted.get("value") is not None or wanted.get("default") is not None
@@ -30,10 +30,12 @@ def _supplied(given: Entry | None, wanted: Entry) -> bool:
 
 
 def _lacking(template: Template, given: Entry) -> Iterator[str]:
+    """What a template needs and `given` does not pass; an argument without a value is ARG302's."""
+    by_call = isinstance(given, Call)
     parameters = {e.name: e for e in given.entries("arguments", "parameters")}
     artifacts = {e.name for e in given.entries("arguments", "artifacts")}
     for wanted in template.entries("inputs", "parameters"):
-        if wanted.name and not _supplied(parameters.get(wanted.name), wanted):
+        if wanted.name and not _supplied(parameters.get(wanted.name), wanted, by_call):
             yield f"parameter '{wanted.name}'"
     for wanted in template.entries("inputs", "artifacts"):
         optional = wanted.get("optional") is True or has_location(wanted)

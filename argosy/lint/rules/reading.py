@@ -127,7 +127,7 @@ def too_large(document: Document) -> Iterator[Found]:
     Good:
         # one template with withItems, or parts in WorkflowTemplates
     """
-    if document.is_argo and document.size > MAX_OBJECT_BYTES // 8:
+    if document.is_argo and document.size > MAX_OBJECT_BYTES // 2:
         size = len(_json(document.root))
         if size > MAX_OBJECT_BYTES:
             hint = "Loop over items, or move templates into a WorkflowTemplate."

@@ -81,6 +81,8 @@ def wrong_type(subject: Subject) -> Iterator[Found]:
         parallelism: 3
     """
     for defect in _found(subject, "type"):
+        if defect.type == "[WorkflowStep":  # ARG215 says it better
+            continue
         yield Found(defect.path, f"{_show(defect.value)} is not {describe(defect.type)}", f"Give {describe(defect.type)}.")
 
 
