@@ -1,11 +1,13 @@
 """`argosy compile`: pipelines to Argo YAML."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from argosy.cli.github import annotation
 from argosy.compiler import Kind, compile
 from argosy.emit import to_yaml
 from argosy.errors import ArgosyError, UsageError
@@ -13,6 +15,8 @@ from argosy.loader import built_in_names, explain, load_pipeline
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
 
+# What etcd takes as one object, and so what the API server takes as one manifest.
+LARGEST = 3 * 2**19
 DEFAULT_DIR = Path("pipelines/compiled")
 COMMITTED: tuple[Kind, ...] = ("Workflow", "WorkflowTemplate")
 SUFFIXES: dict[str, str] = {
@@ -26,11 +30,33 @@ SUFFIXES: dict[str, str] = {
 def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
     """The manifest; an error in the user's own program becomes one line with its place."""
     try:
-        return compile(pipeline, kind, Settings.find())
+        manifest = compile(pipeline, kind, Settings.find())
     except ArgosyError:
         raise
     except Exception as error:
         raise UsageError(explain(error)) from error
+    _check_size(manifest, pipeline.interface.name)
+    _check_valid(manifest, pipeline.interface.name)
+    return manifest
+
+
+def _check_valid(manifest: dict[str, Any], name: str) -> None:
+    from argosy.lint import lint_manifest
+
+    errors = [v for v in lint_manifest(manifest, source=name) if v.is_error]
+    if errors:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise UsageError(f"{name}: {first.path}: {first.code} {first.message}. {first.hint}{more}")
+
+
+def _check_size(manifest: dict[str, Any], name: str) -> None:
+    size = len(json.dumps(manifest, separators=(",", ":")).encode())
+    if size > LARGEST:
+        raise UsageError(
+            f"{name}: the manifest has {size / 2**20:.2f} MiB, Kubernetes takes 1.5 MiB; fan out with "
+            "couler.map instead of one task each, or move a part into a pipeline of its own"
+        )
 
 
 @click.command("compile")
@@ -44,14 +70,32 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     help="May be given more than once. Default: Workflow; into a folder, WorkflowTemplate as well.",
 )
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file in DIR is not what is compiled.")
+@click.option(
+    "--format",
+    "report",
+    type=click.Choice(["text", "github"]),
+    default="text",
+    help="How --check and errors are reported; github annotates the line.",
+)
 def compile_command(
-    pipelines: tuple[str, ...], output: Path | None, kinds: tuple[Kind, ...], check: bool
+    pipelines: tuple[str, ...], output: Path | None, kinds: tuple[Kind, ...], check: bool, report: str
 ) -> None:
     """Compile pipelines to Argo YAML; without a name, all that come with Argosy.
 
     Without -o the YAML goes to standard output. --check looks into pipelines/compiled unless -o says
     otherwise, and exits with 1 on any difference.
     """
+    try:
+        _compile(pipelines, output, kinds, check, report)
+    except ArgosyError as error:
+        if report == "github":
+            click.echo(annotation(str(error)))
+        raise
+
+
+def _compile(
+    pipelines: tuple[str, ...], output: Path | None, kinds: tuple[Kind, ...], check: bool, report: str
+) -> None:
     folder = output or (DEFAULT_DIR if check else None)
     wanted = kinds or (COMMITTED if folder else ("Workflow",))
     loaded = [load_pipeline(name) for name in pipelines or built_in_names()]
@@ -59,7 +103,7 @@ def compile_command(
     if folder is None:
         click.echo("---\n".join(texts.values()), nl=False)
     elif check:
-        _check(folder, texts)
+        _check(folder, texts, report)
     else:
         _write(folder, texts)
 
@@ -76,7 +120,7 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
         click.echo(f"{path}: {'unchanged' if same else 'written'}", err=True)
 
 
-def _check(folder: Path, texts: dict[str, str]) -> None:
+def _check(folder: Path, texts: dict[str, str], report: str) -> None:
     differing = 0
     for name, text in texts.items():
         path = folder / name
@@ -84,8 +128,14 @@ def _check(folder: Path, texts: dict[str, str]) -> None:
         if committed == text:
             continue
         differing += 1
-        lines = (committed.splitlines(keepends=True), text.splitlines(keepends=True))
-        click.echo("".join(difflib.unified_diff(*lines, str(path), "compiled")), nl=False)
+        before, after = committed.splitlines(keepends=True), text.splitlines(keepends=True)
+        if report == "github":
+            line = next(
+                (n for n, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 1
+            )
+            click.echo(annotation("not what the pipeline compiles to", file=str(path), line=line))
+        else:
+            click.echo("".join(difflib.unified_diff(before, after, str(path), "compiled")), nl=False)
     if differing:
         names = f"{differing} of {len(texts)} files in '{folder}'"
         raise click.ClickException(

@@ -12,6 +12,7 @@ from argosy.errors import ArgosyError
 # Each command lives in a module of its own, loaded when it is asked for: `argosy --help` stays instant.
 COMMANDS = {
     "compile": ("argosy.cli.compile", "compile_command"),
+    "lint": ("argosy.cli.lint", "lint"),
     "run": ("argosy.cli.run", "run"),
     "up": ("argosy.cli.stack", "up"),
     "down": ("argosy.cli.stack", "down"),
