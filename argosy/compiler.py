@@ -5,13 +5,12 @@ from typing import Any, Literal, get_args
 
 from argosy.emit import to_yaml
 from argosy.errors import ComposeError, UsageError
-from argosy.interface import Port
+from argosy.interface import ENTRYPOINT, Port
 from argosy.merge import merged
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
 
 API_VERSION = "argoproj.io/v1alpha1"
-ENTRYPOINT = "main"
 EXIT_HANDLER = "exit-handler"
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 
@@ -101,6 +100,10 @@ def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
             spec[key] = raw[key]
     spec = merged(spec, own.spec)
     spec["templates"] = templates_of(composition, pipeline.interface.inputs)
+    if outputs := _outputs(pipeline, composition.result):
+        main = spec["templates"][0]
+        dag = main.pop("dag")
+        main |= {"outputs": outputs, "dag": dag}
     return spec
 
 
@@ -113,6 +116,25 @@ def _argument(port: Port) -> dict[str, Any]:
     if getattr(port.type, "choices", ()):
         entry["enum"] = list(port.type.choices)  # type: ignore[union-attr]
     return entry
+
+
+def _outputs(pipeline: Pipeline[Any, Any], result: Any) -> dict[str, Any]:
+    """The entrypoint's outputs, each the output of a task."""
+    from argosy.compose.references import couler_output_text
+
+    ports = pipeline.interface.outputs
+    sources = {p.name: couler_output_text(getattr(result, p.name, None)) for p in ports}
+    missing = next((name for name, source in sources.items() if source is None), None)
+    if missing:
+        raise ComposeError(f"{pipeline.interface.name}: its output '{missing}' is not the output of a step")
+    parameters = [_output(p, sources[p.name]) for p in ports if not p.is_artifact]
+    artifacts = [{"name": p.argo_name, "from": sources[p.name]} for p in ports if p.is_artifact]
+    return {k: v for k, v in (("parameters", parameters), ("artifacts", artifacts)) if v}
+
+
+def _output(port: Port, source: str | None) -> dict[str, Any]:
+    value_from = {"parameter": source, **({} if port.required else {"default": port.default_text})}
+    return {"name": port.argo_name, "valueFrom": value_from}
 
 
 def templates_of(composition: Any, inputs: tuple[Port, ...] = ()) -> list[dict[str, Any]]:

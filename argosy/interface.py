@@ -11,6 +11,8 @@ from argosy.values import ValueType
 
 OUTPUTS_DIR = "/tmp/outputs"
 INPUTS_DIR = "/tmp/inputs"
+# The template that a workflow begins with, and that others call by `templateRef`.
+ENTRYPOINT = "main"
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 
 

@@ -3,13 +3,16 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from argosy.compose.context import current_composer
 from argosy.errors import DeclarationError, UsageError
 from argosy.interface import Interface
 from argosy.schedule import Schedule
-from argosy.signature import read_parameters, where
+from argosy.signature import read_pipeline, where
+
+if TYPE_CHECKING:
+    from argosy.component import Component
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +67,8 @@ class WorkflowSpec:
 class Pipeline(Generic[P, R]):
     """A workflow: its program, its parameters and its spec.
 
-    Called while another pipeline is composed, its tasks become part of that one.
+    Called while another pipeline is composed, its tasks become part of that one; `by_reference` is
+    a step that calls the WorkflowTemplate instead.
     """
 
     def __init__(self, function: Callable[P, R], interface: Interface, spec: WorkflowSpec) -> None:
@@ -82,11 +86,20 @@ class Pipeline(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<pipeline {self.interface.name}>"
 
+    @property
+    def by_reference(self) -> "Component[P, R]":
+        """This pipeline as one step: a `templateRef` to the WorkflowTemplate that it compiles to."""
+        from argosy.reuse.referenced import pipeline_reference
+
+        return pipeline_reference(self)
+
 
 def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R]], Pipeline[P, R]]:
     """Declare a pipeline; the options are those of `WorkflowSpec`.
 
-    The function's parameters become the workflow's, with their defaults.
+    The function's parameters become the workflow's, with their defaults.  A NamedTuple that it returns
+    becomes the outputs of the entrypoint, for whoever calls it by `templateRef`; a field's default stands
+    in where the step that it comes from did not run.
 
     Raises:
         DeclarationError: a parameter or an option cannot become part of a workflow.
@@ -97,7 +110,7 @@ def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R
         raise DeclarationError(f"pipeline(): {error}") from None
 
     def declare(function: Callable[P, R]) -> Pipeline[P, R]:
-        interface = read_parameters(function, name)
+        interface = read_pipeline(function, name)
         unknown = set(workflow_spec.local) - {p.name for p in interface.inputs}
         if unknown:
             raise DeclarationError(

@@ -37,6 +37,17 @@ def read_interface(function: Callable[..., Any], name: str | None = None) -> Int
     return replace(interface, outputs=_outputs(function, _hints(function).get("return", REQUIRED)))
 
 
+def read_pipeline(function: Callable[..., Any], name: str | None = None) -> Interface:
+    """The interface of a pipeline's function; outputs are those of a NamedTuple, any other result is none.
+
+    Raises:
+        DeclarationError: as for `read_interface`.
+    """
+    interface = read_parameters(function, name)
+    result = _hints(function).get("return")
+    return replace(interface, outputs=_outputs(function, result)) if hasattr(result, "_fields") else interface
+
+
 def read_parameters(function: Callable[..., Any], name: str | None = None) -> Interface:
     """The interface of a function whose result does not matter: inputs alone.
 
@@ -125,4 +136,5 @@ def _outputs(function: Any, result: Any) -> tuple[Port, ...]:
     hints = get_type_hints(result, include_extras=True)
     doc = docstring_parser.parse(inspect.getdoc(result) or "")
     told = {p.arg_name: _one_line(p.description) for p in doc.params}
-    return tuple(_port(function, f, hints[f], told.get(f, "")) for f in fields)
+    defaults = getattr(result, "_field_defaults", {})
+    return tuple(_port(function, f, hints[f], told.get(f, ""), defaults.get(f, REQUIRED)) for f in fields)

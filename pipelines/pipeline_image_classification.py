@@ -1,5 +1,7 @@
 """From images to a served model: training, then deployment if both gates passed. A Couler program."""
 
+import couler.argo as couler
+
 from argosy import pipeline
 from argosy.pipelines.deploy_model_image_classification import LAPTOP as DEPLOY_LAPTOP
 from argosy.pipelines.deploy_model_image_classification import deploy
@@ -46,7 +48,7 @@ def pipeline_image_classification(
         expected_input_shape: Input shape of the verification.
         expected_output_shape: Output shape that the verification expects.
     """
-    train_and_validate(
+    validated = train_and_validate(
         model_name=model_name,
         mlflow_tracking_uri=mlflow_tracking_uri,
         dataset=dataset,
@@ -56,7 +58,10 @@ def pipeline_image_classification(
         batch_size=batch_size,
         min_accuracy=min_accuracy,
         min_improvement=min_improvement,
-        on_valid=lambda: deploy(
+    )
+    couler.when(
+        couler.equal(validated.result, "passed"),
+        lambda: deploy(
             model_name=f"{model_name}-onnx",
             source=source,
             force_version=force_version,

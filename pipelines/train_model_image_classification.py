@@ -1,6 +1,6 @@
 """Train, Gate 1, export to ONNX, Gate 2: a Couler program."""
 
-from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import couler.argo as couler
 
@@ -9,6 +9,18 @@ from argosy.components.training import export_to_onnx, promote, train, validate_
 
 # On one machine the embedded data set stands in: scans of 8x8 pixels gain nothing above 32.
 LAPTOP = {"input_shape": "1,3,32,32", "epochs": "6"}
+
+
+class Validated(NamedTuple):
+    """What training ends with; the defaults stand where a gate stopped it.
+
+    Attributes:
+        result: passed: the model passed both gates.
+        onnx_model_version: the version of the registered ONNX model.
+    """
+
+    result: Literal["passed", "failed"] = "failed"
+    onnx_model_version: str = ""
 
 
 def train_and_validate(
@@ -22,9 +34,8 @@ def train_and_validate(
     batch_size: int | None,
     min_accuracy: float,
     min_improvement: float,
-    on_valid: Callable[[], object] | None = None,
-) -> None:
-    """The training steps; `on_valid` composes what happens to a model that passed both gates."""
+) -> Validated:
+    """The training steps; what follows them asks whether `result` is passed."""
     candidate = train(
         model_name=model_name,
         mlflow_tracking_uri=mlflow_tracking_uri,
@@ -41,6 +52,7 @@ def train_and_validate(
         min_accuracy=min_accuracy,
         min_improvement=min_improvement,
     )
+    validated = []
 
     def export_and_validate() -> None:
         export = export_to_onnx(
@@ -54,10 +66,11 @@ def train_and_validate(
             mlflow_tracking_uri=mlflow_tracking_uri,
             export_run_id=export.export_run_id,
         )
-        if on_valid is not None:
-            couler.when(couler.equal(gate_2.result, "passed"), on_valid)
+        validated.append(gate_2)
 
     couler.when(couler.equal(gate_1.result, "passed"), export_and_validate)
+    (gate_2,) = validated
+    return Validated(gate_2.result, gate_2.onnx_model_version)
 
 
 @pipeline(service_account="workflow-sa", timeout=6 * 3600, local=LAPTOP)
@@ -71,7 +84,7 @@ def train_model_image_classification(
     batch_size: int | None = None,
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
-) -> None:
+) -> Validated:
     """Train ResNet18, promote it if it beats the champion, export it to ONNX and validate the export.
 
     Args:
@@ -85,7 +98,7 @@ def train_model_image_classification(
         min_accuracy: Gate 1, least validation accuracy.
         min_improvement: Gate 1, least gain over the current champion.
     """
-    train_and_validate(
+    return train_and_validate(
         model_name=model_name,
         mlflow_tracking_uri=mlflow_tracking_uri,
         dataset=dataset,

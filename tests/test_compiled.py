@@ -168,6 +168,15 @@ def test_identifiers_are_parameters_and_files_are_artifacts() -> None:
     assert "artifacts" not in found["determine-version"]["outputs"]
 
 
+def test_by_reference_the_halves_are_called_as_templates() -> None:
+    found = tasks("pipeline-image-classification-by-reference")
+    train, deploy = found["train-model-image-classification"], found["deploy-model-image-classification"]
+    assert train["templateRef"] == {"name": "train-model-image-classification", "template": "main"}
+    assert deploy["when"] == "{{tasks.train-model-image-classification.outputs.parameters.result}} == passed"
+    outputs = templates("train-model-image-classification")["main"]["outputs"]["parameters"]
+    assert outputs[0]["valueFrom"]["default"] == "failed"
+
+
 def test_a_pipeline_is_an_ordinary_couler_program() -> None:
     module = importlib.import_module("argosy.pipelines.train_model_image_classification")
     assert module.couler.__name__ == "couler.argo"

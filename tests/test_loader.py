@@ -24,6 +24,7 @@ def test_built_in_pipelines_are_found_by_name() -> None:
     assert built_in_names() == [
         "deploy-model-image-classification",
         "pipeline-image-classification",
+        "pipeline-image-classification-by-reference",
         "train-model-image-classification",
     ]
     for name in built_in_names():

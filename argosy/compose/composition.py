@@ -32,6 +32,7 @@ class Composition:
         exit_tasks: of the exit handler.
         groups: templates made from the bodies of loops.
         manifest: what Couler itself would submit.
+        result: what the program returned.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class Composition:
         self.exit_tasks: dict[str, Task] = {}
         self.groups: list[Group] = []
         self.manifest: dict[str, Any] = {}
+        self.result: Any = None
         self._templates = Templates()
         self._calls: dict[Any, TaskHandle] = {}
         # How often a name was taken: the second `promote` is `promote-2`.
@@ -61,7 +63,7 @@ class Composition:
         """
         composition = cls()
         with fresh_couler(composition.on_couler_task, composition.name_couler_step), composing(composition):
-            program()
+            composition.result = program()
             collector = ManifestCollector()
             couler.run(submitter=collector)
         composition.manifest = collector.manifest

@@ -7,7 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 from argosy.component import Component
 from argosy.container import ContainerSpec
 from argosy.errors import DeclarationError, UsageError
-from argosy.interface import Interface, Port, argo_name
+from argosy.interface import ENTRYPOINT, Interface, Port, argo_name
+from argosy.pipeline import Pipeline
 from argosy.reuse.names import python_name
 from argosy.reuse.reference import TemplateRef
 from argosy.signature import read_interface
@@ -77,6 +78,15 @@ def template_ref(
         return component
 
     return declare
+
+
+def pipeline_reference(pipeline: Pipeline[P, R]) -> Component[P, R]:
+    """A pipeline as one step: its WorkflowTemplate's entrypoint, called by `templateRef`."""
+    interface = pipeline.interface
+    reference = TemplateRef(interface.name, ENTRYPOINT)
+    step = ReferencedComponent(pipeline.function, interface, reference)
+    step.function = refusal(interface.name, reference)
+    return step
 
 
 def _named(port: Port) -> Port:

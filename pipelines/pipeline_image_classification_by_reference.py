@@ -1,0 +1,73 @@
+"""From images to a served model, through the WorkflowTemplates of both halves. A Couler program."""
+
+import couler.argo as couler
+
+from argosy import pipeline
+from argosy.pipelines.deploy_model_image_classification import deploy_model_image_classification
+from argosy.pipelines.train_model_image_classification import train_model_image_classification
+
+
+@pipeline(service_account="workflow-sa", timeout=8 * 3600)
+def pipeline_image_classification_by_reference(
+    model_name: str = "resnet18-imagenette",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    dataset: str = "s3://my-datasets/imagenette2-320",
+    input_shape: str = "1,3,224,224",
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    min_accuracy: float = 0.90,
+    min_improvement: float = 0.005,
+    source: str = "alias:deploy",
+    force_version: int | None = None,
+    s3_bucket: str = "my-triton-models",
+    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_grpc_url: str = "",
+    expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
+    expected_output_shape: list[int] = [1, 10],  # noqa: B006
+) -> None:
+    """As pipeline-image-classification, calling the templates of training and of deployment.
+
+    Args:
+        model_name: Model name in the MLflow registry.
+        mlflow_tracking_uri: MLflow server URL.
+        dataset: Image data set, an s3:// prefix or a folder with train/CLASS/ and val/CLASS/.
+        input_shape: Input shape of training and ONNX export, as batch,channels,height,width.
+        epochs: Override training epochs; empty takes config.yaml's.
+        learning_rate: Override learning rate; empty takes config.yaml's.
+        batch_size: Override batch size; empty takes config.yaml's.
+        min_accuracy: Gate 1, least validation accuracy.
+        min_improvement: Gate 1, least gain over the current champion.
+        source: Which ONNX model version to deploy, alias:NAME or version:N.
+        force_version: Force a specific Triton version; empty takes the next.
+        s3_bucket: S3 bucket of the Triton model repository.
+        triton_url: Triton server URL.
+        triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
+        expected_input_shape: Input shape of the verification.
+        expected_output_shape: Output shape that the verification expects.
+    """
+    validated = train_model_image_classification.by_reference(
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        dataset=dataset,
+        input_shape=input_shape,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        min_accuracy=min_accuracy,
+        min_improvement=min_improvement,
+    )
+    couler.when(
+        couler.equal(validated.result, "passed"),
+        lambda: deploy_model_image_classification.by_reference(
+            model_name=f"{model_name}-onnx",
+            source=source,
+            force_version=force_version,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            s3_bucket=s3_bucket,
+            triton_url=triton_url,
+            triton_grpc_url=triton_grpc_url,
+            expected_input_shape=expected_input_shape,
+            expected_output_shape=expected_output_shape,
+        ),
+    )
