@@ -1,6 +1,7 @@
 """Argosy: typed steps and conditional pipelines for Argo Workflows, composed with Couler."""
 
-from argosy.artifacts import Artifact, Directory, File
+from argosy.approval import approval
+from argosy.artifacts import Artifact, Directory, File, Stored
 from argosy.compiler import compile
 from argosy.component import Component, component
 from argosy.container import Toleration
@@ -34,8 +35,10 @@ __all__ = [
     "Schedule",
     "Scratch",
     "SharedMemory",
+    "Stored",
     "Toleration",
     "Volume",
+    "approval",
     "compile",
     "component",
     "load_component",

@@ -6,7 +6,7 @@ gives the file a name.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,30 @@ class ArtifactKind:
         if self.name == "any":
             return path.exists()
         return path.is_file() if self.name == "file" else path.is_dir()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How the artifact repository keeps an output: `Annotated[File, Stored(archive=False)]`.
+
+    Attributes:
+        archive: pack it as a tar.gz, as Argo does unless told otherwise.
+        key: its key in the repository's bucket; it may name variables such as `{{workflow.uid}}`.
+        global_name: the name under which the whole workflow knows it.
+    """
+
+    archive: bool = True
+    key: str | None = None
+    global_name: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields of Argo's artifact."""
+        entry: dict[str, Any] = {} if self.archive else {"archive": {"none": {}}}
+        if self.key:
+            entry["s3"] = {"key": self.key}
+        if self.global_name:
+            entry["globalName"] = self.global_name
+        return entry
 
 
 File = Annotated[Path, ArtifactKind("file")]

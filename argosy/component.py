@@ -75,6 +75,12 @@ class Component(Generic[P, R]):
         """The component as one call needs it: itself, unless its command depends on what is given."""
         return self
 
+    def render(self, name: str) -> dict[str, Any]:
+        """The step's Argo template, under the name `name`."""
+        from argosy.template import render_template
+
+        return render_template(self, name)
+
     @property
     def module(self) -> str:
         """The importable name of the module that declares the step."""

@@ -6,7 +6,7 @@ The compiler, the container's command line, the runner and the documentation rea
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
+from argosy.artifacts import ArtifactKind, Stored
 from argosy.values import ValueType
 
 OUTPUTS_DIR = "/tmp/outputs"
@@ -32,6 +32,7 @@ class Port:
         default: an input's default value, or `REQUIRED`.
         file_name: what the file is called inside the container; an absolute path stands for itself.
         yaml_name: the name in YAML, where it does not follow from the Python name.
+        stored: how the artifact repository keeps it, if the declaration says so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Port:
     default: Any = REQUIRED
     file_name: str = ""
     yaml_name: str = ""
+    stored: Stored | None = None
 
     @property
     def argo_name(self) -> str:

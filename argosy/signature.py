@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import docstring_parser
 
-from argosy.artifacts import ArtifactKind
+from argosy.artifacts import ArtifactKind, Stored
 from argosy.errors import DeclarationError
 from argosy.interface import REQUIRED, Interface, Port, argo_name
 from argosy.values import ValueType
@@ -106,17 +106,20 @@ def _input(function: Any, parameter: inspect.Parameter, hints: dict[str, Any], t
 
 
 def _port(function: Any, name: str, hint: Any, told: str, default: Any = REQUIRED) -> Port:
-    kind, file_name = None, argo_name(name)
+    kind, stored, file_name = None, None, argo_name(name)
     if get_origin(hint) is Annotated:
         hint, *extras = get_args(hint)
         kind = next((e for e in extras if isinstance(e, ArtifactKind)), None)
+        stored = next((e for e in extras if isinstance(e, Stored)), None)
         file_name = next((e for e in extras if isinstance(e, str)), file_name)
     if "/" in file_name or file_name in ("", ".", ".."):
         raise _fail(function, f"'{name}' has {file_name!r} for a file name; a plain name is wanted")
+    if stored and kind is None:
+        raise _fail(function, f"'{name}' is no artifact, and Stored is about artifacts")
     if hint is Path and kind is None:
         raise _fail(function, f"'{name}' is a Path; write 'File' or 'Directory'")
     try:
-        return Port(name, kind or ValueType.from_hint(hint), told, default, file_name)
+        return Port(name, kind or ValueType.from_hint(hint), told, default, file_name, stored=stored)
     except TypeError as error:
         raise _fail(function, f"'{name}': {error}") from None
 

@@ -48,7 +48,7 @@ def _artifact(port: Port, directory: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": port.argo_name, "path": path_of(port, directory)}
     if directory == INPUTS_DIR and not port.required:
         entry["optional"] = True
-    return entry
+    return {**entry, **port.stored.to_dict()} if port.stored else entry
 
 
 def path_of(port: Port, directory: str) -> str:

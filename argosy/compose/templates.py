@@ -8,7 +8,6 @@ from couler.core.templates import Container
 
 from argosy.component import Component
 from argosy.compose.surroundings import verb_of
-from argosy.template import render_template
 
 
 class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
@@ -49,7 +48,7 @@ class Templates:
 
     def _add(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
-        rendered = render_template(component, base)
+        rendered = component.render(base)
         while (known := self._by_name.get(rendered["name"])) is not None:
             if known == rendered:
                 return str(rendered["name"])
