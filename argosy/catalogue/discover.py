@@ -1,0 +1,171 @@
+"""Finding components: those that come with Argosy, and those of a user's module, folder or file.
+
+A package's other modules may import whatever they like: only those whose text declares a component are
+imported.
+"""
+
+import ast
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from argosy.component import Component
+from argosy.errors import ArgosyError, UsageError
+from argosy.loader import explain
+from argosy.quiet import keep_couler_quiet
+from argosy.text import did_you_mean
+
+BUILT_IN = "argosy.components"
+_MAKERS = {"component", "load_component", "load_library", "template_ref"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A component, and how a program gets hold of it.
+
+    Attributes:
+        component: the component.
+        module: what to import it from.
+        name: under which name.
+    """
+
+    component: Component[Any, Any]
+    module: str
+    name: str
+
+    @property
+    def group(self) -> str:
+        """The last word of the package: `training` for `argosy.components.training`."""
+        return self.module.rpartition(".")[2]
+
+
+def find_components(target: str | None = None) -> list[Entry]:
+    """The components of an importable module or package, a folder or a `.py` file; without one, Argosy's own.
+
+    Raises:
+        UsageError: there is no such module, it cannot be imported, or it declares no component.
+    """
+    try:
+        found = _distinct(entry for module in _modules(target or BUILT_IN) for entry in _declared(module))
+    finally:
+        keep_couler_quiet()
+    if not found:
+        raise UsageError(f"'{target}' declares no component; mark a function with @component(...)")
+    return sorted(found, key=lambda e: (e.module, e.component.interface.name))
+
+
+def pick(entries: list[Entry], name: str) -> Entry:
+    """The entry whose step, or whose Python name, is `name`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    found = [e for e in entries if name in (e.component.interface.name, e.name)]
+    if not found:
+        names = [e.component.interface.name for e in entries]
+        raise UsageError(f"unknown component '{name}'{did_you_mean(name, names)}")
+    if len(found) > 1:
+        places = ", ".join(e.module for e in found)
+        raise UsageError(f"'{name}' is declared in {places}; say which with --module")
+    return found[0]
+
+
+def _distinct(entries: Iterator[Entry]) -> list[Entry]:
+    return list({id(e.component): e for e in entries}.values())
+
+
+def _modules(target: str) -> Iterator[ModuleType]:
+    path = Path(target)
+    if path.suffix == ".py" or path.is_dir():
+        if not path.exists():
+            raise UsageError(f"there is no file '{target}'")
+        name = _reachable(path.resolve())
+    else:
+        name = target
+        _prefer(Path.cwd())
+    spec = _spec(name, target)
+    if not spec.submodule_search_locations:
+        yield _imported(name)
+        return
+    for folder in map(Path, spec.submodule_search_locations):
+        for file in sorted(folder.rglob("*.py")):
+            if _declares(file):
+                yield _imported(_dotted(name, folder, file))
+
+
+def _reachable(path: Path) -> str:
+    """The dotted name of a file or folder, whose topmost package's folder becomes importable."""
+    parts = [path.stem]
+    top = path.parent
+    while (top / "__init__.py").is_file():
+        parts.insert(0, top.name)
+        top = top.parent
+    _prefer(top)
+    return ".".join(parts)
+
+
+def _prefer(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
+
+
+def _spec(name: str, target: str) -> Any:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        raise UsageError(f"there is no module, folder or file '{target}'")
+    return spec
+
+
+def _dotted(package: str, folder: Path, file: Path) -> str:
+    parts = file.relative_to(folder).with_suffix("").parts
+    return ".".join((package, *parts)).removesuffix(".__init__")
+
+
+def _declares(file: Path) -> bool:
+    """Whether a module's text makes components of Argosy's; unreadable text is left to the import."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return True
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "argosy":
+            if _MAKERS & {a.name for a in node.names}:
+                return True
+        elif isinstance(node, ast.Attribute) and node.attr in _MAKERS:
+            return True
+    return False
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ArgosyError:
+        raise
+    except Exception as error:
+        raise UsageError(explain(error, Path(name))) from error
+
+
+def _declared(module: ModuleType) -> Iterator[Entry]:
+    """What the module itself declares or loads, not what it imports from another."""
+    for name, value in vars(module).items():
+        if not isinstance(value, Component):
+            continue
+        own = value.function.__module__
+        if own == module.__name__ or own.startswith("argosy.reuse."):
+            yield Entry(value, _importable_from(module.__name__, name), name)
+
+
+def _importable_from(module: str, name: str) -> str:
+    """The package, if the module is called as its component and the package hands that on."""
+    package, _, last = module.rpartition(".")
+    parent = sys.modules.get(package)
+    return package if last == name and isinstance(getattr(parent, name, None), Component) else module

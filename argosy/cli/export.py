@@ -1,0 +1,65 @@
+"""`argosy export`: components in the forms that others use."""
+
+from pathlib import Path
+
+import click
+
+from argosy.catalogue.discover import find_components, pick
+from argosy.cli.components import module_option
+from argosy.cli.graph import write_text
+from argosy.emit import to_yaml
+from argosy.reuse.kfp_export import kfp_component, left_out
+from argosy.reuse.library_export import LibraryKind, library_manifest
+from argosy.reuse.names import step_name
+from argosy.settings import Settings
+
+output_option = click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."
+)
+
+
+@click.group()
+def export() -> None:
+    """Write components in the forms that others use."""
+
+
+@export.command()
+@click.argument("name")
+@module_option
+@output_option
+def kfp(name: str, module: str | None, output: Path | None) -> None:
+    """Write the component NAME as a component.yaml of Kubeflow Pipelines.
+
+    What such a file cannot say (resources, node selector, ...) is named on standard error: KFP has it on
+    the task.
+    """
+    component = pick(find_components(module), name).component
+    write_text(to_yaml(kfp_component(component)), output)
+    if missing := left_out(component):
+        click.echo(f"argosy: to be set on KFP's task: {', '.join(missing)}", err=True)
+
+
+@export.command()
+@click.argument("module", required=False, metavar="[MODULE|FOLDER|FILE.py]")
+@click.option("--name", help="Of the WorkflowTemplate; by default the module's.")
+@click.option(
+    "--kind",
+    type=click.Choice(["WorkflowTemplate", "ClusterWorkflowTemplate"]),
+    default="WorkflowTemplate",
+    show_default=True,
+)
+@output_option
+def library(module: str | None, name: str | None, kind: LibraryKind, output: Path | None) -> None:
+    """Write all components of a module as one WorkflowTemplate, for others to call by templateRef.
+
+    Without a module: the components that come with Argosy. In a pipeline the file is read with
+    argosy.load_library.
+    """
+    components = [entry.component for entry in find_components(module)]
+    called = name or _last_word(module or "argosy")
+    write_text(to_yaml(library_manifest(components, called, kind, Settings.find())), output)
+
+
+def _last_word(module: str) -> str:
+    """`training`, for `components/training/` as for `argosy.components.training`."""
+    return step_name(Path(module.removesuffix(".py")).name.rpartition(".")[2])
