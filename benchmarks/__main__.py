@@ -2,14 +2,17 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from benchmarks import compiling, deployment
 from benchmarks.harness import Result, write
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
     "import_and_compile_s": compiling.import_and_compile,
-    "compile_1000_vs_hera": compiling.compile_1000,
-    "compile_5000_vs_hera": compiling.compile_5000,
+    **{f"compile_{n}_vs_hera": partial(compiling.chain, n) for n in compiling.LIMITS},
+    **{f"fan_out_{n}_vs_hera": partial(compiling.fan_out, n) for n in compiling.LIMITS},
+    "compile_1000_vs_couler": compiling.against_couler,
+    "compile_growth": compiling.growth,
     "deployment_warm_s": deployment.warm,
 }
 

@@ -51,9 +51,13 @@ def median(action: Callable[[], float], repeats: int = REPEATS) -> float:
 
 
 def compare(
-    name: str, ours: Callable[[], float], theirs: Callable[[], float], limit: float, note: str = ""
+    name: str,
+    ours: Callable[[], float],
+    theirs: Callable[[], float],
+    limit: float | None = None,
+    note: str = "",
 ) -> Result:
-    """Medians of both sides, measured in turn; both return seconds."""
+    """Medians of both sides, measured in turn; both return seconds; `limit` is of the ratio."""
     ours(), theirs()
     pairs = [(ours(), theirs()) for _ in range(REPEATS)]
     value, baseline = (statistics.median(side) for side in zip(*pairs, strict=True))
