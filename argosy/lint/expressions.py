@@ -58,27 +58,16 @@ def walk(node: Any, path: Path) -> Iterator[tuple[str, Path]]:
     while stack:
         value, where = stack.pop()
         if isinstance(value, str):
-            if "{{" in value:
-                yield value, where
+            yield value, where
         elif isinstance(value, Map):
             yield from ((k, (*where, k)) for k in value if "{{" in k)
-            stack.extend((v, (*where, k)) for k, v in reversed(value.items()))
+            stack.extend([(v, (*where, k)) for k, v in reversed(value.items()) if _may_hold(v)])
         elif isinstance(value, Seq):
-            stack.extend((v, (*where, i)) for i, v in reversed(list(enumerate(value))))
+            stack.extend([(v, (*where, i)) for i, v in reversed(list(enumerate(value))) if _may_hold(v)])
 
 
-def tags(node: Any, path: Path) -> Iterator[Tag]:
-    """Every tag below `node`."""
-    for value, where in walk(node, path):
-        for inner, expression in split(value):
-            yield Tag(inner, where, expression)
-
-
-def plain_tags(node: Any, path: Path) -> Iterator[Tag]:
-    """The tags that Argo must resolve: no expressions, and none that belong to somebody else."""
-    for tag in tags(node, path):
-        if not tag.expression and tag.text.startswith(PREFIXES) and "{{" not in tag.text:
-            yield tag
+def _may_hold(value: Any) -> bool:
+    return "{{" in value if isinstance(value, str) else isinstance(value, Map | Seq)
 
 
 def substitute(value: str, known: dict[str, str]) -> str:

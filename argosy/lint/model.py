@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from argosy.lint.document import Document
+from argosy.lint.tag_index import TagIndex
 from argosy.lint.tree import Map, Seq
 from argosy.lint.violation import Path
 
@@ -59,7 +60,13 @@ class Entry:
         return (*self.path, *keys)
 
     def entries(self, *keys: str) -> "list[Entry]":
-        """The mappings of the list under `keys`."""
+        """The mappings of the list under `keys`; found once, for many rules ask."""
+        known: dict[tuple[str, ...], list[Entry]] = self.__dict__.setdefault("_entries", {})
+        if keys not in known:
+            known[keys] = self._find(keys)
+        return known[keys]
+
+    def _find(self, keys: tuple[str, ...]) -> "list[Entry]":
         node: Any = self.body
         for key in keys:
             node = mapping(node).get(key)
@@ -120,6 +127,15 @@ class Resource(Entry):
         for template in self.templates:
             found.setdefault(template.name, template)
         return found
+
+    @cached_property
+    def tags(self) -> TagIndex:
+        """Its tags, by template, call and outputs."""
+        places: list[Path] = []
+        for template in self.all_templates:
+            places += [template.path, template.at("outputs"), template.at("dag", "target")]
+            places += [call.path for call in template.calls]
+        return TagIndex(self.body, places)
 
     @property
     def template_ref(self) -> Entry | None:

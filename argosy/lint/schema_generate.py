@@ -19,7 +19,7 @@ ROOTS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflo
 TARGET = Path(__file__).with_name("schema.json")
 
 # What Hera's models (made from an OpenAPI document) say too loosely, or not at all.
-ROOT_MODELS = {"IntOrString": "is", "Quantity": "q", "Time": "s", "Amount": "is", "Item": "*"}
+ROOT_MODELS = {"IntOrString": "is", "Quantity": "q", "Time": "s", "Amount": "a", "Item": "*"}
 OVERRIDES = {
     "Parameter.value": "a",
     "Parameter.default": "a",

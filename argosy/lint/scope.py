@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from argosy.lint.expressions import NODE_NAMES, Tag, plain_tags
+from argosy.lint.expressions import NODE_NAMES, Tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library, Target
-from argosy.lint.model import PODS, Call, Template, mapping, sequence
+from argosy.lint.model import PODS, Call, Template, sequence
 from argosy.lint.tree import Map, Seq
 
 ALWAYS = frozenset({"id", "startedAt", "finishedAt", "hostNodeName"})
@@ -32,6 +32,7 @@ class Scope:
     def __init__(self, template: Template, library: Library) -> None:
         self.template = template
         self.library = library
+        self.tags = template.resource.tags
 
     @cached_property
     def inputs(self) -> set[str]:
@@ -75,8 +76,8 @@ class Scope:
         elif self.template.type == "dag":
             yield from self._dag()
         elif self.template.types and self.template.caller is None:
-            body, path = self.template.body, self.template.path
-            yield from (Unresolved(t, self.template) for t in plain_tags(body, path) if not self._own(t))
+            tags = self.tags.plain(self.template.path)
+            yield from (Unresolved(t, self.template) for t in tags if not self._own(t))
 
     def _own(self, tag: Tag, items: set[str] | None = None) -> bool:
         """True if the tag needs no step or task: inputs, outputs, pod, loop items."""
@@ -95,7 +96,7 @@ class Scope:
         for call in self.template.calls:
             items |= item_names(call)
             inline = _inline_inputs(call)
-            for tag in plain_tags(call.body, call.path):
+            for tag in self.tags.plain(call.path):
                 if self._own(tag, items) or tag.text in inline or self._step(tag, call, seen):
                     continue
                 yield Unresolved(tag, self.template, call)
@@ -120,12 +121,11 @@ class Scope:
             if call.hooks:
                 hooked.add(name)
             items, inline = item_names(call), _inline_inputs(call)
-            for tag in plain_tags(call.body, call.path):
+            for tag in self.tags.plain(call.path):
                 if self._own(tag, items) or tag.text in inline or self._task(tag, name, hooked):
                     continue
                 yield Unresolved(tag, self.template, call)
-        target = mapping(self.template.body.get("dag")).get("target")
-        for tag in plain_tags(target, self.template.at("dag", "target")):
+        for tag in self.tags.plain(self.template.at("dag", "target")):
             if not self._own(tag):
                 yield Unresolved(tag, self.template)
         yield from self._after(lambda tag: self._own(tag) or self._task(tag, None, hooked))
@@ -139,8 +139,7 @@ class Scope:
         return self.gives(name, rest)
 
     def _after(self, known: Callable[[Tag], bool]) -> Iterator[Unresolved]:
-        outputs = self.template.body.get("outputs")
-        for tag in plain_tags(outputs, self.template.at("outputs")):
+        for tag in self.tags.plain(self.template.at("outputs")):
             if not known(tag):
                 yield Unresolved(tag, self.template)
 

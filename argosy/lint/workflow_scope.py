@@ -8,7 +8,7 @@ from the entrypoint, then the exit handler, then whatever is left.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from argosy.lint.expressions import AT_RUN_TIME, Tag, has_tag, plain_tags
+from argosy.lint.expressions import AT_RUN_TIME, Tag, has_tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library
 from argosy.lint.model import Call, Resource, Template, mapping, text
@@ -97,11 +97,11 @@ class WorkflowScope:
             return
         self._seen.add(key)
         if not template.is_graph:
-            self._scan(template, template.body, template.path, reached)
+            self._scan(template, template.path, reached)
             return
         before = set(self._any_output)
         yield from self._steps(template, reached) if template.type == "steps" else self._dag(template, reached)
-        self._scan(template, template.body.get("outputs"), template.at("outputs"), reached)
+        self._scan(template, template.at("outputs"), reached)
         self._any_output = before  # what is known only at run time is known to this template alone
 
     def _steps(self, template: Template, reached: Path | None) -> Iterator[Visit]:
@@ -110,7 +110,7 @@ class WorkflowScope:
             yield from _visit(call, callee, reached)
             if call.has_exit_hook:
                 self._outputs(callee)
-            self._scan(template, call.body, call.path, reached)
+            self._scan(template, call.path, reached)
             self._outputs(callee)
 
     def _dag(self, template: Template, reached: Path | None) -> Iterator[Visit]:
@@ -120,7 +120,9 @@ class WorkflowScope:
             callee = self.library.resolve(call).template
             yield from _visit(call, callee, reached)
             self._outputs(callee)
-        self._scan(template, mapping(template.body.get("dag")), template.at("dag"), reached)
+        for call in template.calls:
+            self._scan(template, call.path, reached)
+        self._scan(template, template.at("dag", "target"), reached)
 
     def _outputs(self, template: Template | None) -> None:
         if template is None:
@@ -133,8 +135,8 @@ class WorkflowScope:
                 elif name:
                     self.known.add(f"workflow.outputs.{kind}.{name}")
 
-    def _scan(self, template: Template, node: object, path: Path, reached: Path | None) -> None:
-        for tag in plain_tags(node, path):
+    def _scan(self, template: Template, path: Path, reached: Path | None) -> None:
+        for tag in template.resource.tags.plain(path):
             if tag.text.startswith("workflow.") and not self._resolves(tag.text):
                 self.missing.append(Missing(tag, template, reached))
 

@@ -3,7 +3,7 @@
 import posixpath
 from collections.abc import Iterator
 
-from argosy.lint.expressions import Tag, tags
+from argosy.lint.expressions import Tag
 from argosy.lint.model import Entry, Template, has_location, mapping, text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
@@ -196,8 +196,7 @@ def artifact_unused(subject: Subject) -> Iterator[Found]:
     """
     if subject.resource.is_reusable or subject.resource.template_ref is not None:
         return
-    body = subject.resource.body
-    used = {name for tag in tags(body, ()) for name in _artifact_names(tag)}
+    used = {name for tag in subject.resource.tags.tags for name in _artifact_names(tag)}
     expressions = [text(e.get("fromExpression")) for e, _ in subject.artifacts()]
     for template, place, entry in _of_templates(subject):
         kept = has_location(entry) or entry.get("globalName") or template.name == subject.resource.entrypoint

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from argosy.lint.expressions import tags
 from argosy.lint.grammar import Syntax, parse
 from argosy.lint.model import Entry, Resource, mapping
 from argosy.lint.registry import Found, rule
@@ -18,7 +17,7 @@ _TAG = re.compile(r"\{\{(?!=).*?\}\}", re.DOTALL)
 def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
     """Every expression of the resource, with its place."""
     resource = subject.resource
-    yield from ((t.text, t.path) for t in tags(resource.body, ()) if t.expression)
+    yield from ((t.text, t.path) for t in resource.tags.tags if t.expression)
     for entry in _holders(resource, subject):
         for field in FIELDS:
             value = entry.get(field)

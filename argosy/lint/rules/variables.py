@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterator
 
-from argosy.lint.expressions import tags, walk
 from argosy.lint.registry import Found, rule
 from argosy.lint.scope import Unresolved, input_names, item_names
 from argosy.lint.subject import Subject
@@ -165,7 +164,7 @@ def item_without_loop(subject: Subject) -> Iterator[Found]:
     """
     for call in subject.calls:
         if not call.loops and call.inline is None:
-            for tag in tags(call.body, call.path):
+            for tag in subject.resource.tags.below(call.path):
                 if tag.text == "item" and not tag.expression:
                     yield Found(tag.path, f"'{{{{item}}}}' in '{call.name}', which has no loop", "Add withItems or withParam.")
 
@@ -182,11 +181,11 @@ def tag_unclosed(subject: Subject) -> Iterator[Found]:
     Good:
         args: ["{{inputs.parameters.epochs}}"]
     """
-    for template in subject.resource.templates:
-        for value, path in walk(template.body, template.path):
-            rest = value[value.rfind("{{") + 2 :]
-            if "}}" not in rest and rest.strip().startswith(("inputs.", "steps.", "tasks.", "workflow.", "item.")):
-                yield Found(path, f"'{{{{{rest.strip()[:40]}' is not closed", "Close it with '}}'.")
+    ours = ("inputs.", "steps.", "tasks.", "workflow.", "item.")
+    for value, path in subject.resource.tags.texts:
+        rest = value[value.rfind("{{") + 2 :].strip()
+        if "templates" in path and "}}" not in rest and rest.startswith(ours):
+            yield Found(path, f"'{{{{{rest[:40]}' is not closed", "Close it with '}}'.")
 
 
 @rule("ARG338", "variable-misspelt", Severity.WARNING)
@@ -204,9 +203,8 @@ def variable_misspelt(subject: Subject) -> Iterator[Found]:
     roots = ("inputs", "outputs", "steps", "tasks", "workflow", "item")
     near = {"input": "inputs", "output": "outputs", "step": "steps", "task": "tasks", "workflows": "workflow"}
     near |= {"items": "item"} | {r.title(): r for r in roots}
-    for template in subject.resource.templates:
-        for tag in tags(template.body, template.path):
-            root = tag.parts[0]
-            if not tag.expression and root in near and len(tag.parts) > 1:
-                yield Found(tag.path, f"'{{{{{tag.text}}}}}' is not Argo's", f"Did you mean '{near[root]}'?")
+    for tag in subject.resource.tags.tags:
+        root = tag.parts[0]
+        if "templates" in tag.path and not tag.expression and root in near and len(tag.parts) > 1:
+            yield Found(tag.path, f"'{{{{{tag.text}}}}}' is not Argo's", f"Did you mean '{near[root]}'?")
 
