@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from argosy.emit import to_yaml
 from argosy.errors import ComposeError, UsageError
 from argosy.interface import ENTRYPOINT, Port
-from argosy.merge import merged
+from argosy.merge import merged, plain
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
 
@@ -166,10 +166,13 @@ def _input(port: Port) -> dict[str, Any]:
 
 
 def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
-    """A template of Couler's own, without the quotes inside its arguments."""
+    """A template of Couler's own: plain mappings, no quotes in its arguments, no margin around a script."""
     from argosy.compose.couler_steps import unquoted
 
+    template = plain(template)
     container = template.get("container") or template.get("script")
     if container and container.get("args"):
         container["args"] = [unquoted(a) for a in container["args"]]
+    if "script" in template:
+        template["script"]["source"] = template["script"]["source"].strip("\n") + "\n"
     return template

@@ -15,3 +15,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
         result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
     return result
+
+
+def plain(value: Any) -> Any:
+    """`value` with every mapping in it an ordinary dict, and every sequence a list."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

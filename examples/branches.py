@@ -14,7 +14,9 @@ def branches(seed: int = 1) -> None:
     def heads() -> None:
         numbers = count_to(last=3)
         couler.when(couler.bigger(numbers.count, 2), lambda: say.options(name="many")(text="more than two"))
-        couler.when(couler.smaller_equal(numbers.count, 2), lambda: say.options(name="few")(text="two at most"))
+        couler.when(
+            couler.smaller_equal(numbers.count, 2), lambda: say.options(name="few")(text="two at most")
+        )
 
     couler.when(couler.equal(coin.side, "heads"), heads)
     couler.when(couler.not_equal(coin.side, "heads"), lambda: say.options(name="else")(text="tails"))

@@ -21,7 +21,9 @@ def mixed(who: str = "team") -> None:
         args=[numbers.count],
         step_name="plain-container",
     )
-    rolled = couler.run_script(image="python:3.11-slim", command="python", source=roll, step_name="plain-script")
+    rolled = couler.run_script(
+        image="python:3.11-slim", command="python", source=roll, step_name="plain-script"
+    )
     say(text=rolled)
     couler.set_exit_handler(couler.WFStatus.Succeeded, lambda: say.options(name="tell")(text=f"done, {who}"))
     couler.set_exit_handler(couler.WFStatus.Failed, lambda: say.options(name="alarm")(text=f"help, {who}"))
