@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 from argosy.compose.context import current_composer
 from argosy.errors import DeclarationError, UsageError
 from argosy.interface import Interface
+from argosy.quiet import keep_couler_quiet
 from argosy.schedule import Schedule
 from argosy.signature import read_pipeline, where
 
@@ -110,6 +111,7 @@ def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R
         raise DeclarationError(f"pipeline(): {error}") from None
 
     def declare(function: Callable[P, R]) -> Pipeline[P, R]:
+        keep_couler_quiet()
         interface = read_pipeline(function, name)
         unknown = set(workflow_spec.local) - {p.name for p in interface.inputs}
         if unknown:
