@@ -92,7 +92,9 @@ def _decode(data: bytes) -> tuple[str, Problem | None]:
         return data.decode(encoding), None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        message = f"not valid {error.encoding.upper()}: byte 0x{data[error.start]:02x} at offset {error.start}"
+        message = (
+            f"not valid {error.encoding.upper()}: byte 0x{data[error.start]:02x} at offset {error.start}"
+        )
         return data.decode("latin-1"), Problem("ARG001", message, (line, 1))
 
 
@@ -116,6 +118,9 @@ def _documents(file: str, text: str, explicit: bool) -> Iterator[Document]:
 def _syntax(error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    parts = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
+    parts = [
+        getattr(error, "context", None),
+        getattr(error, "problem", None) or getattr(error, "reason", None),
+    ]
     message = ", ".join(re.sub(r"\s+", " ", p) for p in parts if isinstance(p, str)) or "unreadable"
     return Problem("ARG001", f"not valid YAML: {message}", place)

@@ -108,5 +108,13 @@ def _run(options: Options, on: str, subject: Any, document: Document) -> Iterato
 def _violation(rule: Rule, found: Found, document: Document) -> Violation:
     line, column = found.mark or locate(document.root, found.path)
     return Violation(
-        document.file, line, column, rule.code, found.message, found.hint, render(found.path), rule.severity, rule.name
+        document.file,
+        line,
+        column,
+        rule.code,
+        found.message,
+        found.hint,
+        render(found.path),
+        rule.severity,
+        rule.name,
     )

@@ -1,6 +1,7 @@
 """`--fix`: edits that cannot change what a manifest means; made on the text, so that comments stay.
 
-Quoted: numbers and booleans in fields that are texts (ARG010). Rewritten: fields of Argo 3 to the lists that
+Quoted: numbers and booleans in fields that are texts (ARG010). Corrected: the case of fields (ARG014).
+Rewritten: fields of Argo 3 to the lists that
 replaced them in Argo 4 (ARG006), where the value stands on the key's own line.
 """
 
@@ -11,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.lint.document import Document, Source, read
-from argosy.lint.model import Resource
-from argosy.lint.schema import Defect, defects
+from argosy.lint.schema import Defect, check
 from argosy.lint.tree import Map, Mark
 
 LISTS = {"schedule": "schedules", "mutex": "mutexes", "semaphore": "semaphores"}
@@ -29,7 +29,7 @@ class Edit:
 
 
 def fix_files(sources: Iterable[Source]) -> dict[str, int]:
-    """Edit the files in place; how many edits were made in each. A file that an edit would break is left alone."""
+    """Edit files in place; how many edits each had. A file that an edit would break is left alone."""
     done: dict[str, int] = {}
     for source in sources:
         text, count = fixed(source)
@@ -54,12 +54,15 @@ def fixed(source: Source) -> tuple[str, int]:
 def _edits(document: Document, lines: list[str]) -> list[Edit]:
     if any(p.code in ("ARG001", "ARG004") for p in document.problems):
         return []
-    resource = Resource(document)
-    found = list(defects(resource.body, resource.kind))
     edits: list[Edit] = []
-    for defect in found:
+    for defect in check(document.root, document.kind):
         parent, key = _parent(document.root, defect)
-        edits += _quote(parent, key, lines) if defect.kind == "unquoted" else _rename(parent, key, defect, lines)
+        if defect.kind == "unquoted":
+            edits += _quote(parent, key, lines)
+        elif defect.kind == "case":
+            edits.append(Edit(parent.marks[key], defect.value, key))
+        else:
+            edits += _rename(parent, key, defect, lines)
     return edits
 
 

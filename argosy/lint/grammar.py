@@ -1,7 +1,7 @@
 """The three little languages of a manifest: `depends`, `when`, and expr-lang in `{{=...}}`.
 
-Each has an LALR grammar for lark, built on first use: importing this module costs nothing. A syntax error is a
-sentence; a tree is lark's.
+Each has an LALR grammar for lark, built on first use: importing this module costs nothing. A syntax error
+is a sentence; a tree is lark's.
 """
 
 import re
@@ -46,8 +46,8 @@ def parse(language: str, source: str) -> "Tree[Any]":
             raise Syntax("it ends too early") from None
         raise Syntax(f"'{error.token}' is unexpected after {_before(source, error.pos_in_stream)}") from None
     except UnexpectedCharacters as error:
-        char = source[error.pos_in_stream]
-        raise Syntax(f"'{char}' is unexpected after {_before(source, error.pos_in_stream)}") from None
+        position = error.pos_in_stream or 0
+        raise Syntax(f"'{source[position]}' is unexpected after {_before(source, position)}") from None
     except (LarkError, RecursionError) as error:
         raise Syntax(str(error).split("\n", 1)[0]) from None
 

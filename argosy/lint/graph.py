@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from argosy.lint.entry import sequence, text
 from argosy.lint.grammar import depends_references
-from argosy.lint.model import Call, Template, sequence, text
+from argosy.lint.model import Call, Template
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Graph:
 
     def __init__(self, template: Template) -> None:
         self.tasks: dict[str, Call] = {call.name: call for call in template.calls}
-        self.dependencies: dict[str, list[Dependency]] = {n: list(depends_on(c)) for n, c in self.tasks.items()}
+        self.dependencies: dict[str, list[Dependency]] = {
+            n: list(depends_on(c)) for n, c in self.tasks.items()
+        }
 
     def parents(self, name: str) -> list[str]:
         """The defined tasks that `name` depends on directly."""

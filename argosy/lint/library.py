@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from argosy.lint.entry import Entry, text
 from argosy.lint.expressions import has_tag
-from argosy.lint.model import Call, Entry, Resource, Template, text
+from argosy.lint.model import Call, Resource, Template
 
 
 @dataclass(frozen=True)

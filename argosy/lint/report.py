@@ -66,8 +66,8 @@ def sarif(violations: Sequence[Violation]) -> str:
     """A SARIF 2.1.0 log with the rules that were broken."""
     broken = [rules()[code] for code in dict.fromkeys(sorted(v.code for v in violations))]
     driver = {"name": "argosy-lint", "version": __version__, "rules": [_sarif_rule(r) for r in broken]}
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints"}
-    run["results"] = [_sarif_result(v) for v in violations]  # type: ignore[assignment]
+    results = [_sarif_result(v) for v in violations]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 

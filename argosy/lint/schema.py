@@ -12,14 +12,20 @@ from argosy.lint.tree import Map, Seq
 from argosy.lint.violation import Path
 
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?", re.ASCII)
-_NAMES = {"s": "a text", "b": "true or false", "i": "an integer", "n": "a number", "is": "an integer or a text"}
+_NAMES = {
+    "s": "a text",
+    "b": "true or false",
+    "i": "an integer",
+    "n": "a number",
+    "is": "an integer or a text",
+}
 
 
 @dataclass(frozen=True)
 class Defect:
     """One place where the document differs from the schema. `kind` chooses the rule that reports it."""
 
-    kind: str  # unknown, type, enum, quantity, unquoted, required
+    kind: str  # unknown, case, type, enum, quantity, unquoted, required
     path: Path
     type: str
     value: Any = None
@@ -33,10 +39,15 @@ def table() -> dict[str, Any]:
     return loaded
 
 
-def defects(root: Any, kind: str) -> Iterator[Defect]:
-    """Every difference between an object of `kind` and its schema."""
+def check(root: Any, kind: str) -> list[Defect]:
+    """Every difference between an object of `kind` and its schema.
+
+    Argo reads field names without regard to case. So a field that differs in case only is renamed in place,
+    and reported as `case`: whoever looks later finds it under its right name.
+    """
+    found: list[Defect] = []
     stack: list[tuple[Any, str, Path]] = [(root, kind, ())]
-    types, required = table()["types"], table()["required"]
+    types = table()["types"]
     while stack:
         value, wanted, path = stack.pop()
         if value is None or wanted == "*":
@@ -46,13 +57,26 @@ def defects(root: Any, kind: str) -> Iterator[Defect]:
         elif wanted[0] == "{" and isinstance(value, Map):
             stack.extend((v, wanted[1:], (*path, k)) for k, v in reversed(value.items()))
         elif wanted in types and isinstance(value, Map):
+            found += _fields(value, wanted, path)
             fields = types[wanted]
-            yield from (Defect("unknown", (*path, k), wanted, k, tuple(fields)) for k in value if k not in fields)
-            lacking = [r for r in required.get(wanted, ()) if value.get(r) is None]
-            yield from (Defect("required", (*path, r), wanted) for r in lacking)
             stack.extend((v, fields[k], (*path, k)) for k, v in reversed(value.items()) if k in fields)
         else:
-            yield from _scalar(value, wanted, path)
+            found += _scalar(value, wanted, path)
+    return found
+
+
+def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
+    fields = table()["types"][wanted]
+    for key in [k for k in value if k not in fields]:
+        canonical = next((f for f in fields if f.lower() == key.lower() and f not in value), None)
+        if canonical is None:
+            yield Defect("unknown", (*path, key), wanted, key, tuple(fields))
+        else:
+            value.put(canonical, value.pop(key), value.marks.pop(key), value.value_marks.pop(key))
+            yield Defect("case", (*path, canonical), wanted, key, (canonical,))
+    for field in table()["required"].get(wanted, ()):
+        if value.get(field) is None:
+            yield Defect("required", (*path, field), wanted)
 
 
 def _scalar(value: Any, wanted: str, path: Path) -> Iterator[Defect]:

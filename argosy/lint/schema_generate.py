@@ -1,7 +1,7 @@
 """`python -m argosy.lint.schema_generate`: write schema.json from Hera's models of Argo 4.
 
-Importing Hera's models takes longer than linting a large manifest does, so the linter reads a compact table
-instead. It is made here, once for each new version of Hera, and committed. A test regenerates it and compares.
+Importing Hera's models takes longer than linting a large manifest does, so the linter reads a compact
+table instead. It is made here, once for each new version of Hera, and committed. A test compares.
 
 A field's type is a short text: `s` string, `b` boolean, `i` integer, `n` number, `is` integer or string,
 `q` quantity, `a` a string that may be written as a number or a boolean, `*` anything, `e:X|Y` one of X and Y,

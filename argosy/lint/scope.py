@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from argosy.lint.entry import sequence
 from argosy.lint.expressions import NODE_NAMES, Tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library, Target
-from argosy.lint.model import PODS, Call, Template, sequence
+from argosy.lint.model import PODS, Call, Template
 from argosy.lint.tree import Map, Seq
 
 ALWAYS = frozenset({"id", "startedAt", "finishedAt", "hostNodeName"})
@@ -82,7 +83,7 @@ class Scope:
     def _own(self, tag: Tag, items: set[str] | None = None) -> bool:
         """True if the tag needs no step or task: inputs, outputs, pod, loop items."""
         name = tag.text
-        if name.startswith(("outputs.", "workflow.")) or name.startswith(NODE_NAMES):
+        if name.startswith(("outputs.", "workflow.", *NODE_NAMES)):
             return True
         if name.startswith("item.") and items:
             return name in items or "item.*" in items

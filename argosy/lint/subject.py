@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from functools import cached_property
 
+from argosy.lint.entry import Entry
 from argosy.lint.library import Library, Target
-from argosy.lint.model import Call, Entry, Resource, Template
-from argosy.lint.schema import Defect, defects
+from argosy.lint.model import Call, Resource, Template
 from argosy.lint.scope import Scope, Unresolved
 from argosy.lint.workflow_scope import Missing, WorkflowScope
 
@@ -39,11 +39,6 @@ class Subject:
         if key not in self._scopes:
             self._scopes[key] = Scope(template, self.library)
         return self._scopes[key]
-
-    @cached_property
-    def defects(self) -> list[Defect]:
-        """Where the object differs from Argo's schema."""
-        return list(defects(self.resource.body, self.resource.kind))
 
     @cached_property
     def unresolved(self) -> list[Unresolved]:

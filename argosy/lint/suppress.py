@@ -37,4 +37,4 @@ class Silence:
 
     def covers(self, code: str, line: int) -> bool:
         """True if findings of `code` on `line` are to be dropped."""
-        return code.startswith(tuple(self._file)) or code.startswith(tuple(self._lines.get(line, ())))
+        return code.startswith((*self._file, *self._lines.get(line, ())))

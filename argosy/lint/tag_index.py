@@ -27,6 +27,6 @@ class TagIndex:
         return self._below.get(place, [])
 
     def plain(self, place: Path) -> list[Tag]:
-        """The tags below a place that Argo must resolve: no expressions, none that belong to somebody else."""
+        """The tags below a place that Argo must resolve: no expressions, nobody else's tags."""
         tags = self._below.get(place, ())
         return [t for t in tags if not t.expression and t.text.startswith(PREFIXES) and "{{" not in t.text]

@@ -28,7 +28,7 @@ def _false(node: Any) -> str:
         return next((r for r in map(_false, children) if r), "") or _contradiction(children)
     if kind == "comparison":
         return _false(children[0]) if len(children) == 1 else _comparison(children)
-    if kind == "primary" and len(children) == 1 or kind == "group" and len(children) == 1:
+    if (kind == "primary" and len(children) == 1) or (kind == "group" and len(children) == 1):
         return _false(children[0])
     return "it says so" if str(node) in _FALSE else ""
 
@@ -47,7 +47,9 @@ def _comparison(children: list[Any]) -> str:
 
 def _status(tag: str, value: str) -> str:
     name = tag.strip("{} ")
-    is_status = tag.startswith("{{") and tag.count("{{") == 1 and name.startswith(("steps.", "tasks.", "workflow."))
+    is_status = (
+        tag.startswith("{{") and tag.count("{{") == 1 and name.startswith(("steps.", "tasks.", "workflow."))
+    )
     if not is_status or not name.endswith("status") or "{{" in value or value in PHASES:
         return ""
     return f"a status is one of {', '.join(PHASES)}" if name.rpartition(".")[2] == "status" else ""

@@ -8,16 +8,26 @@ from the entrypoint, then the exit handler, then whatever is left.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from argosy.lint.entry import mapping, text
 from argosy.lint.expressions import AT_RUN_TIME, Tag, has_tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library
-from argosy.lint.model import Call, Resource, Template, mapping, text
+from argosy.lint.model import Call, Resource, Template
 from argosy.lint.tree import Map
 from argosy.lint.violation import Path
 
-PLAIN = (
-    "name namespace mainEntrypoint serviceAccountName uid status annotations annotations.json labels labels.json"
-).split()
+PLAIN = [
+    "name",
+    "namespace",
+    "mainEntrypoint",
+    "serviceAccountName",
+    "uid",
+    "status",
+    "annotations",
+    "annotations.json",
+    "labels",
+    "labels.json",
+]
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,9 @@ class WorkflowScope:
             self._scan(template, template.path, reached)
             return
         before = set(self._any_output)
-        yield from self._steps(template, reached) if template.type == "steps" else self._dag(template, reached)
+        yield from (
+            self._steps(template, reached) if template.type == "steps" else self._dag(template, reached)
+        )
         self._scan(template, template.at("outputs"), reached)
         self._any_output = before  # what is known only at run time is known to this template alone
 
@@ -141,7 +153,7 @@ class WorkflowScope:
                 self.missing.append(Missing(tag, template, reached))
 
     def _resolves(self, name: str) -> bool:
-        if name in self.known or name.startswith(AT_RUN_TIME) or name.startswith(tuple(self._any_output)):
+        if name in self.known or name.startswith((*AT_RUN_TIME, *self._any_output)):
             return True
         return self.resource.is_reusable and name.startswith("workflow.parameters")
 

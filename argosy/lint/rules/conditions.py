@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from argosy.lint.entry import text
 from argosy.lint.grammar import Syntax, parse
-from argosy.lint.model import text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.truth import never_true
@@ -39,7 +39,9 @@ def when_syntax(subject: Subject) -> Iterator[Found]:
         for words in tree.find_data("primary"):
             if len(words.children) > 1 and not any("{{" in str(c) for c in words.children):
                 shown = " ".join(str(c) for c in words.children if not hasattr(c, "data"))
-                yield Found(path, f"when has '{shown}' without an operator", "Put a text of several words in quotes.")
+                yield Found(
+                    path, f"when has '{shown}' without an operator", "Put a text of several words in quotes."
+                )
 
 
 @rule("ARG422", "when-never-true", Severity.WARNING)

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterator
 
-from argosy.lint.model import Entry, mapping, sequence
+from argosy.lint.entry import Entry, mapping, sequence
 from argosy.lint.registry import Found, rule
 from argosy.lint.schedule import trouble, zone_exists, zone_names
 from argosy.lint.subject import Subject
@@ -30,15 +30,15 @@ def schedule_missing(subject: Subject) -> Iterator[Found]:
     """
     for spec in _cron(subject):
         if not sequence(spec.get("schedules")) and spec.get("schedule") is None:
-            yield Found(spec.path, "the CronWorkflow has no schedule", 'Add \'schedules: ["0 2 * * *"]\'.')
+            yield Found(spec.path, "the CronWorkflow has no schedule", "Add 'schedules: [\"0 2 * * *\"]'.")
 
 
 @rule("ARG612", "schedule-malformed")
 def schedule_malformed(subject: Subject) -> Iterator[Found]:
     """A schedule is not one that cron understands.
 
-    Five fields: minute, hour, day of month, month, day of week; or @hourly, @daily, @weekly, @monthly, @yearly,
-    @every 90m. "TZ=Europe/Berlin " may stand before it.
+    Five fields: minute, hour, day of month, month, day of week; or @hourly, @daily, @weekly, @monthly,
+    @yearly, @every 90m. "TZ=Europe/Berlin " may stand before it.
 
     Why: Argo refuses it.
 

@@ -1,17 +1,14 @@
-"""ARG4: the graph of a DAG."""
+"""ARG40: the graph of a DAG."""
 
 import difflib
 from collections.abc import Iterator
 
+from argosy.lint.entry import mapping, sequence, text
 from argosy.lint.expressions import has_tag, substitute
-from argosy.lint.grammar import Syntax, parse
-from argosy.lint.model import Call, Template, mapping, sequence, text
+from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
-
-RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
-OF_ITEMS = ("AnySucceeded", "AllFailed")
 
 
 def _dags(subject: Subject) -> Iterator[Template]:
@@ -58,7 +55,9 @@ def dependency_undefined(subject: Subject) -> Iterator[Found]:
             for name in dict.fromkeys(unknown):
                 near = difflib.get_close_matches(name, sorted(graph.tasks), 1)
                 hint = f"Did you mean '{near[0]}'?" if near else "Add the task, or remove the dependency."
-                yield Found(call.at(_where(call)), f"'{call.name}' depends on '{name}', which is not defined", hint)
+                yield Found(
+                    call.at(_where(call)), f"'{call.name}' depends on '{name}', which is not defined", hint
+                )
 
 
 @rule("ARG403", "dependency-cycle")
@@ -80,128 +79,9 @@ def dependency_cycle(subject: Subject) -> Iterator[Found]:
         if cycle := graph.cycle():
             call = graph.tasks[cycle[0]]
             shown = " -> ".join(cycle if len(cycle) < 12 else [*cycle[:5], "...", *cycle[-5:]])
-            yield Found(call.at(_where(call)), f"the tasks depend on each other: {shown}", "Break the circle.")
-
-
-@rule("ARG404", "depends-and-dependencies")
-def depends_and_dependencies(subject: Subject) -> Iterator[Found]:
-    """One dag uses both depends and dependencies.
-
-    Why: Argo refuses it; `dependencies: [a, b]` is `depends: a && b`.
-
-    Bad:
-        - {name: b, template: t, dependencies: [a]}
-        - {name: c, template: t, depends: b}
-
-    Good:
-        - {name: b, template: t, depends: a}
-        - {name: c, template: t, depends: b}
-    """
-    for call in _beside_depends(subject):
-        if sequence(call.get("dependencies")):
-            yield Found(call.at("dependencies"), "the dag uses 'depends', too", f"Write 'depends: {_joined(call)}'.")
-
-
-def _joined(call: Call) -> str:
-    return " && ".join(str(d) for d in sequence(call.get("dependencies")))
-
-
-def _beside_depends(subject: Subject) -> Iterator[Call]:
-    for template in _dags(subject):
-        if any(text(c.get("depends")) for c in template.calls):
-            yield from template.calls
-
-
-@rule("ARG405", "depends-and-continue-on")
-def depends_and_continue_on(subject: Subject) -> Iterator[Found]:
-    """A dag that uses depends has continueOn.
-
-    Why: Argo refuses it; say what may fail in the expression: `depends: train.Succeeded || train.Failed`.
-
-    Bad:
-        - {name: train, template: t, continueOn: {failed: true}}
-        - {name: report, template: t, depends: train}
-
-    Good:
-        - {name: train, template: t}
-        - {name: report, template: t, depends: train || train.Failed}
-    """
-    for call in _beside_depends(subject):
-        if call.get("continueOn") is not None:
-            hint = f"Remove it, and write '{call.name} || {call.name}.Failed' where it is depended on."
-            yield Found(call.at("continueOn"), "continueOn in a dag that uses 'depends'", hint)
-
-
-@rule("ARG406", "depends-result")
-def depends_result(subject: Subject) -> Iterator[Found]:
-    """depends asks for a result that tasks do not have.
-
-    Results are Succeeded, Failed, Errored, Skipped, Omitted, Daemoned; of loops also AnySucceeded and AllFailed.
-
-    Why: Argo refuses it.
-
-    Bad:
-        depends: train.Success
-
-    Good:
-        depends: train.Succeeded
-    """
-    for template in _dags(subject):
-        graph = subject.scope(template).graph
-        for call in template.calls:
-            for needed in graph.dependencies.get(call.name, ()):
-                if needed.result and needed.result not in RESULTS:
-                    near = difflib.get_close_matches(needed.result, RESULTS, 1)
-                    hint = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(RESULTS)}."
-                    yield Found(call.at("depends"), f"'{needed.result}' is not a result of '{needed.name}'", hint)
-
-
-@rule("ARG407", "depends-items")
-def depends_items(subject: Subject) -> Iterator[Found]:
-    """depends asks for AnySucceeded or AllFailed of a task that has no loop.
-
-    Why: Argo refuses it; there is only one run to speak of.
-
-    Bad:
-        - {name: a, template: t}
-        - {name: b, template: t, depends: a.AnySucceeded}
-
-    Good:
-        - {name: a, template: t, withItems: [1, 2]}
-        - {name: b, template: t, depends: a.AnySucceeded}
-    """
-    for template in _dags(subject):
-        graph = subject.scope(template).graph
-        for call in template.calls:
-            for needed in graph.dependencies.get(call.name, ()):
-                task = graph.tasks.get(needed.name)
-                if needed.result in OF_ITEMS and task is not None and not task.loops:
-                    message = f"'{needed.name}' has no loop, so no {needed.result}"
-                    yield Found(call.at("depends"), message, "Add a loop, or ask for Succeeded or Failed.")
-
-
-@rule("ARG408", "depends-syntax")
-def depends_syntax(subject: Subject) -> Iterator[Found]:
-    """depends is not a logical expression of task names.
-
-    Names, optionally with a result, joined by &&, || and !, with parentheses.
-
-    Why: the validator only looks for names; the controller fails to evaluate the rest.
-
-    Bad:
-        depends: a and b
-
-    Good:
-        depends: a && b
-    """
-    for template in _dags(subject):
-        for call in template.calls:
-            source = text(call.get("depends"))
-            if source and not has_tag(source):
-                try:
-                    parse("depends", source)
-                except Syntax as error:
-                    yield Found(call.at("depends"), f"depends '{source[:60]}' cannot be read: {error}", "Use &&, || and !.")
+            yield Found(
+                call.at(_where(call)), f"the tasks depend on each other: {shown}", "Break the circle."
+            )
 
 
 @rule("ARG409", "dag-target")
@@ -248,7 +128,9 @@ def task_name_digit(subject: Subject) -> Iterator[Found]:
         logical = any(text(c.get("depends")) for c in template.calls)
         for call in template.calls:
             if call.name[:1].isdigit() and (logical or sequence(call.get("dependencies"))):
-                yield Found(call.at("name"), f"task name '{call.name}' starts with a digit", "Start it with a letter.")
+                yield Found(
+                    call.at("name"), f"task name '{call.name}' starts with a digit", "Start it with a letter."
+                )
 
 
 @rule("ARG411", "dependency-missing")

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from argosy.lint.entry import Entry, mapping
 from argosy.lint.grammar import Syntax, parse
-from argosy.lint.model import Entry, Resource, mapping
+from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Path

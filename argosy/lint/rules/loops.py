@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from argosy.lint.entry import mapping
 from argosy.lint.expressions import has_tag
-from argosy.lint.model import mapping
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
@@ -65,7 +65,9 @@ def sequence_numbers(subject: Subject) -> Iterator[Found]:
         for key in ("start", "end", "count"):
             value = body.get(key)
             if value is not None and not has_tag(value) and not str(value).lstrip("+-").isdecimal():
-                yield Found(call.at("withSequence", key), f"{key} '{value}' is no number", "Write whole numbers.")
+                yield Found(
+                    call.at("withSequence", key), f"{key} '{value}' is no number", "Write whole numbers."
+                )
 
 
 @rule("ARG434", "loop-empty", Severity.WARNING)
@@ -82,7 +84,9 @@ def loop_empty(subject: Subject) -> Iterator[Found]:
     """
     for call in subject.calls:
         if call.get("withItems") == [] and not call.loops:
-            yield Found(call.at("withItems"), f"withItems of '{call.name}' is empty", "Add items, or remove it.")
+            yield Found(
+                call.at("withItems"), f"withItems of '{call.name}' is empty", "Add items, or remove it."
+            )
 
 
 @rule("ARG441", "hook-expression")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from argosy.lint.model import Entry
+from argosy.lint.entry import Entry
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 
@@ -33,11 +33,15 @@ def metric_name(subject: Subject) -> Iterator[Found]:
     """
     for metric in _metrics(subject):
         if not NAME.fullmatch(metric.name):
-            yield Found(metric.at("name"), f"metric name '{metric.name}' is invalid", "Use letters, digits and '_'.")
+            yield Found(
+                metric.at("name"), f"metric name '{metric.name}' is invalid", "Use letters, digits and '_'."
+            )
         for label in metric.entries("labels"):
             key = label.get("key")
             if not (isinstance(key, str) and NAME.fullmatch(key)):
-                yield Found(label.at("key"), f"metric label '{key}' is invalid", "Use letters, digits and '_'.")
+                yield Found(
+                    label.at("key"), f"metric label '{key}' is invalid", "Use letters, digits and '_'."
+                )
 
 
 @rule("ARG602", "metric-help")
@@ -75,7 +79,11 @@ def metric_value(subject: Subject) -> Iterator[Found]:
         for kind in KINDS:
             body = metric.get(kind)
             if isinstance(body, dict) and body.get("value") in (None, ""):
-                yield Found(metric.at(kind), f"{kind} of metric '{metric.name}' has no value", "Add 'value:'.")
+                yield Found(
+                    metric.at(kind), f"{kind} of metric '{metric.name}' has no value", "Add 'value:'."
+                )
         realtime, value = metric.get("gauge", "realtime"), metric.get("gauge", "value")
         if realtime is True and "resourcesDuration." in str(value):
-            yield Found(metric.at("gauge", "value"), "resourcesDuration is not known in real time", "Use duration.")
+            yield Found(
+                metric.at("gauge", "value"), "resourcesDuration is not known in real time", "Use duration."
+            )

@@ -1,23 +1,20 @@
-"""ARG1: names."""
+"""ARG10: names inside of a manifest."""
 
 import re
 from collections.abc import Iterable, Iterator
 
+from argosy.lint.entry import Entry, text
 from argosy.lint.expressions import has_tag
-from argosy.lint.model import Entry, text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 
 FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*", re.ASCII)
-VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
-OBJECT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-LONGEST_FIELD = 128
-# Argo appends the start time to the name of each workflow that a CronWorkflow makes.
-LONGEST = {"CronWorkflow": 52}
-RESERVED = ("wait", "init")
 
-Named = tuple[str, Entry, re.Pattern[str]]
+
+VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
+
+
+LONGEST_FIELD = 128
 
 
 def _groups(subject: Subject) -> Iterator[tuple[str, list[Entry], re.Pattern[str]]]:
@@ -53,7 +50,9 @@ def name_missing(subject: Subject) -> Iterator[Found]:
             container: {image: alpine}
     """
     for what, entries, _ in _groups(subject):
-        yield from (Found(e.at("name"), f"a {what} has no name", "Add 'name:'.") for e in entries if not e.name)
+        yield from (
+            Found(e.at("name"), f"a {what} has no name", "Add 'name:'.") for e in entries if not e.name
+        )
 
 
 @rule("ARG102", "name-invalid")
@@ -101,7 +100,9 @@ def name_not_unique(subject: Subject) -> Iterator[Found]:
     """
     for what, entries, _ in _groups(subject):
         for entry in _repeated(entries):
-            yield Found(entry.at("name"), f"{what} name '{entry.name}' is not unique", "Rename one of the two.")
+            yield Found(
+                entry.at("name"), f"{what} name '{entry.name}' is not unique", "Rename one of the two."
+            )
 
 
 def _repeated(entries: Iterable[Entry]) -> Iterator[Entry]:
@@ -110,69 +111,6 @@ def _repeated(entries: Iterable[Entry]) -> Iterator[Entry]:
         if entry.name and entry.name in seen:
             yield entry
         seen.add(entry.name)
-
-
-@rule("ARG104", "object-name-too-long")
-def object_name_too_long(subject: Subject) -> Iterator[Found]:
-    """metadata.name is longer than 63 characters, or 52 for a CronWorkflow.
-
-    Why: the name becomes a label of every pod, and labels end at 63; each run of a CronWorkflow appends a time.
-
-    Bad:
-        metadata: {name: train-model-image-classification-with-resnet-18-on-imagenette-every-night}
-
-    Good:
-        metadata: {name: train-image-classification-nightly}
-    """
-    name, longest = subject.resource.name, LONGEST.get(subject.resource.kind, 63)
-    if len(name) > longest:
-        message = f"the name has {len(name)} characters, more than {longest}"
-        yield Found(("metadata", "name"), message, "Shorten it, or use generateName.")
-
-
-@rule("ARG105", "object-name-invalid", Severity.WARNING)
-def object_name_invalid(subject: Subject) -> Iterator[Found]:
-    """metadata has neither name nor generateName, or one that Kubernetes refuses.
-
-    Allowed are small letters, digits, '-' and '.'.
-
-    Why: Argo's validator does not look; the API server does.
-
-    Bad:
-        metadata: {name: Train_Model}
-
-    Good:
-        metadata: {name: train-model}
-    """
-    metadata = subject.resource.metadata
-    name, prefix = metadata.name, text(metadata.get("generateName"))
-    if not name and not prefix:
-        hint = "Add 'name:'." if subject.resource.is_reusable else "Add 'name:' or 'generateName:'."
-        yield Found(("metadata",), "the object has no name", hint)
-    elif not OBJECT.fullmatch(name or prefix.rstrip("-.") or "-"):
-        key = "name" if name else "generateName"
-        yield Found(("metadata", key), f"'{name or prefix}' is not a Kubernetes name", "Use a-z, 0-9, '-' and '.'.")
-
-
-@rule("ARG106", "container-name-reserved", Severity.WARNING)
-def container_name_reserved(subject: Subject) -> Iterator[Found]:
-    """A sidecar, init container or container of a set takes a name that Argo uses itself.
-
-    'wait' and 'init' are Argo's own containers in every pod; 'main' is the template's container.
-
-    Why: the pod would have two containers of one name and is refused.
-
-    Bad:
-        sidecars: [{name: wait, image: redis}]
-
-    Good:
-        sidecars: [{name: cache, image: redis}]
-    """
-    for template in subject.templates:
-        extra = template.entries("sidecars") + template.entries("initContainers")
-        for entry in extra + template.entries("containerSet", "containers"):
-            if entry.name in RESERVED or (entry.name == "main" and entry in extra):
-                yield Found(entry.at("name"), f"container name '{entry.name}' is Argo's own", "Choose another.")
 
 
 @rule("ARG107", "global-name-invalid")

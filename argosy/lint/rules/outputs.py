@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.model import Entry, Template, mapping
+from argosy.lint.entry import Entry, mapping
+from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 
@@ -25,7 +26,9 @@ def _outputs(subject: Subject) -> Iterator[tuple[Template, Entry]]:
 
 def _sources(entry: Entry) -> list[str]:
     source = mapping(entry.get("valueFrom"))
-    return [k for k in SOURCES if source.get(k)] + (["supplied"] if source.get("supplied") is not None else [])
+    return [k for k in SOURCES if source.get(k)] + (
+        ["supplied"] if source.get("supplied") is not None else []
+    )
 
 
 @rule("ARG311", "output-without-value")
@@ -70,15 +73,17 @@ def output_source(subject: Subject) -> Iterator[Found]:
             hint = f"Add one of {', '.join(SOURCES)} or supplied."
             yield Found(entry.at("valueFrom"), f"output '{entry.name}' has no source", hint)
         elif len(sources) > 1:
-            yield Found(entry.at("valueFrom"), f"output '{entry.name}' has {' and '.join(sources)}", "Keep one.")
+            yield Found(
+                entry.at("valueFrom"), f"output '{entry.name}' has {' and '.join(sources)}", "Keep one."
+            )
 
 
 @rule("ARG313", "output-source-type")
 def output_source_type(subject: Subject) -> Iterator[Found]:
     """An output parameter's source does not fit its template's type.
 
-    container, containerSet and script read a file (path); resource reads the object (jqFilter, jsonPath); steps
-    and dag pass on what their calls gave (parameter, expression).
+    container, containerSet and script read a file (path); resource reads the object (jqFilter, jsonPath);
+    steps and dag pass on what their calls gave (parameter, expression).
 
     Why: Argo refuses it.
 

@@ -9,7 +9,9 @@ from argosy.lint.subject import Subject
 from argosy.lint.tree import Map
 from argosy.lint.violation import Severity
 
-ARGO_FIELDS = frozenset({"entrypoint", "templates", "workflowTemplateRef", "workflowSpec", "schedules", "schedule"})
+ARGO_FIELDS = frozenset(
+    {"entrypoint", "templates", "workflowTemplateRef", "workflowSpec", "schedules", "schedule"}
+)
 
 
 def _problems(document: Document, code: str) -> Iterator[Found]:
@@ -48,7 +50,12 @@ def not_an_object(document: Document) -> Iterator[Found]:
         kind: Workflow
     """
     unreadable_too = any(p.code == "ARG001" for p in document.problems)
-    if document.explicit and document.root is not None and not unreadable_too and not isinstance(document.root, Map):
+    if (
+        document.explicit
+        and document.root is not None
+        and not unreadable_too
+        and not isinstance(document.root, Map)
+    ):
         yield Found((), "the document is not a mapping", "Write one Kubernetes object in each document.")
 
 
@@ -111,15 +118,19 @@ def api_version(subject: Subject) -> Iterator[Found]:
         kind: Workflow
     """
     if subject.resource.get("apiVersion") != GROUP + "v1alpha1":
-        yield Found(("apiVersion",), "apiVersion is not 'argoproj.io/v1alpha1'", "Write 'apiVersion: argoproj.io/v1alpha1'.")
+        yield Found(
+            ("apiVersion",),
+            "apiVersion is not 'argoproj.io/v1alpha1'",
+            "Write 'apiVersion: argoproj.io/v1alpha1'.",
+        )
 
 
 @rule("ARG013", "too-large", Severity.WARNING, on="document")
 def too_large(document: Document) -> Iterator[Found]:
     """The object is larger than Kubernetes stores.
 
-    Why: etcd takes at most 1.5 MiB an object, and the status of a running workflow needs room beside the spec.
-    The API server answers "request is too large" only when the workflow is submitted.
+    Why: etcd takes at most 1.5 MiB an object, and the status of a running workflow needs room beside the
+    spec. The API server answers "request is too large" only when the workflow is submitted.
 
     Bad:
         # one Workflow of 4,000 tasks, each with its own inline template
@@ -131,7 +142,9 @@ def too_large(document: Document) -> Iterator[Found]:
         size = len(_json(document.root))
         if size > MAX_OBJECT_BYTES:
             hint = "Loop over items, or move templates into a WorkflowTemplate."
-            yield Found((), f"the object has {size:,} bytes; Kubernetes stores at most {MAX_OBJECT_BYTES:,}", hint)
+            yield Found(
+                (), f"the object has {size:,} bytes; Kubernetes stores at most {MAX_OBJECT_BYTES:,}", hint
+            )
 
 
 def _json(root: object) -> str:

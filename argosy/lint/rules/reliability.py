@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from argosy.lint.entry import Entry, mapping, sequence, text
 from argosy.lint.expressions import has_tag
-from argosy.lint.model import Entry, mapping, sequence, text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
@@ -83,7 +83,11 @@ def pod_gc_strategy(subject: Subject) -> Iterator[Found]:
     spec = subject.resource.spec
     strategy = mapping(spec.get("podGC")).get("strategy")
     if strategy and strategy not in POD_GC:
-        yield Found(spec.at("podGC", "strategy"), f"strategy '{strategy}' is unknown", f"Use one of {', '.join(POD_GC)}.")
+        yield Found(
+            spec.at("podGC", "strategy"),
+            f"strategy '{strategy}' is unknown",
+            f"Use one of {', '.join(POD_GC)}.",
+        )
 
 
 @rule("ARG632", "pod-gc-selector")
@@ -104,7 +108,11 @@ def pod_gc_selector(subject: Subject) -> Iterator[Found]:
     for entry in spec.entries("podGC", "labelSelector", "matchExpressions"):
         operator, values = entry.get("operator"), sequence(entry.get("values"))
         if operator not in OPERATORS:
-            yield Found(entry.at("operator"), f"operator '{operator}' is unknown", f"Use one of {', '.join(OPERATORS)}.")
+            yield Found(
+                entry.at("operator"),
+                f"operator '{operator}' is unknown",
+                f"Use one of {', '.join(OPERATORS)}.",
+            )
         elif bool(values) != (operator in ("In", "NotIn")):
             wanted = "needs values" if operator in ("In", "NotIn") else "has no values"
             yield Found(entry.at("values"), f"operator '{operator}' {wanted}", "Correct 'values:'.")
@@ -129,7 +137,9 @@ def synchronization(subject: Subject) -> Iterator[Found]:
                 yield Found(mutex.path, "a mutex has no name", "Add 'name:'.")
         for semaphore in entry.entries("synchronization", "semaphores"):
             if not semaphore.get("configMapKeyRef") and not semaphore.get("database"):
-                yield Found(semaphore.path, "a semaphore has no limit", "Add 'configMapKeyRef:' or 'database:'.")
+                yield Found(
+                    semaphore.path, "a semaphore has no limit", "Add 'configMapKeyRef:' or 'database:'."
+                )
 
 
 @rule("ARG642", "memoize", Severity.WARNING)
@@ -152,4 +162,6 @@ def memoize(subject: Subject) -> Iterator[Found]:
                     yield Found(template.at("memoize"), f"memoize has no '{key}'", f"Add '{key}:'.")
             age = text(body.get("maxAge"))
             if age and not has_tag(age) and not DURATION.fullmatch(age):
-                yield Found(template.at("memoize", "maxAge"), f"maxAge '{age}' is no duration", "Write '24h'.")
+                yield Found(
+                    template.at("memoize", "maxAge"), f"maxAge '{age}' is no duration", "Write '24h'."
+                )

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import yaml
 
 from argosy.lint.builder import Builder, Trouble
+from argosy.lint.entry import Entry, mapping, text
 from argosy.lint.expressions import split
-from argosy.lint.model import Entry, Template, mapping, text
+from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 
@@ -40,7 +41,9 @@ def resource_action(subject: Subject) -> Iterator[Found]:
     for _, entry in _resources(subject):
         action = text(entry.get("action"))
         if action not in ACTIONS and "{{" not in action:
-            yield Found(entry.at("action"), f"action '{action}' is unknown", f"Use one of {', '.join(ACTIONS)}.")
+            yield Found(
+                entry.at("action"), f"action '{action}' is unknown", f"Use one of {', '.join(ACTIONS)}."
+            )
 
 
 @rule("ARG522", "resource-manifest")
@@ -58,7 +61,9 @@ def resource_manifest(subject: Subject) -> Iterator[Found]:
     for _, entry in _resources(subject):
         given = [k for k in ("manifest", "manifestFrom") if entry.get(k)]
         if _writes(entry) and not given:
-            yield Found(entry.path, "a resource template has no manifest", "Add 'manifest:' or 'manifestFrom:'.")
+            yield Found(
+                entry.path, "a resource template has no manifest", "Add 'manifest:' or 'manifestFrom:'."
+            )
         elif _writes(entry) and len(given) > 1:
             yield Found(entry.at("manifestFrom"), "manifest and manifestFrom exclude each other", "Keep one.")
 
@@ -81,7 +86,11 @@ def resource_manifest_artifact(subject: Subject) -> Iterator[Found]:
         names = {a.name for a in template.entries("inputs", "artifacts")}
         if _writes(entry) and isinstance(artifact, dict) and artifact.get("name") not in names:
             path = entry.at("manifestFrom", "artifact", "name")
-            yield Found(path, f"'{artifact.get('name')}' is not an input artifact", "Declare it under inputs.artifacts.")
+            yield Found(
+                path,
+                f"'{artifact.get('name')}' is not an input artifact",
+                "Declare it under inputs.artifacts.",
+            )
 
 
 @rule("ARG524", "resource-manifest-yaml")

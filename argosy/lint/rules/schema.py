@@ -22,19 +22,19 @@ REMOVED = {
 
 
 def _found(subject: Subject, kind: str) -> Iterator[Defect]:
-    yield from (d for d in subject.defects if d.kind == kind)
+    yield from (d for d in subject.resource.defects if d.kind == kind)
 
 
 @rule("ARG005", "unknown-field")
 def unknown_field(subject: Subject) -> Iterator[Found]:
     """A field that Argo 4 does not know.
 
-    Why: Argo refuses the manifest when it lints or submits it; the API server drops the field silently, and the
-    step runs without what it said.
+    Why: Argo refuses the manifest when it lints or submits it; the API server drops the field silently, and
+    the step runs without what it said.
 
     Bad:
         container:
-          imagePullpolicy: Always
+          imagePolicy: Always
 
     Good:
         container:
@@ -68,6 +68,24 @@ def removed_field(subject: Subject) -> Iterator[Found]:
             yield Found(defect.path, f"'{defect.value}' of {defect.type} was removed in Argo 4", hint)
 
 
+@rule("ARG014", "field-case", Severity.WARNING)
+def field_case(subject: Subject) -> Iterator[Found]:
+    """A field's name is right but for upper and lower case.
+
+    `--fix` corrects it.
+
+    Why: `argo` takes it, the API server does not: there the field is lost.
+
+    Bad:
+        serviceaccountname: runner
+
+    Good:
+        serviceAccountName: runner
+    """
+    for defect in _found(subject, "case"):
+        yield Found(defect.path, f"'{defect.value}' is written '{defect.allowed[0]}'", "Correct the case.")
+
+
 @rule("ARG007", "wrong-type")
 def wrong_type(subject: Subject) -> Iterator[Found]:
     """A value has another type than its field.
@@ -83,7 +101,11 @@ def wrong_type(subject: Subject) -> Iterator[Found]:
     for defect in _found(subject, "type"):
         if defect.type == "[WorkflowStep":  # ARG215 says it better
             continue
-        yield Found(defect.path, f"{_show(defect.value)} is not {describe(defect.type)}", f"Give {describe(defect.type)}.")
+        yield Found(
+            defect.path,
+            f"{_show(defect.value)} is not {describe(defect.type)}",
+            f"Give {describe(defect.type)}.",
+        )
 
 
 @rule("ARG008", "unknown-value")
@@ -108,8 +130,8 @@ def unknown_value(subject: Subject) -> Iterator[Found]:
 def quantity(subject: Subject) -> Iterator[Found]:
     """A resource quantity is malformed.
 
-    A quantity is a number with a unit: 250m, 2, 512Mi, 1.5Gi. Tags such as {{inputs.parameters.memory}} are not
-    allowed here; a podSpecPatch may have them.
+    A quantity is a number with a unit: 250m, 2, 512Mi, 1.5Gi. Tags such as {{inputs.parameters.memory}} are
+    not allowed here; a podSpecPatch may have them.
 
     Why: Argo cannot read the manifest.
 
@@ -120,7 +142,11 @@ def quantity(subject: Subject) -> Iterator[Found]:
         resources: {limits: {memory: 512Mi}}
     """
     for defect in _found(subject, "quantity"):
-        hint = "Use podSpecPatch." if "{{" in str(defect.value) else "Write a number and a unit, as in 250m or 512Mi."
+        hint = (
+            "Use podSpecPatch."
+            if "{{" in str(defect.value)
+            else "Write a number and a unit, as in 250m or 512Mi."
+        )
         yield Found(defect.path, f"{_show(defect.value)} is not a quantity", hint)
 
 
@@ -161,6 +187,5 @@ def required_field(subject: Subject) -> Iterator[Found]:
 def _show(value: object) -> str:
     text = "true" if value is True else "false" if value is False else str(value)
     if isinstance(value, dict | list):
-        text = "a mapping" if isinstance(value, dict) else "a list"
-        return text
+        return "a mapping" if isinstance(value, dict) else "a list"
     return f"'{text[:60]}...'" if len(text) > 63 else f"'{text}'"

@@ -1,17 +1,21 @@
 """ARG7: injection and secrets."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
+from argosy.lint.entry import Entry, sequence, text
 from argosy.lint.expressions import has_tag, split
-from argosy.lint.model import Entry, Template, sequence, text
+from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Path, Severity
 
 SHELLS = ("sh", "bash", "ash", "dash", "zsh", "ksh")
 FOREIGN = ("inputs.parameters.", "workflow.parameters.", "item", "steps.", "tasks.", "workflow.labels.")
-_SECRET = re.compile(r"(^|[-_.])(password|passwd|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key)([-_.]|$)", re.I)
+_SECRET = re.compile(
+    r"(^|[-_.])(password|passwd|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key)([-_.]|$)", re.I
+)
 _PLACE = re.compile(r"(name|file|path|dir|url|uri|ref|id|ttl|type|endpoint|bucket|mount|version)$", re.I)
 _CREDENTIAL = re.compile(r"\b(AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|-----BEGIN [A-Z ]*PRIVATE KEY-----)")
 
@@ -26,7 +30,7 @@ def _shell_texts(template: Template) -> Iterator[tuple[Path, str]]:
         words += [(container.at("args", i), a) for i, a in enumerate(sequence(container.get("args")))]
         if not command or command[0].rpartition("/")[2] not in SHELLS:
             continue
-        for (_, flag), (path, script) in zip(words, words[1:], strict=False):
+        for (_, flag), (path, script) in itertools.pairwise(words):
             if isinstance(flag, str) and re.fullmatch(r"-[a-z]*c", flag) and isinstance(script, str):
                 yield path, script
                 break
@@ -38,7 +42,8 @@ def shell_injection(subject: Subject) -> Iterator[Found]:
 
     Argo pastes the value into the text before the shell reads it, so quotes around the tag do not help.
 
-    Why: a value such as `; rm -rf /work` is run. Pass it as an environment variable or as an argument of its own.
+    Why: a value such as `; rm -rf /work` is run. Pass it as an environment variable or as an argument of
+    its own.
 
     Bad:
         command: [sh, -c]
@@ -79,7 +84,9 @@ def secret_in_plain(subject: Subject) -> Iterator[Found]:
             continue
         named = bool(_SECRET.search(entry.name)) and not _PLACE.search(entry.name)
         if named or _CREDENTIAL.search(value):
-            yield Found(entry.at("value"), f"'{entry.name}' holds what looks like a secret", "Use secretKeyRef.")
+            yield Found(
+                entry.at("value"), f"'{entry.name}' holds what looks like a secret", "Use secretKeyRef."
+            )
 
 
 def _valued(subject: Subject) -> Iterator[Entry]:

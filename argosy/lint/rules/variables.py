@@ -1,4 +1,4 @@
-"""ARG3: `{{...}}` that nothing gives a value to."""
+"""ARG33: variables that nothing gives a value to."""
 
 import difflib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from argosy.lint.registry import Found, rule
 from argosy.lint.scope import Unresolved, input_names, item_names
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity, render
+from argosy.lint.violation import render
 
 
 def _of(subject: Subject, *prefixes: str) -> Iterator[Unresolved]:
@@ -38,15 +38,17 @@ def input_variable(subject: Subject) -> Iterator[Found]:
     """
     for found in _of(subject, "inputs."):
         hint = _near(found.tag.text, input_names(found.template)) or "Declare the input."
-        yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' is not an input of '{found.template.title}'", hint)
+        yield Found(
+            found.tag.path, f"'{{{{{found.tag.text}}}}}' is not an input of '{found.template.title}'", hint
+        )
 
 
 @rule("ARG332", "step-variable")
 def step_variable(subject: Subject) -> Iterator[Found]:
     """{{steps.…}} or {{tasks.…}} names a step that is not there, has not run yet, or does not give that.
 
-    A step may use earlier steps; a task its ancestors, so add the dependency. steps.… works in steps templates
-    only, tasks.… in dag templates only; a leaf gets such values as inputs.
+    A step may use earlier steps; a task its ancestors, so add the dependency. steps.… works in steps
+    templates only, tasks.… in dag templates only; a leaf gets such values as inputs.
 
     Why: Argo refuses it: "failed to resolve".
 
@@ -75,7 +77,9 @@ def _why(subject: Subject, found: Unresolved) -> str:
     if name not in scope.calls:
         return _near(name, set(scope.calls)) or f"There is no {prefix[:-1]} '{name}'."
     if rest == "status" or rest in scope.outputs(name):
-        return f"'{name}' runs later, or beside it; " + ("add it to 'depends:'." if kind == "dag" else "move it up.")
+        return f"'{name}' runs later, or beside it; " + (
+            "add it to 'depends:'." if kind == "dag" else "move it up."
+        )
     gives = sorted(o for o in scope.outputs(name) if o.startswith("outputs."))
     return _near(rest, scope.outputs(name)) or f"'{name}' gives {', '.join(gives) or 'no outputs'}."
 
@@ -125,7 +129,10 @@ def item_variable(subject: Subject) -> Iterator[Found]:
     """
     for found in _of(subject, "item."):
         names = item_names(found.call) if found.call else set()
-        hint = _near(found.tag.text, names) or ("Items have " + ", ".join(sorted(names)) if names else "Add a loop") + "."
+        hint = (
+            _near(found.tag.text, names)
+            or ("Items have " + ", ".join(sorted(names)) if names else "Add a loop") + "."
+        )
         yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' has no value here", hint)
 
 
@@ -146,65 +153,9 @@ def pod_variable(subject: Subject) -> Iterator[Found]:
           container: {image: alpine, args: ["{{pod.name}}"]}
     """
     for found in _of(subject, "pod."):
-        hint = "Use it in the template that runs the pod." if found.tag.text == "pod.name" else "Only pod.name exists."
+        hint = (
+            "Use it in the template that runs the pod."
+            if found.tag.text == "pod.name"
+            else "Only pod.name exists."
+        )
         yield Found(found.tag.path, f"'{{{{{found.tag.text}}}}}' has no value here", hint)
-
-
-@rule("ARG336", "item-without-loop", Severity.WARNING)
-def item_without_loop(subject: Subject) -> Iterator[Found]:
-    """{{item}} is used in a step or task that has no loop.
-
-    Why: the validator lets it pass; the step gets the text "{{item}}".
-
-    Bad:
-        - {name: a, template: a, arguments: {parameters: [{name: x, value: "{{item}}"}]}}
-
-    Good:
-        - {name: a, template: a, withItems: [1, 2], arguments: {parameters: [{name: x, value: "{{item}}"}]}}
-    """
-    for call in subject.calls:
-        if not call.loops and call.inline is None:
-            for tag in subject.resource.tags.below(call.path):
-                if tag.text == "item" and not tag.expression:
-                    yield Found(tag.path, f"'{{{{item}}}}' in '{call.name}', which has no loop", "Add withItems or withParam.")
-
-
-@rule("ARG337", "tag-unclosed")
-def tag_unclosed(subject: Subject) -> Iterator[Found]:
-    """A tag that starts like one of Argo's is never closed.
-
-    Why: Argo reads on to the next braces, wherever they are, and refuses what it finds.
-
-    Bad:
-        args: ["{{inputs.parameters.epochs}"]
-
-    Good:
-        args: ["{{inputs.parameters.epochs}}"]
-    """
-    ours = ("inputs.", "steps.", "tasks.", "workflow.", "item.")
-    for value, path in subject.resource.tags.texts:
-        rest = value[value.rfind("{{") + 2 :].strip()
-        if "templates" in path and "}}" not in rest and rest.startswith(ours):
-            yield Found(path, f"'{{{{{rest[:40]}' is not closed", "Close it with '}}'.")
-
-
-@rule("ARG338", "variable-misspelt", Severity.WARNING)
-def variable_misspelt(subject: Subject) -> Iterator[Found]:
-    """A tag's first word looks like one of Argo's, but is not.
-
-    Why: Argo takes a tag that it does not know for somebody else's and leaves the braces in the text.
-
-    Bad:
-        args: ["{{input.parameters.epochs}}"]
-
-    Good:
-        args: ["{{inputs.parameters.epochs}}"]
-    """
-    roots = ("inputs", "outputs", "steps", "tasks", "workflow", "item")
-    near = {"input": "inputs", "output": "outputs", "step": "steps", "task": "tasks", "workflows": "workflow"}
-    near |= {"items": "item"} | {r.title(): r for r in roots}
-    for tag in subject.resource.tags.tags:
-        root = tag.parts[0]
-        if "templates" in tag.path and not tag.expression and root in near and len(tag.parts) > 1:
-            yield Found(tag.path, f"'{{{{{tag.text}}}}}' is not Argo's", f"Did you mean '{near[root]}'?")
-

@@ -1,0 +1,119 @@
+"""ARG30: what a template needs, and what its caller passes."""
+
+import difflib
+from collections.abc import Iterator
+
+from argosy.lint.entry import Entry, has_location, mapping
+from argosy.lint.model import Call, Resource, Template
+from argosy.lint.registry import Found, rule
+from argosy.lint.subject import Subject
+from argosy.lint.violation import Path, Severity
+
+
+def _supplied(given: Entry | None, wanted: Entry, by_call: bool) -> bool:
+    """True if an input parameter gets a value, from its argument or by itself."""
+    if given is not None:
+        if given.get("value") is not None or (by_call and given.get("valueFrom") is None):
+            return True
+        return mapping(given.get("valueFrom")).get("configMapKeyRef") is not None
+    own = wanted.get("value") is not None or wanted.get("default") is not None
+    return own or mapping(wanted.get("valueFrom")).get("configMapKeyRef") is not None
+
+
+def _lacking(template: Template, given: Entry) -> Iterator[str]:
+    """What a template needs and `given` does not pass; an argument without a value is ARG302's."""
+    by_call = isinstance(given, Call)
+    parameters = {e.name: e for e in given.entries("arguments", "parameters")}
+    artifacts = {e.name for e in given.entries("arguments", "artifacts")}
+    for wanted in template.entries("inputs", "parameters"):
+        if wanted.name and not _supplied(parameters.get(wanted.name), wanted, by_call):
+            yield f"parameter '{wanted.name}'"
+    for wanted in template.entries("inputs", "artifacts"):
+        optional = wanted.get("optional") is True or has_location(wanted)
+        if wanted.name and not optional and wanted.name not in artifacts:
+            yield f"artifact '{wanted.name}'"
+
+
+@rule("ARG301", "input-not-supplied")
+def input_not_supplied(subject: Subject) -> Iterator[Found]:
+    """A template is called without an input that it needs.
+
+    An input needs no argument if it has a value, a default or a valueFrom of a ConfigMap; an artifact, if
+    it is optional or says where it is. The entrypoint and the exit handler get the workflow's arguments.
+
+    Why: Argo refuses it: "inputs.parameters.NAME was not supplied".
+
+    Bad:
+        - {name: train, template: train}       # train has the input 'epochs'
+
+    Good:
+        - {name: train, template: train, arguments: {parameters: [{name: epochs, value: "20"}]}}
+    """
+    for call in subject.calls:
+        target = subject.target(call).template
+        if target is not None:
+            for what in _lacking(target, call):
+                message = f"'{call.name}' does not supply {what} of '{target.title}'"
+                yield Found(call.path, message, "Add it to 'arguments:'.")
+    if not subject.resource.is_reusable:
+        yield from _from_workflow(subject)
+
+
+def _from_workflow(subject: Subject) -> Iterator[Found]:
+    resource, ref = subject.resource, subject.resource.template_ref
+    spec = resource
+    given = Entry(resource.spec.path, resource.spec.body)
+    if ref is not None:
+        found = subject.library.resource(ref, resource)
+        if found is None:
+            return
+        spec = found
+    for key in ("entrypoint", "onExit"):
+        name = resource.spec.get(key) or spec.spec.get(key)
+        template = spec.by_name.get(name) if isinstance(name, str) else None
+        for what in _lacking(template, given) if template is not None else ():
+            if key == "onExit" or not _inherited(what, spec, ref is not None):
+                path = resource.spec.at(key) if ref is None else ref.path
+                yield Found(
+                    path,
+                    f"the workflow does not supply {what} of its {key} '{name}'",
+                    "Add it to 'arguments:'.",
+                )
+
+
+def _inherited(what: str, spec: Resource, referenced: bool) -> bool:
+    """True if the WorkflowTemplate that a workflow refers to brings the argument along."""
+    if not referenced:
+        return False
+    kind, name = what.split(" ", 1)
+    brought = [e for e in spec.spec.entries("arguments", kind + "s") if f"'{e.name}'" == name]
+    return any(kind == "artifact" or e.get("value") is not None or e.get("valueFrom") for e in brought)
+
+
+@rule("ARG306", "argument-unknown", Severity.WARNING)
+def argument_unknown(subject: Subject) -> Iterator[Found]:
+    """A step or task passes an argument that its template does not have as an input.
+
+    Why: Argo ignores it, so a misspelt name leaves the default in place.
+
+    Bad:
+        arguments: {parameters: [{name: epoch, value: "20"}]}      # the input is 'epochs'
+
+    Good:
+        arguments: {parameters: [{name: epochs, value: "20"}]}
+    """
+    for call in subject.calls:
+        target = subject.target(call).template
+        if target is None:
+            continue
+        for kind in ("parameters", "artifacts"):
+            known = {e.name for e in target.entries("inputs", kind)}
+            for path, name in _named(call, kind):
+                if name not in known:
+                    near = difflib.get_close_matches(name, sorted(known), 1)
+                    hint = f"Did you mean '{near[0]}'?" if near else "Remove it, or declare the input."
+                    yield Found(path, f"'{target.title}' has no input {kind[:-1]} '{name}'", hint)
+
+
+def _named(call: Call, kind: str) -> Iterator[tuple[Path, str]]:
+    yield from ((e.at("name"), e.name) for e in call.entries("arguments", kind) if e.name)

@@ -1,0 +1,90 @@
+"""ARG21: what only some types of template may set."""
+
+from collections.abc import Iterator
+
+from argosy.lint.expressions import has_tag
+from argosy.lint.registry import Found, rule
+from argosy.lint.subject import Subject
+
+
+@rule("ARG212", "parallelism-on-leaf")
+def parallelism_on_leaf(subject: Subject) -> Iterator[Found]:
+    """A template that is neither steps nor dag sets parallelism.
+
+    Why: it runs one pod; Argo refuses the field there.
+
+    Bad:
+        - {name: train, parallelism: 2, container: {image: alpine}}
+
+    Good:
+        - {name: all, parallelism: 2, dag: {tasks: [{name: train, template: train}]}}
+    """
+    for template in subject.templates:
+        if template.types and not template.is_graph and template.get("parallelism") is not None:
+            message = f"parallelism is not for {template.type} templates"
+            yield Found(
+                template.at("parallelism"),
+                message,
+                "Set it on the steps or dag template, or on the workflow.",
+            )
+
+
+@rule("ARG213", "deadline")
+def deadline(subject: Subject) -> Iterator[Found]:
+    """activeDeadlineSeconds is on a steps or dag template, is negative, or is no number of seconds.
+
+    A tag such as "{{inputs.parameters.seconds}}" may stand for the number.
+
+    Why: Argo refuses it. For a whole graph, set it on the workflow.
+
+    Bad:
+        - {name: all, activeDeadlineSeconds: 60, steps: [[{name: a, template: a}]]}
+
+    Good:
+        - {name: a, activeDeadlineSeconds: 60, container: {image: alpine}}
+    """
+    for template in subject.templates:
+        value = template.get("activeDeadlineSeconds")
+        if value is None or not template.types:
+            continue
+        if template.is_graph:
+            message = f"activeDeadlineSeconds is not for {template.type} templates"
+            yield Found(
+                template.at("activeDeadlineSeconds"), message, "Set it on each leaf, or on the workflow."
+            )
+        elif not has_tag(value) and not _seconds(value):
+            message = f"activeDeadlineSeconds '{value}' is no positive number of seconds"
+            yield Found(template.at("activeDeadlineSeconds"), message, "Write whole seconds, such as 60.")
+
+
+def _seconds(value: object) -> bool:
+    try:
+        return int(value) >= 0 and not isinstance(value, bool)  # type: ignore[call-overload,no-any-return]
+    except (TypeError, ValueError):
+        return False
+
+
+@rule("ARG214", "timeout")
+def timeout(subject: Subject) -> Iterator[Found]:
+    """timeout is on a template that has none, or is a number without a unit.
+
+    Why: Argo refuses both; a duration has a unit: 30s, 5m, 1h.
+
+    Bad:
+        - {name: train, timeout: "60", container: {image: alpine}}
+
+    Good:
+        - {name: train, timeout: 60s, container: {image: alpine}}
+    """
+    for template in subject.templates:
+        value = template.get("timeout")
+        if value in (None, "") or not template.types:
+            continue
+        if not template.is_leaf:
+            yield Found(
+                template.at("timeout"),
+                f"timeout is not for {template.type} templates",
+                "Set it on the leaves.",
+            )
+        elif isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdecimal()):
+            yield Found(template.at("timeout"), f"timeout '{value}' has no unit", f"Write '{value}s'.")
