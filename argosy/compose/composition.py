@@ -96,7 +96,7 @@ class Composition:
             self._calls[identity] = handle
         task = self._scope(around)[str(handle)]
         self._order(task, around)
-        self._chain(around).beside(task.name)
+        self._note(task, around)
         self._wire(task)
         return handle
 
@@ -183,7 +183,7 @@ class Composition:
         if isinstance(next(iter(self._made[-1]), None), str):
             self._chain_bare(task, around)
         else:
-            self._chain(around).beside(task.name)
+            self._note(task, around)
 
     def _loop_task(self, number: int, body: dict[str, Task], items: Items, site: str) -> Task:
         """A task for the body: the one that it consists of, or a call of a template made from it."""
@@ -236,6 +236,9 @@ class Composition:
         if around.dependencies is None and not around.chained:
             task.after.update((name, None) for name in chain.before(around.forks) if name != task.name)
         chain.then(task.name)
+
+    def _note(self, task: Task, around: Surroundings) -> None:
+        self._chain(around).beside(task.name, around.forks, () if task.conditions else task.needs)
 
     def _chain(self, around: Surroundings) -> Chain:
         return self._chains[id(self._scope(around))]

@@ -1,7 +1,7 @@
-"""Couler's module globals, taken for one composition and given back clean.
+"""Couler's module globals, taken for one composition and given back as they were.
 
 Couler composes into one global workflow and forgets to reset half of its state.  A composition holds a
-lock, starts from a clean slate, sees every task that Couler wires, and leaves a clean slate behind.
+lock, starts from a clean slate, sees every task that Couler wires, and leaves no trace behind.
 """
 
 import sys
@@ -79,10 +79,28 @@ class AnyStep(OrderedDict[str, Any]):
         return super().get(key, default if default is not None else [])
 
 
-def _reset() -> None:
-    couler._cleanup()
+def forget_leftovers() -> None:
+    """Reset what Couler's own clean-up leaves behind."""
     for name, value in _FORGOTTEN.items():
         setattr(states, name, value)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """What was composed around the block is there again after it."""
+    workflow = states.workflow
+    before = dict(vars(states)), dict(vars(workflow))
+    for hook in ("to_dict", "cleanup"):
+        vars(workflow).pop(hook, None)
+    try:
+        couler._cleanup()
+        forget_leftovers()
+        yield
+    finally:
+        couler._cleanup()
+        vars(states).update(before[0])
+        vars(workflow).clear()
+        vars(workflow).update(before[1])
 
 
 def watch_couler(on_task: OnTask) -> None:
@@ -114,19 +132,18 @@ def _named(name_step: NameStep) -> Iterator[None]:
 
 
 @contextmanager
-def fresh_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
-    """Couler, clean and in DAG mode; one composition at a time.
-
-    `on_task` hears of each of Couler's own tasks, `name_step` names it.
-    """
-    with _LOCK:
-        _reset()
+def clean_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
+    """Couler, clean and in DAG mode; `on_task` hears of each of its own tasks, `name_step` names it."""
+    with _kept(), _named(name_step):
         watch_couler(on_task)
-        try:
-            with _named(name_step):
-                yield
-        finally:
-            _reset()
+        yield
+
+
+@contextmanager
+def fresh_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
+    """`clean_couler`, one composition at a time."""
+    with _LOCK, clean_couler(on_task, name_step):
+        yield
 
 
 class ManifestCollector(ArgoSubmitter):

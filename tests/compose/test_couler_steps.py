@@ -7,7 +7,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import compile, pipeline
-from tests.compose.steps import notify
+from tests.compose.steps import make, notify, publish
 
 
 def compiled(program: Callable[..., Any]) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -134,6 +134,30 @@ def test_a_step_waits_for_the_components_before_it_but_not_they_for_it() -> None
         "notify": None,
         "last": "first && notify",
     }
+
+
+def test_components_and_steps_side_by_side() -> None:
+    def program() -> None:
+        couler.concurrent([lambda: notify(text="a"), lambda: job("b"), lambda: notify(text="c")])
+        job("end")
+
+    tasks, _ = compiled(program)
+    assert {n: t.get("depends") for n, t in tasks.items()} == {
+        "notify": None,
+        "b": None,
+        "notify-2": None,
+        "end": "notify && b && notify-2",
+    }
+
+
+def test_a_step_does_not_wait_twice_for_the_same() -> None:
+    def program() -> None:
+        made = make()
+        publish(model=made.model)
+        job("last")
+
+    tasks, _ = compiled(program)
+    assert tasks["last"]["depends"] == "publish"
 
 
 def test_the_same_name_in_a_drawn_dag_is_the_same_task() -> None:
