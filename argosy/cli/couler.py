@@ -1,0 +1,53 @@
+"""`couler`: the command that Couler does not come with."""
+
+import sys
+from typing import Any
+
+import click
+
+from argosy import __version__
+from argosy.cli.destination import cluster_options
+from argosy.cli.parameters import read_parameters
+from argosy.errors import ArgosyError
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; an error of ours is one line and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except ArgosyError as error:
+            click.echo(f"couler: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="couler (argosy)")
+def main() -> None:
+    """Submit Couler programs to Argo Workflows."""
+
+
+@main.command()
+@click.argument("file", metavar="FILE.py[:FUNCTION]")
+@cluster_options
+@click.option(
+    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
+)
+@click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent, no cluster is needed.")
+def run(file: str, assignments: tuple[str, ...], dry_run: bool, **destination: str | None) -> None:
+    """Run a Couler program and submit what it composes.
+
+    FILE.py holds a function under @pipeline, or composes by itself, with or without couler.run.
+    """
+    from argosy.cli.submission import Submission, submit_source
+    from argosy.errors import UsageError
+    from argosy.submit.destination import Destination
+
+    if not file.partition(":")[0].endswith(".py"):
+        raise UsageError(f"'{file}' is no Couler program; it must end in .py")
+    given = read_parameters(assignments, None)
+    submit_source(file, None, given, Submission(Destination(**destination), dry_run))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

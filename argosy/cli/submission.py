@@ -1,0 +1,137 @@
+"""What `argosy submit` and `couler run` have in common: their source, and what they do with it."""
+
+import ast
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from argosy.compiler import Kind, compile
+from argosy.emit import to_yaml
+from argosy.errors import ArgosyError, UsageError
+from argosy.loader import explain, is_manifest, load_manifest, load_pipeline
+from argosy.pipeline import Pipeline
+from argosy.settings import Settings
+from argosy.submit.api import Api
+from argosy.submit.checks import check_manifest
+from argosy.submit.delivery import Delivered, deliver
+from argosy.submit.destination import Destination
+from argosy.submit.parameters import check_types, with_parameters
+from argosy.submit.program import run_program
+
+
+@dataclass
+class Submission:
+    """Delivers manifests, or prints them.
+
+    Attributes:
+        destination: as the command line has it; it goes before what a program says.
+        dry_run: print, and touch nothing.
+        delivered: what was done, and on which server.
+    """
+
+    destination: Destination
+    dry_run: bool = False
+    delivered: list[tuple[Api, Delivered]] = field(default_factory=list)
+    _documents: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination
+    ) -> Any:
+        """Deliver one manifest with its Secrets; returns the server's answer."""
+        where = self.destination.over(destination)
+        if self.dry_run:
+            return self._note(manifest, secrets, where)
+        api, namespace = where.connect(manifest)
+        done = deliver(api, namespace, manifest, secrets)
+        self.delivered.append((api, done))
+        click.echo(str(done))
+        return done.answer
+
+    def print(self) -> None:
+        """Print what a dry run would have delivered."""
+        click.echo("---\n".join(self._documents), nl=False)
+
+    def _note(
+        self, manifest: dict[str, Any], secrets: list[dict[str, Any]], where: Destination
+    ) -> dict[str, Any]:
+        check_manifest(manifest)
+        if where.namespace:
+            manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": where.namespace}}
+        for secret in secrets:
+            click.echo(f"a Secret '{secret['metadata']['name']}' would be created first", err=True)
+        self._documents.append(to_yaml(manifest))
+        # A program may ask the answer for the name.
+        metadata = manifest["metadata"]
+        return {**manifest, "metadata": {"name": metadata.get("generateName", "") + "xxxxx", **metadata}}
+
+
+def submit_source(target: str, kind: Kind | None, given: Mapping[str, str], submission: Submission) -> None:
+    """Deliver what a pipeline's name, a Python file or a manifest file stands for.
+
+    Raises:
+        UsageError: there is no such thing, it does not compile, or a parameter does not fit.
+    """
+    # What a program prints by itself is no part of the YAML.
+    with redirect_stdout(sys.stderr) if submission.dry_run else nullcontext():
+        _submit(target, kind, given, submission)
+    submission.print()
+
+
+def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission: Submission) -> None:
+    if is_manifest(target):
+        _refuse_kind(kind, "a manifest has its own")
+        manifest = load_manifest(Path(target))
+        submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
+    elif _is_program(target):
+        _refuse_kind(
+            kind, "a program without @pipeline is a Workflow, or a CronWorkflow by its config_workflow"
+        )
+        run_program(Path(target), given, submission, dry_run=submission.dry_run)
+    else:
+        pipeline = load_pipeline(target)
+        check_types(pipeline.interface, given)
+        manifest = _compiled(pipeline, kind or "Workflow")
+        submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
+
+
+def _compiled(pipeline: Pipeline[Any, Any], kind: Kind) -> dict[str, Any]:
+    """The manifest before it has the user's values: only with them it must be valid."""
+    try:
+        return compile(pipeline, kind, Settings.find())
+    except ArgosyError:
+        raise
+    except Exception as error:
+        raise UsageError(explain(error)) from error
+
+
+def _refuse_kind(kind: Kind | None, why: str) -> None:
+    if kind:
+        raise UsageError(f"--kind {kind} is for pipelines: {why}")
+
+
+def _is_run(manifest: Mapping[str, Any]) -> bool:
+    return manifest.get("kind") in ("Workflow", "CronWorkflow")
+
+
+def _is_program(target: str) -> bool:
+    """Whether a file composes by itself: it has no function under `@pipeline`."""
+    path = Path(target)
+    if path.suffix != ".py" or not path.is_file():
+        return False
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError):
+        return True  # running it names the line
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
+    return not any(_is_pipeline(d) for f in functions for d in f.decorator_list)
+
+
+def _is_pipeline(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name == "pipeline"

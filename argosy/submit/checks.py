@@ -1,0 +1,58 @@
+"""What a manifest must be before it is sent anywhere."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.submit.kinds import kind_of
+
+MAX_BYTES = 3 * 512 * 1024
+"""What etcd takes in one request, and therefore Kubernetes as one object."""
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Refuse what no cluster would take.
+
+    Raises:
+        ManifestError: the manifest is not one of Argo's kinds, has no name or spec, or is too large.
+    """
+    kind = kind_of(manifest.get("kind"))
+    metadata, spec = manifest.get("metadata"), manifest.get("spec")
+    if not isinstance(spec, Mapping) or not spec:
+        raise ManifestError(f"the {kind.name} has no 'spec'")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    if not (metadata.get("name") or (metadata.get("generateName") and not kind.updated)):
+        wanted = "'name'" if kind.updated else "'name' or 'generateName'"
+        raise ManifestError(f"the {kind.name} has no metadata.{wanted.replace(' or ', ' or metadata.')}")
+    _check_size(kind.name, manifest)
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """A document as it is sent.
+
+    Raises:
+        ManifestError: it holds what JSON has no form for.
+    """
+    try:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_text)
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"the manifest has no JSON form: {error}") from None
+    return text.encode()
+
+
+def _text(value: Any) -> str:
+    # YAML reads 2026-01-02 as a date; Kubernetes has texts there.
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _check_size(kind: str, manifest: Mapping[str, Any]) -> None:
+    size = len(encoded(manifest))
+    if size > MAX_BYTES:
+        raise ManifestError(
+            f"the {kind} has {size / 2**20:.1f} MiB, and Kubernetes takes 1.5 MiB at most; loop with "
+            "couler.map in place of many like tasks, keep templates in a WorkflowTemplate and call them "
+            "by templateRef, or split the workflow"
+        )

@@ -1,0 +1,116 @@
+"""The objects of a cluster, with the API server's rules for them."""
+
+import copy
+import itertools
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+GROUP = "argoproj.io"
+PLURALS = {
+    "workflows": "Workflow",
+    "workflowtemplates": "WorkflowTemplate",
+    "cronworkflows": "CronWorkflow",
+    "clusterworkflowtemplates": "ClusterWorkflowTemplate",
+    "secrets": "Secret",
+}
+Object = dict[str, Any]
+
+
+class Refused(Exception):
+    """An answer that is no object."""
+
+    def __init__(self, status: int, reason: str, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message, self.details = status, reason, message, details
+
+
+def _group(plural: str) -> str:
+    return plural if plural == "secrets" else f"{plural}.{GROUP}"
+
+
+@dataclass
+class Store:
+    """Objects by collection, namespace and name; and who wants to hear of them."""
+
+    namespaces: set[str] = field(default_factory=lambda: {"default", "team"})
+    objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    watchers: list["queue.Queue[tuple[str, Object] | None]"] = field(default_factory=list)
+    _versions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(100))
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def create(self, plural: str, namespace: str, body: Object) -> Object:
+        """As POST on a collection."""
+        body = copy.deepcopy(body)
+        metadata = body.setdefault("metadata", {})
+        self._check(plural, namespace, body)
+        if not metadata.get("name"):
+            metadata["name"] = f"{metadata['generateName']}{next(self._versions)}"
+        name = metadata["name"]
+        with self._lock:
+            if (plural, namespace, name) in self.objects:
+                message = f'{_group(plural)} "{name}" already exists'
+                raise Refused(409, "AlreadyExists", message, name=name, kind=plural)
+            metadata["uid"] = f"uid-{next(self._versions)}"
+            metadata["creationTimestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            return self._put(plural, namespace, body, "ADDED")
+
+    def get(self, plural: str, namespace: str, name: str) -> Object:
+        """As GET of an object."""
+        try:
+            return copy.deepcopy(self.objects[plural, namespace, name])
+        except KeyError:
+            message = f'{_group(plural)} "{name}" not found'
+            raise Refused(404, "NotFound", message, name=name, kind=plural) from None
+
+    def replace(self, plural: str, namespace: str, name: str, body: Object) -> Object:
+        """As PUT: of the version that is there, or not at all."""
+        body = copy.deepcopy(body)
+        self._check(plural, namespace, body)
+        with self._lock:
+            known = self.get(plural, namespace, name)
+            version = body["metadata"].get("resourceVersion")
+            if not version:
+                message = (
+                    f'{PLURALS[plural]} "{name}" is invalid: metadata.resourceVersion: must be specified'
+                )
+                raise Refused(422, "Invalid", message)
+            if version != known["metadata"]["resourceVersion"]:
+                message = f'Operation cannot be fulfilled on {_group(plural)} "{name}": modified'
+                raise Refused(409, "Conflict", message, name=name)
+            body["metadata"]["uid"] = known["metadata"]["uid"]
+            return self._put(plural, namespace, body, "MODIFIED")
+
+    def set_status(self, namespace: str, name: str, status: Object) -> None:
+        """What a controller would do to a workflow."""
+        with self._lock:
+            workflow = self.get("workflows", namespace, name)
+            self._put("workflows", namespace, {**workflow, "status": status}, "MODIFIED")
+
+    def delete(self, plural: str, namespace: str, name: str) -> None:
+        with self._lock:
+            self._tell("DELETED", self.objects.pop((plural, namespace, name)))
+
+    def _put(self, plural: str, namespace: str, body: Object, event: str) -> Object:
+        body["metadata"]["resourceVersion"] = str(next(self._versions))
+        self.objects[plural, namespace, body["metadata"]["name"]] = body
+        self._tell(event, body)
+        return copy.deepcopy(body)
+
+    def _tell(self, event: str, body: Object) -> None:
+        for watcher in self.watchers:
+            watcher.put((event, copy.deepcopy(body)))
+
+    def _check(self, plural: str, namespace: str, body: Object) -> None:
+        if namespace and namespace not in self.namespaces:
+            message = f'namespaces "{namespace}" not found'
+            raise Refused(404, "NotFound", message, name=namespace, kind="namespaces")
+        if body.get("kind") != PLURALS[plural]:
+            raise Refused(400, "BadRequest", f"{body.get('kind')} does not match {PLURALS[plural]}")
+        if body["metadata"].get("namespace", namespace) != namespace:
+            raise Refused(400, "BadRequest", "the namespace of the object does not match the request")
+        if body["metadata"].get("labels", {}).get("policy") == "broken":
+            message = 'admission webhook "policy.example" denied the request: images must come from here'
+            raise Refused(422, "Invalid", message)
