@@ -20,7 +20,7 @@ def to_mermaid(drawing: Drawing) -> str:
     writer = _Writer()
     lines = ["flowchart TD", *writer.diagram(drawing.main, "main", 1)]
     if drawing.exit is not None:
-        inner = writer.diagram(drawing.exit, "exit", 2)
+        inner = writer.diagram(drawing.exit, "exit", 1)
         lines += ["  " + line for line in _subgraph("exit", drawing.exit.title, list(inner))]
     return "\n".join(lines) + "\n"
 

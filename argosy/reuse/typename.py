@@ -3,12 +3,14 @@
 A `Literal` is written with its choices: `{choices: [passed, failed]}`.
 """
 
+import re
 from typing import Any
 
 from argosy.values import SCALARS, ValueType
 
 _BASES: dict[str, type] = {t.__name__: t for t in (*SCALARS, list, dict)}
-_NONE = " | none"
+_SCALAR = "|".join(t.__name__ for t in SCALARS)
+_TYPE = re.compile(rf"(?:(?P<base>{'|'.join(_BASES)})|list\[(?P<item>{_SCALAR})\])(?P<none> \| none)?")
 
 
 def type_to_data(kind: ValueType) -> str | dict[str, Any]:
@@ -28,11 +30,11 @@ def type_from_data(data: Any) -> ValueType:
         return ValueType(str, choices=tuple(data["choices"]), optional=bool(data.get("optional")))
     if not isinstance(data, str):
         raise ValueError(f"{data!r} is not a type")
-    text = data.removesuffix(_NONE)
-    base, _, item = text.removesuffix("]").partition("[")
-    if base not in _BASES or (item and (base != "list" or item not in _BASES)) or text == f"{base}[]":
+    match = _TYPE.fullmatch(data)
+    if match is None:
         raise ValueError(f"{data!r} is not a type; there is: {', '.join(_BASES)}")
-    return ValueType(_BASES[base], _BASES[item] if item else None, optional=text != data)
+    item = _BASES[match["item"]] if match["item"] else None
+    return ValueType(list if item else _BASES[match["base"]], item, optional=bool(match["none"]))
 
 
 def _are_texts(choices: Any) -> bool:
