@@ -13,6 +13,7 @@ import yaml
 
 from argosy.errors import ArgosyError, ManifestError, UsageError
 from argosy.pipeline import Pipeline
+from argosy.quick_couler import import_couler
 from argosy.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
 
@@ -32,6 +33,7 @@ def load_pipeline(target: str) -> Pipeline[Any, Any]:
     Raises:
         UsageError: there is none, or more than one.
     """
+    import_couler()
     path, _, function = target.partition(":")
     try:
         if path.endswith(".py"):

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import compiling, deployment
+from benchmarks import against_kfp, compiling, deployment, linting
 from benchmarks.harness import Result, write
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -13,6 +13,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     **{f"fan_out_{n}_vs_hera": partial(compiling.fan_out, n) for n in compiling.LIMITS},
     "compile_1000_vs_couler": compiling.against_couler,
     "compile_growth": compiling.growth,
+    "cold_compile_vs_kfp": against_kfp.cold_compile,
+    "lint_1000_s": linting.lint_1000,
     "deployment_warm_s": deployment.warm,
 }
 
