@@ -1,5 +1,7 @@
 """Argosy: typed steps and conditional pipelines for Argo Workflows, composed with Couler."""
 
+from typing import TYPE_CHECKING, Any
+
 from argosy.approval import approval
 from argosy.artifacts import Artifact, Directory, File, Stored
 from argosy.compiler import compile
@@ -10,11 +12,13 @@ from argosy.outputs import Outputs
 from argosy.pipeline import TTL, Pipeline, pipeline
 from argosy.resources import Resources
 from argosy.retry import Retry
-from argosy.reuse.kfp_load import load_component
-from argosy.reuse.library_load import Library, load_library
-from argosy.reuse.referenced import template_ref
 from argosy.schedule import Schedule
 from argosy.volumes import Scratch, SharedMemory, Volume
+
+if TYPE_CHECKING:
+    from argosy.reuse.kfp_load import load_component
+    from argosy.reuse.library_load import Library, load_library
+    from argosy.reuse.referenced import template_ref
 
 __version__ = "0.1.0"
 
@@ -46,3 +50,19 @@ __all__ = [
     "pipeline",
     "template_ref",
 ]
+
+# Few programs need these: they are imported on first use.
+_LATER = {
+    "Library": "argosy.reuse.library_load",
+    "load_component": "argosy.reuse.kfp_load",
+    "load_library": "argosy.reuse.library_load",
+    "template_ref": "argosy.reuse.referenced",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -12,6 +12,7 @@ ROW_GAP, COLUMN_GAP = 34.0, 26.0
 CHIP = 20.0
 HEADER = 26.0
 FRAME = 16.0
+STACK = 5.0  # how far the second sheet of a loop looks out behind the first
 
 _NARROW, _WIDE = frozenset("iljtfrI.,:;'|!()[]/ -"), frozenset("mwMW%@")
 
@@ -115,5 +116,6 @@ def _line(
     stops = [(x[key], upper, lower) for key, (upper, lower) in zip(keys, bounds, strict=False)]
     source, target = boxes[edge.source], boxes[edge.target]
     stops[0] = (stops[0][0], source.y + source.height, stops[0][2])
-    stops[-1] = (stops[-1][0], stops[-1][1], target.y)
+    behind = STACK if target.node.loop and not target.node.when else 0.0
+    stops[-1] = (stops[-1][0], stops[-1][1], target.y - behind)
     return Line(edge, tuple(stops))

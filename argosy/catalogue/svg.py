@@ -11,6 +11,7 @@ from argosy.catalogue.layout import (
     HEADER,
     PADDING,
     SMALL,
+    STACK,
     Box,
     Line,
     Placed,
@@ -104,7 +105,7 @@ class _Painter:
             yield from self.diagram(box.inside, x + inset, top + HEADER + FRAME)
             return
         if node.loop:
-            yield _rect("box", x + 5, top - 4, box.width, height)
+            yield _rect("box", x + STACK, top - STACK, box.width, height)
         rounded = height / 2 if node.shape in ("approval", "repeat") else 7.0
         style = "box dashed" if node.shape == "external" else "box"
         yield _rect(style, x, top, box.width, height, rounded)
@@ -129,7 +130,7 @@ class _Painter:
     ) -> Iterator[str]:
         """The frame of a nested diagram."""
         if stacked:
-            yield _rect("group", x + 5, y - 5, width, height)
+            yield _rect("group", x + STACK, y - STACK, width, height)
             yield _rect("page", x, y, width, height)
         yield _rect("group dashed" if dashed else "group", x, y, width, height)
         text = f'<tspan class="name">{escape(title)}</tspan>'
