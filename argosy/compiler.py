@@ -167,7 +167,7 @@ def _input(port: Port) -> dict[str, Any]:
 
 def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
     """A template of Couler's own: plain mappings, no quotes in its arguments, no margin around a script."""
-    from argosy.compose.couler_steps import unquoted
+    from argosy.compose.couler_steps import repair_outputs, unquoted
 
     template = plain(template)
     container = template.get("container") or template.get("script")
@@ -175,4 +175,5 @@ def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
         container["args"] = [unquoted(a) for a in container["args"]]
     if "script" in template:
         template["script"]["source"] = template["script"]["source"].strip("\n") + "\n"
+    repair_outputs(template)
     return template

@@ -26,3 +26,18 @@ def unquoted(value: Any) -> str:
     text = couler_output_text(value) or str(value)
     match = _QUOTED.match(text)
     return (match[1] or match[2]) if match else text
+
+
+def repair_outputs(template: dict[str, Any]) -> None:
+    """Put right, in place, what Couler declares of a template's outputs, and of a Kubernetes resource."""
+    outputs = template.get("outputs", {})
+    for port in (*outputs.get("parameters", ()), *outputs.get("artifacts", ())):
+        # Declared as `global-NAME`, and referred to as `NAME`.
+        if port.get("globalName") == f"global-{port['name']}":
+            port["globalName"] = port["name"]
+        for key in ("jsonPath", "jqFilter"):
+            if key in port.get("valueFrom", {}):
+                port["valueFrom"][key] = port["valueFrom"][key].strip('"')
+    resource = template.get("resource", {})
+    if "setOwnerReference" in resource:
+        resource["setOwnerReference"] = str(resource["setOwnerReference"]).lower() == "true"

@@ -160,6 +160,31 @@ def test_a_step_does_not_wait_twice_for_the_same() -> None:
     assert tasks["last"]["depends"] == "publish"
 
 
+def test_a_global_output_is_declared_as_it_is_referred_to() -> None:
+    def program() -> None:
+        place = couler.create_parameter_artifact(path="/tmp/word.txt", is_global=True)
+        word = couler.run_container(image="alpine", command=["x"], output=place, step_name="first")
+        job("second", word)
+
+    tasks, templates = compiled(program)
+    (output,) = templates["first"]["outputs"]["parameters"]
+    (argument,) = tasks["second"]["arguments"]["parameters"]
+    assert argument["value"] == f"{{{{workflow.outputs.parameters.{output['globalName']}}}}}"
+    assert tasks["second"]["depends"] == "first"
+
+
+def test_a_job_is_declared_as_argo_reads_it() -> None:
+    manifest = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: j-}\nspec: {}\n"
+
+    def program() -> None:
+        couler.run_job(manifest=manifest, success_condition="a > 0", failure_condition="b > 3", step_name="j")
+
+    template = compiled(program)[1]["j"]
+    assert template["resource"]["setOwnerReference"] is True
+    sources = [next(iter(p["valueFrom"].values())) for p in template["outputs"]["parameters"]]
+    assert sources == ["{.metadata.name}", "{.metadata.uid}", "."]
+
+
 def test_the_same_name_in_a_drawn_dag_is_the_same_task() -> None:
     def program() -> None:
         couler.dag(
