@@ -1,5 +1,6 @@
 """What submission needs of a server."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -28,6 +29,15 @@ class Api(Protocol):
 
     def get_secret(self, namespace: str, name: str) -> dict[str, Any]:
         """The Secret of that name."""
+
+
+def event_in(line: bytes) -> dict[str, Any]:
+    """The event that a line of a stream holds; an empty one if it holds none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
 
 
 def phrase(verb: str, kind: str, manifest: dict[str, Any] | str, namespace: str) -> str:

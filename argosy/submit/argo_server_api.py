@@ -1,11 +1,10 @@
 """Submission through the REST API of Argo Server."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from argosy.errors import UsageError
-from argosy.submit.api import phrase
+from argosy.submit.api import event_in, phrase
 from argosy.submit.http import Http, segment
 from argosy.submit.kinds import Kind
 
@@ -48,7 +47,7 @@ class ArgoServerApi:
         for line in self._http.lines(path, phrase("watch", "Workflow", workflow, namespace), query):
             if not line.startswith(_SSE):
                 continue
-            event = json.loads(line.removeprefix(_SSE)).get("result")
+            event = event_in(line.removeprefix(_SSE)).get("result")
             if not event or event.get("type") == "DELETED":
                 return
             yield event["object"]

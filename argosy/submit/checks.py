@@ -23,8 +23,8 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
         raise ManifestError(f"the {kind.name} has no 'spec'")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     if not (metadata.get("name") or (metadata.get("generateName") and not kind.updated)):
-        wanted = "'name'" if kind.updated else "'name' or 'generateName'"
-        raise ManifestError(f"the {kind.name} has no metadata.{wanted.replace(' or ', ' or metadata.')}")
+        wanted = "metadata.name" if kind.updated else "metadata.name or metadata.generateName"
+        raise ManifestError(f"the {kind.name} has no {wanted}")
     _check_size(kind.name, manifest)
 
 

@@ -58,13 +58,12 @@ class Http:
         return read_object(self.where, data)
 
     def lines(self, path: str, doing: str, query: Mapping[str, str]) -> Iterator[bytes]:
-        """The lines of an answer as they come, until the server ends it."""
+        """The complete lines of an answer as they come, until the server ends it."""
         with self._response("GET", path, doing, None, query, STREAM_SECONDS + 30.0) as response:
             rest = b""
             for chunk in response.stream(1 << 16):
                 *complete, rest = (rest + chunk).split(b"\n")
                 yield from complete
-            yield rest
 
     @contextmanager
     def _response(

@@ -1,10 +1,9 @@
 """Submission through the Kubernetes API."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
-from argosy.submit.api import phrase
+from argosy.submit.api import event_in, phrase
 from argosy.submit.http import STREAM_SECONDS, Http, segment
 from argosy.submit.kinds import WORKFLOW, Kind
 
@@ -42,7 +41,7 @@ class KubernetesApi:
         }
         path = WORKFLOW.kubernetes_path(segment(namespace))
         for line in self._http.lines(path, phrase("watch", "Workflow", workflow, namespace), query):
-            event = json.loads(line) if line.strip() else {}
+            event = event_in(line)
             if event.get("type") in ("ERROR", "DELETED"):
                 return
             if event.get("type") in ("ADDED", "MODIFIED"):

@@ -55,9 +55,12 @@ def run_program(path: Path, given: Mapping[str, str], deliver: Deliver, *, dry_r
         delivering(counted),
         _couler_submits_here(dry_run),
     ):
-        _execute(path)
+        with _explained(path):
+            _execute(path)
         if composed.composed:
-            counted(composed.manifest(), secret_manifests(composed.secrets()), Destination())
+            with _explained(path):
+                manifest = composed.manifest()
+            counted(manifest, secret_manifests(composed.secrets()), Destination())
     if not delivered:
         raise ComposeError(f"{path}: composes no step, and declares no pipeline; mark one with @pipeline()")
 
@@ -68,6 +71,17 @@ def _execute(path: Path) -> None:
     sys.argv = [str(path)]
     try:
         runpy.run_path(str(path), run_name="__main__")
+    finally:
+        sys.argv = arguments
+        sys.path.remove(folder)
+        keep_couler_quiet()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What fails in the program is one line with its place."""
+    try:
+        yield
     except ArgosyError:
         raise
     except SystemExit as end:
@@ -75,10 +89,6 @@ def _execute(path: Path) -> None:
             raise UsageError(f"{path}: ended with {end.code}") from None
     except Exception as error:
         raise UsageError(explain(error, path)) from error
-    finally:
-        sys.argv = arguments
-        sys.path.remove(folder)
-        keep_couler_quiet()
 
 
 @contextmanager

@@ -144,8 +144,8 @@ def test_too_large(server: Server, argosy: Run, workflow: Path) -> None:
     [
         ("kind: Deployment\nspec: {a: 1}", "kind 'Deployment' cannot be submitted"),
         ("kind: Workflow\nmetadata: {name: a}", "has no 'spec'"),
-        ("kind: Workflow\nspec: {entrypoint: a}", "has no metadata.'name'"),
-        ("kind: WorkflowTemplate\nmetadata: {generateName: a-}\nspec: {entrypoint: a}", "no metadata.'name'"),
+        ("kind: Workflow\nspec: {entrypoint: a}", "has no metadata.name or metadata.generateName"),
+        ("kind: WorkflowTemplate\nmetadata: {generateName: a-}\nspec: {entrypoint: a}", "no metadata.name"),
     ],
 )
 def test_what_no_cluster_would_take(server: Server, argosy: Run, content: str, message: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from argosy.lint import lint_manifest
 from tests.submit import programs
 from tests.submit.conftest import Run
 from tests.submit.server import Server
@@ -51,6 +52,12 @@ def test_whatever_ends_the_program_our_manifest_arrives(server: Server, couler: 
         "arguments": {"parameters": [{"name": "para-heads-0", "value": "heads"}]},
     }
     assert found["tails"]["when"] == "{{tasks.flip.outputs.result}} == tails"
+
+
+@pytest.mark.parametrize("program", [programs.COIN, programs.WITH_COMPONENT, programs.STEP])
+def test_the_manifest_is_one_that_argo_takes(couler: Run, program: str) -> None:
+    result = couler("run", write(program), "--dry-run")
+    assert not [v for v in lint_manifest(yaml.safe_load(result.stdout), source="dry") if v.is_error]
 
 
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
@@ -246,6 +253,10 @@ class TestSecrets:
         ("import couler.argo as c\nc.run()\n", "the program composes no step"),
         ("x = 1\nraise ValueError('broken')\n", "flow_program.py:2: ValueError: broken"),
         ("x = (\n", "flow_program.py:1:"),
+        (
+            programs.STEP + "couler.workflow.volumes.append(5)\ncouler.config_workflow(affinity={'a': 1})\n",
+            "Error",
+        ),
         ("import sys\nsys.exit(3)\n", "ended with 3"),
         (programs.STEP + "couler.run(submitter=5)\n", "flow_program.py:5: TypeError: "),
         (programs.STEP.replace("only", "main"), "a step is called 'main'"),
