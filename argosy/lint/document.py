@@ -81,7 +81,11 @@ def read(file: str, data: bytes, explicit: bool = True) -> Source:
 
 def from_object(manifest: dict[str, Any], source: str) -> Source:
     """A manifest that is in memory; all findings are at line 1."""
-    return Source(source, [Document(source, plain(manifest))])
+    try:
+        return Source(source, [Document(source, plain(manifest))])
+    except RecursionError:
+        problem = Problem("ARG001", "nested too deeply, or within itself", (1, 1))
+        return Source(source, [Document(source, None, [problem])])
 
 
 def _decode(data: bytes) -> tuple[str, Problem | None]:

@@ -20,6 +20,11 @@ def sequence(value: Any) -> list[Any]:
     return value if isinstance(value, Seq) else []
 
 
+def texts(value: Any) -> list[str]:
+    """The strings of a list; whatever else it holds is the schema's to report."""
+    return [item for item in sequence(value) if isinstance(item, str)]
+
+
 def text(value: Any) -> str:
     """The value if it is a string, else the empty string."""
     return value if isinstance(value, str) else ""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from argosy.lint.entry import sequence, text
+from argosy.lint.entry import text, texts
 from argosy.lint.grammar import depends_references
 from argosy.lint.model import Call, Template
 
@@ -83,7 +83,7 @@ def depends_on(call: Call) -> Iterator[Dependency]:
     if depends:
         yield from (Dependency(name, result) for name, result in depends_references(depends))
     else:
-        yield from (Dependency(d) for d in sequence(call.body.get("dependencies")) if isinstance(d, str))
+        yield from (Dependency(d) for d in texts(call.body.get("dependencies")))
 
 
 def find_cycle(parents: dict[str, list[str]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, sequence
+from argosy.lint.entry import Entry, texts
 from argosy.lint.graph import find_cycle
 from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
@@ -71,11 +71,11 @@ def container_set_graph(subject: Subject) -> Iterator[Found]:
     for template, containers in _sets(subject):
         names = {c.name for c in containers}
         for entry in containers:
-            for i, name in enumerate(sequence(entry.get("dependencies"))):
+            for name in texts(entry.get("dependencies")):
                 if name not in names:
                     message = f"container '{entry.name}' depends on '{name}', which is not defined"
-                    yield Found(entry.at("dependencies", i), message, "Correct the name.")
-        parents = {c.name: [d for d in sequence(c.get("dependencies")) if d in names] for c in containers}
+                    yield Found(entry.at("dependencies"), message, "Correct the name.")
+        parents = {c.name: [d for d in texts(c.get("dependencies")) if d in names] for c in containers}
         if cycle := find_cycle(parents):
             message = f"containers depend on each other: {' -> '.join(cycle)}"
             yield Found(template.at("containerSet", "containers"), message, "Break the circle.")

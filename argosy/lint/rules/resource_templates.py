@@ -82,13 +82,13 @@ def resource_manifest_artifact(subject: Subject) -> Iterator[Found]:
         resource: {action: create, manifestFrom: {artifact: {name: manifest}}}
     """
     for template, entry in _resources(subject):
-        artifact = entry.get("manifestFrom", "artifact")
+        artifact = Entry(entry.path, mapping(entry.get("manifestFrom", "artifact")))
         names = {a.name for a in template.entries("inputs", "artifacts")}
-        if _writes(entry) and isinstance(artifact, dict) and artifact.get("name") not in names:
+        if _writes(entry) and artifact.body and artifact.name not in names:
             path = entry.at("manifestFrom", "artifact", "name")
             yield Found(
                 path,
-                f"'{artifact.get('name')}' is not an input artifact",
+                f"'{artifact.name}' is not an input artifact",
                 "Declare it under inputs.artifacts.",
             )
 

@@ -1,0 +1,127 @@
+"""Choosing rules, reading files and folders, and references across them."""
+
+from pathlib import Path
+
+import pytest
+
+from argosy.errors import UsageError
+from argosy.lint import Options, Violation, lint_manifest, lint_paths
+
+CALLER = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: x-}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    steps: [[{name: a, templateRef: {name: lib, template: say}}]]
+"""
+LIBRARY = """\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: lib}
+spec:
+  templates:
+  - name: say
+    inputs: {parameters: [{name: text}]}
+    container: {image: "alpine:latest"}
+"""
+
+
+def codes(violations: list[Violation]) -> set[str]:
+    return {v.code for v in violations}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "caller.yaml").write_text(CALLER)
+    (tmp_path / "flows" / "lib.yml").write_text(LIBRARY)
+    (tmp_path / "flows" / "notes.txt").write_text("{")
+    (tmp_path / "flows" / "values.yaml").write_text("- a\n")
+    return tmp_path
+
+
+def test_references_are_resolved_over_all_files(folder: Path) -> None:
+    found = lint_paths([folder], Options(select=("ARG2", "ARG3")))
+    assert [(Path(v.file).name, v.code, v.line) for v in found] == [("caller.yaml", "ARG301", 8)]
+
+
+def test_a_file_alone_is_not_blamed_for_what_it_was_not_given(folder: Path) -> None:
+    found = lint_paths([folder / "flows" / "caller.yaml"])
+    assert [(v.code, v.is_error) for v in found] == [("ARG204", False)]
+
+
+def test_a_file_named_twice_is_linted_once(folder: Path) -> None:
+    file = folder / "flows" / "lib.yml"
+    assert len(lint_paths([file, folder / "flows" / ".." / "flows" / "lib.yml"])) == len(lint_paths([file]))
+
+
+def test_foreign_files_of_a_folder_are_left_alone_but_not_if_they_are_named(folder: Path) -> None:
+    assert "ARG002" not in codes(lint_paths([folder]))
+    assert codes(lint_paths([folder / "flows" / "values.yaml"])) == {"ARG002"}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Options(), {"ARG509", "ARG510"}),
+        (Options(select=("ARG509",)), {"ARG509"}),
+        (Options(select=("ARG5",), ignore=("ARG509",)), {"ARG510"}),
+        (Options(ignore=("ARG5",)), set()),
+    ],
+)
+def test_choosing_rules(folder: Path, options: Options, expected: set[str]) -> None:
+    assert codes(lint_paths([folder / "flows" / "lib.yml"], options)) == expected
+
+
+def test_strict_makes_errors_of_warnings(folder: Path) -> None:
+    found = lint_paths([folder / "flows" / "lib.yml"], Options(strict=True))
+    assert found and all(v.is_error for v in found)
+
+
+def test_unknown_rules_and_files_are_usage_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no rule 'ARG9'"):
+        Options(select=("ARG9",))
+    with pytest.raises(UsageError, match="there is no file or folder"):
+        lint_paths([tmp_path / "nothing.yaml"])
+
+
+def test_a_manifest_in_memory_as_dict_and_as_text() -> None:
+    manifest = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": "x"},
+        "spec": {},
+    }
+    (found,) = lint_manifest(manifest, source="pipeline")
+    assert (found.file, found.code, found.path) == ("pipeline", "ARG201", "spec")
+    assert codes(lint_manifest(CALLER + "---\n" + LIBRARY)) == {"ARG301", "ARG509", "ARG510"}
+
+
+def test_findings_come_by_file_and_line(folder: Path) -> None:
+    found = lint_paths([folder])
+    assert [(v.file, v.line) for v in found] == sorted((v.file, v.line) for v in found)
+
+
+def test_two_templates_of_one_name_prefer_the_nearer(tmp_path: Path) -> None:
+    other = LIBRARY.replace("metadata: {name: lib}", "metadata: {name: lib, namespace: far}").replace(
+        "say", "shout"
+    )
+    (tmp_path / "all.yaml").write_text(
+        "---\n".join([other, CALLER, LIBRARY.replace("{name: text}", "{name: text, value: x}")])
+    )
+    assert not [v for v in lint_paths([tmp_path]) if v.is_error]
+
+
+def test_a_thousand_nested_templates_are_no_trouble() -> None:
+    templates = "".join(
+        f"  - {{name: t{i}, steps: [[{{name: s, template: t{i + 1}}}]]}}\n" for i in range(1500)
+    )
+    text = (
+        CALLER.split("  - name: main")[0].replace("main", "t0")
+        + templates
+        + "  - {name: t1500, suspend: {}}\n"
+    )
+    assert lint_manifest(text) == []

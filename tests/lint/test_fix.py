@@ -1,0 +1,63 @@
+"""`--fix`: what is rewritten, what is left, and that meaning and comments stay."""
+
+from pathlib import Path
+
+import pytest
+
+from argosy.lint import lint_manifest
+from argosy.lint.document import read
+from argosy.lint.engine import load
+from argosy.lint.fix import fix_files, fixed
+
+HEAD = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: x}\nspec:\n  entrypoint: w\n"
+BODY = "  templates:\n  - name: w\n    container: {image: 'alpine:3.20', resources: {requests: {cpu: 1}}}\n"
+CRON = "apiVersion: argoproj.io/v1alpha1\nkind: CronWorkflow\nmetadata: {name: x}\nspec:\n"
+INNER = "  workflowSpec:\n    entrypoint: w\n    templates: [{name: w, suspend: {}}]\n"
+EDITS = {
+    "a number": ("  schedulerName: 12  # a\n", '  schedulerName: "12"  # a\n'),
+    "a boolean": ("  nodeSelector: {gpu: true, a: b}\n", '  nodeSelector: {gpu: "true", a: b}\n'),
+    "case": ("  serviceaccountname: x # b\n", "  serviceAccountName: x # b\n"),
+    "mutex": ("  synchronization: {mutex: {name: m}}\n", None),
+    "mutex in a block": (
+        "  synchronization:\n    mutex:\n      name: m  # c\n      namespace: n\n",
+        "  synchronization:\n    mutexes:\n      - name: m  # c\n        namespace: n\n",
+    ),
+}
+
+
+def fix(text: str) -> str:
+    return fixed(read("x.yaml", text.encode()))[0]
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edits(name: str) -> None:
+    before, after = EDITS[name]
+    assert fix(HEAD + before + BODY) == HEAD + (after or before) + BODY
+
+
+def test_a_schedule_becomes_a_list() -> None:
+    assert fix(CRON + '  schedule: "0 2 * * *"  # nightly\n' + INNER) == (
+        CRON + '  schedules: ["0 2 * * *"]  # nightly\n' + INNER
+    )
+    assert fix(CRON + "  schedule: '@daily'\n  schedules: []\n" + INNER).count("schedules") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", HEAD + BODY, CRON + "  schedules: ['@daily']\n" + INNER, "a: [", "kind: x\n"]
+)
+def test_nothing_to_do(text: str) -> None:
+    assert fix(text) == text
+
+
+def test_fixing_twice_changes_nothing_more_and_leaves_no_finding() -> None:
+    text = HEAD + "".join(b for b, _ in list(EDITS.values())[:3]) + BODY
+    once = fix(text)
+    assert fix(once) == once
+    assert {v.code for v in lint_manifest(text)} == {"ARG010", "ARG014"} and lint_manifest(once) == []
+
+
+def test_files_are_written_in_place_and_only_where_something_changed(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(HEAD + "  schedulerName: 12\n" + BODY)
+    (tmp_path / "b.yaml").write_text(HEAD + BODY)
+    assert fix_files(load([tmp_path])) == {str(tmp_path / "a.yaml"): 1}
+    assert '"12"' in (tmp_path / "a.yaml").read_text()
