@@ -90,8 +90,7 @@ class Composition:
         arguments = bind(component.interface, args, kwargs, site)
         # `couler.dag` names a node once for each edge: the same call there is the same task.
         identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
-        known = self._calls.get(identity)
-        handle = known or self._add(component, arguments, around, site)
+        handle = self._calls.get(identity) or self._add(component, arguments, around, site)
         if identity:
             self._calls[identity] = handle
         task = self._scope(around)[str(handle)]
