@@ -10,6 +10,13 @@ from argosy.lint.scalars import as_text, resolve
 from argosy.lint.tree import Map, Mark, Seq
 from argosy.lint.violation import Path
 
+try:
+    from yaml import CSafeLoader as Loader
+except ImportError:  # PyYAML built without libyaml: slower, the same events
+    from yaml import SafeLoader as Loader  # type: ignore[assignment]
+
+__all__ = ["Builder", "Built", "Loader", "Trouble"]
+
 _TAGS = {"tag:yaml.org,2002:str", "!", "!!str"}
 
 

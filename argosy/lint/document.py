@@ -11,15 +11,10 @@ from typing import Any
 
 import yaml
 
-from argosy.lint.builder import Builder, Trouble
+from argosy.lint.builder import Builder, Loader, Trouble
 from argosy.lint.limits import MAX_BYTES
 from argosy.lint.tree import Map, Mark, plain
 from argosy.lint.violation import Path
-
-try:
-    from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML built without libyaml: slower, the same events
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 GROUP = "argoproj.io/"
@@ -104,7 +99,7 @@ def _decode(data: bytes) -> tuple[str, Problem | None]:
 
 def _documents(file: str, text: str, explicit: bool) -> Iterator[Document]:
     builder = Builder()
-    events = yaml.parse(text, Loader=_Loader)
+    events = yaml.parse(text, Loader=Loader)
     try:
         for event in events:
             done = builder.feed(event)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
 from argosy.lint.document import Document, Source, from_object, read
 from argosy.lint.library import Library
+from argosy.lint.limits import MAX_FINDINGS
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, Rule, rules
 from argosy.lint.subject import Subject
@@ -101,7 +103,7 @@ def _raised(violation: Violation) -> Violation:
 def _run(options: Options, on: str, subject: Any, document: Document) -> Iterator[Violation]:
     for rule in options.chosen():
         if rule.on == on:
-            for found in rule.check(subject):
+            for found in islice(rule.check(subject), MAX_FINDINGS):
                 yield _violation(rule, found, document)
 
 

@@ -5,7 +5,7 @@ expr-lang; any other is a plain name. Names that do not start with one of `PREFI
 (Helm, Jinja, the user's own program) and are left alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +70,21 @@ def _may_hold(value: Any) -> bool:
     return "{{" in value if isinstance(value, str) else isinstance(value, Map | Seq)
 
 
+def replace(value: str, by: Callable[[str, bool], str | None]) -> str:
+    """The text with each tag replaced by what `by(tag, is expression)` says; None leaves it as it is."""
+    parts, done = [], 0
+    start = value.find("{{")
+    while start >= 0 and (end := value.find("}}", start + 2)) >= 0:
+        inner = value[start + 2 : end]
+        expression = inner.startswith("=")
+        new = by(inner[expression:].strip(), expression)
+        if new is not None:
+            parts += [value[done:start], new]
+            done = end + 2
+        start = value.find("{{", end + 2)
+    return "".join(parts) + value[done:]
+
+
 def substitute(value: str, known: dict[str, str]) -> str:
-    """The text with the tags in `known` replaced."""
-    parts, rest = [], value
-    while (start := rest.find("{{")) >= 0 and (end := rest.find("}}", start + 2)) >= 0:
-        name = rest[start + 2 : end].strip()
-        parts += [rest[:start], known.get(name, rest[start : end + 2])]
-        rest = rest[end + 2 :]
-    return "".join(parts) + rest
+    """The text with the plain tags in `known` replaced."""
+    return replace(value, lambda tag, expression: None if expression else known.get(tag))

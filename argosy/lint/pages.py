@@ -20,18 +20,20 @@ FAMILIES = {
 }
 
 INTRODUCTION = """\
-`argosy lint PATH ...` checks Workflows, WorkflowTemplates, ClusterWorkflowTemplates and CronWorkflows without a
-cluster and without Argo's binary. Errors are what Argo 4 refuses, and what cannot work once it runs; they make the
-exit code 1. Warnings are worth a look; `--strict` makes errors of them.
+`argosy lint PATH ...` checks Workflows, WorkflowTemplates, ClusterWorkflowTemplates and CronWorkflows
+without a cluster and without Argo's binary. Errors are what Argo 4 refuses, and what cannot work once it
+runs; they make the exit code 1. Warnings are worth a look; `--strict` makes errors of them.
 
 References are looked up in all files given, so give the WorkflowTemplates along with what uses them:
-`argosy lint workflows/ templates/`. `--select ARG3` and `--ignore ARG509,ARG510` choose rules by code or family,
-`--format text|json|github|sarif` the output, `--fix` rewrites what is safe to rewrite, `--explain CODE` shows a page.
+`argosy lint workflows/ templates/`. `--select ARG3` and `--ignore ARG509,ARG510` choose rules by code or
+family, `--format text|json|github|sarif` the output; `--fix` rewrites what is safe to rewrite, and
+`--explain CODE` shows a page.
 
-A comment silences findings: `# argosy: ignore[ARG701]` at the end of a line, or on a line of its own for the next
-one; `# argosy: ignore-file[ARG701]` for the whole file.
+A comment silences findings: `# argosy: ignore[ARG701]` at the end of a line, or on a line of its own for
+the next one; `# argosy: ignore-file[ARG701]` for the whole file.
 
-From Python: `argosy.lint.lint_manifest(manifest)` takes a dict or YAML text and returns a list of `Violation`."""
+From Python, `argosy.lint.lint_manifest(manifest)` takes a dict or YAML text and returns a list of
+`Violation`."""
 
 
 def page(rule: Rule) -> str:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
+from argosy.lint.limits import MAX_FINDINGS
 from argosy.lint.tree import Map, Seq
 from argosy.lint.violation import Path
 
@@ -48,7 +49,7 @@ def check(root: Any, kind: str) -> list[Defect]:
     found: list[Defect] = []
     stack: list[tuple[Any, str, Path]] = [(root, kind, ())]
     types = table()["types"]
-    while stack:
+    while stack and len(found) < MAX_FINDINGS:
         value, wanted, path = stack.pop()
         if value is None or wanted == "*":
             continue

@@ -1,12 +1,12 @@
 """ARG30: the values of arguments."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.entry import Entry, mapping
 from argosy.lint.registry import Found, rule
 from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 
 ONLY_ELSEWHERE = ("path", "jsonPath", "parameter", "expression")
@@ -109,5 +109,4 @@ def enum(subject: Subject) -> Iterator[Found]:
             )
         elif value is not None and as_text(value) not in texts:
             message = f"'{as_text(value)}' is none of '{entry.name}': {', '.join(texts)}"
-            near = difflib.get_close_matches(as_text(value), texts, 1)
-            yield Found(entry.at("value"), message, f"Did you mean '{near[0]}'?" if near else "Choose one.")
+            yield Found(entry.at("value"), message, did_you_mean(as_text(value), texts, "Choose one."))

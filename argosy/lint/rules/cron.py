@@ -1,12 +1,12 @@
 """ARG6: CronWorkflows."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.entry import Entry, mapping, sequence
 from argosy.lint.registry import Found, rule
 from argosy.lint.schedule import trouble, zone_exists, zone_names
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 
 POLICIES = ("Allow", "Forbid", "Replace")
 
@@ -72,8 +72,7 @@ def timezone_unknown(subject: Subject) -> Iterator[Found]:
     for spec in _cron(subject):
         zone = spec.get("timezone")
         if isinstance(zone, str) and zone and not zone_exists(zone):
-            near = difflib.get_close_matches(zone, zone_names(), 1)
-            hint = f"Did you mean '{near[0]}'?" if near else "Use a name such as Europe/Berlin."
+            hint = did_you_mean(zone, zone_names(), "Use a name such as Europe/Berlin.")
             yield Found(spec.at("timezone"), f"time zone '{zone}' does not exist", hint)
 
 

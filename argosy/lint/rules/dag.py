@@ -1,6 +1,5 @@
 """ARG40: the graph of a DAG."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.entry import mapping, sequence, text
@@ -9,6 +8,7 @@ from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 
 
 def _dags(subject: Subject) -> Iterator[Template]:
@@ -53,8 +53,7 @@ def dependency_undefined(subject: Subject) -> Iterator[Found]:
         for call in template.calls:
             unknown = (d.name for d in graph.dependencies.get(call.name, ()) if d.name not in graph.tasks)
             for name in dict.fromkeys(unknown):
-                near = difflib.get_close_matches(name, sorted(graph.tasks), 1)
-                hint = f"Did you mean '{near[0]}'?" if near else "Add the task, or remove the dependency."
+                hint = did_you_mean(name, graph.tasks, "Add the task, or remove the dependency.")
                 yield Found(
                     call.at(_where(call)), f"'{call.name}' depends on '{name}', which is not defined", hint
                 )
@@ -105,8 +104,7 @@ def dag_target(subject: Subject) -> Iterator[Found]:
         names = {c.name for c in template.calls}
         for name in target.split(" ") if target else ():
             if name not in names and not has_tag(name):
-                near = difflib.get_close_matches(name, sorted(names), 1)
-                hint = f"Did you mean '{near[0]}'?" if near else "Name a task."
+                hint = did_you_mean(name, names, "Name a task.")
                 yield Found(template.at("dag", "target"), f"target '{name}' is not a task", hint)
 
 

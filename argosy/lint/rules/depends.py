@@ -1,6 +1,5 @@
 """ARG40: what `depends` says."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.entry import sequence, text
@@ -9,6 +8,7 @@ from argosy.lint.grammar import Syntax, parse
 from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 
 RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 
@@ -91,8 +91,7 @@ def depends_result(subject: Subject) -> Iterator[Found]:
         for call in template.calls:
             for needed in graph.dependencies.get(call.name, ()):
                 if needed.result and needed.result not in RESULTS:
-                    near = difflib.get_close_matches(needed.result, RESULTS, 1)
-                    hint = f"Did you mean '{near[0]}'?" if near else f"Use one of {', '.join(RESULTS)}."
+                    hint = did_you_mean(needed.result, RESULTS, f"Use one of {', '.join(RESULTS)}.")
                     yield Found(
                         call.at("depends"), f"'{needed.result}' is not a result of '{needed.name}'", hint
                     )

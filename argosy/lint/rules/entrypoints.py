@@ -1,7 +1,6 @@
 """ARG20: where a workflow starts, and which of its own templates it calls."""
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from argosy.lint.entry import text
 from argosy.lint.expressions import has_tag, substitute
@@ -9,12 +8,8 @@ from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Path, Severity
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    return f"Did you mean '{near[0]}'?" if near else ""
 
 
 @rule("ARG201", "entrypoint-missing")
@@ -82,7 +77,9 @@ def template_undefined(subject: Subject) -> Iterator[Found]:
     for path, what, name in _named(resource):
         if name and name not in where.by_name and not has_tag(name):
             yield Found(
-                path, f"{what} names template '{name}', which is not defined", _suggest(name, where.by_name)
+                path,
+                f"{what} names template '{name}', which is not defined",
+                did_you_mean(name, where.by_name),
             )
     values = {
         f"workflow.parameters.{p.name}": as_text(p.get("value"))
@@ -95,7 +92,7 @@ def template_undefined(subject: Subject) -> Iterator[Found]:
             hint = "A local name must be fixed; templateRef may hold tags."
             yield Found(path, f"template name '{name}' is known only when the workflow runs", hint)
         elif name not in resource.by_name:
-            yield Found(path, f"template '{name}' is not defined", _suggest(name, resource.by_name))
+            yield Found(path, f"template '{name}' is not defined", did_you_mean(name, resource.by_name))
 
 
 def _called(subject: Subject) -> Iterator[tuple[Path, str]]:

@@ -1,10 +1,10 @@
 """ARG3: expr-lang in `{{=...}}`, fromExpression, valueFrom.expression, hooks, retries and schedules."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from argosy.lint.entry import Entry, mapping
+from argosy.lint.expressions import replace
 from argosy.lint.grammar import Syntax, parse
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
@@ -12,7 +12,6 @@ from argosy.lint.subject import Subject
 from argosy.lint.violation import Path
 
 FIELDS = ("fromExpression", "expression")
-_TAG = re.compile(r"\{\{(?!=).*?\}\}", re.DOTALL)
 
 
 def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
@@ -24,7 +23,7 @@ def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
             value = entry.get(field)
             if isinstance(value, str) and value.strip() and "{{=" not in value:
                 # A plain tag inside an expression becomes text before the expression is read.
-                yield _TAG.sub("x", value), entry.at(field)
+                yield replace(value, lambda tag, expression: "x"), entry.at(field)
 
 
 def _holders(resource: Resource, subject: Subject) -> Iterator[Entry]:

@@ -1,12 +1,12 @@
 """ARG30: what a template needs, and what its caller passes."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.entry import Entry, has_location, mapping
 from argosy.lint.model import Call, Resource, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Path, Severity
 
 
@@ -110,8 +110,7 @@ def argument_unknown(subject: Subject) -> Iterator[Found]:
             known = {e.name for e in target.entries("inputs", kind)}
             for path, name in _named(call, kind):
                 if name not in known:
-                    near = difflib.get_close_matches(name, sorted(known), 1)
-                    hint = f"Did you mean '{near[0]}'?" if near else "Remove it, or declare the input."
+                    hint = did_you_mean(name, known, "Remove it, or declare the input.")
                     yield Found(path, f"'{target.title}' has no input {kind[:-1]} '{name}'", hint)
 
 

@@ -1,19 +1,14 @@
 """ARG20: references to other resources."""
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from argosy.lint.entry import Entry, text
 from argosy.lint.expressions import has_tag
 from argosy.lint.model import Call
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    return f"Did you mean '{near[0]}'?" if near else ""
 
 
 def _references(subject: Subject) -> Iterator[tuple[Entry, str]]:
@@ -96,7 +91,7 @@ def reference_template_unknown(subject: Subject) -> Iterator[Found]:
         found = subject.library.resource(ref, subject.resource, template)
         if found is not None and template not in found.by_name:
             message = f"'{ref.name}' has no template '{template}'"
-            yield Found(ref.at("template"), message, _suggest(template, found.by_name))
+            yield Found(ref.at("template"), message, did_you_mean(template, found.by_name))
 
 
 @rule("ARG206", "reference-incomplete")

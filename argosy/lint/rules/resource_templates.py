@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import yaml
 
-from argosy.lint.builder import Builder, Trouble
+from argosy.lint.builder import Builder, Loader, Trouble
 from argosy.lint.entry import Entry, mapping, text
-from argosy.lint.expressions import split
+from argosy.lint.expressions import replace
 from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
@@ -120,21 +120,17 @@ def resource_manifest_yaml(subject: Subject) -> Iterator[Found]:
 
 
 def _replaced(manifest: str) -> str:
-    parts, rest = [], manifest
-    for inner, expression in split(manifest):
-        at = rest.find("{{")
-        end = rest.find("}}", at) + 2
-        known = expression or inner.startswith(REPLACED)
-        parts += [rest[:at], "placeholder" if known else rest[at:end]]
-        rest = rest[end:]
-    return "".join(parts) + rest
+    def known(tag: str, expression: bool) -> str | None:
+        return "placeholder" if expression or tag.startswith(("=", *REPLACED)) else None
+
+    return replace(manifest, known)
 
 
 def _problem(source: str) -> str:
     """What keeps the first document from being read, or the empty string."""
     builder = Builder()
     try:
-        for event in yaml.parse(source, Loader=yaml.SafeLoader):
+        for event in yaml.parse(source, Loader=Loader):
             if builder.feed(event) is not None:
                 return ""
     except Trouble as trouble:

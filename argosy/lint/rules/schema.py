@@ -1,11 +1,11 @@
 """ARG0, second half: fields, types and values against Argo's schema."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.registry import Found, rule
 from argosy.lint.schema import Defect, describe
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 
 # Fields of Argo 3 that Argo 4 no longer has, and what to write instead.
@@ -42,8 +42,7 @@ def unknown_field(subject: Subject) -> Iterator[Found]:
     """
     for defect in _found(subject, "unknown"):
         if (defect.type, defect.value) not in REMOVED:
-            near = difflib.get_close_matches(str(defect.value), defect.allowed, 1)
-            hint = f"Did you mean '{near[0]}'?" if near else "Remove it."
+            hint = did_you_mean(str(defect.value), defect.allowed, "Remove it.")
             yield Found(defect.path, f"'{defect.value}' is not a field of {defect.type.split('.')[0]}", hint)
 
 
@@ -121,8 +120,7 @@ def unknown_value(subject: Subject) -> Iterator[Found]:
         imagePullPolicy: Always
     """
     for defect in _found(subject, "enum"):
-        near = difflib.get_close_matches(str(defect.value), defect.allowed, 1)
-        hint = f"Did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(str(defect.value), defect.allowed)
         yield Found(defect.path, f"{_show(defect.value)} is none of {', '.join(defect.allowed)}", hint)
 
 

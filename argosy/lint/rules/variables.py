@@ -1,11 +1,11 @@
 """ARG33: variables that nothing gives a value to."""
 
-import difflib
 from collections.abc import Iterator
 
 from argosy.lint.registry import Found, rule
 from argosy.lint.scope import Unresolved, input_names, item_names
 from argosy.lint.subject import Subject
+from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import render
 
 
@@ -14,8 +14,7 @@ def _of(subject: Subject, *prefixes: str) -> Iterator[Unresolved]:
 
 
 def _near(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), 1, 0.75)
-    return f"Did you mean '{near[0]}'?" if near else ""
+    return did_you_mean(name, known, cutoff=0.75)
 
 
 @rule("ARG331", "input-variable")
