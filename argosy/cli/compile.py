@@ -14,10 +14,8 @@ from argosy.errors import ArgosyError, UsageError
 from argosy.loader import built_in_names, explain, load_pipeline
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
+from argosy.validity import refuse_invalid, refuse_too_large
 
-# What etcd takes as one object, and so what the API server takes as one manifest.
-LARGEST = 3 * 2**19
-ELSEWHERE = "ARG203"
 DEFAULT_DIR = Path("pipelines/compiled")
 COMMITTED: tuple[Kind, ...] = ("Workflow", "WorkflowTemplate")
 SUFFIXES: dict[str, str] = {
@@ -36,29 +34,10 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
         raise
     except Exception as error:
         raise UsageError(explain(error)) from error
-    _check_size(manifest, pipeline.interface.name)
-    _check_valid(manifest, pipeline.interface.name)
+    name = pipeline.interface.name
+    refuse_too_large(len(json.dumps(manifest, separators=(",", ":")).encode()), f"{name}: the manifest")
+    refuse_invalid(manifest, name)
     return manifest
-
-
-def _check_valid(manifest: dict[str, Any], name: str) -> None:
-    from argosy.lint import lint_manifest
-
-    # Templates of other WorkflowTemplates are not here to look at.
-    errors = [v for v in lint_manifest(manifest, source=name) if v.is_error and v.code != ELSEWHERE]
-    if errors:
-        first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise UsageError(f"{name}: {first.path}: {first.code} {first.message}. {first.hint}{more}")
-
-
-def _check_size(manifest: dict[str, Any], name: str) -> None:
-    size = len(json.dumps(manifest, separators=(",", ":")).encode())
-    if size > LARGEST:
-        raise UsageError(
-            f"{name}: the manifest has {size / 2**20:.2f} MiB, Kubernetes takes 1.5 MiB; fan out with "
-            "couler.map instead of one task each, or move a part into a pipeline of its own"
-        )
 
 
 @click.command("compile")

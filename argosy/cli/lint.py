@@ -19,7 +19,9 @@ def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
 @click.command("lint")
 @click.argument("paths", nargs=-1, metavar="[FILE|FOLDER|-]...")
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", show_default=True)
-@click.option("--select", multiple=True, metavar="CODES", help="Only these rules: ARG301, or ARG3 for a family.")
+@click.option(
+    "--select", multiple=True, metavar="CODES", help="Only these rules: ARG301, or ARG3 for a family."
+)
 @click.option("--ignore", multiple=True, metavar="CODES", help="Not these rules.")
 @click.option("--strict", "--error-on-warning", is_flag=True, help="Warnings are errors.")
 @click.option("--quiet", is_flag=True, help="Show errors only.")

@@ -6,16 +6,14 @@ from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.submit.kinds import kind_of
-
-MAX_BYTES = 3 * 512 * 1024
-"""What etcd takes in one request, and therefore Kubernetes as one object."""
+from argosy.validity import refuse_invalid, refuse_too_large
 
 
 def check_manifest(manifest: Mapping[str, Any]) -> None:
     """Refuse what no cluster would take.
 
     Raises:
-        ManifestError: the manifest is not one of Argo's kinds, has no name or spec, or is too large.
+        ManifestError: it is not one of Argo's kinds, has no name or spec, is too large, or is invalid.
     """
     kind = kind_of(manifest.get("kind"))
     metadata, spec = manifest.get("metadata"), manifest.get("spec")
@@ -25,7 +23,8 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
     if not (metadata.get("name") or (metadata.get("generateName") and not kind.updated)):
         wanted = "metadata.name" if kind.updated else "metadata.name or metadata.generateName"
         raise ManifestError(f"the {kind.name} has no {wanted}")
-    _check_size(kind.name, manifest)
+    refuse_too_large(len(encoded(manifest)), f"the {kind.name}")
+    refuse_invalid(manifest, str(metadata.get("name") or metadata.get("generateName")))
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:
@@ -46,13 +45,3 @@ def _text(value: Any) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     raise TypeError(f"a value of type {type(value).__name__}")
-
-
-def _check_size(kind: str, manifest: Mapping[str, Any]) -> None:
-    size = len(encoded(manifest))
-    if size > MAX_BYTES:
-        raise ManifestError(
-            f"the {kind} has {size / 2**20:.1f} MiB, and Kubernetes takes 1.5 MiB at most; loop with "
-            "couler.map in place of many like tasks, keep templates in a WorkflowTemplate and call them "
-            "by templateRef, or split the workflow"
-        )

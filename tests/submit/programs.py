@@ -69,6 +69,27 @@ def branch():
 couler.when(couler.bigger(measured.score, 0.5), branch)
 '''
 
+SMALLEST = {
+    "apiVersion": "argoproj.io/v1alpha1",
+    "kind": "Workflow",
+    "metadata": {"name": "greet"},
+    "spec": {"entrypoint": "main", "templates": [{"name": "main", "suspend": {}}]},
+}
+
+CRON = """
+apiVersion: argoproj.io/v1alpha1
+kind: CronWorkflow
+metadata:
+  name: greet
+spec:
+  schedules: ["0 3 * * *"]
+  workflowSpec:
+    entrypoint: main
+    templates:
+    - name: main
+      container: {image: alpine, command: [echo, hello]}
+"""
+
 MANIFEST = """
 apiVersion: argoproj.io/v1alpha1
 kind: {kind}

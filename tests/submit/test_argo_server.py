@@ -46,7 +46,10 @@ def test_with_a_token_file_and_the_namespace_of_a_kubeconfig(
 @pytest.mark.parametrize("kind", ["WorkflowTemplate", "CronWorkflow"])
 def test_other_kinds(argo: Server, argosy: Run, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setenv("ARGO_TOKEN", TOKEN)
-    Path("t.yaml").write_text(programs.MANIFEST.format(kind=kind, name="name: greet"), encoding="utf-8")
+    text = (
+        programs.CRON if kind == "CronWorkflow" else programs.MANIFEST.format(kind=kind, name="name: greet")
+    )
+    Path("t.yaml").write_text(text, encoding="utf-8")
     for verb in ("created", "updated"):
         result = argosy("submit", "t.yaml", "--server", argo.url, "-n", "team")
         assert result.stdout == f"{kind} 'greet' {verb} in namespace 'team'\n", result.output
@@ -76,9 +79,8 @@ def test_secrets_need_the_kubernetes_api(argo: Server) -> None:
     from argosy.submit import Destination, deliver
 
     api, namespace = Destination(server=argo.url).connect({})
-    manifest = {"kind": "Workflow", "metadata": {"name": "a"}, "spec": {"entrypoint": "b"}}
     with pytest.raises(UsageError, match="cannot be made through Argo Server"):
-        deliver(api, namespace, manifest, [{"metadata": {"name": "s"}, "data": {}}])
+        deliver(api, namespace, programs.SMALLEST, [{"metadata": {"name": "s"}, "data": {}}])
     assert not argo.requests
 
 

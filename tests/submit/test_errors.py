@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argosy.submit.checks import MAX_BYTES
+from argosy.validity import MAX_BYTES
 from tests.submit import programs
 from tests.submit.conftest import Run, write_kubeconfig
 from tests.submit.server import TOKEN, VIEWER, Server, serving
@@ -135,7 +135,7 @@ def test_too_large(server: Server, argosy: Run, workflow: Path) -> None:
     text = workflow.read_text(encoding="utf-8").replace("hello", "x" * MAX_BYTES)
     workflow.write_text(text, encoding="utf-8")
     line = last_line(argosy("submit", workflow), 2)
-    assert "has 1.5 MiB" in line and "templateRef" in line
+    assert "has 1.50 MiB" in line and "templateRef" in line
     assert not server.requests
 
 

@@ -189,8 +189,7 @@ def test_in_a_pod(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
         http, namespace = connect(None, None, pod)
-        manifest = {"kind": "Workflow", "metadata": {"name": "greet"}, "spec": {"entrypoint": "main"}}
-        done = deliver(KubernetesApi(http), namespace or "", manifest)
+        done = deliver(KubernetesApi(http), namespace or "", programs.SMALLEST)
         assert str(done) == "Workflow 'greet' created in namespace 'team'"
         assert ("workflows", "team", "greet") in state.store.objects
 
