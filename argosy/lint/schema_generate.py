@@ -30,6 +30,7 @@ OVERRIDES = {
     "CronWorkflow.status": "*",
     "ObjectMeta.managedFields": "*",
     "WorkflowStep.name": "s",
+    "HTTPGetAction.port": "is",
 }
 ENUMS = {
     "imagePullPolicy": ("Container", "UserContainer", "ScriptTemplate", "ContainerNode"),
