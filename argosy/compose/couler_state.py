@@ -14,6 +14,7 @@ from typing import Any
 import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
 from couler.core import states, step_update_utils, utils
+from couler.core.templates import output
 
 from argosy.compose.naming import Places
 from argosy.quiet import keep_couler_quiet
@@ -113,22 +114,47 @@ def watch_couler(on_task: OnTask) -> None:
     workflow.exit_handler_step = WatchedTasks(on_task)
 
 
+def _first(value: Any) -> Any:
+    try:
+        return value[0] if isinstance(value, list) else value
+    except IndexError:
+        return None
+
+
+def _any_operand(value: Any) -> dict[str, Any]:
+    """What Couler reads off an operand of a comparison, or off what a loop's body returns.
+
+    Couler takes an output on the left and a constant on the right, and nothing else.  Our conditions are
+    read from the call stack (`surroundings`): any operand will do, as long as Couler finds its keys.
+    """
+    first = _first(value)
+    words = str(getattr(first, "value", "")).split(".")
+    _, task, template, *path = words if len(words) >= 4 else ("", "value", "value", "value")
+    return {"id": task, "name": template, "output": ".".join(path), "value": value}
+
+
 @contextmanager
 def _named(name_step: NameStep) -> Iterator[None]:
     """Couler's own steps get the name that `name_step` makes of the given one, or of the function's.
 
     In DAG mode Couler calls each step of a function `function-None`, and takes two for one.
     """
-    update_step, locate = step_update_utils.update_step, utils.invocation_location
+    update_step, locate, extract = (
+        step_update_utils.update_step,
+        utils.invocation_location,
+        output.extract_step_return,
+    )
 
     def named_update(function: str, args: Any, step_name: str | None, line: int | None) -> Any:
         return update_step(function, args, name_step(step_name or function), line)
 
     step_update_utils.update_step, utils.invocation_location = named_update, Places()
+    output.extract_step_return = _any_operand
     try:
         yield
     finally:
         step_update_utils.update_step, utils.invocation_location = update_step, locate
+        output.extract_step_return = extract
 
 
 @contextmanager

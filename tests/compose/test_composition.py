@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Literal
 
 import couler.argo as couler
 import pytest
@@ -143,6 +143,22 @@ def test_every_comparison(predicate: Any, sign: str) -> None:
         couler.when(predicate(gate(number=1).score, 0.5), lambda: notify(text="x"))
 
     assert tasks_of(program)["notify"]["when"] == f"{{{{tasks.gate.outputs.parameters.score}}}} {sign} 0.5"
+
+
+def test_a_parameter_of_the_pipeline_and_another_output_can_be_compared() -> None:
+    def program(mode: Literal["fast", "full"] = "fast", least: float = 0.5) -> None:
+        verdict = gate(number=1)
+        couler.when(couler.equal(mode, "full"), lambda: notify(text="full"))
+        couler.when(couler.bigger(verdict.score, least), lambda: notify(text="above"))
+        couler.when(couler.not_equal(verdict.score, gate(number=2).score), lambda: notify(text="differ"))
+
+    tasks = tasks_of(program)
+    assert tasks["notify"]["when"] == "{{inputs.parameters.mode}} == full"
+    assert "depends" not in tasks["notify"]
+    score = "{{tasks.gate.outputs.parameters.score}}"
+    assert tasks["notify-2"]["when"] == f"{score} > {{{{inputs.parameters.least}}}}"
+    assert tasks["notify-3"]["when"] == f"{score} != {{{{tasks.gate-2.outputs.parameters.score}}}}"
+    assert tasks["notify-3"]["depends"] == "gate && gate-2"
 
 
 def test_order_from_outside_of_a_branch_does_not_wait_for_it_to_be_taken() -> None:
