@@ -32,7 +32,11 @@ class Library:
         for resource in resources:
             if resource.is_reusable:
                 self._found[resource.kind, resource.name].append(resource)
-        self.has_any = bool(self._found)
+        self._reusable = [resource for found in self._found.values() for resource in found][:2]
+
+    def offers_others(self, user: Resource) -> bool:
+        """True if a template resource other than `user` was given: a reference should find its target."""
+        return any(resource is not user for resource in self._reusable)
 
     def resource(self, ref: Entry, user: Resource, template: str = "") -> Resource | None:
         """The resource that `ref` names, as seen from `user`; prefers one that has `template`."""
@@ -57,7 +61,7 @@ class Library:
             return Target(dynamic=True)
         resource = self.resource(ref, user, name)
         if resource is None:
-            return Target(complete=self.has_any)
+            return Target(complete=self.offers_others(user))
         return Target(resource, resource.by_name.get(name))
 
 

@@ -53,6 +53,15 @@ def test_a_file_alone_is_not_blamed_for_what_it_was_not_given(folder: Path) -> N
     assert [(v.code, v.is_error) for v in found] == [("ARG204", False)]
 
 
+def test_a_template_alone_is_not_blamed_for_the_others_it_refers_to(tmp_path: Path) -> None:
+    alone = CALLER.replace("kind: Workflow", "kind: WorkflowTemplate").replace("generateName: x-", "name: x")
+    file = tmp_path / "caller.yaml"
+    file.write_text(alone)
+    assert codes(lint_paths([file])) == {"ARG204"}
+    (tmp_path / "other.yaml").write_text(LIBRARY.replace("name: lib", "name: other"))
+    assert "ARG203" in codes(lint_paths([tmp_path]))
+
+
 def test_a_file_named_twice_is_linted_once(folder: Path) -> None:
     file = folder / "flows" / "lib.yml"
     assert len(lint_paths([file, folder / "flows" / ".." / "flows" / "lib.yml"])) == len(lint_paths([file]))

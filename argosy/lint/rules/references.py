@@ -47,7 +47,7 @@ def reference_unknown(subject: Subject) -> Iterator[Found]:
     Good:
         templateRef: {name: training, template: train}
     """
-    if subject.library.has_any:
+    if subject.library.offers_others(subject.resource):
         for ref, what in _unknown(subject):
             yield Found(
                 ref.at("name"), f"{what} is not among the files given", "Add its file, or correct the name."
@@ -68,7 +68,7 @@ def reference_unchecked(subject: Subject) -> Iterator[Found]:
         # argosy lint workflow.yaml templates/
         templateRef: {name: training, template: train}
     """
-    if not subject.library.has_any:
+    if not subject.library.offers_others(subject.resource):
         for ref, what in _unknown(subject):
             yield Found(ref.at("name"), f"{what} was not given, so it is not checked", "Lint its file along.")
 
