@@ -30,6 +30,7 @@ check: .venv/.test ## lint, types, and compiled YAML against the pipelines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/argosy compile --check
+	$(BIN)/argosy lint pipelines/compiled examples/compiled --ignore ARG510
 
 wheel: .venv/.test ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

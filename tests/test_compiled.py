@@ -180,3 +180,10 @@ def test_by_reference_the_halves_are_called_as_templates() -> None:
 def test_a_pipeline_is_an_ordinary_couler_program() -> None:
     module = importlib.import_module("argosy.pipelines.train_model_image_classification")
     assert module.couler.__name__ == "couler.argo"
+
+
+def test_the_committed_picture_is_of_the_pipeline(repository: Path, tmp_path: Path) -> None:
+    file = tmp_path / "picture.svg"
+    command = [sys.executable, "-m", "argosy.cli.main", "graph", "pipeline-image-classification"]
+    subprocess.run([*command, "--format", "svg", "-o", str(file)], check=True, capture_output=True)
+    assert file.read_text() == (repository / "docs" / "pipeline-image-classification.svg").read_text()

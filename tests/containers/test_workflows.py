@@ -9,7 +9,7 @@ import yaml
 
 from argosy.components import images
 
-WORKFLOWS = ["ci.yml", "images.yml"]
+WORKFLOWS = ["ci.yml", "compile-check.yml", "images.yml"]
 SECRETS = re.compile(r"AKIA[0-9A-Z]{16}|aws-(secret-)?access-key|gh[pousr]_\w{20}|password|\bsecrets\.")
 
 

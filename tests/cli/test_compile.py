@@ -1,0 +1,106 @@
+"""`argosy compile` as a command: what it prints, writes, annotates and refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ARGOSY = Path(sys.executable).with_name("argosy")
+STEPS = """
+import couler.argo as couler
+from argosy import component, pipeline
+
+@component(image="example/steps:1")
+def say(text: str) -> None:
+    '''Say it.'''
+
+"""
+
+
+def argosy(folder: Path, *args: str, settings: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **({"ARGOSY_SETTINGS": settings} if settings else {})}
+    return subprocess.run(
+        [ARGOSY, *args], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a pipeline in it."""
+    (tmp_path / "greet_all.py").write_text(STEPS + "@pipeline()\ndef greet(who: str):\n    say(text=who)\n")
+    return tmp_path
+
+
+def test_a_pipeline_with_a_required_parameter_compiles(folder: Path) -> None:
+    done = argosy(folder, "compile", "greet_all.py")
+    assert done.returncode == 0, done.stderr
+    assert "  arguments:\n    parameters:\n    - name: who\n" in done.stdout
+
+
+def test_it_is_written_then_unchanged_then_checked(folder: Path) -> None:
+    assert "greet.yaml: written" in argosy(folder, "compile", "greet_all.py", "-o", "out").stderr
+    assert "greet.yaml: unchanged" in argosy(folder, "compile", "greet_all.py", "-o", "out").stderr
+    assert argosy(folder, "compile", "greet_all.py", "-o", "out", "--check").returncode == 0
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["greet.template.yaml", "greet.yaml"]
+
+
+def test_a_difference_is_an_annotation_on_its_line(folder: Path) -> None:
+    argosy(folder, "compile", "greet_all.py", "-o", "out", "--kind", "Workflow")
+    file = folder / "out" / "greet.yaml"
+    file.write_text(file.read_text().replace("entrypoint: main", "entrypoint: start"))
+    line = file.read_text().splitlines().index("  entrypoint: start") + 1
+    words = ("compile", "greet_all.py", "-o", "out", "--kind", "Workflow", "--check", "--format", "github")
+    done = argosy(folder, *words)
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        f"::error file=out/greet.yaml,line={line},title=argosy::not what the pipeline"
+    )
+
+
+def test_a_mistake_is_an_annotation_on_the_users_line(folder: Path) -> None:
+    (folder / "wrong.py").write_text(STEPS + "@pipeline()\ndef wrong():\n    say(txt='a')\n")
+    done = argosy(folder, "compile", "wrong.py", "--format", "github")
+    assert done.returncode == 2
+    assert done.stdout == (
+        "::error file=wrong.py,line=11,title=argosy::"
+        "say() got an undeclared input 'txt'; did you mean 'text'?\n"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_error_of_the_users_own_code_names_its_line(folder: Path) -> None:
+    (folder / "fails.py").write_text(STEPS + "@pipeline()\ndef fails():\n    say(text=str(1 / 0))\n")
+    done = argosy(folder, "compile", "fails.py")
+    assert done.returncode == 2
+    assert "fails.py:11: ZeroDivisionError: division by zero" in done.stderr
+
+
+def test_what_is_not_valid_is_not_written(folder: Path) -> None:
+    program = (
+        "@pipeline()\ndef odd():\n    couler.set_dependencies(lambda: say(text='b'), dependencies='a &&')\n"
+    )
+    (folder / "odd_one.py").write_text(STEPS + program)
+    done = argosy(folder, "compile", "odd_one.py", "-o", "out")
+    assert done.returncode == 2
+    assert "odd: spec.templates[0].dag.tasks[0].depends: ARG" in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_manifest_too_large_for_kubernetes_is_refused_with_a_way_out(folder: Path) -> None:
+    program = "@pipeline()\ndef big():\n    for n in range(4000):\n        say(text=str(n) * 200)\n"
+    (folder / "big_one.py").write_text(STEPS + program)
+    done = argosy(folder, "compile", "big_one.py", "-o", "out")
+    assert done.returncode == 2
+    assert "MiB, and Kubernetes takes 1.5 MiB at most; loop with couler.map" in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_an_installations_settings_are_found(folder: Path) -> None:
+    (folder / "argosy.yaml").write_text("namespace: ml\n")
+    assert "  namespace: ml\n" in argosy(folder, "compile", "greet_all.py").stdout
+    (folder / "other.yaml").write_text("namespce: ml\n")
+    refused = argosy(folder, "compile", "greet_all.py", settings="other.yaml")
+    assert refused.returncode == 2
+    assert "unknown setting 'namespce'; did you mean 'namespace'" in refused.stderr
