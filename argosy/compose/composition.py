@@ -16,8 +16,8 @@ from argosy.compose.conditions import Condition
 from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
-from argosy.compose.loops import Group, Items, own_item, read_items
-from argosy.compose.references import ItemRef, TaskHandle, tasks_in
+from argosy.compose.loops import Group, Items, looped_over, own_item, read_items, stand_ins
+from argosy.compose.references import TaskHandle, tasks_in
 from argosy.compose.source import call_site
 from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
 from argosy.compose.tasks import Task
@@ -168,7 +168,7 @@ class Composition:
             if verb == "exec_while":
                 result = compose_body(given["inner_while"])
             else:
-                compose_body(given["function"], ItemRef.of_loop(number))
+                compose_body(given["function"], *stand_ins(given, number))
         finally:
             self._scopes.pop()
         if verb == "exec_while":
@@ -176,7 +176,7 @@ class Composition:
             group.repeat_while(given["condition"], result, site)
             task = group.call(site)
         else:
-            task = self._loop_task(number, body, read_items(given["input_list"]), site)
+            task = self._loop_task(number, body, read_items(looped_over(given)), site)
         self._place(task, around)
         self._order(task, around)
         if isinstance(next(iter(self._made[-1]), None), str):

@@ -6,11 +6,12 @@ any other becomes a template of its own, whose inputs are what the body takes fr
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.conditions import Condition, read_condition
-from argosy.compose.references import OutputRef, couler_output_text, tasks_in
+from argosy.compose.references import ItemRef, OutputRef, couler_output_text, tasks_in
 from argosy.compose.tasks import Task
 from argosy.errors import ComposeError
 
@@ -31,6 +32,21 @@ def read_items(items: Any) -> Items:
     if tag is not None:
         return {"withParam": tag}
     return {"withItems": [_item(i) for i in items]}
+
+
+def looped_over(given: Mapping[str, Any]) -> Any:
+    """What a `couler.map` goes over, from its local variables.
+
+    The fork takes one list; upstream takes one for each argument of the body, and walks them side by side.
+    """
+    lists = given.get("arguments", (given.get("input_list"),))
+    return lists[0] if len(lists) == 1 else list(zip(*lists, strict=True))
+
+
+def stand_ins(given: Mapping[str, Any], loop: int) -> list[ItemRef]:
+    """What the body of a `couler.map` is called with in place of its first item, or items."""
+    item, count = ItemRef.of_loop(loop), len(given.get("arguments", (None,)))
+    return [item] if count == 1 else [item[n] for n in range(count)]
 
 
 def own_item(text: str, loop: int) -> str:

@@ -10,6 +10,13 @@ from argosy.component import Component
 from argosy.compose.surroundings import verb_of
 
 
+class NoInputs(list[Any]):
+    """No inputs to count, and one at every place: the fork's loop counts them, upstream's takes them."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return {"name": "item"}
+
+
 class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
     """A complete Argo template in Couler's table, which Couler then only refers to."""
 
@@ -20,7 +27,7 @@ class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no ty
     def to_dict(self) -> dict[str, Any]:
         """The template as it was rendered; none of its inputs to Couler's loop, which would fill them."""
         if verb_of(sys._getframe(1)) in ("map", "map_"):
-            return {"inputs": {"parameters": []}}
+            return {"inputs": {"parameters": NoInputs()}}
         return self.template
 
     def get_volume_mounts(self) -> None:

@@ -7,6 +7,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import compile, pipeline
+from argosy.compose.loops import looped_over, read_items, stand_ins
 from argosy.errors import ComposeError
 from tests.compose.steps import gate, make, notify, publish
 
@@ -145,3 +146,11 @@ def test_a_body_that_returns_nothing_cannot_be_repeated() -> None:
 
     with pytest.raises(ComposeError, match="must return its last step"):
         compile(pipeline(name="p")(program))
+
+
+def test_the_loop_of_couler_upstream_walks_lists_side_by_side() -> None:
+    given = {"function": notify, "arguments": (["a", "b"], [1, 2])}
+    assert read_items(looped_over(given)) == {"withItems": [{"v0": "a", "v1": 1}, {"v0": "b", "v1": 2}]}
+    assert stand_ins(given, 3) == ["{{loops.3.item.v0}}", "{{loops.3.item.v1}}"]
+    single = {"function": notify, "arguments": (["a"],)}
+    assert (looped_over(single), stand_ins(single, 1)) == (["a"], ["{{loops.1.item}}"])
