@@ -12,6 +12,7 @@ from typing import Any
 
 from argosy.cli.compile import compiled
 from argosy.errors import UsageError
+from argosy.given import check_types
 from argosy.loader import is_manifest, load_manifest, load_pipeline
 from argosy.text import did_you_mean
 
@@ -38,11 +39,17 @@ class Request:
         """The request for a built-in pipeline's name, a Python file or a manifest file.
 
         Raises:
-            UsageError: there is no such pipeline or file, or it cannot be compiled or read.
+            UsageError: there is no such pipeline or file, it cannot be compiled or read, or a value is of
+                another type than the pipeline declares.
         """
         file = Path(target.partition(":")[0])
         own_dir = (str(file.resolve().parent),) if file.is_file() else ()
-        manifest = load_manifest(file) if is_manifest(target) else compiled(load_pipeline(target))
+        if is_manifest(target):
+            manifest = load_manifest(file)
+        else:
+            pipeline = load_pipeline(target)
+            check_types(pipeline.interface, given)
+            manifest = compiled(pipeline)
         manifest, run = _named(manifest)
         return cls(manifest, given, (*own_dir, str(Path.cwd())), state_dir, run)
 

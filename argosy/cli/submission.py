@@ -13,6 +13,7 @@ import click
 from argosy.compiler import Kind, compile
 from argosy.emit import to_yaml
 from argosy.errors import ArgosyError, UsageError
+from argosy.given import check_types
 from argosy.loader import explain, is_manifest, load_manifest, load_pipeline
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
@@ -20,7 +21,7 @@ from argosy.submit.api import Api
 from argosy.submit.checks import check_manifest
 from argosy.submit.delivery import Delivered, deliver
 from argosy.submit.destination import Destination
-from argosy.submit.parameters import check_types, with_parameters
+from argosy.submit.parameters import with_parameters
 from argosy.submit.program import run_program
 
 

@@ -6,21 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from argosy.errors import UsageError
-from argosy.interface import Interface
 from argosy.text import did_you_mean
-from argosy.values import ValueType
 
 _REFERENCE = re.compile(r"\{\{=?\s*(?:[^{}]*\W)?workflow\.parameters\.([\w-]+)")
-
-
-def check_types(interface: Interface, given: Mapping[str, str]) -> None:
-    """Raise UsageError for a value that a pipeline's own declaration does not allow."""
-    for port in interface.inputs:
-        if port.argo_name in given and isinstance(port.type, ValueType):
-            try:
-                port.type.decode(given[port.argo_name])
-            except ValueError as error:
-                raise UsageError(f"parameter '{port.argo_name}': {error}") from None
 
 
 def references_in(text: str) -> list[str]:

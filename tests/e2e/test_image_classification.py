@@ -159,6 +159,7 @@ def test_a_gate_that_crashes_fails_the_workflow(argosy: Argosy, first: Done) -> 
     ("args", "fragment"),
     [
         (["-p", "epoch=3"], "did you mean 'epochs'"),
+        (["-p", "epochs=many"], "parameter 'epochs': 'many' is not a whole number or empty"),
         (["-p", "epochs"], "-p 'epochs' is not of the form NAME=VALUE"),
         (["-p", "epochs=1", "-p", "epochs=2"], "-p epochs is given twice"),
     ],
