@@ -11,7 +11,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "import_and_compile_s": compiling.import_and_compile,
     **{f"compile_{n}_vs_hera": partial(compiling.chain, n) for n in compiling.LIMITS},
     **{f"fan_out_{n}_vs_hera": partial(compiling.fan_out, n) for n in compiling.LIMITS},
-    "compile_1000_vs_couler": compiling.against_couler,
+    **{f"compile_{n}_vs_couler": partial(compiling.against_couler, n) for n in compiling.LIMITS},
     "compile_growth": compiling.growth,
     "cold_compile_vs_kfp": against_kfp.cold_compile,
     "lint_1000_s": linting.lint_1000,

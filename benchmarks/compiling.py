@@ -50,14 +50,14 @@ def fan_out(tasks: int) -> Result:
     )
 
 
-def against_couler() -> Result:
-    """A chain of 1000 against Couler with its own serialiser."""
+def against_couler(tasks: int) -> Result:
+    """A chain against Couler alone, with its own serialiser."""
     from benchmarks.chains import argosy_chain, couler_chain
 
     return compare(
-        "compile_1000_vs_couler",
-        lambda: seconds(lambda: argosy_chain(1000)),
-        lambda: seconds(lambda: couler_chain(1000)),
+        f"compile_{tasks}_vs_couler",
+        lambda: seconds(lambda: argosy_chain(tasks)),
+        lambda: seconds(lambda: couler_chain(tasks)),
     )
 
 
