@@ -29,8 +29,33 @@ OVERRIDES = {
     "Workflow.status": "*",
     "CronWorkflow.status": "*",
     "ObjectMeta.managedFields": "*",
+    "Parameter.description": "a",
     "WorkflowStep.name": "s",
     "HTTPGetAction.port": "is",
+}
+# Fields of Argo 4.1, and of the Kubernetes it is built with, that Hera's models do not have yet.
+ADDITIONS = {
+    "WorkflowSpec": {
+        "executorPlugins": "[ExecutorPlugin",
+        "podResources": "ResourceRequirements",
+        "resourceClaims": "[PodResourceClaim",
+    },
+    "Template": {
+        "pendingTimeout": "s",
+        "podResources": "ResourceRequirements",
+        "resourceClaims": "[PodResourceClaim",
+    },
+    "ExecutorPlugin": {"metadata": "ObjectMeta", "spec": "ExecutorPluginSpec"},
+    "ExecutorPluginSpec": {"sidecar": "ExecutorPluginSidecar"},
+    "ExecutorPluginSidecar": {"automountServiceAccountToken": "b", "container": "Container"},
+    "PodResourceClaim": {"name": "s", "resourceClaimName": "s", "resourceClaimTemplateName": "s"},
+    "S3Artifact": {"addressingStyle": "e:path|virtual-hosted"},
+    "HTTPArtifact": {"saveStreamViaFile": "b"},
+    "Container": {"restartPolicyRules": "[*"},
+    "UserContainer": {"restartPolicyRules": "[*"},
+    "ScriptTemplate": {"restartPolicyRules": "[*"},
+    "EnvVarSource": {"fileKeyRef": "*"},
+    "VolumeProjection": {"podCertificate": "*"},
 }
 ENUMS = {
     "imagePullPolicy": ("Container", "UserContainer", "ScriptTemplate", "ContainerNode"),
@@ -57,6 +82,8 @@ def generate() -> dict[str, Any]:
     names = _Names()
     for root in ROOTS:
         names.of(getattr(v1alpha1, root))
+    for name, fields in ADDITIONS.items():
+        names.types[name] = fields | names.types.get(name, {})
     return {"types": dict(sorted(names.types.items())), "required": dict(sorted(names.required.items()))}
 
 

@@ -9,11 +9,8 @@ from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 
 FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*", re.ASCII)
-
-
 VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
-
-
+KNOWN_TAG = re.compile(r"\{\{\s*(inputs|workflow)\.[^{}]+\}\}")  # in a step's name, it is filled in first
 LONGEST_FIELD = 128
 
 
@@ -60,7 +57,7 @@ def name_invalid(subject: Subject) -> Iterator[Found]:
     """A name has a character that Argo does not allow, or is too long.
 
     Templates, steps, tasks and containers: letters, digits and '-', not '-' first, at most 128 characters.
-    Parameters and artifacts: letters, digits, '-' and '_'.
+    Parameters and artifacts: letters, digits, '-' and '_'. The name of a step may hold a tag of an input.
 
     Why: names end up in variables and in names of pods.
 
@@ -73,10 +70,11 @@ def name_invalid(subject: Subject) -> Iterator[Found]:
     for what, entries, pattern in _groups(subject):
         for entry in entries:
             allowed = "letters, digits and '-'" + (", '_'" if pattern is VALUE else ", starting with no '-'")
-            if entry.name and not pattern.fullmatch(entry.name):
+            name = KNOWN_TAG.sub("x", entry.name) if what == "step" else entry.name
+            if name and not pattern.fullmatch(name):
                 yield Found(entry.at("name"), f"{what} name '{entry.name}' is invalid", f"Use {allowed}.")
-            elif pattern is FIELD and len(entry.name) > LONGEST_FIELD:
-                message = f"{what} name has {len(entry.name)} characters, more than {LONGEST_FIELD}"
+            elif pattern is FIELD and len(name) > LONGEST_FIELD:
+                message = f"{what} name has {len(name)} characters, more than {LONGEST_FIELD}"
                 yield Found(entry.at("name"), message, "Shorten it.")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from argosy.lint.entry import mapping
 from argosy.lint.expressions import has_tag
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
@@ -66,7 +67,7 @@ def _seconds(value: object) -> bool:
 
 @rule("ARG214", "timeout")
 def timeout(subject: Subject) -> Iterator[Found]:
-    """timeout is on a template that has none, or is a number without a unit.
+    """timeout or pendingTimeout is on a template that has none, or is a number without a unit.
 
     Why: Argo refuses both; a duration has a unit: 30s, 5m, 1h.
 
@@ -77,14 +78,58 @@ def timeout(subject: Subject) -> Iterator[Found]:
         - {name: train, timeout: 60s, container: {image: alpine}}
     """
     for template in subject.templates:
-        value = template.get("timeout")
-        if value in (None, "") or not template.types:
-            continue
-        if not template.is_leaf:
-            yield Found(
-                template.at("timeout"),
-                f"timeout is not for {template.type} templates",
-                "Set it on the leaves.",
-            )
-        elif isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdecimal()):
-            yield Found(template.at("timeout"), f"timeout '{value}' has no unit", f"Write '{value}s'.")
+        for key in ("timeout", "pendingTimeout"):
+            value = template.get(key)
+            if value in (None, "") or not template.types:
+                continue
+            if not template.is_leaf:
+                message = f"{key} is not for {template.type} templates"
+                yield Found(template.at(key), message, "Set it on the leaves.")
+            elif isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdecimal()):
+                yield Found(template.at(key), f"{key} '{value}' has no unit", f"Write '{value}s'.")
+
+
+@rule("ARG219", "pod-settings")
+def pod_settings(subject: Subject) -> Iterator[Found]:
+    """podResources or resourceClaims is on a template that has no pod of its own.
+
+    Why: http and plugin templates share the agent's pod, and steps, dag and suspend have none; Argo refuses
+    the field there.
+
+    Bad:
+        - {name: ping, podResources: {limits: {cpu: "1"}}, http: {url: "https://example.org"}}
+
+    Good:
+        - {name: ping, podResources: {limits: {cpu: "1"}}, container: {image: alpine}}
+    """
+    graphs = ("steps", "dag", "suspend")
+    without = {"podResources": ("http", "plugin"), "resourceClaims": ("http", "plugin", *graphs)}
+    for template in subject.templates:
+        for key, types in without.items():
+            if template.get(key) is not None and template.type in types:
+                message = f"{key} is not for {template.type} templates"
+                yield Found(template.at(key), message, "Set it on the templates that run a pod.")
+
+
+@rule("ARG220", "pod-resource-name")
+def pod_resource_name(subject: Subject) -> Iterator[Found]:
+    """podResources asks for something other than cpu, memory and huge pages.
+
+    Why: Kubernetes budgets only these for a whole pod, and Argo refuses the others; a GPU belongs to a
+    container.
+
+    Bad:
+        podResources: {limits: {nvidia.com/gpu: 1}}
+
+    Good:
+        podResources: {limits: {cpu: "2", memory: 4Gi}}
+    """
+    for holder in (subject.resource.spec, *subject.templates):
+        resources = mapping(holder.get("podResources"))
+        for key in ("limits", "requests"):
+            for name in mapping(resources.get(key)):
+                if name not in ("cpu", "memory") and not str(name).startswith("hugepages-"):
+                    where = holder.at("podResources", key, name)
+                    yield Found(where, f"a pod cannot ask for '{name}'", "Ask for it in the container.")
+        if resources.get("claims"):
+            yield Found(holder.at("podResources", "claims"), "a pod cannot claim here", "Use resourceClaims.")
