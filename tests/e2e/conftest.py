@@ -39,7 +39,7 @@ class Done:
 Argosy = Callable[..., Done]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
     """Runs `argosy ARGS`; the stack that it starts is stopped at the end."""
     state = tmp_path_factory.mktemp("state") / ".argosy"
@@ -56,7 +56,7 @@ def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
     call("down")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def endpoints(argosy: Argosy) -> dict[str, Any]:
     """Where the servers of the stack are; starts it."""
     assert argosy("up").code == 0
@@ -66,13 +66,13 @@ def endpoints(argosy: Argosy) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def registry(endpoints: dict[str, Any]) -> MlflowClient:
     """The stack's MLflow."""
     return MlflowClient(endpoints["mlflow"], endpoints["mlflow"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bucket(endpoints: dict[str, Any]) -> Any:
     """The stack's S3 bucket."""
     s3 = endpoints["s3"]
