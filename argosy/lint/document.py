@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from argosy.lint.builder import Builder, Loader, Trouble
-from argosy.lint.limits import MAX_BYTES
+from argosy.lint.limits import MAX_BYTES, MAX_DOCUMENTS
 from argosy.lint.tree import Map, Mark, plain
 from argosy.lint.violation import Path
 
@@ -100,10 +100,15 @@ def _decode(data: bytes) -> tuple[str, Problem | None]:
 def _documents(file: str, text: str, explicit: bool) -> Iterator[Document]:
     builder = Builder()
     events = yaml.parse(text, Loader=Loader)
+    count = 0
     try:
         for event in events:
             done = builder.feed(event)
             if done is not None:
+                count += 1
+                if count > MAX_DOCUMENTS:
+                    line = event.start_mark.line + 1 if event.start_mark else 1
+                    raise Trouble(f"more than {MAX_DOCUMENTS:,} documents; the rest is not read", (line, 1))
                 problems = [Problem(t.code, t.message, t.mark, t.path) for t in done.troubles]
                 yield Document(file, done.root, problems, explicit, done.size)
     except Trouble as trouble:

@@ -2,6 +2,8 @@
 
 # Kubernetes refuses an object of more than 1.5 MiB; a file may hold many objects.
 MAX_BYTES = 16 * 1024 * 1024
+# Documents of one file.
+MAX_DOCUMENTS = 5_000
 # An Argo manifest nests about 20 levels, with an inline template about 40.
 MAX_DEPTH = 100
 # Values of one document after aliases are written out. More do not fit into an object of Kubernetes.

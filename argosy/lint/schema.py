@@ -13,6 +13,7 @@ from argosy.lint.tree import Map, Seq
 from argosy.lint.violation import Path
 
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?", re.ASCII)
+EXACT = ("WorkflowStep",)  # Argo reads these by hand, and minds the case
 _NAMES = {
     "s": "a text",
     "b": "true or false",
@@ -43,8 +44,8 @@ def table() -> dict[str, Any]:
 def check(root: Any, kind: str) -> list[Defect]:
     """Every difference between an object of `kind` and its schema.
 
-    Argo reads field names without regard to case. So a field that differs in case only is renamed in place,
-    and reported as `case`: whoever looks later finds it under its right name.
+    Argo reads most field names without regard to case. So a field that differs in case only is renamed in
+    place, and reported as `case`: whoever looks later finds it under its right name.
     """
     found: list[Defect] = []
     stack: list[tuple[Any, str, Path]] = [(root, kind, ())]
@@ -70,6 +71,7 @@ def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
     fields = table()["types"][wanted]
     for key in [k for k in value if k not in fields]:
         canonical = next((f for f in fields if f.lower() == key.lower() and f not in value), None)
+        canonical = None if wanted in EXACT else canonical
         if canonical is None:
             yield Defect("unknown", (*path, key), wanted, key, tuple(fields))
         else:

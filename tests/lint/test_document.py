@@ -3,7 +3,7 @@
 import pytest
 
 from argosy.lint.document import Source, from_object, read
-from argosy.lint.limits import MAX_BYTES
+from argosy.lint.limits import MAX_BYTES, MAX_DOCUMENTS
 from argosy.lint.tree import locate
 
 BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
@@ -40,6 +40,12 @@ def test_unreadable_files_end_in_a_problem(name: str) -> None:
 
 def test_a_huge_file_is_not_parsed() -> None:
     assert "more than" in problems(read("x.yaml", b" " * (MAX_BYTES + 1)))[0]
+
+
+def test_the_documents_of_a_file_are_counted() -> None:
+    source = read("x.yaml", b"--- 1\n" * (MAX_DOCUMENTS + 2))
+    assert len(source.documents) == MAX_DOCUMENTS + 1
+    assert "more than 5,000 documents" in problems(source)[-1]
 
 
 def test_positions_are_those_of_keys_and_items() -> None:
