@@ -16,7 +16,7 @@ class Target:
     resource: Resource | None = None
     template: Template | None = None
     dynamic: bool = False  # known only when the workflow runs
-    complete: bool = True  # False: no template resource was given, so nothing can be said
+    complete: bool = True  # False: no template of that kind was given, so nothing can be said
 
     @property
     def unknown(self) -> bool:
@@ -32,16 +32,17 @@ class Library:
         for resource in resources:
             if resource.is_reusable:
                 self._found[resource.kind, resource.name].append(resource)
-        self._reusable = [resource for found in self._found.values() for resource in found][:2]
+        self._of_kind: dict[str, list[Resource]] = defaultdict(list)
+        for (kind, _), found in self._found.items():
+            self._of_kind[kind] += found[:2]
 
-    def offers_others(self, user: Resource) -> bool:
-        """True if a template resource other than `user` was given: a reference should find its target."""
-        return any(resource is not user for resource in self._reusable)
+    def should_know(self, ref: Entry, user: Resource) -> bool:
+        """True if other templates of that kind were given: then `ref` should find its own among them."""
+        return any(r is not user for r in self._of_kind.get(_kind(ref), []))
 
     def resource(self, ref: Entry, user: Resource, template: str = "") -> Resource | None:
         """The resource that `ref` names, as seen from `user`; prefers one that has `template`."""
-        kind = "ClusterWorkflowTemplate" if ref.body.get("clusterScope") is True else "WorkflowTemplate"
-        found = self._found.get((kind, ref.name), [])
+        found = self._found.get((_kind(ref), ref.name), [])
         return min(found, key=lambda r: _distance(r, user, template), default=None)
 
     def resolve(self, call: Call, base: Resource | None = None) -> Target:
@@ -61,8 +62,12 @@ class Library:
             return Target(dynamic=True)
         resource = self.resource(ref, user, name)
         if resource is None:
-            return Target(complete=self.offers_others(user))
+            return Target(complete=self.should_know(ref, user))
         return Target(resource, resource.by_name.get(name))
+
+
+def _kind(ref: Entry) -> str:
+    return "ClusterWorkflowTemplate" if ref.body.get("clusterScope") is True else "WorkflowTemplate"
 
 
 def _distance(found: Resource, user: Resource, template: str) -> tuple[bool, bool, bool]:

@@ -60,6 +60,8 @@ def test_a_template_alone_is_not_blamed_for_the_others_it_refers_to(tmp_path: Pa
     assert codes(lint_paths([file])) == {"ARG204"}
     (tmp_path / "other.yaml").write_text(LIBRARY.replace("name: lib", "name: other"))
     assert "ARG203" in codes(lint_paths([tmp_path]))
+    (tmp_path / "other.yaml").write_text(LIBRARY.replace("kind: Work", "kind: ClusterWork"))
+    assert codes(lint_paths([tmp_path])) & {"ARG203", "ARG204"} == {"ARG204"}
 
 
 def test_a_file_named_twice_is_linted_once(folder: Path) -> None:

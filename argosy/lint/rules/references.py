@@ -47,16 +47,15 @@ def reference_unknown(subject: Subject) -> Iterator[Found]:
     Good:
         templateRef: {name: training, template: train}
     """
-    if subject.library.offers_others(subject.resource):
-        for ref, what in _unknown(subject):
-            yield Found(
-                ref.at("name"), f"{what} is not among the files given", "Add its file, or correct the name."
-            )
+    for ref, what in _unknown(subject):
+        if subject.library.should_know(ref, subject.resource):
+            message = f"{what} is not among the files given"
+            yield Found(ref.at("name"), message, "Add its file, or correct the name.")
 
 
 @rule("ARG204", "reference-unchecked", Severity.WARNING)
 def reference_unchecked(subject: Subject) -> Iterator[Found]:
-    """A reference to another resource cannot be checked, because no template resource was given.
+    """A reference to another resource cannot be checked, because no template of its kind was given.
 
     Why: whether the template exists, and which inputs it wants, is left to the cluster.
 
@@ -68,8 +67,8 @@ def reference_unchecked(subject: Subject) -> Iterator[Found]:
         # argosy lint workflow.yaml templates/
         templateRef: {name: training, template: train}
     """
-    if not subject.library.offers_others(subject.resource):
-        for ref, what in _unknown(subject):
+    for ref, what in _unknown(subject):
+        if not subject.library.should_know(ref, subject.resource):
             yield Found(ref.at("name"), f"{what} was not given, so it is not checked", "Lint its file along.")
 
 
