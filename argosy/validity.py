@@ -8,8 +8,6 @@ from argosy.merge import merged
 
 # What etcd takes in one request, and therefore Kubernetes as one object.
 MAX_BYTES = 3 * 512 * 1024
-# A reference to a WorkflowTemplate that is not here to look at.
-_ELSEWHERE = "ARG203"
 
 
 def refuse_too_large(size: int, name: str) -> None:
@@ -26,8 +24,7 @@ def refuse_invalid(manifest: Mapping[str, Any], name: str) -> None:
     """Raises ManifestError with the linter's first error, if it finds any."""
     from argosy.lint import lint_manifest
 
-    found = lint_manifest(_with_values(manifest), source=name)
-    errors = [v for v in found if v.is_error and v.code != _ELSEWHERE]
+    errors = [v for v in lint_manifest(_with_values(manifest), source=name) if v.is_error]
     if errors:
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

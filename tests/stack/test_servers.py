@@ -82,7 +82,7 @@ def test_up_on_a_running_stack_changes_nothing(stack: Stack):
 
 
 def test_mlflow_keeps_runs_models_and_artifacts_by_its_uri_alone(stack: Stack, tmp_path: Path):
-    tracking = mlflow.MlflowClient(stack.endpoints().mlflow)
+    tracking = mlflow.MlflowClient(*[stack.endpoints().mlflow] * 2)
     started = tracking.create_run(tracking.create_experiment("one", artifact_location=None))
     (tmp_path / "note.txt").write_text("kept")
     tracking.log_artifact(started.info.run_id, str(tmp_path / "note.txt"))
@@ -205,7 +205,7 @@ def test_a_server_that_hangs_is_replaced(stack: Stack, monkeypatch: pytest.Monke
 def test_data_survive_down_and_up_even_if_a_port_is_taken_meanwhile(stack: Stack):
     before, target = stack.endpoints(), stack.endpoints().s3
     client(target).put_object(Bucket=target.bucket, Key="kept", Body=b"still here")
-    mlflow.MlflowClient(before.mlflow).create_registered_model("kept")
+    mlflow.MlflowClient(before.mlflow, before.mlflow).create_registered_model("kept")
     stack.down()
     assert processes_of(stack.state_dir) == []
     assert set(health(stack.status()).values()) == {"stopped"}
@@ -216,7 +216,7 @@ def test_data_survive_down_and_up_even_if_a_port_is_taken_meanwhile(stack: Stack
     assert after == stack.endpoints() == replace(before, s3=replace(target, endpoint=after.s3.endpoint))
     assert after.s3.endpoint != target.endpoint
     assert client(after.s3).get_object(Bucket=target.bucket, Key="kept")["Body"].read() == b"still here"
-    assert mlflow.MlflowClient(before.mlflow).get_registered_model("kept").name == "kept"
+    assert mlflow.MlflowClient(before.mlflow, before.mlflow).get_registered_model("kept").name == "kept"
 
 
 def test_two_stacks_live_beside_each_other(stack: Stack, tmp_path: Path):
