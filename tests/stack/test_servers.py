@@ -82,7 +82,7 @@ def test_up_on_a_running_stack_changes_nothing(stack: Stack):
 
 
 def test_mlflow_keeps_runs_models_and_artifacts_by_its_uri_alone(stack: Stack, tmp_path: Path):
-    tracking = mlflow.MlflowClient(*[stack.endpoints().mlflow] * 2)
+    tracking = mlflow.MlflowClient(stack.endpoints().mlflow)
     started = tracking.create_run(tracking.create_experiment("one", artifact_location=None))
     (tmp_path / "note.txt").write_text("kept")
     tracking.log_artifact(started.info.run_id, str(tmp_path / "note.txt"))
