@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench compile check wheel clean
+.PHONY: help run test bench fuzz compile check wheel clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,10 @@ test: .venv/.test ## set up everything, run every test
 
 bench: .venv/.test ## the benchmarks, into build/bench.json; ONLY=NAME runs one
 	$(BIN)/python -m benchmarks $(ONLY)
+
+fuzz: .venv/.test ## fuzz the linter, guided by coverage, for a minute
+	$(PIP_INSTALL) atheris
+	$(BIN)/python -m tests.lint.coverage_fuzz -max_total_time=60 -max_len=4000 -timeout=10 -artifact_prefix=build/
 
 compile: .venv/.local ## compile the pipelines into pipelines/compiled/
 	$(BIN)/argosy compile -o pipelines/compiled
