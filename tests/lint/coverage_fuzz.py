@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the linter: `python -m tests.lint.coverage_fuzz [libFuzzer options]`, with atheris.
+"""Coverage-guided fuzzing of the linter, with atheris: `python -m tests.lint.coverage_fuzz [OPTIONS]`.
 
 Starts from the corpus, changes bytes, and keeps what reaches new code.  A traceback ends it.
 """
