@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from argosy.errors import StackError
 from argosy.stack.endpoints import S3Endpoint
 from argosy.stack.ports import HOST, PAIR_DISTANCE
 from argosy.stack.service import Service, Unwell
@@ -22,6 +24,10 @@ MODELS = "models"
 
 # Triton refuses to start on a prefix without objects. A file at the top of a repository is no model to it.
 REPOSITORY_MARKER = f"{MODELS}/.keep"
+
+_MARKER_TEXT = b"Triton's model repository, made by argosy up.\n" * 100
+_READABLE_WITHIN = 20.0
+_POLL = 0.1
 
 # SeaweedFS is a family of servers in one process, and each has an HTTP and a gRPC port.
 _MEMBERS = ("master", "filer", "volume", "admin")
@@ -61,8 +67,29 @@ def client(
 
 
 def prepare(target: S3Endpoint) -> None:
-    """Write the marker that makes an empty model repository one that Triton accepts."""
-    client(target).put_object(Bucket=target.bucket, Key=REPOSITORY_MARKER, Body=b"")
+    """Make sure of the marker that makes an empty model repository one that Triton accepts, by reading it.
+
+    After a restart SeaweedFS lists objects before it can read them: its volumes report a moment later. Once
+    an object of before is read, all are.
+
+    Raises:
+        StackError: the object cannot be read within a bounded time.
+    """
+    from botocore.exceptions import ClientError
+
+    s3, deadline = client(target, attempts=1), time.monotonic() + _READABLE_WITHIN
+    while True:
+        try:
+            s3.get_object(Bucket=target.bucket, Key=REPOSITORY_MARKER)["Body"].read()
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                # Not empty: an empty object has nothing in a volume, and reading it would prove nothing.
+                s3.put_object(Bucket=target.bucket, Key=REPOSITORY_MARKER, Body=_MARKER_TEXT)
+            elif time.monotonic() > deadline:
+                raise StackError(f"{NAME} lists objects but cannot read them: {error}") from error
+            else:
+                time.sleep(_POLL)
 
 
 def _check(target: S3Endpoint) -> None:
