@@ -4,10 +4,13 @@ import difflib
 from collections.abc import Iterable
 
 
+def nearest(name: str, known: Iterable[object]) -> str:
+    """`; did you mean 'epochs'?` for the nearest known name, or nothing."""
+    close = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'epochs'?`, or the list of what there is, or nothing."""
+    """As `nearest`, or the list of what there is, or nothing."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; there is: {', '.join(names)}" if names else ""
+    return nearest(name, names) or (f"; there is: {', '.join(names)}" if names else "")

@@ -7,7 +7,7 @@ import click
 
 from argosy import __version__
 from argosy.cli.destination import cluster_options
-from argosy.cli.parameters import read_parameters
+from argosy.cli.parameters import parameter_option, read_parameters
 from argosy.errors import ArgosyError
 
 
@@ -30,9 +30,7 @@ def main() -> None:
 @main.command()
 @click.argument("file", metavar="FILE.py[:FUNCTION]")
 @cluster_options
-@click.option(
-    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
-)
+@parameter_option
 @click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent, no cluster is needed.")
 def run(file: str, assignments: tuple[str, ...], dry_run: bool, **destination: str | None) -> None:
     """Run a Couler program and submit what it composes.

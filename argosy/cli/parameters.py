@@ -3,9 +3,20 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
 import yaml
 
 from argosy.errors import UsageError
+
+parameter_option = click.option(
+    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
+)
+parameter_file_option = click.option(
+    "-f",
+    "--parameter-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML file of parameters.",
+)
 
 
 def read_parameters(assignments: Iterable[str], file: Path | None) -> dict[str, str]:

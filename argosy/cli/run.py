@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from argosy.cli.parameters import read_parameters
+from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
 from argosy.cli.request import Request
 from argosy.cli.stack import open_stack, state_dir_option
 from argosy.cli.summary import print_summary
@@ -23,15 +23,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("target", required=False, metavar="[PIPELINE|FILE.py[:FUNCTION]|FILE.yaml]")
-@click.option(
-    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
-)
-@click.option(
-    "-f",
-    "--parameter-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML file of parameters.",
-)
+@parameter_option
+@parameter_file_option
 @click.option("--resume", metavar="RUN", help="Continue a run: what Succeeded is kept, the rest runs again.")
 @click.option("--output", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
 @click.option(

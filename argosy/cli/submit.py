@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from argosy.cli.destination import argo_server_options, cluster_options
-from argosy.cli.parameters import read_parameters
+from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
 from argosy.compiler import Kind
 from argosy.errors import UsageError
 
@@ -18,15 +18,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml")
-@click.option(
-    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
-)
-@click.option(
-    "-f",
-    "--parameter-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML file of parameters.",
-)
+@parameter_option
+@parameter_file_option
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Of a pipeline; default: Workflow.")
 @click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
 @click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent.")

@@ -26,7 +26,7 @@ from argosy.runner.references import (
 )
 from argosy.runner.result import Plan
 from argosy.runner.retry_expression import FIELDS, bare
-from argosy.runner.shape import did_you_mean
+from argosy.text import nearest
 
 
 def check(manifest: Mapping[str, Any], parameters: Mapping[str, str]) -> Plan:
@@ -58,9 +58,7 @@ def _parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
     unknown = next((name for name in given if name not in declared), None)
     if unknown is not None:
         known = ", ".join(declared) or "none"
-        raise UsageError(
-            f"there is no parameter '{unknown}'{did_you_mean(unknown, declared)}; there are: {known}"
-        )
+        raise UsageError(f"there is no parameter '{unknown}'{nearest(unknown, declared)}; there are: {known}")
     resolved: dict[str, str] = {}
     for parameter in workflow.parameters:
         value = given.get(parameter.name, parameter.fallback)
@@ -155,7 +153,7 @@ def _check_arguments(where: str, arguments: Arguments, callee: Template) -> None
             known = ", ".join(declared) or "none"
             raise ManifestError(
                 f"{where}: template '{callee.name}' has no input {noun} '{unknown}'"
-                f"{did_you_mean(unknown, declared)}; it has: {known}"
+                f"{nearest(unknown, declared)}; it has: {known}"
             )
     for parameter in callee.parameters:
         if parameter.name not in arguments.parameters and parameter.fallback is None:

@@ -6,7 +6,7 @@ from argosy.errors import ManifestError
 from argosy.runner.dag import condition_of
 from argosy.runner.errors import ConditionError
 from argosy.runner.model import Template
-from argosy.runner.shape import did_you_mean
+from argosy.text import nearest
 
 
 def check_dag(template: Template) -> None:
@@ -21,12 +21,12 @@ def check_dag(template: Template) -> None:
         unknown = next((name for name in sorted(needed) if name not in names), None)
         if unknown is not None:
             raise ManifestError(
-                f"{where}: depends on '{unknown}', which is no task of its DAG{did_you_mean(unknown, names)}"
+                f"{where}: depends on '{unknown}', which is no task of its DAG{nearest(unknown, names)}"
             )
     for name in template.target.split():
         if "{{" not in template.target and name not in names:
             raise ManifestError(
-                f"template '{template.name}': target '{name}' is no task{did_you_mean(name, names)}"
+                f"template '{template.name}': target '{name}' is no task{nearest(name, names)}"
             )
     cycle = _cycle({task.name: sorted(condition_of(task).tasks) for task in template.tasks})
     if cycle:

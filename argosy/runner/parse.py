@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from argosy.errors import ManifestError
+from argosy.merge import merged
 from argosy.runner import duration
 from argosy.runner.fields import CRON_FIELDS
 from argosy.runner.model import Template, Workflow
 from argosy.runner.parse_call import parse_arguments, parse_hook
 from argosy.runner.parse_template import parse_inputs, parse_template
 from argosy.runner.parse_tools import positive
-from argosy.runner.shape import check_fields, did_you_mean, expect_list, expect_mapping
+from argosy.runner.shape import check_fields, expect_list, expect_mapping
 from argosy.runner.values import text_of
+from argosy.text import nearest
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 
@@ -65,7 +67,7 @@ def _spec(manifest: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
         return spec
     unknown = next((field for field in spec if field not in CRON_FIELDS), None)
     if unknown:
-        raise ManifestError(f"spec: no field '{unknown}'{did_you_mean(unknown, CRON_FIELDS)}")
+        raise ManifestError(f"spec: no field '{unknown}'{nearest(unknown, CRON_FIELDS)}")
     return expect_mapping(spec.get("workflowSpec"), "spec.workflowSpec")
 
 
@@ -90,7 +92,7 @@ def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]
         if name in parsed:
             continue
         if name not in raw:
-            raise ManifestError(f"{user}: there is no template '{name}'{did_you_mean(name, raw)}")
+            raise ManifestError(f"{user}: there is no template '{name}'{nearest(name, raw)}")
         template, inline = parse_template(_with_defaults(raw[name], spec), spec)
         raw.update(inline)
         parsed[name] = template
@@ -110,16 +112,7 @@ def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[s
     skipped = {"container", "script", "dag", "steps"} - raw.keys()
     for field in skipped | ({"retryStrategy", "timeout", "activeDeadlineSeconds"} if composed else set()):
         defaults.pop(field, None)
-    return _merge(defaults, raw)
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged
+    return merged(defaults, raw)
 
 
 def _text(mapping: Mapping[str, Any], field: str) -> str | None:

@@ -9,8 +9,8 @@ from argosy.errors import ManifestError
 from argosy.runner.check_graph import Order
 from argosy.runner.model import Arguments, Call, Template, Workflow
 from argosy.runner.scope import STRFTIME
-from argosy.runner.shape import did_you_mean
 from argosy.runner.text import parse
+from argosy.text import nearest
 
 _WORKFLOW = frozenset(
     {
@@ -99,11 +99,11 @@ class CallNames:
         kind, _, rest = tag.partition(".")
         name = rest.partition(".")[0]
         if kind != self._kind or name not in self._calls:
-            return f"which is not known there{did_you_mean(name, self._calls) if kind == self._kind else ''}"
+            return f"which is not known there{nearest(name, self._calls) if kind == self._kind else ''}"
         call = self._calls[name]
         names = names_of_call(kind, call, self._workflow.templates[call.template])
         if tag not in names:
-            return f"which template '{call.template}' does not give{did_you_mean(tag, names)}"
+            return f"which template '{call.template}' does not give{nearest(tag, names)}"
         if at is not None and name != at and not self._order.is_before(name, at):
             return f"but nothing makes '{at}' wait for '{name}'; add it to `depends`"
         return "which is the task itself" if name == at else None
@@ -136,7 +136,7 @@ class Place:
             return None
         if self.calls is not None and root in ("tasks", "steps"):
             return self.calls.problem(tag, self.at)
-        return f"which is not known there{did_you_mean(tag, self.known)}"
+        return f"which is not known there{nearest(tag, self.known)}"
 
 
 def texts_of_arguments(arguments: Arguments) -> Iterator[tuple[str, str | None]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.runner.fields import USED
 from argosy.runner.fields_refused import IGNORED, REFUSED
+from argosy.text import nearest
 
 _HARMLESS: tuple[Any, ...] = (None, False, [], "")
 
@@ -38,7 +38,7 @@ def _check_field(field: str, value: Any, kind: str, where: str) -> None:
     advice = refused.get(field, refused.get("*"))
     if advice is None:
         known = [*USED[kind], *IGNORED.get(kind, ()), *REFUSED.get(kind, {})]
-        raise ManifestError(f"{where}: no field '{field}'{did_you_mean(field, known)}")
+        raise ManifestError(f"{where}: no field '{field}'{nearest(field, known)}")
     if not any(value is harmless or value == harmless for harmless in _HARMLESS):
         raise ManifestError(f"{where}: '{field}' cannot be run on one machine: {advice}")
 
@@ -62,9 +62,3 @@ def expect_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise ManifestError(f"{where}: a list is expected, not {value!r}")
     return value
-
-
-def did_you_mean(word: str, known: Any) -> str:
-    """`; did you mean 'x'?` for the nearest known word, or nothing."""
-    near = difflib.get_close_matches(word, [str(name) for name in known], n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
