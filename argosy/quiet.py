@@ -8,4 +8,4 @@ def keep_couler_quiet() -> None:
     """Take the print back, if Couler was imported by now."""
     couler = sys.modules.get("couler.argo")
     if couler is not None:
-        atexit.unregister(getattr(couler, "_dump_yaml", print))
+        atexit.unregister(couler._dump_yaml)
