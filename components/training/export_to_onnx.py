@@ -26,15 +26,18 @@ def export_to_onnx(
 ) -> Exported:
     """Convert one version of the PyTorch model to ONNX and keep the file in an MLflow run of its own.
 
-    The run, named `export-<model_name>-v<version>`, holds model.onnx with a free batch size, the class names
-    and the preparation of images, and tags that lead back to the version and its training run. Each call
-    makes a new run, so that an interrupted export is never mistaken for a whole one.
+    Any network that turns one float32 tensor into one tensor can be exported, whatever train component made
+    it. The run, named `export-<model_name>-v<version>`, holds model.onnx with a free batch size, and tags
+    that lead back to the version and its training run. Where the training run holds labels.json or
+    preprocessing.json, they are copied beside the model and into it. Each call makes a new run, so that an
+    interrupted export is never mistaken for a whole one.
 
     Args:
         model_version: the version that Gate 1 promoted.
         model_name: the registered PyTorch model.
         mlflow_tracking_uri: the MLflow server.
-        input_shape: batch, channels, height and width of the model's input; the batch is left free.
+        input_shape: the model's input, the batch first: 1,3,224,224 for images, 1,16 for rows of a table;
+            the batch is left free.
     """
     from argosy.components.shared.registry import connect, get_version
     from argosy.components.training.exports import export_version

@@ -24,21 +24,23 @@ def export_version(client: MlflowClient, version: ModelVersion, shape: InputShap
     """Export a registered version into a new run of the experiment of its training run; return the run's id.
 
     Raises:
-        UsageError: `shape` has another image size than the model was trained at.
+        UsageError: `shape` is not the one that the model was trained with.
         StepError: the version or its run is gone, the model cannot be exported, or MLflow failed.
     """
     parent = Parent.of_version(version)
     training = get_run(client, parent.run_id)
     _check_size(training.data.params.get("image_size"), shape, parent)
-    model = load_pytorch(parent.model_name, parent.version)
+    stored = load_pytorch(parent.model_name, parent.version)
+    _check_sample(stored.sample, shape, parent)
     name = f"export-{parent.model_name}-v{parent.version}"
     with tempfile.TemporaryDirectory(prefix="argosy-") as scratch, mlflow_errors(f"record the run {name}"):
         metadata = _metadata(client, parent.run_id, Path(scratch))
         path = Path(scratch) / MODEL_FILE
         tags = {"step": "export-onnx", **parent.tags()}
         with mlflow.start_run(experiment_id=training.info.experiment_id, run_name=name, tags=tags) as run:
-            mlflow.log_params({"input_shape": ",".join(map(str, shape)), **parent.tags()})
-            export_onnx(model, shape, path, {file.removesuffix(".json"): c for file, c in metadata.items()})
+            mlflow.log_params({"input_shape": str(shape), **parent.tags()})
+            properties = {file.removesuffix(".json"): content for file, content in metadata.items()}
+            export_onnx(stored.module, shape.sample, path, properties)
             for file, content in metadata.items():
                 mlflow.log_dict(content, file)  # type: ignore[arg-type]
             mlflow.log_artifact(str(path))
@@ -53,10 +55,19 @@ def _metadata(client: MlflowClient, run_id: str, folder: Path) -> dict[str, obje
 
 
 def _check_size(trained: str | None, shape: InputShape, parent: Parent) -> None:
-    """A stored program accepts images of the size that it was trained at, and no other."""
-    asked = f"{shape.height}x{shape.width}"
+    """Compare with the image size that the training run noted, if it did."""
+    asked = "x".join(map(str, shape.sample[-2:]))
     if trained is not None and trained != asked:
         raise UsageError(
             f"version {parent.version} of {parent.model_name!r} was trained at {trained} pixels, "
             f"and input_shape asks for {asked}"
+        )
+
+
+def _check_sample(stored: tuple[int, ...] | None, shape: InputShape, parent: Parent) -> None:
+    """Compare with the model's signature: a stored program accepts samples of its own shape and no other."""
+    if stored is not None and stored != shape.sample:
+        raise UsageError(
+            f"version {parent.version} of {parent.model_name!r} takes samples of shape "
+            f"{','.join(map(str, stored))}, and input_shape asks for {','.join(map(str, shape.sample))}"
         )

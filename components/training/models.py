@@ -3,30 +3,62 @@
 from __future__ import annotations
 
 import json
+import logging
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import mlflow.artifacts
 import mlflow.pytorch
+from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 from torch import nn
 
 from argosy.components.shared.registry import mlflow_errors
+from argosy.errors import StepError
+
+# `mlflow.pytorch` keeps a pickled network under this name, and an exported program under another.
+_PICKLED = "model.pth"
 
 
-def load_pytorch(name: str, version: str) -> nn.Module:
-    """The network of exactly this registered version, on the CPU, as it was exported in evaluation mode.
+@dataclass(frozen=True)
+class StoredModel:
+    """A network as it was stored.
+
+    Attributes:
+        module: the network, on the CPU, as it was exported in evaluation mode.
+        sample: the shape of one sample, without the batch; None where the model has no signature, or leaves
+            more than the batch free.
+    """
+
+    module: nn.Module
+    sample: tuple[int, ...] | None
+
+
+def load_pytorch(name: str, version: str) -> StoredModel:
+    """The network of exactly this registered version. No pickled code is run.
 
     Raises:
-        StepError: there is no such version, or it is no PyTorch model.
+        StepError: there is no such version, it is no PyTorch model, it was stored as a pickle, or its input
+            is not one float32 tensor.
     """
-    with mlflow_errors(f"load version {version} of model {name!r}"):
-        model: nn.Module = mlflow.pytorch.load_model(f"models:/{name}/{version}")
+    where = f"version {version} of model {name!r}"
+    with tempfile.TemporaryDirectory(prefix="argosy-") as scratch, mlflow_errors(f"load {where}"):
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{version}", dst_path=scratch))
+        if next(folder.rglob(_PICKLED), None) is not None:
+            raise StepError(
+                f"{where} was stored as a pickle, which can run any code when it is loaded; log it with an "
+                "input_example of two samples, so that MLflow stores an exported program"
+            )
+        sample = _sample_shape(Model.load(str(folder)), where)
+        module: nn.Module = mlflow.pytorch.load_model(str(folder))
     # An exported program has no train() and eval(); its layers were fixed when it was stored. The flag only
     # keeps exporters from warning.
-    for module in model.modules():
-        module.training = False
-    return model
+    for part in module.modules():
+        part.training = False
+    return StoredModel(module, sample)
 
 
 def download(run_id: str, artifact: str, folder: Path) -> Path:
@@ -45,10 +77,26 @@ def read_json(client: MlflowClient, run_id: str, artifact: str, folder: Path) ->
     """The content of a JSON artifact of a run; None where the run has none.
 
     Raises:
-        StepError: MLflow failed.
+        StepError: MLflow failed, or the artifact is no JSON.
     """
     with mlflow_errors(f"list the artifacts of run {run_id}"):
         present = {entry.path for entry in client.list_artifacts(run_id)}
     if artifact not in present:
         return None
-    return json.loads(download(run_id, artifact, folder).read_text(encoding="utf-8"))
+    try:
+        return json.loads(download(run_id, artifact, folder).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StepError(f"{artifact} of run {run_id} is no JSON: {error}") from error
+
+
+def _sample_shape(description: Model, where: str) -> tuple[int, ...] | None:
+    """The shape of one sample from the model's signature, which is optional."""
+    inputs = description.signature.inputs if description.signature else None
+    if inputs is None or not inputs.is_tensor_spec():
+        return None
+    specs = inputs.inputs
+    if len(specs) != 1 or str(specs[0].type) != "float32":
+        taken = ", ".join(f"{spec.type} {spec.shape}" for spec in specs)
+        raise StepError(f"{where} takes {taken}; only models with one float32 input can be exported")
+    shape = tuple(int(size) for size in specs[0].shape)
+    return shape[1:] if all(size > 0 for size in shape[1:]) else None

@@ -12,7 +12,6 @@ import onnx
 import torch
 from torch import nn
 
-from argosy.components.training.shape import InputShape
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -22,23 +21,24 @@ INPUT, OUTPUT, BATCH = "input", "output", "batch_size"
 OPSET = 18
 
 
-def export_onnx(model: nn.Module, shape: InputShape, path: Path, metadata: Mapping[str, object]) -> None:
-    """Write `model` to `path` as ONNX: "input" (batch_size, 3, H, W) to "output" (batch_size, classes).
+def export_onnx(model: nn.Module, sample: tuple[int, ...], path: Path, metadata: Mapping[str, object]) -> None:
+    """Write `model` to `path` as ONNX: "input" (batch_size, *sample) to "output" (batch_size, ...).
 
-    The batch stays free: the trace uses two images, since a trace of one would freeze it.
+    The batch stays free: the trace uses two samples, since a trace of one would freeze it.
 
     Args:
-        model: on the CPU, traced as it is.
-        shape: height and width of the input; its batch is ignored.
+        model: on the CPU, traced as it is; it turns one float32 tensor into one tensor.
+        sample: the shape of one sample, without the batch.
         path: the file to write; all weights are inside.
         metadata: kept in the file as JSON texts under these names.
 
     Raises:
-        StepError: the model cannot be exported, or the file is no valid ONNX.
+        StepError: the model does not accept such samples, cannot be exported, or the file is no valid ONNX.
     """
     for chatty in ("onnx_ir", "onnxscript"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    example = torch.zeros(2, *shape[1:])
+    example = torch.zeros(2, *sample)
+    _try(model, example)
     try:
         with warnings.catch_warnings():
             # The exporter deprecates its own parts; whoever runs the step can do nothing about it.
@@ -60,6 +60,24 @@ def export_onnx(model: nn.Module, shape: InputShape, path: Path, metadata: Mappi
         raise StepError(
             f"the model cannot be exported to ONNX: {str(error).strip().splitlines()[0]}"
         ) from error
+
+
+def _try(model: nn.Module, example: torch.Tensor) -> None:
+    """Run the model once: what it refuses here the exporter would refuse with pages of its own workings."""
+    shape = "x".join(map(str, example.shape[1:]))
+    try:
+        with torch.inference_mode():
+            answer = model(example)
+    except Exception as error:  # whatever a network raises on input that it was not made for
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise StepError(f"the model does not accept samples of shape {shape}: {reason[0]}") from error
+    if not isinstance(answer, torch.Tensor):
+        raise StepError(f"the model answers with a {type(answer).__name__}; it must answer with one tensor")
+    if answer.ndim < 1 or len(answer) != len(example):
+        raise StepError(
+            f"the model answers {len(example)} samples with shape {tuple(answer.shape)}; "
+            "the first dimension must be the batch"
+        )
 
 
 def _finish(path: Path, metadata: Mapping[str, object]) -> None:

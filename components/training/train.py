@@ -1,6 +1,6 @@
 """Train an image classifier and track it in MLflow."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from argosy import Resources, SharedMemory, Toleration, component
 from argosy.components import images
@@ -29,8 +29,14 @@ def train(
     epochs: int | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
+    approach: str = "",
+    architecture: str = "",
+    weights: str = "",
+    config: dict[str, Any] = {},  # noqa: B006  (read, never changed)
+    checkpoint: str = "",
+    owner: str = "",
 ) -> Trained:
-    """Train ResNet18 on a folder of images and log everything to MLflow.
+    """Train a ResNet on a folder of images and log everything to MLflow.
 
     The run goes into the experiment `model_name`. It holds the recipe, the data set's fingerprint, the
     metrics of every epoch (`best_val_accuracy`, `val_accuracy`, `val_loss`, `train_loss`, `epoch_time` and
@@ -44,6 +50,12 @@ def train(
         epochs: passes over the training images; empty means config.yaml's.
         learning_rate: highest learning rate of the schedule; empty means config.yaml's.
         batch_size: images in one optimiser step; empty means config.yaml's.
+        approach: baseline, feature_extraction or fine_tuning; empty means config.yaml's.
+        architecture: resnet18, resnet34 or resnet50; empty means config.yaml's.
+        weights: none, imagenet, a file or s3://bucket/key; empty means config.yaml's.
+        config: any keys of config.yaml with other values, as JSON; the inputs above come before these.
+        checkpoint: folder or s3:// prefix that keeps the state after every epoch; empty keeps none.
+        owner: who may go on from a checkpoint: the workflow's uid.
     """
     from argosy.components.shared.registry import connect
     from argosy.components.training.recipe.config import load
@@ -53,9 +65,16 @@ def train(
     from argosy.components.training.recipe.source import local_folder
     from argosy.components.training.shape import parse_input_shape
 
-    recipe = load().override(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size)
-    shape = parse_input_shape(input_shape)
-    size = (shape.height, shape.width)
+    recipe = load().override(
+        config,
+        approach=approach or None,
+        architecture=architecture or None,
+        weights=weights or None,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+    )
+    size = parse_input_shape(input_shape).image_size()
     connect(mlflow_tracking_uri)
     data = open_folder(local_folder(dataset, workers=recipe.workers))
 

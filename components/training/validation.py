@@ -96,7 +96,7 @@ def _measure(path: Path, parent: Parent, samples: int, seed: int) -> tuple[Measu
     """Difference and speedup of file and parent, on the CPU with equal threads; and the input's shape."""
     session = open_session(str(path), threads=torch.get_num_threads())
     shape = input_shape(session)
-    baseline = pytorch_predictor(load_pytorch(parent.model_name, parent.version))
+    baseline = pytorch_predictor(load_pytorch(parent.model_name, parent.version).module)
     candidate = onnx_predictor(session)
     difference = compare(baseline, candidate, random_inputs(samples, shape, seed))
     one = next(random_inputs(1, shape, seed))
