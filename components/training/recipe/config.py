@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_type_hints
 
 import yaml
 
+from argosy.components.training.recipe.knobs import YES_OR_NO, Choice, Knob, Number, Text, Whole
 from argosy.errors import UsageError
 
 DEFAULTS = Path(__file__).parent.parent / "config.yaml"
 
+APPROACHES = ("baseline", "feature_extraction", "fine_tuning")
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+NO_WEIGHTS = "none"
 
-# (lowest, highest) value that makes sense; both are allowed.
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 10_000),
-    "batch_size": (2, 65_536),  # batch norm has no variance over a single image
-    "learning_rate": (1e-9, 10.0),
-    "weight_decay": (0.0, 1.0),
-    "label_smoothing": (0.0, 0.9),
-    "warmup_share": (0.01, 0.99),
-    "crop_scale": (0.01, 1.0),
-    "workers": (1, 256),
-    "cache_gib": (0.0, 4096.0),
-    "seed": (0, 2**32 - 1),
-}
-_WHOLE = {"epochs", "batch_size", "workers", "seed"}
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "architecture": ARCHITECTURES,
-    "precision": PRECISIONS,
-    "horizontal_flip": ("auto", True, False),
-}
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,76 +30,120 @@ class Recipe:
     """How to train. `config.yaml` gives the defaults and says what each knob does.
 
     Raises:
-        UsageError: a value has the wrong type or makes no sense; the message says what is allowed.
+        UsageError: a value has the wrong type or makes no sense, or two contradict each other; the message
+            says what is allowed.
     """
 
-    architecture: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    label_smoothing: float
-    warmup_share: float
-    crop_scale: float
-    horizontal_flip: bool | Literal["auto"]
-    precision: str
-    workers: int
-    cache_gib: float
-    seed: int
+    approach: Annotated[str, Choice(APPROACHES)]
+    architecture: Annotated[str, Choice(ARCHITECTURES)]
+    weights: Annotated[str, Text("none, imagenet, a file or s3://bucket/key")]
+    epochs: Annotated[int, Whole(1, 10_000)]
+    batch_size: Annotated[int, Whole(2, 65_536)]  # batch norm has no variance over a single image
+    learning_rate: Annotated[float, Number(1e-9, 10.0)]
+    backbone_rate: Annotated[float, Number(1e-6, 1.0)]
+    weight_decay: Annotated[float, Number(0.0, 1.0)]
+    label_smoothing: Annotated[float, Number(0.0, 0.9)]
+    warmup_share: Annotated[float, Number(0.01, 0.99)]
+    zero_init_residual: Annotated[bool, YES_OR_NO]
+    crop_scale: Annotated[float, Number(0.01, 1.0)]
+    horizontal_flip: Annotated[bool | Literal["auto"], Choice(("auto", True, False))]
+    start_size: Annotated[float, Number(0.1, 1.0)]
+    precision: Annotated[str, Choice(PRECISIONS)]
+    compile: Annotated[bool, YES_OR_NO]
+    deterministic: Annotated[bool, YES_OR_NO]
+    processes: Annotated[int | Literal["auto"], Whole(1, 64, words=("auto",))]
+    workers: Annotated[int, Whole(1, 256)]
+    cache_gib: Annotated[float, Number(0.0, 4096.0)]
+    seed: Annotated[int, Whole(0, 2**32 - 1)]
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            _check_choice(name, getattr(self, name), allowed)
-        for name, (low, high) in _RANGES.items():
-            _check_number(name, getattr(self, name), low, high)
+        for name, knob in _knobs().items():
+            knob.check(name, getattr(self, name))
+        if self.approach == "baseline" and self.pretrained:
+            raise UsageError(
+                f"weights is {self.weights!r}, but approach baseline starts from random ones; "
+                "set approach to fine_tuning or feature_extraction, or weights to none"
+            )
+        if self.approach != "baseline" and not self.pretrained:
+            raise UsageError(
+                f"approach {self.approach} starts from trained weights, and weights is none; "
+                "set it to imagenet, a file or s3://bucket/key"
+            )
 
-    def override(self, **values: Any) -> Recipe:
-        """A recipe in which every value that is not None replaces the one here.
+    @property
+    def pretrained(self) -> bool:
+        """Whether training starts from weights that were trained before."""
+        return self.weights != NO_WEIGHTS
+
+    def override(self, config: Mapping[str, Any] = _NOTHING, /, **parameters: Any) -> Recipe:
+        """A recipe in which `config` replaces what is here, and `parameters` that are not None replace both.
 
         Raises:
-            UsageError: a value makes no sense.
+            UsageError: a key is unknown, or a value makes no sense; one of `config` is said to be from there.
         """
-        return replace(self, **{name: value for name, value in values.items() if value is not None})
+        _check_keys("config", config)
+        _check_values(config, lambda name: "config: ")
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return replace(self, **{**config, **given})
 
 
 def load(path: Path = DEFAULTS) -> Recipe:
     """Read a recipe from a YAML file that holds every key of `Recipe` and no other.
 
     Raises:
-        UsageError: the file cannot be read, a key is unknown or missing, or a value makes no sense.
+        UsageError: the file cannot be read, a key is unknown, missing or given twice, or a value makes no
+            sense; the message begins with the file and, where there is one, the line.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content, lines = yaml.safe_load(text), _lines(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{path.name} must hold keys and values, one recipe; it holds {content!r}")
-    _check_keys(path.name, content)
+    _check_once(path.name, lines)
+    where = {name: f"{path.name}:{number}" for name, number in lines}
+    _check_keys(path.name, content, where)
+    missing = [name for name in _knobs() if name not in content]
+    if missing:
+        raise UsageError(f"{path.name} lacks {', '.join(missing)}")
+    _check_values(content, lambda name: f"{where[name]}: ")
     return Recipe(**content)
 
 
-def _check_keys(source: str, content: Mapping[Any, Any]) -> None:
-    known = [field.name for field in fields(Recipe)]
+@cache
+def _knobs() -> dict[str, Knob]:
+    hints = get_type_hints(Recipe, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in fields(Recipe)}
+
+
+def _lines(text: str) -> list[tuple[str, int]]:
+    """Every key of the document's mapping, as often as it is there, with its line."""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    return [(str(key.value), key.start_mark.line + 1) for key, _ in pairs]
+
+
+def _check_once(source: str, lines: Iterable[tuple[str, int]]) -> None:
+    seen: dict[str, int] = {}
+    for name, number in lines:
+        if name in seen:
+            raise UsageError(f"{source}:{number}: {name} is already given in line {seen[name]}")
+        seen[name] = number
+
+
+def _check_keys(source: str, content: Mapping[Any, Any], where: Mapping[str, str] = _NOTHING) -> None:
+    known = list(_knobs())
     for key in content:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise UsageError(f"{source} has an unknown key {key!r}; {hint}")
-    missing = [name for name in known if name not in content]
-    if missing:
-        raise UsageError(f"{source} lacks {', '.join(missing)}")
+            raise UsageError(f"{where.get(str(key), source)}: unknown key {key!r}; {hint}")
 
 
-def _check_choice(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    # 1 == True in Python: compare the types too, so that a number is no answer to a yes-or-no question.
-    if not any(value == choice and type(value) is type(choice) for choice in allowed):
-        options = ", ".join(str(choice).lower() for choice in allowed)
-        raise UsageError(f"{name} is {value!r}; it must be one of {options}")
-
-
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    kind = "a whole number" if name in _WHOLE else "a number"
-    types = (int,) if name in _WHOLE else (int, float)
-    bad_type = isinstance(value, bool) or not isinstance(value, types)
-    if bad_type or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
-        raise UsageError(f"{name} is {value!r}; it must be {kind} from {low:g} to {high:g}")
+def _check_values(content: Mapping[str, Any], where: Callable[[str], str]) -> None:
+    for name, value in content.items():
+        try:
+            _knobs()[name].check(name, value)
+        except UsageError as error:
+            raise UsageError(f"{where(name)}{error}") from None
