@@ -154,7 +154,7 @@ class FaultProxy:
         far_reader, far_writer = await asyncio.open_connection(*self._target)
         self._writers.add(far_writer)
         try:
-            pumps = [
+            pumps = [  # client to server, server to client
                 asyncio.create_task(_pump(reader, far_writer, fault.bytes_per_second, fault.reset_after)),
                 asyncio.create_task(
                     _pump(far_reader, writer, fault.bytes_per_second, fault.cut_answer_after)

@@ -2,12 +2,10 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
-import onnx
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -19,9 +17,9 @@ from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.stack import Stack
+from tests.components.deployment.registering import GATE_2, register_model
 
 NUMBERS = itertools.count(1)
-GATE_2 = {"validation_max_diff": 1.5e-6, "validation_mean_diff": 2e-7, "validation_onnx_speedup": 1.5}
 
 
 @dataclass(frozen=True)
@@ -80,20 +78,8 @@ def client(servers: Servers) -> MlflowClient:
 def register(client: MlflowClient, name: str) -> Callable[[bytes], str]:
     """Register a model's bytes as the next version, with alias `deploy`, as Gate 2 does; its number."""
 
-    def put(model: bytes, metrics: dict[str, float] = GATE_2) -> str:
-        mlflow.set_experiment("deployment")
-        with mlflow.start_run(run_name=f"export-{name}") as run:
-            mlflow.log_metrics(metrics)
-            info = mlflow.onnx.log_model(
-                onnx.load_from_string(model),
-                name="model",
-                pip_requirements=["onnx"],
-                save_as_external_data=False,
-            )
-        registry.ensure_model(client, name)
-        made = client.create_model_version(name, info.model_uri, run.info.run_id, model_id=info.model_id)
-        registry.set_alias(client, name, "deploy", made.version)
-        return str(made.version)
+    def put(model: bytes, metrics: Mapping[str, float] = GATE_2) -> str:
+        return register_model(client, name, model, metrics)
 
     return put
 

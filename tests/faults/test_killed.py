@@ -1,0 +1,55 @@
+"""Every step, killed at random moments again and again, then run once more."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from argosy.components.deployment.claims import claimed_versions, published_versions
+from argosy.components.deployment.layout import ModelKeys
+from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
+from tests.components.deployment.models import conv_net
+from tests.faults.checks import aliases, answers, live_is_served, nothing_half_published
+from tests.faults.workflow import ORDER, Workflow
+
+KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "100"))
+OLD, NEW = conv_net(1), conv_net(2)
+
+
+@pytest.mark.parametrize("step", ORDER)
+def test_a_killed_step_loses_nothing_and_is_finished_by_its_next_run(
+    step: str,
+    deployed: Workflow,
+    register: Callable[[bytes], str],
+    workflow: Callable[[str], Workflow],
+    bucket: Bucket,
+    keys: ModelKeys,
+    client: MlflowClient,
+    triton: Triton,
+) -> None:
+    register(NEW)
+    second = workflow("second")
+    if step != ORDER[0]:
+        second.run_all(last=ORDER[ORDER.index(step) - 1])
+    moments = random.Random(step)
+    longest, killed = 0.3, 0
+    while killed < KILLS:
+        ran = second.run(step, kill_after=moments.uniform(0, longest))
+        assert ran.code in (0, -9), ran.log
+        killed += ran.code == -9
+        # The window follows what a run takes, so that the kills are spread over all of it.
+        longest = longest * 1.1 if ran.code == -9 and killed % 10 == 0 else longest
+        longest = min(longest, 1.1 * ran.seconds) if ran.code == 0 else longest
+        answers(triton, keys.model, 1, OLD)
+        live_is_served(client, triton, keys.model)
+        nothing_half_published(bucket, keys)
+    second.run_all(first=step)
+    assert aliases(client, keys.model) == {"live": "2", "previous": "1"}
+    assert published_versions(bucket, keys) == claimed_versions(bucket, keys) == {1, 2}
+    assert list(bucket.keys(f"staging/{keys.model}/")) == []
+    answers(triton, keys.model, 2, NEW)
