@@ -18,8 +18,8 @@ def _numbered(count: int) -> CachedImages:
     return CachedImages(numbers.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 2, 2), numbers)
 
 
-def _labels(batches: Batches) -> list[list[int]]:
-    return [labels.tolist() for _, labels in batches]
+def _labels(batches: Batches, epoch: int = 1, done: int = 0) -> list[list[int]]:
+    return [labels.tolist() for _, labels in batches.epoch(epoch, done)]
 
 
 @pytest.mark.parametrize(("count", "size", "lengths"), [(10, 4, [4, 4, 2]), (8, 4, [4, 4]), (3, 8, [3])])
@@ -43,7 +43,7 @@ def test_shuffled_all_batches_are_whole(count: int, size: int, lengths: list[int
 def test_the_seed_decides_the_order_and_epochs_differ() -> None:
     def two_epochs(seed: int) -> list[list[list[int]]]:
         batches = Batches(_numbered(50), batch_size=25, device=CPU, shuffle_seed=seed)
-        return [_labels(batches), _labels(batches)]
+        return [_labels(batches, 1), _labels(batches, 2)]
 
     assert two_epochs(1) == two_epochs(1)
     assert two_epochs(1) != two_epochs(2)
@@ -51,16 +51,26 @@ def test_the_seed_decides_the_order_and_epochs_differ() -> None:
     assert first != second
 
 
+def test_an_epoch_goes_on_where_it_was_cut_off() -> None:
+    batches = Batches(_numbered(50), batch_size=8, device=CPU, shuffle_seed=1)
+    whole = _labels(batches, 3)
+    assert [_labels(batches, 3, done) for done in (0, 2, 6)] == [whole, whole[2:], []]
+
+
 def test_images_stay_with_their_labels() -> None:
     for images, labels in Batches(_numbered(20), batch_size=6, device=CPU, shuffle_seed=3):
         assert images[:, 0, 0, 0].tolist() == labels.tolist()
 
 
-def test_worker_processes_deliver_the_same(digits: ImageFolder) -> None:
+@pytest.mark.parametrize("seed", [None, 5])
+def test_worker_processes_deliver_the_same(digits: ImageFolder, seed: int | None) -> None:
     split = Split(digits.val.files[:10], digits.val.labels[:10])
-    memory = Batches(CachedImages.decode(split, (16, 16), 1), batch_size=4, device=CPU)
-    stream = Batches(StreamedImages(split, (16, 16)), batch_size=4, device=CPU, workers=1)
+    cached = CachedImages.decode(split, (16, 16), 1)
+    memory = Batches(cached, batch_size=4, device=CPU, shuffle_seed=seed)
+    stream = Batches(StreamedImages(split, (16, 16)), batch_size=4, device=CPU, shuffle_seed=seed, workers=1)
     assert len(memory) == len(stream)
-    for (left, left_labels), (right, right_labels) in zip(memory, stream, strict=True):
-        assert torch.equal(left, right)
-        assert torch.equal(left_labels, right_labels)
+    for epoch, done in ((1, 0), (2, 1)):
+        pairs = zip(memory.epoch(epoch, done), stream.epoch(epoch, done), strict=True)
+        for (left, left_labels), (right, right_labels) in pairs:
+            assert torch.equal(left, right)
+            assert torch.equal(left_labels, right_labels)
