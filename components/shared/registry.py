@@ -8,22 +8,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import Iterable, Mapping
 
-# MLflow reads some of these while it is imported, so they come first. Each one yields to the environment.
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# MLflow's own defaults (7 retries of 120 s) would hide a dead server for a quarter of an hour.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-# A step's log is read in a terminal: no progress bars, no links on standard output, no advice about git.
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+# First of all: it sets what MLflow reads while it is imported.
+from argosy.components.shared.mlflow_server import connect, mlflow_errors, redacted  # isort: split
 
 import mlflow
 from mlflow.entities import Run
@@ -31,79 +20,34 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
-from requests.exceptions import RequestException
 
 from argosy.errors import StepError, UsageError
+
+__all__ = [
+    "all_versions",
+    "connect",
+    "delete_alias",
+    "delete_version_tags",
+    "ensure_model",
+    "find_model",
+    "find_version",
+    "get_run",
+    "get_version",
+    "mlflow_errors",
+    "redacted",
+    "resolve",
+    "run_metric",
+    "set_alias",
+    "set_version_tags",
+    "version_by_alias",
+    "version_of_run",
+]
 
 log = logging.getLogger(__name__)
 
 # "latest" is MLflow's own word for the newest version, and it cannot be set as an alias.
 _SOURCE = re.compile(r"alias:(?P<alias>[A-Za-z0-9_-]+)|version:(?P<version>[1-9][0-9]*)")
 _NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
-
-
-def redacted(uri: str) -> str:
-    """The address without the user name and password that it may carry, fit for a log."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
-
-
-def _cause(error: Exception, tracking_uri: str) -> str:
-    """What went wrong, on one line: the root of a network error, the first line of any other, no password."""
-    root = re.search(r"\(Caused by .*?: (?P<reason>[^:]*)\)\)*$", str(error).strip())
-    text = root["reason"].strip("\"'()") if root else str(error).strip() or type(error).__name__
-    return text.splitlines()[0].replace(tracking_uri, redacted(tracking_uri))
-
-
-@contextmanager
-def mlflow_errors(action: str, tracking_uri: str | None = None) -> Iterator[None]:
-    """Turn MLflow's and the network's errors into a `StepError` that begins with `action`.
-
-    Args:
-        action: what is being done, in the form "set alias 'champion' of digits".
-        tracking_uri: the server; by default the one that `connect` chose.
-    """
-    try:
-        yield
-    except (MlflowException, RequestException) as error:
-        uri = tracking_uri or mlflow.get_tracking_uri()
-        raise StepError(f"MLflow at {redacted(uri)} could not {action}: {_cause(error, uri)}") from error
-
-
-def connect(tracking_uri: str) -> MlflowClient:
-    """Make `tracking_uri` this process's tracking server and registry, and check that it answers.
-
-    The check is bounded: at most four tries of MLFLOW_HTTP_REQUEST_TIMEOUT (30) seconds, about ten seconds in
-    all where the connection is refused.
-
-    Raises:
-        UsageError: the address is empty or of a kind that MLflow does not know.
-        StepError: the server does not answer.
-    """
-    if not tracking_uri.strip():
-        raise UsageError(
-            "mlflow_tracking_uri is empty: give the server's address, e.g. http://mlflow.ai-platform:80"
-        )
-    try:
-        mlflow.set_tracking_uri(tracking_uri)
-        mlflow.set_registry_uri(tracking_uri)
-        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-    except MlflowException as error:
-        raise UsageError(
-            f"mlflow_tracking_uri {redacted(tracking_uri)!r} is no MLflow server's address: "
-            "use http://HOST:PORT or https://HOST"
-        ) from error
-    try:
-        client.search_experiments(max_results=1)
-    except (MlflowException, RequestException) as error:
-        raise StepError(
-            f"MLflow at {redacted(tracking_uri)} does not answer ({_cause(error, tracking_uri)}): "
-            "check mlflow_tracking_uri, and that the server runs"
-        ) from error
-    log.info("MLflow at %s answers", redacted(tracking_uri))
-    return client
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
@@ -158,6 +102,36 @@ def get_version(client: MlflowClient, name: str, version: str | int) -> ModelVer
     """
     with mlflow_errors(f"find version {version} of model {name!r}"):
         return client.get_model_version(name, str(version))
+
+
+def find_version(client: MlflowClient, name: str, version: str | int) -> ModelVersion | None:
+    """Version `version` of the registered model `name`, or None where there is none.
+
+    Raises:
+        StepError: the server failed.
+    """
+    with mlflow_errors(f"find version {version} of model {name!r}"):
+        try:
+            return client.get_model_version(name, str(version))
+        except MlflowException as error:
+            if error.error_code == _NOT_FOUND:
+                return None
+            raise
+
+
+def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version of the registered model `name`, with its tags, oldest first; none without the model.
+
+    Args:
+        client: made by `connect`.
+        name: without a quote, as `check_name` wants it.
+
+    Raises:
+        StepError: the server failed.
+    """
+    with mlflow_errors(f"list the versions of model {name!r}"):
+        found = client.search_model_versions(f"name='{name}'")
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def version_by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
@@ -234,6 +208,16 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: str | int) -
         client.set_registered_model_alias(name, alias, str(version))
 
 
+def delete_alias(client: MlflowClient, name: str, alias: str) -> None:
+    """Remove `alias` from the model; one that is not set stays so.
+
+    Raises:
+        StepError: the server failed.
+    """
+    with mlflow_errors(f"clear alias {alias!r} of model {name!r}"):
+        client.delete_registered_model_alias(name, alias)
+
+
 def set_version_tags(client: MlflowClient, name: str, version: str | int, tags: Mapping[str, object]) -> None:
     """Write tags on a version, values as text; a tag that exists is overwritten.
 
@@ -243,3 +227,15 @@ def set_version_tags(client: MlflowClient, name: str, version: str | int, tags: 
     with mlflow_errors(f"tag version {version} of model {name!r}"):
         for key, value in tags.items():
             client.set_model_version_tag(name, str(version), key, str(value))
+
+
+def delete_version_tags(client: MlflowClient, version: ModelVersion, tags: Iterable[str]) -> None:
+    """Remove those of `tags` that `version` was read with.
+
+    Raises:
+        StepError: the server failed.
+    """
+    with mlflow_errors(f"remove tags of version {version.version} of model {version.name!r}"):
+        for key in tags:
+            if key in version.tags:
+                client.delete_model_version_tag(version.name, str(version.version), key)
