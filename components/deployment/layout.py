@@ -5,6 +5,8 @@ models/<model>/<version>/model.onnx
 models/<model>/<version>/metadata.json
 claims/<model>/<version>.json                who owns a version number
 staging/<model>/<version>-<owner>/...        uploads that no server is told of
+locks/<model>/<what>.json                    leases: who does something that only one may do at a time
+deployments/<model>/<version>.json           the record: metadata.json, verification, rollback
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ MAX_VERSION = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Triton ignores directories whose number begins with a zero.
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
-_RESERVED = ("claims", "staging")
+_RESERVED = ("claims", "staging", "locks", "deployments", "datasets")
 
 
 def check_name(what: str, value: str) -> str:
@@ -73,7 +75,7 @@ class ModelKeys:
         for part in parts:
             check_name("s3_prefix", part)
         if parts[0] in _RESERVED:
-            raise UsageError(f"s3_prefix {self.prefix!r}: {' and '.join(_RESERVED)} are kept for deployments")
+            raise UsageError(f"s3_prefix {self.prefix!r}: {', '.join(_RESERVED)} are kept for other things")
         object.__setattr__(self, "prefix", "/".join(parts))
 
     @property
@@ -94,6 +96,24 @@ class ModelKeys:
     def claim(self, version: int) -> str:
         """The claim on one version."""
         return f"{self.claims}{check_version(version)}.json"
+
+    @property
+    def locks(self) -> str:
+        """The folder of the model's leases."""
+        return f"locks/{self.model}/"
+
+    def lock(self, what: str) -> str:
+        """One lease: "serving" for what Triton serves of the model, "aliases" for its aliases in MLflow."""
+        return f"{self.locks}{check_name('lock', what)}.json"
+
+    @property
+    def records(self) -> str:
+        """The folder of the records of all deployments of the model."""
+        return f"deployments/{self.model}/"
+
+    def record(self, version: int) -> str:
+        """The record of one version's deployment."""
+        return f"{self.records}{check_version(version)}.json"
 
     def version(self, version: int) -> str:
         """A version's folder in the repository."""

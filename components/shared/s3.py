@@ -12,7 +12,8 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,28 @@ _TRANSFER = TransferConfig(multipart_threshold=16 * MIB, multipart_chunksize=16 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What S3 tells about an object: its size in bytes, its entity tag, the SHA-256 noted at upload or ""."""
+    """What S3 tells about an object.
+
+    Attributes:
+        size: in bytes.
+        etag: its entity tag.
+        sha256: as noted at upload, or "".
+        age: seconds since it was written, by the server's own clock, to the second.
+    """
 
     size: int
     etag: str
     sha256: str
+    age: float = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A small object: its bytes, its entity tag, its age in seconds by the server's own clock."""
+
+    body: bytes
+    etag: str
+    age: float = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -94,10 +112,16 @@ class Bucket:
                 if status(error) == 404:
                     return None
                 raise
-        return ObjectInfo(answer["ContentLength"], answer["ETag"], answer["Metadata"].get("sha256", ""))
+        noted = answer["Metadata"].get("sha256", "")
+        return ObjectInfo(answer["ContentLength"], answer["ETag"], noted, _age(answer))
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """A small object's bytes and entity tag; None where there is none."""
+        found = self.fetch(key)
+        return None if found is None else (found.body, found.etag)
+
+    def fetch(self, key: str) -> Stored | None:
+        """A small object with its entity tag and age; None where there is none."""
         with self.errors(f"read {key}"):
             try:
                 answer = self.client.get_object(Bucket=self.name, Key=key)
@@ -105,7 +129,7 @@ class Bucket:
                 if code(error) in ("NoSuchKey", "404"):
                     return None
                 raise
-            return answer["Body"].read(), answer["ETag"]
+            return Stored(answer["Body"].read(), answer["ETag"], _age(answer))
 
     def sha256(self, key: str) -> str:
         """The hexadecimal SHA-256 of an object, computed from its bytes as S3 sends them."""
@@ -223,6 +247,12 @@ def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _age(answer: dict[str, Any]) -> float:
+    """Seconds between the two times of one answer, both by the server's clock."""
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return float((now - answer["LastModified"]).total_seconds())
 
 
 def _spans(size: int) -> list[str]:

@@ -64,10 +64,12 @@ def test_keys() -> None:
     assert keys.config == "models/net/config.pbtxt"
     assert keys.version(3) == "models/net/3/"
     assert keys.claim(3) == "claims/net/3.json"
+    assert keys.lock("serving") == "locks/net/serving.json"
+    assert keys.record(3) == "deployments/net/3.json"
     assert keys.staging(3, "uid-1") == "staging/net/3-uid-1/"
 
 
-@pytest.mark.parametrize("prefix", ["", "/", "claims", "staging/x", "a/../b", "a//b", "a b"])
+@pytest.mark.parametrize("prefix", ["", "/", "claims", "staging/x", "locks", "deployments/x", "datasets", "a/../b", "a//b", "a b"])
 def test_prefixes_that_are_refused(prefix: str) -> None:
     with pytest.raises(UsageError, match="s3_prefix"):
         ModelKeys(prefix, "net")
