@@ -21,7 +21,9 @@ INPUT, OUTPUT, BATCH = "input", "output", "batch_size"
 OPSET = 18
 
 
-def export_onnx(model: nn.Module, sample: tuple[int, ...], path: Path, metadata: Mapping[str, object]) -> None:
+def export_onnx(
+    model: nn.Module, sample: tuple[int, ...], path: Path, metadata: Mapping[str, object]
+) -> None:
     """Write `model` to `path` as ONNX: "input" (batch_size, *sample) to "output" (batch_size, ...).
 
     The batch stays free: the trace uses two samples, since a trace of one would freeze it.
@@ -70,7 +72,9 @@ def _try(model: nn.Module, example: torch.Tensor) -> None:
             answer = model(example)
     except Exception as error:  # whatever a network raises on input that it was not made for
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise StepError(f"the model does not accept samples of shape {shape}: {reason[0]}") from error
+        raise StepError(
+            f"the model does not accept a batch of {len(example)} samples of shape {shape}: {reason[0]}"
+        ) from error
     if not isinstance(answer, torch.Tensor):
         raise StepError(f"the model answers with a {type(answer).__name__}; it must answer with one tensor")
     if answer.ndim < 1 or len(answer) != len(example):

@@ -54,7 +54,9 @@ class InputShape:
             raise UsageError(f"input_shape '{self}' is not batch,3,height,width: the model takes RGB images")
         channels, height, width = self.sample
         if channels != 3:
-            raise UsageError(f"input_shape '{self}': the model takes RGB images, so the second size must be 3")
+            raise UsageError(
+                f"input_shape '{self}': the model takes RGB images, so the second size must be 3"
+            )
         if not all(SMALLEST_IMAGE <= side <= LARGEST_IMAGE for side in (height, width)):
             raise UsageError(
                 f"input_shape '{self}': height and width must be {SMALLEST_IMAGE} to {LARGEST_IMAGE} pixels"

@@ -84,7 +84,7 @@ def test_the_registered_file_answers_as_pytorch_does(
     assert path.stat().st_size > 40_000_000  # the weights are inside
     session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     inputs = np.random.default_rng(5).standard_normal((4, 3, 16, 16), dtype=np.float32)
-    network = load_pytorch(model.name, model.promotion.model_version)
+    network = load_pytorch(model.name, model.promotion.model_version).module
     with torch.inference_mode():
         expected = network(torch.from_numpy(inputs)).numpy()
     assert np.abs(session.run(None, {"input": inputs})[0] - expected).max() <= 1e-5
