@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from argosy.compose.context import current_composer
 from argosy.errors import DeclarationError, UsageError
@@ -95,8 +95,12 @@ class Pipeline(Generic[P, R]):
         return pipeline_reference(self)
 
 
-def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R]], Pipeline[P, R]]:
-    """Declare a pipeline; the options are those of `WorkflowSpec`.
+@overload
+def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = None, **spec: Any) -> Any:
+    """Declare a pipeline, as `@pipeline` or `@pipeline(...)`; the options are those of `WorkflowSpec`.
 
     The function's parameters become the workflow's, with their defaults.  A NamedTuple that it returns
     becomes the outputs of the entrypoint, for whoever calls it by `templateRef`; a field's default stands
@@ -120,4 +124,4 @@ def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R
             )
         return Pipeline(function, interface, workflow_spec)
 
-    return declare
+    return declare if function is None else declare(function)

@@ -280,3 +280,13 @@ def test_composing_after_an_exception_gives_the_same_yaml_as_alone() -> None:
     with pytest.raises(ZeroDivisionError):
         compile(pipeline(name="broken")(broken))
     assert to_yaml(compile(pipeline(name="p")(branching))) == alone
+
+
+def test_a_pipeline_without_options_needs_no_brackets() -> None:
+    @pipeline
+    def bare(text: str = "a") -> None:
+        """One step."""
+        notify(text=text)
+
+    assert bare.interface.name == "bare"
+    assert compile(bare)["metadata"]["generateName"] == "bare-"
