@@ -1,5 +1,7 @@
 """From images to a served model, through the WorkflowTemplates of both halves. A Couler program."""
 
+from typing import Any
+
 import couler.argo as couler
 
 from argosy import pipeline
@@ -16,6 +18,10 @@ def pipeline_image_classification_by_reference(
     epochs: int | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
+    approach: str = "",
+    weights: str = "",
+    config: dict[str, Any] = {},  # noqa: B006 - a declaration, never changed
+    checkpoint: str = "s3://my-datasets/checkpoints",
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
     source: str = "alias:deploy",
@@ -36,6 +42,10 @@ def pipeline_image_classification_by_reference(
         epochs: Override training epochs; empty takes config.yaml's.
         learning_rate: Override learning rate; empty takes config.yaml's.
         batch_size: Override batch size; empty takes config.yaml's.
+        approach: baseline, feature_extraction or fine_tuning; empty takes config.yaml's.
+        weights: none, imagenet, a file or s3://BUCKET/KEY; empty takes config.yaml's.
+        config: Any keys of config.yaml with other values, as JSON.
+        checkpoint: Folder or s3:// prefix from which a retried training goes on; empty keeps nothing.
         min_accuracy: Gate 1, least validation accuracy.
         min_improvement: Gate 1, least gain over the current champion.
         source: Which ONNX model version to deploy, alias:NAME or version:N.
@@ -54,6 +64,10 @@ def pipeline_image_classification_by_reference(
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        approach=approach,
+        weights=weights,
+        config=config,
+        checkpoint=checkpoint,
         min_accuracy=min_accuracy,
         min_improvement=min_improvement,
     )

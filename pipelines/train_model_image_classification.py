@@ -1,12 +1,14 @@
 """Train, Gate 1, export to ONNX, Gate 2: a Couler program."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import couler.argo as couler
 
 from argosy import pipeline
 from argosy.components.training import export_to_onnx, promote, train, validate_onnx
 
+# Whoever trains owns the checkpoints: a retried or resumed workflow goes on from its own.
+OWNER = "{{workflow.uid}}"
 # On one machine the embedded data set stands in: scans of 8x8 pixels gain nothing above 32.
 LAPTOP = {"input_shape": "1,3,32,32", "epochs": "6"}
 
@@ -32,6 +34,10 @@ def train_and_validate(
     epochs: int | None,
     learning_rate: float | None,
     batch_size: int | None,
+    approach: str,
+    weights: str,
+    config: dict[str, Any],
+    checkpoint: str,
     min_accuracy: float,
     min_improvement: float,
 ) -> Validated:
@@ -44,11 +50,36 @@ def train_and_validate(
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        approach=approach,
+        weights=weights,
+        config=config,
+        checkpoint=checkpoint,
+        owner=OWNER,
     )
+    return pass_gates(
+        run_id=candidate.run_id,
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        input_shape=input_shape,
+        min_accuracy=min_accuracy,
+        min_improvement=min_improvement,
+    )
+
+
+def pass_gates(
+    *,
+    run_id: str,
+    model_name: str,
+    mlflow_tracking_uri: str,
+    input_shape: str,
+    min_accuracy: float,
+    min_improvement: float,
+) -> Validated:
+    """Gate 1, export and Gate 2 for a run of any train step, of whatever family its model is."""
     gate_1 = promote(
         model_name=model_name,
         mlflow_tracking_uri=mlflow_tracking_uri,
-        run_id=candidate.run_id,
+        run_id=run_id,
         min_accuracy=min_accuracy,
         min_improvement=min_improvement,
     )
@@ -82,6 +113,10 @@ def train_model_image_classification(
     epochs: int | None = None,
     learning_rate: float | None = None,
     batch_size: int | None = None,
+    approach: str = "",
+    weights: str = "",
+    config: dict[str, Any] = {},  # noqa: B006 - a declaration, never changed
+    checkpoint: str = "s3://my-datasets/checkpoints",
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
 ) -> Validated:
@@ -95,6 +130,10 @@ def train_model_image_classification(
         epochs: Override training epochs; empty takes config.yaml's.
         learning_rate: Override learning rate; empty takes config.yaml's.
         batch_size: Override batch size; empty takes config.yaml's.
+        approach: baseline, feature_extraction or fine_tuning; empty takes config.yaml's.
+        weights: none, imagenet, a file or s3://BUCKET/KEY; empty takes config.yaml's.
+        config: Any keys of config.yaml with other values, as JSON.
+        checkpoint: Folder or s3:// prefix from which a retried training goes on; empty keeps nothing.
         min_accuracy: Gate 1, least validation accuracy.
         min_improvement: Gate 1, least gain over the current champion.
     """
@@ -106,6 +145,10 @@ def train_model_image_classification(
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        approach=approach,
+        weights=weights,
+        config=config,
+        checkpoint=checkpoint,
         min_accuracy=min_accuracy,
         min_improvement=min_improvement,
     )
