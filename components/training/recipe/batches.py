@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import signal
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,9 +15,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from argosy.components.training.recipe.images import CachedImages, StreamedImages
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
+Batch = tuple[Tensor, Tensor]
+AHEAD = 2  # batches that are gathered while the device computes
 MOST_EPOCHS = 10_007  # more than a recipe may have, so that no two pairs of seed and epoch meet
 
 
@@ -77,10 +78,10 @@ class Batches:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         return self.epoch(1)
 
-    def epoch(self, number: int, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, number: int, done: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, counted from 1, without the first `done`.
 
         They are the same whenever they are asked for, so that a training that was cut off can go on.
@@ -88,16 +89,36 @@ class Batches:
         self._order.epoch, self._order.done = number, done
         source = self._from_memory() if self._loader is None else iter(self._loader)
         for images, labels in source:
+            # From pinned memory the copy goes on while the CPU prepares the next step.
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
-    def _from_memory(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def _from_memory(self) -> Iterator[Batch]:
         assert isinstance(self._data, CachedImages)
-        images, labels = self._data.images, self._data.labels
-        for indices in self._order:
-            index = torch.tensor(indices, device=images.device)
-            yield images[index], labels[index]
+        # In the memory of the device itself they are there at once; from a disk or to a GPU it takes time.
+        if self._data.mapped or self._data.images.device.type != self.device.type:
+            return self._gathered_ahead()
+        return map(self._gather, self._order)
 
-    def _workers_loader(self, data: StreamedImages, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _gather(self, indices: list[int]) -> Batch:
+        assert isinstance(self._data, CachedImages)
+        index = torch.tensor(indices, device=self._data.images.device)
+        images, labels = self._data.images[index], self._data.labels[index]
+        if self.device.type == "cuda" and not images.is_cuda:
+            return images.pin_memory(), labels.pin_memory()
+        return images, labels
+
+    def _gathered_ahead(self) -> Iterator[Batch]:
+        """The same batches; a thread gathers the next ones meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+            pending: deque[Future[Batch]] = deque()
+            for indices in self._order:
+                pending.append(pool.submit(self._gather, indices))
+                if len(pending) > AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _workers_loader(self, data: StreamedImages, workers: int) -> DataLoader[Batch]:
         return DataLoader(
             data,
             batch_sampler=self._order,

@@ -39,10 +39,13 @@ def decode(file: Path, size: Size) -> Tensor:
 
 
 class CachedImages:
-    """All images of a split in memory: `images` uint8 (N, 3, height, width), `labels` int64 (N,)."""
+    """All images of a split, decoded: `images` uint8 (N, 3, height, width), `labels` int64 (N,).
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
+    `mapped`: the images lie on the disk, and only what is asked for comes into memory.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, *, mapped: bool = False) -> None:
+        self.images, self.labels, self.mapped = images, labels, mapped
 
     def __len__(self) -> int:
         return len(self.labels)

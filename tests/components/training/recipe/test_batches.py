@@ -1,5 +1,6 @@
 """Batches: every image in order when validating, whole batches in a seeded order when training."""
 
+import threading
 from itertools import chain
 
 import pytest
@@ -74,3 +75,48 @@ def test_worker_processes_deliver_the_same(digits: ImageFolder, seed: int | None
         for (left, left_labels), (right, right_labels) in pairs:
             assert torch.equal(left, right)
             assert torch.equal(left_labels, right_labels)
+
+
+def _equal(left: Batches, right: Batches) -> bool:
+    """Whether two epochs bring the same images, in the same order."""
+    return all(
+        torch.equal(one, other)
+        for number in (1, 2)
+        for batch, same in zip(left.epoch(number), right.epoch(number), strict=True)
+        for one, other in zip(batch, same, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_images_on_the_disk_come_in_the_same_batches(seed: int | None) -> None:
+    data = _numbered(50)
+    mapped = CachedImages(data.images, data.labels, mapped=True)
+    left = Batches(data, batch_size=7, device=CPU, shuffle_seed=seed)
+    assert _equal(left, Batches(mapped, batch_size=7, device=CPU, shuffle_seed=seed))
+
+
+def test_a_walk_that_is_given_up_leaves_no_thread() -> None:
+    data = _numbered(50)
+    before = threading.active_count()
+    walk = Batches(CachedImages(data.images, data.labels, mapped=True), batch_size=2, device=CPU).epoch(1)
+    next(walk)
+    assert threading.active_count() == before + 1
+    walk.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_decoding_workers_leave_the_global_generator_alone(digits: ImageFolder) -> None:
+    split = Split(digits.val.files[:4], digits.val.labels[:4])
+    before = torch.get_rng_state()
+    list(Batches(StreamedImages(split, (8, 8)), batch_size=2, device=CPU, shuffle_seed=1, workers=1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_arrive_on_the_gpu() -> None:
+    device = torch.device("cuda")
+    data = _numbered(20)
+    for source in (data, CachedImages(data.images, data.labels, mapped=True), data.to(device)):
+        for images, labels in Batches(source, batch_size=6, device=device, shuffle_seed=1):
+            assert images.is_cuda
+            assert images[:, 0, 0, 0].tolist() == labels.tolist()
