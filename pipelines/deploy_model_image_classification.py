@@ -60,6 +60,9 @@ def deploy(
             triton_version=claimed.triton_version,
             triton_url=triton_url,
             triton_grpc_url=triton_grpc_url,
+            owner=OWNER,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            s3_bucket=s3_bucket,
         ),
         dependencies=[uploaded],
     )

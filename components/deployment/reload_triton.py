@@ -26,10 +26,15 @@ def reload_triton(
     triton_url: str = "http://triton-inference.ml-models:8000",
     triton_grpc_url: str = "",
     load_timeout: int = 300,
+    owner: str = "",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
 ) -> Serving:
-    """Make Triton load the published version, and wait until it answers.
+    """Make Triton load exactly the published version, and wait until it answers.
 
-    The version that served before stays loaded beside it.  A load that fails leaves it serving.
+    The versions behind `live` and `previous` stay loaded beside it, and so do those of deployments in flight.
+    A load that fails leaves them serving.  config.pbtxt names what serves, for restarts of Triton.
 
     Args:
         triton_version: the published version.
@@ -37,18 +42,32 @@ def reload_triton(
         triton_url: the server, over HTTP.
         triton_grpc_url: HOST:PORT of its gRPC service, over which a load disturbs no client; empty: HTTP.
         load_timeout: seconds within which the version must be in service.
+        owner: who deploys: the workflow's uid; empty: this run alone.
+        mlflow_tracking_uri: the MLflow server, which knows what is live.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
     """
-    from argosy.components.deployment.layout import check_name, check_version
-    from argosy.components.deployment.serving import Target, bring_into_service
+    import uuid
+
+    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.served_versions import registered, versions_beside
+    from argosy.components.deployment.serving import Deadline, Place, bring_into_service, sole
+    from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import Triton
     from argosy.errors import UsageError
 
-    check_name("model_name", model_name)
+    keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)
+    owner = check_name("owner", owner) if owner else uuid.uuid4().hex
     if load_timeout < 1:
         raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
     triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
-    bring_into_service(Target(triton, model_name, triton_version), load_timeout)
+    client = registry.connect(mlflow_tracking_uri)
+    place = Place(triton, s3.connect(s3_bucket), keys)
+    deadline = Deadline.after(load_timeout)
+    with sole(place, owner, deadline) as hold:
+        beside = versions_beside(place, triton_version, registered(client, model_name), deadline)
+        bring_into_service(hold, triton_version, beside, deadline)
     return Serving(triton_version)
 
 

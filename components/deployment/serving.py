@@ -1,10 +1,16 @@
-"""Bringing a published version into service, without taking the served one out of it.
+"""What Triton serves of a model is named, version by version, and nothing else is ever loaded.
 
-Triton loads a version beside those it serves and switches when the new one is ready, so a load that fails
-leaves everything as it was.  config.pbtxt tells it to serve the two latest versions: the new one and the one
-before, which clients go on using until the new one is verified.  Two cases need more than that policy: a
-forced version that is not among the latest two, and a neighbour that cannot be loaded and would spoil every
-load.  Both load again with a policy that names the versions.
+| order | why |
+| --- | --- |
+| 1. config.pbtxt loses the versions that are to go | a restart from here on does not bring them back |
+| 2. Triton loads the versions by name | what it refuses never gets into the file |
+| 3. each version is ready, and nothing else is | a load that answers is no proof |
+| 4. config.pbtxt names the versions | a load by hand, or a restart of Triton, comes to the same |
+
+The load carries the text of config.pbtxt, with the versions named.  Triton loads a version beside those it
+serves, switches when the new one is ready, and leaves versions that did not change alone: no request fails,
+and a load that fails leaves everything as it was.  Killed anywhere in between, the file names versions that
+were ready once, and a second run finishes.
 """
 
 from __future__ import annotations
@@ -12,172 +18,159 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
 
-import numpy as np
-from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
-from tritonclient.utils import triton_to_np_dtype
+from argosy.components.deployment.layout import MODEL_FILE
+from argosy.components.deployment.readiness import ready_versions, smoke_test, wait_settled
+from argosy.components.deployment.sole import Hold, Place, sole
+from argosy.components.deployment.version_policy import load_config, named_versions, naming
+from argosy.components.shared.triton import TritonRefused
+from argosy.components.shared.triton_deadline import Deadline, patiently
+from argosy.errors import ArgosyError, StepError
 
-from argosy.components.shared.triton import Tensor, Triton, TritonRefused, TritonUnreachable
-from argosy.errors import StepError
+__all__ = ["Deadline", "Hold", "Place", "bring_into_service", "serve_exactly", "sole"]
 
 log = logging.getLogger(__name__)
 
-# Where versions are named, so many served ones stay besides the new one; each costs a model's memory.
-KEEP_SERVED = 3
-_UNREACHABLE_SECONDS = 60.0
-_POLL_SECONDS = 0.2
-# A load answers when it is over; a version that is unknown to the server this long after is not coming.
-_GRACE_SECONDS = 5.0
 _BROKEN = re.compile(r"version (\d+) is at UNAVAILABLE state")
+_WRITE_ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
-class Deadline:
-    """A moment of the monotonic clock by which everything must be done."""
+def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> None:
+    """Make Triton serve these versions and no other, and keep it so over its restarts; none: unload all.
 
-    at: float
-    seconds: float
-
-    @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        """The moment that lies `seconds` ahead."""
-        return cls(time.monotonic() + seconds, seconds)
-
-    @property
-    def left(self) -> float:
-        """Seconds until then; never below a tenth, so that a call can still be made and fail by itself."""
-        return max(self.at - time.monotonic(), 0.1)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the moment is over."""
-        return time.monotonic() >= self.at
-
-
-@dataclass(frozen=True)
-class Target:
-    """A version that is to be served, and where."""
-
-    triton: Triton
-    model: str
-    version: int
-
-    def served(self) -> list[int]:
-        """The other versions of the model that answer now, lowest first."""
-        states = self.triton.index(self.model).items()
-        return sorted(v for v, known in states if known.state == "READY" and v != self.version)
-
-
-def bring_into_service(target: Target, seconds: float) -> None:
-    """Load a published version, wait until exactly it is ready, and run one inference on it.
+    Args:
+        hold: the serving lease of the model.
+        versions: published versions.
+        deadline: until when all must be done; S3's own retries come on top of it.
 
     Raises:
-        StepError: Triton refused it (with Triton's reason), or it was not ready within `seconds`.
+        StepError: a version is not in the repository (nothing is changed then), Triton refused the load or
+            was not done in time (what it served it goes on serving), or S3 failed.
     """
-    deadline = Deadline.after(seconds)
-    served = _patiently(deadline, target.served)
+    wanted = frozenset(versions)
+    place = hold.place
+    absent = sorted(version for version in wanted if not published(place, version))
+    if absent:
+        raise StepError(f"version {absent[0]} of {place.model!r} is not in {place.bucket}: publish it again")
+    text = _read_config(place)[0]
+    staying = wanted & _named(place, text, deadline)
+    if staying or not wanted:
+        _note(hold, staying)
+    patiently(deadline, lambda: _serve(place, text, wanted, deadline))
+    _note(hold, wanted)
+    log.info("Triton serves %s of %s", sorted(wanted) or "no version", place.model)
+
+
+def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadline: Deadline) -> None:
+    """Serve a published version beside others, and run one inference on it.
+
+    A neighbour that Triton cannot load, and did not serve either, is left out.
+
+    Args:
+        hold: the serving lease of the model.
+        version: the version that must be in service at the end.
+        beside: the versions that stay, or come back, beside it.
+        deadline: until when.
+
+    Raises:
+        StepError: Triton refused it (with Triton's reason), or it was not in service in time; the message
+            tells what still serves.
+    """
+    place = hold.place
+    before = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
     try:
-        _load(target, served, deadline)
-        wait_ready(target, deadline)
-        smoke_test(target)
-    except StepError as error:
-        still = ", ".join(str(version) for version in served)
-        left = f"still serving: version {still}" if still else "no version was serving before"
+        beside = _serve_beside(hold, version, frozenset(beside) - {version}, deadline)
+        smoke_test(place.triton.within(deadline.left), place.model, version)
+    except ArgosyError as error:
+        still = _put_back(hold, version, before, deadline)
         raise StepError(
-            f"version {target.version} of {target.model!r} is not in service ({left}): {error}"
+            f"version {version} of {place.model!r} is not in service ({still}): {error}"
         ) from error
-    log.info("version %d of %s is in service beside %s", target.version, target.model, served or "no other")
+    log.info("version %d of %s is in service beside %s", version, place.model, sorted(beside) or "no other")
 
 
-def wait_ready(target: Target, deadline: Deadline) -> None:
-    """Wait until the version itself, not the server, is ready.
-
-    Raises:
-        StepError: Triton gave it up, does not know it, or the deadline passed; with Triton's own reason.
-    """
-    grace = Deadline.after(min(_GRACE_SECONDS, deadline.left))
-    while not target.triton.version_ready(target.model, target.version):
-        known = target.triton.index(target.model).get(target.version)
-        loading = known is not None and known.state in ("LOADING", "READY")
-        if deadline.passed or (grace.passed and not loading):
-            state = f"{known.state} {known.reason}".strip() if known else "unknown to the server"
-            raise StepError(
-                f"it did not get ready within {deadline.seconds:.0f} s: it is {state}; does Triton read the "
-                "bucket and prefix that the version was published to?"
-            )
-        time.sleep(_POLL_SECONDS)
+def published(place: Place, version: int) -> bool:
+    """Whether a version is in the repository; it is there whole, or not at all."""
+    return place.bucket.head(place.keys.version(version) + MODEL_FILE) is not None
 
 
-def smoke_test(target: Target) -> None:
-    """One inference on zeros: a version may be ready and still fail on its first request.
-
-    A model whose inputs have sizes that only its users know, or are text, is left to verify-deployment.
-
-    Raises:
-        StepError: the inference failed.
-    """
-    inputs = target.triton.describe(target.model, target.version).inputs
-    zeros = {tensor.name: _zeros(tensor) for tensor in inputs}
-    known = {name: array for name, array in zeros.items() if array is not None}
-    if len(known) < len(inputs):
-        log.info("no smoke inference: the sizes of %s are for its users to choose", target.model)
-        return
-    target.triton.infer(target.model, target.version, known)
+def config_names(place: Place) -> frozenset[int]:
+    """The versions that the model's config.pbtxt names; none where there is no file or another policy."""
+    found = place.bucket.read(place.keys.config)
+    return (named_versions(found[0].decode()) if found else None) or frozenset()
 
 
-def _load(target: Target, served: list[int], deadline: Deadline) -> None:
-    """Load by the model's own policy first; name the versions only where that does not bring this one."""
-    try:
-        _patiently(deadline, lambda: target.triton.load(target.model, deadline.left))
-    except TritonRefused as error:
-        broken = {int(number) for number in _BROKEN.findall(error.reason)}
-        if not broken or target.version in broken:
-            raise
-        log.warning("Triton stumbled over other versions, %s: %s", sorted(broken), error.reason)
-    if target.triton.version_ready(target.model, target.version):
-        return
-    keep = served[-KEEP_SERVED:]
-    log.info("loading version %d by name, beside %s", target.version, keep or "no other")
-    target.triton.load(target.model, deadline.left, _naming(target, keep))
-
-
-def _naming(target: Target, keep: list[int]) -> dict[str, Any]:
-    """A configuration that serves this version and those to keep, and no other.
-
-    It replaces config.pbtxt, so it starts from the one that a served version runs with.  Where none is served
-    Triton completes the rest from the model.
-    """
-    if keep:
-        config = target.triton.config(target.model, keep[-1])
+def _serve(place: Place, text: str, wanted: frozenset[int], deadline: Deadline) -> None:
+    if wanted:
+        place.triton.load(place.model, deadline.left, load_config(text, wanted))
     else:
-        config = {"name": target.model, "backend": "onnxruntime", "instance_group": [{"count": 1}]}
-    config["version_policy"] = {"specific": {"versions": sorted([*keep, target.version])}}
-    return config
+        place.triton.unload(place.model, deadline.left)
+    wait_settled(place.triton, place.model, wanted, deadline)
 
 
-def _patiently(deadline: Deadline, call: Callable[[], Any]) -> Any:
-    """Call again while nobody answers, for a server that is just restarting; never past the deadline."""
-    last = min(time.monotonic() + _UNREACHABLE_SECONDS, deadline.at)
+def _serve_beside(hold: Hold, version: int, beside: frozenset[int], deadline: Deadline) -> frozenset[int]:
+    """Serve all; once more without those that Triton names as broken and that nobody is using."""
+    try:
+        serve_exactly(hold, beside | {version}, deadline)
+        return beside
+    except TritonRefused as error:
+        place = hold.place
+        broken = {int(number) for number in _BROKEN.findall(error.reason)} & beside
+        serving = ready_versions(place.triton.within(deadline.left), place.model)
+        if not broken or broken & serving:
+            raise
+        log.warning("Triton cannot load %s of %s: left out: %s", sorted(broken), place.model, error.reason)
+    serve_exactly(hold, beside - broken | {version}, deadline)
+    return beside - broken
 
-    def stop(state: RetryCallState) -> bool:
-        return time.monotonic() + state.upcoming_sleep >= last
 
-    tries = Retrying(
-        retry=retry_if_exception_type(TritonUnreachable),
-        stop=stop,
-        wait=wait_exponential(multiplier=0.5, max=5),
-        before_sleep=before_sleep_log(log, logging.WARNING),
-        reraise=True,
-    )
-    return tries(call)
+def _put_back(hold: Hold, version: int, before: frozenset[int], deadline: Deadline) -> str:
+    """Serve again what was served before, unless it still is; what serves now, for a message."""
+    place = hold.place
+    try:
+        now = ready_versions(place.triton.within(deadline.left), place.model)
+        if version in now - before:
+            now = frozenset(v for v in before if published(place, v))
+            serve_exactly(hold, now, deadline)
+    except ArgosyError as error:
+        log.warning("what was served before is not put back: %s", error)
+        return f"before it served: {_listed(before)}; Triton does not tell what serves now"
+    return f"still serving: {_listed(now)}"
 
 
-def _zeros(tensor: Tensor) -> np.ndarray | None:
-    dtype = triton_to_np_dtype(tensor.datatype)
-    # Only the first dimension, the batch, may be chosen freely.
-    if dtype is None or dtype is np.object_ or any(size < 0 for size in tensor.shape[1:]):
-        return None
-    return np.zeros([max(size, 1) for size in tensor.shape], dtype)
+def _listed(versions: Collection[int]) -> str:
+    return "version " + ", ".join(str(v) for v in sorted(versions)) if versions else "no version"
+
+
+def _named(place: Place, text: str, deadline: Deadline) -> frozenset[int]:
+    """The versions that a restart would bring up now, as far as it is known."""
+    named = named_versions(text)
+    if named is not None:
+        return named
+    return patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+
+
+def _read_config(place: Place) -> tuple[str, str]:
+    found = place.bucket.read(place.keys.config)
+    if found is None:
+        raise StepError(f"{place.keys.config} is not in {place.bucket}: run upload-to-s3 first")
+    try:
+        return found[0].decode(), found[1]
+    except UnicodeDecodeError as error:
+        raise StepError(f"{place.keys.config} is not text ({error}); correct it or delete it") from error
+
+
+def _note(hold: Hold, versions: frozenset[int]) -> None:
+    """Name the versions in config.pbtxt, over whatever else was changed in it meanwhile."""
+    place = hold.place
+    for _ in range(_WRITE_ATTEMPTS):
+        text, tag = _read_config(place)
+        named = naming(text, versions)
+        if named == text:
+            return
+        hold.renew()
+        if place.bucket.write_if_unchanged(place.keys.config, named.encode(), tag):
+            return
+        time.sleep(0.1)
+    raise StepError(f"{place.keys.config} keeps being changed by others; run the step again")

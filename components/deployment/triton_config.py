@@ -22,7 +22,8 @@ _HEADER = """\
 # Written from the model's own signature when its first version was published; later deployments keep this
 # file as long as the signature fits, so it may be tuned (instances, threads, batching).
 #
-# The two latest versions are served: the new one, and the one that clients use until the new one is verified.
+# version_policy names the versions that serve, and deployments keep it: a version is named once it has
+# answered. So neither a load by hand nor a restart of Triton brings up one that is not proven.
 """
 
 _TYPES: dict[int, str] = {
@@ -58,7 +59,8 @@ def model_config(name: str, signature: Signature) -> str:
         max_batch_size=MAX_BATCH_SIZE if batched else 0,
         input=[pb.ModelInput(**_tensor(spec, batched)) for spec in signature.inputs],
         output=[pb.ModelOutput(**_tensor(spec, batched)) for spec in signature.outputs],
-        version_policy={"latest": {"num_versions": 2}},
+        # None yet: the first deployment that reaches Triton names its version.
+        version_policy={"specific": {}},
         # No kind: one instance on each GPU, or one on the CPU where there is none. Without a count
         # a CPU server makes two, which fight for its cores.
         instance_group=[{"count": 1}],
@@ -77,9 +79,9 @@ def fits(live: str, wanted: str) -> bool:
     Raises:
         StepError: a text is no config.pbtxt.
     """
-    config = _parse(live)
+    config = parse(live)
     left_to_triton = not config.input and not config.output
-    return left_to_triton or bool(_signature(config) == _signature(_parse(wanted)))
+    return left_to_triton or bool(_signature(config) == _signature(parse(wanted)))
 
 
 def describe(text: str) -> str:
@@ -88,7 +90,7 @@ def describe(text: str) -> str:
     Raises:
         StepError: the text is no config.pbtxt.
     """
-    config = _parse(text)
+    config = parse(text)
     batch = f"batches up to {config.max_batch_size}" if config.max_batch_size else "no batches"
     return f"{_shapes(config.input)} -> {_shapes(config.output)}, {batch}"
 
@@ -113,7 +115,12 @@ def _known() -> str:
     return ", ".join(TensorProto.DataType.Name(dtype) for dtype in _TYPES)
 
 
-def _parse(text: str) -> Any:
+def parse(text: str) -> Any:
+    """The ModelConfig that a config.pbtxt holds.
+
+    Raises:
+        StepError: the text is no config.pbtxt.
+    """
     try:
         return text_format.Parse(text, pb.ModelConfig())
     except text_format.ParseError as error:

@@ -1,46 +1,36 @@
 """A Triton server, as the steps use it: load, readiness, repository index, metadata, inference.
 
-Questions go over HTTP, tensors as binary; a load goes over gRPC where an address is given, because an HTTP
-load holds one of the server's HTTP threads, and the clients on it, until it is over.
+Questions go over HTTP, tensors as binary; loads go over gRPC where an address is given.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import requests
-from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
-from argosy.errors import StepError, UsageError
+from argosy.components.shared import triton_grpc
+from argosy.components.shared.triton_errors import TritonRefused, TritonTimeout, TritonUnreachable, one_line
+from argosy.components.shared.triton_tensors import HEADER_LENGTH, Tensor, decode, encode
+from argosy.errors import UsageError
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "ServedModel",
+    "Tensor",
+    "Triton",
+    "TritonRefused",
+    "TritonTimeout",
+    "TritonUnreachable",
+    "VersionState",
+]
 
 _CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 30.0
-_HEADER_LENGTH = "Inference-Header-Content-Length"
-
-
-class TritonUnreachable(StepError):
-    """Nobody answers at the server's address: worth another try."""
-
-
-class TritonTimeout(StepError):
-    """The server took the call and did not answer in time."""
-
-
-class TritonRefused(StepError):
-    """The server answered with an error; `reason` is its own text."""
-
-    def __init__(self, action: str, reason: str) -> None:
-        super().__init__(f"Triton could not {action}: {reason}")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -49,15 +39,6 @@ class VersionState:
 
     state: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output of a served model; -1 stands for a dimension that the request chooses."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -71,10 +52,14 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Triton:
-    """The server at `url` (http://HOST:PORT); loads go to `grpc_address` (HOST:PORT) unless it is empty."""
+    """The server at `url` (http://HOST:PORT); loads go to `grpc_address` (HOST:PORT) unless it is empty.
+
+    `answer_seconds` bounds every call that is no load.
+    """
 
     url: str
     grpc_address: str = ""
+    answer_seconds: float = 30.0
     session: requests.Session = field(default_factory=requests.Session, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +69,10 @@ class Triton:
         if self.grpc_address and not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", self.grpc_address):
             raise UsageError(f"triton_grpc_url {self.grpc_address!r} is no address such as HOST:8001")
         object.__setattr__(self, "url", self.url.rstrip("/"))
+
+    def within(self, seconds: float) -> Triton:
+        """The same server, whose answers may take at most `seconds`."""
+        return replace(self, answer_seconds=min(self.answer_seconds, seconds))
 
     def version_ready(self, model: str, version: int) -> bool:
         """Whether this version answers inference requests now."""
@@ -122,35 +111,32 @@ class Triton:
             TritonUnreachable: nobody answers.
             TritonTimeout: no answer after `seconds`; the server may still be loading.
         """
-        text = json.dumps(config) if config else None
-        if self.grpc_address:
-            self._load_by_grpc(model, seconds, text)
-        else:
-            body = {"parameters": {"config": text}} if text else {}
-            path = f"/v2/repository/models/{model}/load"
-            self._call("POST", path, f"load {model!r}", json=body, timeout=(_CONNECT_SECONDS, seconds))
+        self._control("load", model, seconds, json.dumps(config) if config else None)
+
+    def unload(self, model: str, seconds: float) -> None:
+        """Ask the server to unload all versions of a model; it finishes their requests first.
+
+        Raises:
+            TritonRefused, TritonUnreachable, TritonTimeout: as for `load`.
+        """
+        self._control("unload", model, seconds)
 
     def infer(self, model: str, version: int, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """One inference on exactly this version, tensors in binary form both ways; outputs by name."""
-        header = {
-            "inputs": [
-                {
-                    "name": name,
-                    "shape": list(array.shape),
-                    "datatype": np_to_triton_dtype(array.dtype),
-                    "parameters": {"binary_data_size": array.nbytes},
-                }
-                for name, array in inputs.items()
-            ],
-            "parameters": {"binary_data_output": True},
-        }
-        head = json.dumps(header).encode()
-        body = head + b"".join(np.ascontiguousarray(array).tobytes() for array in inputs.values())
+        body, headers = encode(inputs)
         path, action = f"{_version_path(model, version)}/infer", f"run version {version} of {model!r}"
-        return _tensors(self._call("POST", path, action, data=body, headers={_HEADER_LENGTH: str(len(head))}))
+        answer = self._call("POST", path, action, data=body, headers=headers)
+        return decode(answer.content, int(answer.headers[HEADER_LENGTH]))
+
+    def _control(self, verb: triton_grpc.Verb, model: str, seconds: float, config: str | None = None) -> None:
+        if self.grpc_address and triton_grpc.control(self.grpc_address, verb, model, seconds, config):
+            return
+        body = {"parameters": {"config": config}} if config else {}
+        path = f"/v2/repository/models/{model}/{verb}"
+        self._call("POST", path, f"{verb} {model!r}", json=body, timeout=(_CONNECT_SECONDS, seconds))
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
-        options.setdefault("timeout", (_CONNECT_SECONDS, _ANSWER_SECONDS))
+        options.setdefault("timeout", (min(_CONNECT_SECONDS, self.answer_seconds), self.answer_seconds))
         try:
             return self.session.request(method, self.url + path, **options)
         except requests.ConnectionError as error:
@@ -159,22 +145,14 @@ class Triton:
         except requests.Timeout as error:
             wait = options["timeout"][1]
             raise TritonTimeout(f"Triton at {self.url}: no answer to {path} within {wait:.0f} s") from error
+        except requests.RequestException as error:
+            raise TritonUnreachable(f"Triton at {self.url} broke off: {_last_cause(error)}") from error
 
     def _call(self, method: str, path: str, action: str, **options: Any) -> requests.Response:
         answer = self._send(method, path, **options)
         if answer.status_code != 200:
             raise TritonRefused(action, _reason(answer))
         return answer
-
-    def _load_by_grpc(self, model: str, seconds: float, config: str | None) -> None:
-        from tritonclient import grpc
-        from tritonclient.utils import InferenceServerException
-
-        with grpc.InferenceServerClient(self.grpc_address) as client:
-            try:
-                client.load_model(model, config=config, client_timeout=seconds)
-            except InferenceServerException as error:
-                raise _grpc_error(self.grpc_address, model, error, seconds) from error
 
 
 def _version_path(model: str, version: int) -> str:
@@ -186,37 +164,11 @@ def _reason(answer: requests.Response) -> str:
         text = str(answer.json()["error"])
     except (ValueError, KeyError, TypeError):
         text = answer.text
-    return _one_line(text) or f"HTTP status {answer.status_code}"
-
-
-def _grpc_error(address: str, model: str, error: Any, seconds: float) -> StepError:
-    status = str(error.status())
-    if status.endswith("DEADLINE_EXCEEDED"):
-        return TritonTimeout(f"Triton at {address}: loading {model!r} did not end within {seconds:.0f} s")
-    if status.endswith("UNAVAILABLE"):
-        return TritonUnreachable(f"Triton at {address} does not answer: {_one_line(error.message())}")
-    return TritonRefused(f"load {model!r}", _one_line(error.message()))
-
-
-def _tensors(answer: requests.Response) -> dict[str, np.ndarray]:
-    length = int(answer.headers[_HEADER_LENGTH])
-    outputs: dict[str, np.ndarray] = {}
-    at = length
-    for entry in json.loads(answer.content[:length])["outputs"]:
-        size, dtype = entry["parameters"]["binary_data_size"], triton_to_np_dtype(entry["datatype"])
-        if dtype is None or dtype is np.object_:
-            raise StepError(f"output {entry['name']!r} is {entry['datatype']}: only numbers can be checked")
-        outputs[entry["name"]] = np.frombuffer(answer.content[at : at + size], dtype).reshape(entry["shape"])
-        at += size
-    return outputs
+    return one_line(text) or f"HTTP status {answer.status_code}"
 
 
 def _last_cause(error: BaseException) -> str:
     # requests wraps urllib3, which wraps the socket's error: the innermost one is the one to read.
     while error.__context__ is not None:
         error = error.__context__
-    return _one_line(str(error)) or type(error).__name__
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split()).rstrip(" ;")
+    return one_line(str(error)) or type(error).__name__

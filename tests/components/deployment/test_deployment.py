@@ -91,6 +91,9 @@ class Deployment:
             triton_url=at.triton,
             triton_grpc_url=at.triton_grpc,
             load_timeout=60,
+            owner=owner,
+            mlflow_tracking_uri=at.mlflow,
+            s3_bucket=at.bucket,
         ).triton_version
         aliases = update_aliases(
             model_version=fetched.model_version,

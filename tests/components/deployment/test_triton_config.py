@@ -28,8 +28,7 @@ def test_the_whole_text(tmp_path: Path) -> None:
     assert without_comments(config_of(tmp_path, *IMAGES)) == [
         'name: "net"',
         "version_policy {",
-        "  latest {",
-        "    num_versions: 2",
+        "  specific {",
         "  }",
         "}",
         "max_batch_size: 32",

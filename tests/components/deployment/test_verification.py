@@ -8,7 +8,7 @@ import pytest
 from argosy.components.deployment import verify_deployment
 from argosy.components.deployment.layout import ModelKeys
 from argosy.components.deployment.onnx_model import read_signature
-from argosy.components.deployment.serving import Target, bring_into_service
+from argosy.components.deployment.serving import Deadline, Place, serve_exactly, sole
 from argosy.components.deployment.triton_config import model_config
 from argosy.components.deployment.verification import check_output, check_shape, synthetic
 from argosy.components.shared import s3
@@ -26,7 +26,9 @@ def serve(servers: Servers, name: str, model: bytes, folder: Path) -> None:
     path.write_bytes(model)
     bucket.write_if_absent(keys.config, model_config(name, read_signature(path)).encode())
     bucket.write_if_absent(keys.version(1) + "model.onnx", model)
-    bring_into_service(Target(Triton(servers.triton, servers.triton_grpc), name, 1), 60)
+    place, deadline = Place(Triton(servers.triton, servers.triton_grpc), bucket, keys), Deadline.after(60)
+    with sole(place, "test", deadline) as hold:
+        serve_exactly(hold, [1], deadline)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,26 @@
+"""What can go wrong with a Triton server, so that callers can tell what is worth another try."""
+
+from __future__ import annotations
+
+from argosy.errors import StepError
+
+
+class TritonUnreachable(StepError):
+    """Nobody answers at the server's address: worth another try."""
+
+
+class TritonTimeout(StepError):
+    """The server took the call and did not answer in time."""
+
+
+class TritonRefused(StepError):
+    """The server answered with an error; `reason` is its own text."""
+
+    def __init__(self, action: str, reason: str) -> None:
+        super().__init__(f"Triton could not {action}: {reason}")
+        self.reason = reason
+
+
+def one_line(text: str) -> str:
+    """A server's text without line breaks and trailing separators."""
+    return " ".join(text.split()).rstrip(" ;")
