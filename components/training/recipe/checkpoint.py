@@ -1,35 +1,84 @@
-"""Keeps the weights of the best epoch."""
+"""A checkpoint as bytes: one line of text, then what `torch.save` makes of plain data.
+
+The line holds the format's number and the SHA-256 of all that follows, so that a truncated or damaged file is
+told from a whole one before any of it is interpreted. Reading builds tensors, numbers, text and containers,
+and never runs code from the file (`weights_only`).
+"""
 
 from __future__ import annotations
 
-import math
+import hashlib
+import io
+import pickle
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+
+from argosy.components.training.recipe.identity import Identity
+from argosy.errors import ArgosyError, UsageError
+
+FORMAT = 1
+_HEAD = re.compile(rb"argosy checkpoint (?P<format>[0-9]{1,6}) (?P<sha256>[0-9a-f]{64})\n")
 
 
-class Best:
-    """The weights at the highest score so far, copied out of the model; the earliest epoch wins a tie."""
+class CorruptCheckpoint(ArgosyError):
+    """The bytes are not all of a checkpoint."""
 
-    def __init__(self) -> None:
-        self.score = -math.inf
-        self.epoch = 0
-        self._weights: dict[str, Tensor] = {}
 
-    def offer(self, score: float, epoch: int, model: nn.Module) -> bool:
-        """Copy the model's weights if `score` beats every earlier one; return whether it did."""
-        if not score > self.score:
-            return False
-        self.score, self.epoch = score, epoch
-        self._weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        return True
+class Position(NamedTuple):
+    """How far a training is: the epoch under way, counted from 1, and how many of its batches are done."""
 
-    def restore(self, model: nn.Module) -> nn.Module:
-        """The model on the CPU, in its plain layout, in evaluation mode, with the best weights.
+    epoch: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training at a position, and to which training and MLflow run it belongs."""
+
+    identity: Identity
+    run_id: str
+    position: Position
+    state: dict[str, Any]
+
+    def encode(self) -> bytes:
+        """The checkpoint as bytes, about as long as its tensors."""
+        content = {
+            "identity": self.identity.parts,
+            "run_id": self.run_id,
+            "position": tuple(self.position),
+            "state": self.state,
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        body = buffer.getbuffer()
+        head = f"argosy checkpoint {FORMAT} {hashlib.sha256(body).hexdigest()}\n"
+        return b"".join((head.encode(), body))
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Checkpoint:
+        """The checkpoint that these bytes, read from `where`, are.
 
         Raises:
-            RuntimeError: nothing was offered, or the model is of another shape.
+            CorruptCheckpoint: they are not complete, or not a checkpoint at all.
+            UsageError: they are of another format, written by another version of this package.
         """
-        model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        model.load_state_dict(self._weights)
-        return model.eval()
+        head = _HEAD.match(data)
+        if head is None:
+            raise CorruptCheckpoint(f"{where} is not a checkpoint")
+        if int(head["format"]) != FORMAT:
+            raise UsageError(
+                f"{where} has format {int(head['format'])}, and this version reads format {FORMAT}: "
+                "go on with the version that wrote it, or delete it"
+            )
+        body = memoryview(data)[head.end() :]
+        if hashlib.sha256(body).hexdigest().encode() != head["sha256"]:
+            raise CorruptCheckpoint(f"{where} is truncated or damaged")
+        try:
+            content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+            identity, position = Identity(dict(content["identity"])), Position(*content["position"])
+            return cls(identity, str(content["run_id"]), position, dict(content["state"]))
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
+            raise CorruptCheckpoint(f"{where} holds something else than a checkpoint") from error

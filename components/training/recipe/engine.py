@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,43 @@ Batch = tuple[Tensor, Tensor]
 Transform = Callable[[Tensor], Tensor]
 
 
+@dataclass
+class Running:
+    """What an epoch has added up so far. An epoch that was cut off goes on from here.
+
+    `loss` is the sum over the samples, on the training device once there is any; `seconds` is the time that
+    training took, also before the epoch was cut off.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    loss: Tensor | float = 0.0
+
+    def add(self, loss: Tensor, samples: int) -> None:
+        """Count one batch with this mean loss, without waiting for the device."""
+        self.loss = self.loss + loss.float() * samples
+        self.samples += samples
+        self.batches += 1
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Add the time that the block takes, however it ends."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def mean_loss(self, what: str = "training") -> float:
+        """The mean loss over the samples.
+
+        Raises:
+            StepError: it is not finite, or there was no sample.
+        """
+        return _finite(float(self.loss) / max(self.samples, 1), self.samples, what)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Means over samples, not over batches: a short last batch weighs as much as it is long."""
@@ -27,36 +66,60 @@ class Evaluation:
     samples: int
 
 
+def carry_on() -> None:
+    """Nothing to do between two batches."""
+
+
 @dataclass(frozen=True)
 class Engine:
-    """What one optimiser step needs."""
+    """What one optimiser step needs.
+
+    `forward` computes the logits: the model itself, or the model compiled or spread over processes. The model
+    holds the weights either way.
+    """
 
     model: nn.Module
+    forward: Callable[[Tensor], Tensor]
     criterion: nn.Module
     optimizer: Optimizer
     schedule: LRScheduler
     scaler: torch.amp.GradScaler
     precision: Precision
 
-    def train_epoch(self, batches: Iterable[Batch], transform: Transform) -> float:
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    def train_epoch(
+        self,
+        batches: Iterable[Batch],
+        transform: Transform,
+        running: Running | None = None,
+        between: Callable[[], None] = carry_on,
+    ) -> float:
         """Train on every batch once; return the mean loss over the samples.
+
+        Args:
+            batches: what is left of the epoch.
+            transform: prepares the images of a batch.
+            running: what the epoch added up before; it is kept up to date.
+            between: called after each step; what it raises ends the epoch there, and `running` tells where.
 
         Raises:
             StepError: the loss is not finite, or there was no batch.
         """
+        running = Running() if running is None else running
         self.model.train()
-        total = torch.zeros((), device=self.precision.device)
-        samples = 0
         for images, labels in batches:
-            loss = self._step(transform(images), labels)
-            total += loss * len(labels)
-            samples += len(labels)
-        return _finite(total.item() / max(samples, 1), samples, "training")
+            running.add(self._step(transform(images), labels), len(labels))
+            between()
+        return running.mean_loss()
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Forward, backward, update; returns the detached loss."""
         with self.precision.autocast():
-            loss: Tensor = self.criterion(self.model(self.precision.arrange(images)), labels)
+            loss: Tensor = self.criterion(self.forward(self.precision.arrange(images)), labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
@@ -65,24 +128,26 @@ class Engine:
         return loss.detach()
 
     @torch.inference_mode()
-    def evaluate(self, batches: Iterable[Batch], transform: Transform) -> Evaluation:
-        """Mean loss and accuracy over every sample.
+    def evaluate(
+        self, batches: Iterable[Batch], transform: Transform, between: Callable[[], None] = carry_on
+    ) -> Evaluation:
+        """Mean loss and accuracy over every sample; `between` is called after each batch.
 
         Raises:
             StepError: the loss is not finite, or there was no batch.
         """
         self.model.eval()
-        sums = torch.zeros(2, device=self.precision.device)
-        samples = 0
+        running = Running()
+        correct: Tensor | int = 0
         for images, labels in batches:
             with self.precision.autocast():
-                logits = self.model(self.precision.arrange(transform(images)))
-                batch_loss = self.criterion(logits, labels)
-            sums += torch.stack((batch_loss.float() * len(labels), (logits.argmax(1) == labels).sum()))
-            samples += len(labels)
-        loss_sum, correct = sums.tolist()
-        loss = _finite(loss_sum / max(samples, 1), samples, "validation")
-        return Evaluation(loss, correct / samples, samples)
+                logits = self.forward(self.precision.arrange(transform(images)))
+                loss = self.criterion(logits, labels)
+            running.add(loss, len(labels))
+            correct = correct + (logits.argmax(1) == labels).sum()
+            between()
+        mean = running.mean_loss("validation")
+        return Evaluation(mean, int(correct) / running.samples, running.samples)
 
 
 def _finite(loss: float, samples: int, what: str) -> float:

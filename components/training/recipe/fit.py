@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +14,21 @@ import torch
 from torch import nn
 
 from argosy.components.training.recipe.batches import Batches
-from argosy.components.training.recipe.checkpoint import Best
+from argosy.components.training.recipe.checkpoints import NoCheckpoints
 from argosy.components.training.recipe.config import Recipe
-from argosy.components.training.recipe.dataset import ImageFolder, Split
+from argosy.components.training.recipe.dataset import ImageFolder
 from argosy.components.training.recipe.engine import Engine
-from argosy.components.training.recipe.images import CachedImages, Size, StreamedImages, cache_bytes
+from argosy.components.training.recipe.images import Size
+from argosy.components.training.recipe.interruption import Interrupted, Interruption
+from argosy.components.training.recipe.loading import load_batches
+from argosy.components.training.recipe.memory import memory_errors
 from argosy.components.training.recipe.metrics import Tracker
 from argosy.components.training.recipe.model import build_model
 from argosy.components.training.recipe.optim import build_optimizer, build_schedule
 from argosy.components.training.recipe.precision import Precision, choose_precision
-from argosy.components.training.recipe.transforms import Augmentation, normalise, stored_size
+from argosy.components.training.recipe.state import TrainingState
+from argosy.components.training.recipe.transforms import Augmentation, normalise
+from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)
 
@@ -35,40 +42,46 @@ class Fitted:
     best_epoch: int
 
 
-def fit(recipe: Recipe, data: ImageFolder, size: Size, tracker: Tracker) -> Fitted:
+def fit(
+    recipe: Recipe,
+    data: ImageFolder,
+    size: Size,
+    tracker: Tracker,
+    checkpoints: NoCheckpoints | None = None,
+    interruption: Interruption | None = None,
+) -> Fitted:
     """Train `recipe` on `data` at `size` (height, width in pixels), and tell `tracker` about each epoch.
+
+    A training that was cut off goes on from the last of its `checkpoints`, and on a CPU ends with the very
+    numbers of one that was not.
 
     Raises:
         UsageError: the recipe asks for what this machine cannot do.
-        StepError: an image cannot be decoded, or the loss is not finite.
+        StepError: an image cannot be decoded, the loss is not finite, or the memory is too small.
+        Interrupted: a signal asked for the end; the checkpoints hold all steps that were made.
     """
-    seed_everything(recipe.seed)
-    precision = choose_precision(recipe.precision, size)
-    train, val = _load(recipe, data, size, precision.device)
-    augment = _augmentation(recipe, data, size)
-    engine = _engine(recipe, precision, len(data.classes), len(train))
-    log.info("training %s on %d images, %s", recipe.architecture, train.samples, precision)
+    checkpoints, interruption = checkpoints or NoCheckpoints(), interruption or Interruption()
+    work = f"{recipe.architecture} at {size[0]}x{size[1]} with batch_size {recipe.batch_size}"
+    with memory_errors(work, "lower batch_size, cache_gib or the size in input_shape"):
+        seed_everything(recipe.seed)
+        precision = choose_precision(recipe.precision, size)
+        train, val = load_batches(recipe, data, size, precision.device)
+        engine = _engine(recipe, precision, len(data.classes), len(train))
+        state = TrainingState(engine, torch.Generator().manual_seed(recipe.seed + 1))
+        augment = _augmentation(recipe, data, size, state.augmentation)
+        log.info("training %s on %d images, %s", recipe.architecture, train.samples, precision)
 
-    best = Best()
-    for epoch in range(1, recipe.epochs + 1):
-        start = time.perf_counter()
-        rate = float(engine.schedule.get_last_lr()[0])
-        train_loss = engine.train_epoch(train, augment)
-        trained = time.perf_counter()
-        result = engine.evaluate(val, normalise)
-        best.offer(result.accuracy, epoch, engine.model)
-        metrics = {
-            "best_val_accuracy": best.score,
-            "val_accuracy": result.accuracy,
-            "val_loss": result.loss,
-            "train_loss": train_loss,
-            "epoch_time": time.perf_counter() - start,
-            "learning_rate": rate,
-            "images_per_second": len(train) * train.batch_size / (trained - start),
-        }
-        tracker.epoch(epoch, metrics)
-        log.info("%s", _progress(epoch, recipe.epochs, metrics))
-    return Fitted(best.restore(engine.model), best.score, best.epoch)
+        checkpoints.restore(state)
+        for number, metrics in enumerate(state.history, start=1):
+            tracker.epoch(number, metrics)  # what was told before is not told twice
+        with _saved_when_interrupted(state, checkpoints, interruption):
+            while (epoch := state.epoch) <= recipe.epochs:
+                metrics = _run_epoch(state, train, val, augment, interruption.check)
+                state.end_epoch(metrics)
+                checkpoints.save(state)
+                tracker.epoch(epoch, metrics)
+                log.info("%s", _progress(epoch, recipe.epochs, metrics))
+        return Fitted(state.best.restore(engine.model), state.best.score, state.best.epoch)
 
 
 def seed_everything(seed: int) -> None:
@@ -78,40 +91,53 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _load(recipe: Recipe, data: ImageFolder, size: Size, device: torch.device) -> tuple[Batches, Batches]:
-    """Training and validation batches, from memory if both splits fit into the cache."""
-    larger = stored_size(size)
-    needed = cache_bytes(data.train, larger) + cache_bytes(data.val, size)
-    cached = needed <= recipe.cache_gib * 2**30
-    how = "cached" if cached else "decoded every epoch"
-    log.info("decoded images take %.2f GiB: %s", needed / 2**30, how)
+def _run_epoch(
+    state: TrainingState, train: Batches, val: Batches, augment: Augmentation, between: Callable[[], None]
+) -> dict[str, float]:
+    """What is left of the epoch under way, then an evaluation; the epoch's metrics.
 
-    def source(split: Split, size: Size) -> CachedImages | StreamedImages:
-        if not cached:
-            return StreamedImages(split, size)
-        images = CachedImages.decode(split, size, recipe.workers)
-        return images.to(device) if _fits_on(device, needed) else images
-
-    def batches(split: Split, size: Size, seed: int | None) -> Batches:
-        return Batches(
-            source(split, size),
-            batch_size=recipe.batch_size,
-            device=device,
-            shuffle_seed=seed,
-            workers=recipe.workers,
-        )
-
-    return batches(data.train, larger, recipe.seed), batches(data.val, size, None)
-
-
-def _fits_on(device: torch.device, needed: int) -> bool:
-    """Whether the cache may live on the GPU: it leaves three quarters of its memory to the network."""
-    return device.type == "cuda" and needed * 4 <= torch.cuda.get_device_properties(device).total_memory
+    `between` is called after each step and each batch of the evaluation. Where it raises, `state` is as after
+    that step.
+    """
+    engine, epoch, running = state.engine, state.epoch, state.running
+    with running.clock():
+        train_loss = engine.train_epoch(train.epoch(epoch, running.batches), augment, running, between)
+    start = time.perf_counter()
+    result = engine.evaluate(val, normalise, between)
+    state.best.offer(result.accuracy, epoch, engine.model)
+    return {
+        "best_val_accuracy": state.best.score,
+        "val_accuracy": result.accuracy,
+        "val_loss": result.loss,
+        "train_loss": train_loss,
+        "epoch_time": running.seconds + time.perf_counter() - start,
+        "learning_rate": engine.learning_rate,
+        "images_per_second": running.samples / running.seconds,
+    }
 
 
-def _augmentation(recipe: Recipe, data: ImageFolder, size: Size) -> Augmentation:
+@contextmanager
+def _saved_when_interrupted(
+    state: TrainingState, checkpoints: NoCheckpoints, interruption: Interruption
+) -> Iterator[None]:
+    """Signals within the block come to `interruption.check`; what that raises saves the state first."""
+    try:
+        with interruption.held():
+            yield
+    except Interrupted as signal:
+        if state.running.samples:
+            state.running.mean_loss()  # raises where the loss is not finite: no state to go on from
+        where = f"in epoch {state.epoch}, after {state.running.batches} of its batches"
+        raise Interrupted(signal.number, f"{where}; {checkpoints.save_last(state)}") from None
+    except ArgosyError:
+        checkpoints.settle()
+        raise
+    checkpoints.settle()
+
+
+def _augmentation(recipe: Recipe, data: ImageFolder, size: Size, generator: torch.Generator) -> Augmentation:
     mirror = not data.greyscale if recipe.horizontal_flip == "auto" else recipe.horizontal_flip
-    return Augmentation(size, recipe.crop_scale, bool(mirror), torch.Generator().manual_seed(recipe.seed + 1))
+    return Augmentation(size, recipe.crop_scale, bool(mirror), generator)
 
 
 def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch: int) -> Engine:
@@ -119,6 +145,7 @@ def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch:
     optimizer = build_optimizer(model, recipe)
     return Engine(
         model=model,
+        forward=model,
         criterion=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
         optimizer=optimizer,
         schedule=build_schedule(optimizer, recipe, steps_per_epoch),

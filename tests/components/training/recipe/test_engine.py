@@ -17,6 +17,7 @@ def _engine(model: nn.Module, learning_rate: float = 0.1) -> Engine:
     optimizer = SGD(model.parameters(), lr=learning_rate)
     return Engine(
         model=model,
+        forward=model,
         criterion=nn.CrossEntropyLoss(),
         optimizer=optimizer,
         schedule=LambdaLR(optimizer, lambda _: 1.0),
