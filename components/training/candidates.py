@@ -1,115 +1,181 @@
-"""Candidates and champions in the model registry: registration, and the record of what Gate 1 decided.
+"""Candidates and champions in the model registry: their scores, and the record of what Gate 1 decided.
 
-The record lives in tags of the candidate's version, written in an order that makes a repeated or interrupted
-promotion give the same answer: first what it is compared with, then the alias, and the answer last. A version
-with an answer is not decided again, and its alias is not moved again: another champion may hold it by then.
+A version carries its score from the moment it is registered, so that it can be compared with even after its
+run was deleted. Each record is one tag, written at once: a version never shows half of one.
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
-from argosy.components.training.gate import Decision, Thresholds
+from argosy.components.training.gate import Decision, Rule, Score
 from argosy.components.training.registration import register_model_of_run
 from argosy.errors import StepError
 
-log = logging.getLogger(__name__)
-
 CHAMPION = "champion"
-METRIC = "best_val_accuracy"
+FINGERPRINT = "dataset.fingerprint"  # of a version; a run has it as a tag of that name, or as a parameter
+_FINGERPRINT_PARAMETER = "dataset_fingerprint"
 
-_RESULT, _REASON = "gate1.result", "gate1.reason"
-_CHAMPION_ACCURACY, _CHAMPION_VERSION = "gate1.champion_accuracy", "gate1.champion_version"
-_MIN_ACCURACY, _MIN_IMPROVEMENT = "gate1.min_accuracy", "gate1.min_improvement"
+_COMPARISON, _ANSWER = "gate1.comparison", "gate1.answer"
+_RESULT, _REASON = "gate1.result", "gate1.reason"  # for people; never read
 
 
 @dataclass(frozen=True)
 class Champion:
-    """What a candidate is compared with: version and accuracy; both empty where there was no champion."""
+    """A version that candidates are compared with."""
 
     version: str
-    accuracy: float | None
+    score: Score
 
 
-NO_CHAMPION = Champion("", None)
+@dataclass(frozen=True)
+class Comparison:
+    """What a candidate was compared with, by which rule, and whether it therefore claims the alias."""
+
+    rule: str
+    metric: str
+    direction: str
+    value: float
+    champion: Champion | None
+    passed: bool
+
+    @classmethod
+    def of(cls, score: Score, champion: Champion | None, rule: Rule, passed: bool) -> Comparison:
+        """The comparison that led to a decision."""
+        return cls(rule.text(), rule.metric, rule.direction, score.value, champion, passed)
+
+    @classmethod
+    def read(cls, text: str) -> Comparison:
+        """What `json.dumps(asdict(...))` wrote."""
+        fields = json.loads(text)
+        noted = fields.pop("champion")
+        champion = noted and Champion(noted["version"], Score(**noted["score"]))
+        return cls(champion=champion, **fields)
 
 
-def register(client: MlflowClient, name: str, run_id: str, accuracy: float) -> ModelVersion:
-    """The version of `name` that belongs to run `run_id`, registered now unless it was before.
+@dataclass(frozen=True)
+class Answer:
+    """The final answer of Gate 1 on a version, with the comparison that it rests on."""
+
+    comparison: Comparison
+    decision: Decision
+
+
+def score_of_run(client: MlflowClient, run_id: str, metric: str) -> Score:
+    """The score of a run: the metric's last value and the fingerprint of its data set.
+
+    Raises:
+        StepError: no such run, it was deleted, its metric is missing or NaN, or MLflow failed.
+    """
+    value = registry.run_metric(client, run_id, metric)
+    return Score(value, fingerprint(registry.get_run(client, run_id)))
+
+
+def fingerprint(run: Run) -> str:
+    """The fingerprint of the data set that a run was trained on; "" where the run does not tell."""
+    return str(run.data.tags.get(FINGERPRINT) or run.data.params.get(_FINGERPRINT_PARAMETER) or "")
+
+
+def register(client: MlflowClient, name: str, run_id: str, score: Score, metric: str) -> ModelVersion:
+    """The version of `name` that belongs to run `run_id`, with its score; registered unless it was before.
 
     Raises:
         StepError: the run logged no model, or MLflow failed.
     """
-    return register_model_of_run(client, name, run_id, {"run_id": run_id, METRIC: repr(accuracy)})
+    tags = {_metric_tag(metric): repr(score.value)}
+    if score.data:
+        tags[FINGERPRINT] = score.data
+    version = register_model_of_run(client, name, run_id, {"run_id": run_id, **tags})
+    missing = {key: value for key, value in tags.items() if version.tags.get(key) != value}
+    if missing:
+        registry.set_version_tags(client, name, version.version, missing)
+    return version
 
 
-def current_champion(client: MlflowClient, name: str, candidate: ModelVersion) -> Champion:
-    """What to compare `candidate` with: the version that holds the alias.
-
-    Where that is the candidate itself, an earlier promotion was cut off after it had moved the alias, or used
-    other thresholds; what the candidate was compared with then still counts.
+def score_of_version(client: MlflowClient, version: ModelVersion, metric: str) -> Score:
+    """The score that a version carries, else that of its run.
 
     Raises:
-        StepError: the champion's run or metric is gone, or MLflow failed.
+        StepError: neither has the metric; the message says how to go on.
     """
-    version = registry.version_by_alias(client, name, CHAMPION)
-    if version is None:
-        return NO_CHAMPION
-    if str(version.version) == str(candidate.version):
-        return _compared_with(candidate) or NO_CHAMPION
+    noted = version.tags.get(_metric_tag(metric))
+    if noted is not None:
+        return Score(float(noted), version.tags.get(FINGERPRINT, ""))
     try:
-        accuracy = registry.run_metric(client, version.run_id or "", METRIC)
+        return score_of_run(client, version.run_id or "", metric)
     except StepError as error:
         raise StepError(
-            f"champion version {version.version} of {name!r} cannot be compared with: {error}; "
+            f"champion version {version.version} of {version.name!r} cannot be compared with: {error}; "
             "move the alias 'champion' to a version with that metric, or delete the alias"
         ) from error
-    return Champion(str(version.version), accuracy)
 
 
-def recorded(candidate: ModelVersion, thresholds: Thresholds) -> tuple[Decision, Champion] | None:
-    """The decision that Gate 1 took on this version under the same thresholds; None where there is none."""
-    tags = candidate.tags
-    same = tags.get(_MIN_ACCURACY) == repr(thresholds.min_accuracy)
-    same = same and tags.get(_MIN_IMPROVEMENT) == repr(thresholds.min_improvement)
-    champion = _compared_with(candidate)
-    if _RESULT not in tags or champion is None or not same:
-        return None
-    return Decision(tags[_RESULT] == "passed", tags.get(_REASON, "")), champion
-
-
-def record(
-    client: MlflowClient,
-    candidate: ModelVersion,
-    decision: Decision,
-    champion: Champion,
-    thresholds: Thresholds,
-) -> None:
-    """Write down the comparison, move the alias if the candidate passed, then write down the answer.
+def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version of the registered model, tags included.
 
     Raises:
-        StepError: MLflow failed; run again, the promotion goes on where it stopped.
+        StepError: MLflow failed.
     """
-    name, version = candidate.name, candidate.version
-    comparison = {
-        _CHAMPION_VERSION: champion.version,
-        _CHAMPION_ACCURACY: "" if champion.accuracy is None else repr(champion.accuracy),
-        _MIN_ACCURACY: repr(thresholds.min_accuracy),
-        _MIN_IMPROVEMENT: repr(thresholds.min_improvement),
-    }
-    registry.set_version_tags(client, name, version, comparison)
-    if decision.passed:
-        registry.set_alias(client, name, CHAMPION, version)
-    registry.set_version_tags(client, name, version, {_REASON: decision.reason, _RESULT: decision.result})
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while token is None or token:
+        with registry.mlflow_errors(f"list the versions of model {name!r}"):
+            page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        token = page.token or ""
+    return found
 
 
-def _compared_with(candidate: ModelVersion) -> Champion | None:
-    accuracy = candidate.tags.get(_CHAMPION_ACCURACY)
-    if accuracy is None:
+def comparison_of(version: ModelVersion) -> Comparison | None:
+    """The last comparison of this version with a champion."""
+    text = version.tags.get(_COMPARISON)
+    return Comparison.read(text) if text else None
+
+
+def answer_of(version: ModelVersion) -> Answer | None:
+    """The last answer that Gate 1 gave on this version."""
+    text = version.tags.get(_ANSWER)
+    if not text:
         return None
-    return Champion(candidate.tags.get(_CHAMPION_VERSION, ""), float(accuracy) if accuracy else None)
+    fields: dict[str, Any] = json.loads(text)
+    return Answer(Comparison.read(fields["comparison"]), Decision(**fields["decision"]))
+
+
+def note_comparison(client: MlflowClient, version: ModelVersion, comparison: Comparison) -> None:
+    """Write down a comparison, before anything is done about it.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    _tag(client, version, {_COMPARISON: _text(comparison)})
+
+
+def note_answer(client: MlflowClient, version: ModelVersion, answer: Answer) -> None:
+    """Write down the answer, after everything is done.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    text = json.dumps({"comparison": _text(answer.comparison), "decision": asdict(answer.decision)})
+    readable = {_REASON: answer.decision.reason, _RESULT: answer.decision.result}
+    _tag(client, version, {**readable, _ANSWER: text})
+
+
+def _text(comparison: Comparison) -> str:
+    return json.dumps(asdict(comparison), sort_keys=True)
+
+
+def _tag(client: MlflowClient, version: ModelVersion, tags: Mapping[str, str]) -> None:
+    registry.set_version_tags(client, version.name, version.version, tags)
+
+
+def _metric_tag(metric: str) -> str:
+    return f"metric.{metric}"

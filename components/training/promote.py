@@ -7,13 +7,18 @@ from argosy.components import images
 
 
 class Promotion(NamedTuple):
-    """What Gate 1 decided, and on which numbers."""
+    """What Gate 1 decided, and on which numbers.
+
+    The two accuracies are values of the metric that was asked for, whatever its name. `champion_data` tells
+    whether the champion was made with the candidate's data set.
+    """
 
     result: Literal["passed", "failed"]
     model_version: str
     val_accuracy: float
     champion_accuracy: float | None
     reason: str
+    champion_data: Literal["same", "other", "unknown", "none"]
 
 
 @component(
@@ -27,45 +32,44 @@ def promote(
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
+    metric: str = "best_val_accuracy",
+    direction: Literal["maximize", "minimize"] = "maximize",
+    on_other_data: Literal["compare", "fail", "ignore-champion"] = "compare",
 ) -> Promotion:
     """Gate 1: compare a candidate with the current champion.
 
-    The candidate is registered as a version of `model_name`. It passes if its `best_val_accuracy` is at least
+    The candidate is registered as a version of `model_name`. It passes if its `metric` is at least
     `min_accuracy` and, where a champion exists, at least the champion's plus `min_improvement`; it then gets
-    the alias `champion`. The same candidate gets the same answer however often the gate is run. What cannot
-    be judged (no such run, no metric, no MLflow) is an error and never `failed`.
+    the alias `champion`. A metric that is minimized must be at most the one, and at most the champion's minus
+    the other. The same candidate gets the same answer however often the gate is run. What cannot be judged
+    (no such run, no metric, no MLflow) is an error and never `failed`.
 
     Args:
         run_id: the candidate's training run.
         model_name: the registered model.
         mlflow_tracking_uri: the MLflow server.
-        min_accuracy: lowest accuracy of a champion, 0 to 1.
-        min_improvement: how much better than the champion a candidate must be, -1 to 1; below 0 forces.
+        min_accuracy: lowest accuracy of a champion, 0 to 1. With another metric, the threshold in its units;
+            the highest allowed value where it is minimized.
+        min_improvement: how much better than the champion a candidate must be, -1 to 1; below 0 forces. With
+            another metric, in its units.
+        metric: the metric of the run that decides.
+        direction: whether more of the metric is better, or less.
+        on_other_data: a champion whose run has another data fingerprint is compared with all the same, makes
+            the candidate fail, or does not count. Each is told in the reason.
     """
-    from argosy.components.shared.registry import connect, run_metric
-    from argosy.components.training import candidates
-    from argosy.components.training.gate import Thresholds, check_accuracy, decide
+    from argosy.components.shared.registry import connect
+    from argosy.components.training.gate import Rule
+    from argosy.components.training.promotion import promote_run
 
-    thresholds = Thresholds(min_accuracy, min_improvement)
-    client = connect(mlflow_tracking_uri)
-    accuracy = run_metric(client, run_id, candidates.METRIC)
-    check_accuracy("candidate", accuracy)
-    candidate = candidates.register(client, model_name, run_id, accuracy)
-
-    earlier = candidates.recorded(candidate, thresholds)
-    if earlier is not None:
-        decision, champion = earlier
-    else:
-        champion = candidates.current_champion(client, model_name, candidate)
-        decision = decide(accuracy, champion.accuracy, thresholds)
-        candidates.record(client, candidate, decision, champion, thresholds)
-    candidates.log.info("Gate 1 %s for version %s: %s", decision.result, candidate.version, decision.reason)
+    rule = Rule(min_accuracy, min_improvement, metric, direction, on_other_data)
+    promoted = promote_run(connect(mlflow_tracking_uri), model_name, run_id, rule)
     return Promotion(
-        result=decision.result,
-        model_version=str(candidate.version),
-        val_accuracy=accuracy,
-        champion_accuracy=champion.accuracy,
-        reason=decision.reason,
+        result=promoted.decision.result,
+        model_version=promoted.version,
+        val_accuracy=promoted.score.value,
+        champion_accuracy=promoted.champion.value if promoted.champion else None,
+        reason=promoted.decision.reason,
+        champion_data=promoted.decision.champion_data,
     )
 
 

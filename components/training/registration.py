@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
+from mlflow.entities import LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
 from argosy.errors import StepError
+
+log = logging.getLogger(__name__)
 
 
 def register_model_of_run(
@@ -16,10 +20,12 @@ def register_model_of_run(
 ) -> ModelVersion:
     """The version of `name` that belongs to run `run_id`, registered now unless it was before.
 
+    Where two steps register the same run at once, the older version stays and the other is removed again.
+
     Args:
         client: from `registry.connect`.
         name: the registered model, created where it does not exist.
-        run_id: the run; where it logged several models, the last one counts.
+        run_id: the run; where it logged several models, the last whole one counts.
         tags: written on a new version, values as text.
 
     Raises:
@@ -28,18 +34,40 @@ def register_model_of_run(
     existing = registry.version_of_run(client, name, run_id)
     if existing is not None:
         return existing
-    model_id = _model_of(client, run_id)
+    model_id = logged_model(client, run_id)
+    if model_id is None:
+        status = registry.get_run(client, run_id).info.status
+        raise StepError(f"run {run_id} (status {status}) logged no model")
     registry.ensure_model(client, name)
     text = {key: str(value) for key, value in tags.items()}
     with registry.mlflow_errors(f"register the model of run {run_id} as {name!r}"):
-        return client.create_model_version(
+        made = client.create_model_version(
             name, f"models:/{model_id}", run_id=run_id, tags=text, model_id=model_id
         )
+    return _oldest(client, made, run_id)
 
 
-def _model_of(client: MlflowClient, run_id: str) -> str:
+def logged_model(client: MlflowClient, run_id: str) -> str | None:
+    """The id of the last model that the run logged to its end; None where there is none.
+
+    Raises:
+        StepError: there is no such run, or MLflow failed.
+    """
     run = registry.get_run(client, run_id)
-    models = run.outputs.model_outputs if run.outputs else []
-    if not models:
-        raise StepError(f"run {run_id} (status {run.info.status}) logged no model")
-    return str(models[-1].model_id)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    for output in reversed(outputs):
+        with registry.mlflow_errors(f"read model {output.model_id} of run {run_id}"):
+            if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+                return str(output.model_id)
+    return None
+
+
+def _oldest(client: MlflowClient, made: ModelVersion, run_id: str) -> ModelVersion:
+    """The older version that another step made of the same run meanwhile, else the one that was made here."""
+    oldest = registry.version_of_run(client, made.name, run_id)
+    if oldest is None or str(oldest.version) == str(made.version):
+        return made
+    log.info("run %s is version %s of %s already", run_id, oldest.version, made.name)
+    with registry.mlflow_errors(f"remove version {made.version} of model {made.name!r}"):
+        client.delete_model_version(made.name, str(made.version))
+    return oldest

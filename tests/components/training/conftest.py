@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
-import numpy as np
 import pytest
-import torch
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
@@ -66,20 +65,24 @@ def name() -> str:
 
 @pytest.fixture
 def candidate(client: MlflowClient, name: str) -> Callable[..., str]:
-    """Makes a run of the test's own model with this metric and a tiny real network; returns the run's id."""
+    """Makes a run of the test's own model with these numbers and a logged model without files; its id.
 
-    def make(accuracy: float | None, *, model: bool = True) -> str:
+    Gate 1 registers the model and never reads it.
+    """
+
+    def make(
+        value: float | None, *, metric: str = "best_val_accuracy", data: str = "", model: bool = True
+    ) -> str:
         mlflow.set_experiment(name)
         with mlflow.start_run() as run:
-            if accuracy is not None:
-                mlflow.log_metric("best_val_accuracy", accuracy)
+            if value is not None:
+                mlflow.log_metric(metric, value)
+            if data:
+                mlflow.log_param("dataset_fingerprint", data)
             if model:
-                mlflow.pytorch.log_model(
-                    torch.nn.Linear(2, 2).eval(),
-                    name="model",
-                    input_example=np.zeros((2, 2), np.float32),
-                    pip_requirements=["torch"],
-                )
+                made = client.create_logged_model(run.info.experiment_id, source_run_id=run.info.run_id)
+                client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+                client.log_outputs(run.info.run_id, [LoggedModelOutput(made.model_id, step=0)])
         return str(run.info.run_id)
 
     return make
