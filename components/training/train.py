@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from argosy import Resources, SharedMemory, Toleration, component
+from argosy import Resources, Retry, SharedMemory, Toleration, component
 from argosy.components import images
 
 
@@ -20,6 +20,14 @@ class Trained(NamedTuple):
     tolerations=[Toleration("nvidia.com/gpu")],
     # Processes that decode images hand them over through shared memory; a container has but 64 MiB of it.
     volumes=[SharedMemory("2Gi")],
+    # A lost pod or node (Error), a signal or the kernel's end (143, 137): the training goes on from its
+    # checkpoint. What the step itself refuses or cannot do (1, 2) would come out the same again.
+    retry=Retry(
+        limit=5,
+        policy="Always",
+        expression="lastRetry.status == 'Error' || asInt(lastRetry.exitCode) in [137, 143]",
+        max_duration=None,
+    ),
 )
 def train(
     dataset: str = "s3://my-datasets/imagenette2-320",
@@ -54,15 +62,14 @@ def train(
         architecture: resnet18, resnet34 or resnet50; empty means config.yaml's.
         weights: none, imagenet, a file or s3://bucket/key; empty means config.yaml's.
         config: any keys of config.yaml with other values, as JSON; the inputs above come before these.
-        checkpoint: folder or s3:// prefix that keeps the state after every epoch; empty keeps none.
-        owner: who may go on from a checkpoint: the workflow's uid.
+        checkpoint: folder or s3:// prefix that keeps the state after every epoch, so that a retry goes on,
+            in the same run; empty keeps none.
+        owner: whose training it is, a folder below `checkpoint`: the workflow's uid; empty means a name made
+            from all that decides the result, so that the same command goes on.
     """
     from argosy.components.shared.registry import connect
     from argosy.components.training.recipe.config import load
-    from argosy.components.training.recipe.dataset import open_folder
-    from argosy.components.training.recipe.fit import fit
-    from argosy.components.training.recipe.metrics import tracked_run
-    from argosy.components.training.recipe.source import local_folder
+    from argosy.components.training.recipe.run import run_training
     from argosy.components.training.shape import parse_input_shape
 
     recipe = load().override(
@@ -76,13 +83,8 @@ def train(
     )
     size = parse_input_shape(input_shape).image_size()
     connect(mlflow_tracking_uri)
-    data = open_folder(local_folder(dataset, workers=recipe.workers))
-
-    with tracked_run(model_name, recipe) as run:
-        run.data(dataset, data, size)
-        fitted = fit(recipe, data, size, run)
-        run.model(fitted.model, size)
-    return Trained(run_id=run.run_id, best_val_accuracy=fitted.best_val_accuracy)
+    done = run_training(recipe, dataset, size, model_name=model_name, checkpoint=checkpoint, owner=owner)
+    return Trained(run_id=done.run_id, best_val_accuracy=done.best_val_accuracy)
 
 
 if __name__ == "__main__":

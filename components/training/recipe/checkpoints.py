@@ -137,10 +137,17 @@ class Checkpoints(NoCheckpoints):
         note = {"identity": self._identity.parts, **vars(result)}
         try:
             self._store.write(FINISHED, json.dumps(note, indent=1).encode())
+        except StepError as error:
+            log.warning("the end of the training could not be noted: %s", error)
+            return
+        self._remove_all()
+
+    def _remove_all(self) -> None:
+        try:
             for name in self._names():
                 self._store.delete(name)
         except StepError as error:
-            log.warning("the end of the training could not be noted: %s", error)
+            log.warning("superfluous checkpoints stay behind: %s", error)
 
     def _begin(self, state: TrainingState) -> None:
         checkpoint = Checkpoint(self._identity, self.run_id, state.position, state.snapshot())
@@ -200,6 +207,7 @@ class Checkpoints(NoCheckpoints):
         except (KeyError, TypeError, ValueError) as error:
             raise StepError(f"{where} is damaged: delete {self._store} to start anew") from error
         self._identity.check(identity, where)
+        self._remove_all()  # whatever the end left behind
         log.info("%s: this training ended before; delete that, or name another owner, to train anew", where)
         return result
 

@@ -24,11 +24,12 @@ class Identity:
     parts: dict[str, Any]
 
     @classmethod
-    def of(cls, recipe: Recipe, data: ImageFolder, size: Size) -> Identity:
-        """The identity of training `recipe` on these images at `size` (height, width)."""
+    def of(cls, model_name: str, recipe: Recipe, data: ImageFolder, size: Size) -> Identity:
+        """The identity of training `recipe` on these images at `size` (height, width), as `model_name`."""
         knobs = {name: value for name, value in asdict(recipe).items() if name not in _WITHOUT_EFFECT}
         return cls(
             {
+                "model_name": model_name,
                 **knobs,
                 "dataset_fingerprint": data.fingerprint(),
                 "image_size": f"{size[0]}x{size[1]}",

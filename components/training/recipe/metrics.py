@@ -17,6 +17,8 @@ from argosy.components.shared.registry import mlflow_errors
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.recipe.dataset import ImageFolder
 from argosy.components.training.recipe.images import Size
+from argosy.components.training.recipe.interruption import Interrupted
+from argosy.components.training.recipe.resumed import epochs_of, open_run
 from argosy.components.training.recipe.transforms import MEAN, STD
 
 MODEL = "model"  # the name of the network within its run
@@ -37,10 +39,21 @@ class NullTracker:
 
 
 class MlflowTracker:
-    """Records into the active MLflow run `run_id`."""
+    """Records into the active MLflow run `run_id`; what it has already, from before a restart, stays."""
 
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
+    def __init__(self, run: mlflow.ActiveRun) -> None:
+        self.run_id = str(run.info.run_id)
+        self._params = set(run.data.params)
+        self._epochs = epochs_of(self.run_id) if self._params else set()
+
+    def params(self, params: Mapping[str, object]) -> None:
+        """Log parameters of the run.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        with mlflow_errors(f"record the parameters of run {self.run_id}"):
+            mlflow.log_params({key: value for key, value in params.items() if key not in self._params})
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Log all metrics of one epoch in one request.
@@ -48,6 +61,8 @@ class MlflowTracker:
         Raises:
             StepError: MLflow failed.
         """
+        if number in self._epochs:
+            return
         with mlflow_errors(f"record epoch {number} of run {self.run_id}"):
             mlflow.log_metrics(dict(metrics), step=number)
 
@@ -66,8 +81,8 @@ class MlflowTracker:
             "image_size": f"{size[0]}x{size[1]}",
         }
         preparation = {"size": list(size), "resize": "cover, then centre crop", "mean": MEAN, "std": STD}
+        self.params(params)
         with mlflow_errors(f"record the data set of run {self.run_id}"):
-            mlflow.log_params(params)
             mlflow.log_dict(list(data.classes), "labels.json")  # type: ignore[arg-type]
             mlflow.log_dict(preparation, "preprocessing.json")
 
@@ -91,17 +106,25 @@ class MlflowTracker:
 
 
 @contextmanager
-def tracked_run(model_name: str, recipe: Recipe) -> Iterator[MlflowTracker]:
-    """An MLflow run in the experiment `model_name`: Finished if the block ends well, Failed if it raises.
+def tracked_run(
+    model_name: str, recipe: Recipe, *, training: str = "", run_id: str = ""
+) -> Iterator[MlflowTracker]:
+    """A run in experiment `model_name`: Finished if the block ends well, Killed by a signal, else Failed.
+
+    It is the run `run_id`, or the one that `training` began before it was cut off; else a new one.
 
     Raises:
         StepError: MLflow failed.
     """
-    with mlflow_errors(f"open a run in experiment {model_name!r}"):
+    with mlflow_errors(f"open experiment {model_name!r}"):
         mlflow.set_experiment(model_name)
-        tags = {"step": "train", "model_name": model_name}
-        run = mlflow.start_run(run_name=f"train-{model_name}", tags=tags)
+    tags = {"step": "train", "model_name": model_name}
+    run = open_run(f"train-{model_name}", tags, training, run_id)
     with mlflow_errors(f"close run {run.info.run_id}"), run:
-        with mlflow_errors(f"record the recipe of run {run.info.run_id}"):
-            mlflow.log_params(asdict(recipe))
-        yield MlflowTracker(run.info.run_id)
+        try:
+            tracker = MlflowTracker(run)
+            tracker.params(asdict(recipe))
+            yield tracker
+        except Interrupted:
+            mlflow.end_run("KILLED")
+            raise

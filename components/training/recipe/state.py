@@ -84,19 +84,21 @@ class TrainingState:
 
 def _global_generators() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators."""
-    _, keys, position, has_gauss, gauss = np.random.get_state()
+    numpy: dict[str, Any] = dict(np.random.get_state(legacy=False))
+    key = torch.from_numpy(numpy["state"]["key"].astype(np.int64))
     return {
         "python": random.getstate(),
-        "numpy": (torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "numpy": {**numpy, "state": {**numpy["state"], "key": key}},
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
 
 
 def _set_global_generators(saved: dict[str, Any]) -> None:
-    keys, position, has_gauss, gauss = saved["numpy"]
+    numpy = saved["numpy"]
+    key = numpy["state"]["key"].numpy().astype(np.uint32)
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})
     random.setstate(saved["python"])
-    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, gauss))
     torch.set_rng_state(saved["torch"])
     # A retry may land on a machine with another number of GPUs; theirs is the only state that is lost then.
     if saved["cuda"] and len(saved["cuda"]) == torch.cuda.device_count():

@@ -1,0 +1,43 @@
+"""One tracked training: from the images to the network in MLflow, through any number of interruptions."""
+
+from __future__ import annotations
+
+from argosy.components.training.recipe.checkpoints import Finished, open_checkpoints
+from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe.dataset import open_folder
+from argosy.components.training.recipe.fit import fit
+from argosy.components.training.recipe.identity import Identity
+from argosy.components.training.recipe.images import Size
+from argosy.components.training.recipe.interruption import interruption
+from argosy.components.training.recipe.metrics import tracked_run
+from argosy.components.training.recipe.source import local_folder
+
+
+def run_training(
+    recipe: Recipe, dataset: str, size: Size, *, model_name: str, checkpoint: str, owner: str
+) -> Finished:
+    """Train `recipe` on `dataset` at `size` (height, width) in experiment `model_name`, or finish it.
+
+    With a `checkpoint` place the same call goes on where an earlier one of the same `owner` was cut off, in
+    the same MLflow run; after one that came to its end it returns that one's result.
+
+    Raises:
+        UsageError: the data set, the place or a value of the recipe is wrong, or the checkpoints there belong
+            to another training.
+        StepError: the training, S3 or MLflow failed.
+        Interrupted: a signal asked for the end.
+    """
+    with interruption() as signals:
+        data = open_folder(local_folder(dataset, workers=recipe.workers))
+        checkpoints = open_checkpoints(checkpoint, owner, Identity.of(model_name, recipe, data, size))
+        if checkpoints.finished is not None:
+            return checkpoints.finished
+        training, run_id = checkpoints.training, checkpoints.run_id
+        with tracked_run(model_name, recipe, training=training, run_id=run_id) as run:
+            checkpoints.run_id = run.run_id
+            run.data(dataset, data, size)
+            fitted = fit(recipe, data, size, run, checkpoints, signals)
+            run.model(fitted.model, size)
+        result = Finished(run.run_id, fitted.best_val_accuracy)
+        checkpoints.finish(result)
+        return result
