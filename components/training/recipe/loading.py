@@ -1,4 +1,4 @@
-"""Training and validation batches of a data set: decoded once where both splits fit, else each epoch."""
+"""Training and validation batches of a data set: decoded once, kept in memory where both halves fit."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 
 from argosy.components.training.recipe.batches import Batches
 from argosy.components.training.recipe.config import Recipe
-from argosy.components.training.recipe.dataset import ImageFolder, Split
+from argosy.components.training.recipe.dataset import Half, ImageFolder
 from argosy.components.training.recipe.images import CachedImages, Size, StreamedImages, cache_bytes
-from argosy.components.training.recipe.transforms import stored_size
+from argosy.components.training.recipe.preparation import load_images, stored_sizes
 
 log = logging.getLogger(__name__)
 
@@ -19,28 +19,29 @@ def load_batches(
     recipe: Recipe, data: ImageFolder, size: Size, device: torch.device
 ) -> tuple[Batches, Batches]:
     """Training batches, shuffled and large enough for random crops, and validation batches in order."""
-    larger = stored_size(size)
-    needed = cache_bytes(data.train, larger) + cache_bytes(data.val, size)
-    cached = needed <= recipe.cache_gib * 2**30
-    how = "cached" if cached else "decoded every epoch"
-    log.info("decoded images take %.2f GiB: %s", needed / 2**30, how)
+    sizes = stored_sizes(size)
+    needed = sum(cache_bytes(data.half(half), sizes[half]) for half in sizes)
+    in_memory = needed <= recipe.cache_gib * 2**30
+    where = "in memory" if in_memory else "on the disk"
+    log.info("decoded images take %.2f GiB and are kept %s", needed / 2**30, where)
 
-    def source(split: Split, size: Size) -> CachedImages | StreamedImages:
-        if not cached:
-            return StreamedImages(split, size)
-        images = CachedImages.decode(split, size, recipe.workers)
+    def source(half: Half) -> CachedImages | StreamedImages:
+        images = load_images(data, half, sizes[half], workers=recipe.workers, in_memory=in_memory)
+        if isinstance(images, StreamedImages):
+            log.warning("images of %s/ are decoded in every epoch", half)
+            return images
         return images.to(device) if _fits_on(device, needed) else images
 
-    def batches(split: Split, size: Size, seed: int | None) -> Batches:
+    def batches(half: Half, seed: int | None) -> Batches:
         return Batches(
-            source(split, size),
+            source(half),
             batch_size=recipe.batch_size,
             device=device,
             shuffle_seed=seed,
             workers=recipe.workers,
         )
 
-    return batches(data.train, larger, recipe.seed), batches(data.val, size, None)
+    return batches("train", recipe.seed), batches("val", None)
 
 
 def _fits_on(device: torch.device, needed: int) -> bool:

@@ -10,6 +10,7 @@ from argosy.components.training.recipe.identity import Identity
 from argosy.components.training.recipe.images import Size
 from argosy.components.training.recipe.interruption import interruption
 from argosy.components.training.recipe.metrics import tracked_run
+from argosy.components.training.recipe.preparation import prepare
 from argosy.components.training.recipe.source import local_folder
 
 
@@ -28,7 +29,8 @@ def run_training(
         Interrupted: a signal asked for the end.
     """
     with interruption() as signals:
-        data = open_folder(local_folder(dataset, workers=recipe.workers))
+        folder = open_folder(local_folder(dataset, workers=recipe.workers))
+        data = prepare(folder, size, recipe.workers)
         checkpoints = open_checkpoints(checkpoint, owner, Identity.of(model_name, recipe, data, size))
         if checkpoints.finished is not None:
             return checkpoints.finished

@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.shared import registry
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.promote import Promotion, promote
+from argosy.components.training.recipe.cache import VARIABLE
 from argosy.components.training.train import Trained, train
 from argosy.stack import Stack
 from tests.components.training.digits import write_digits
@@ -37,6 +38,14 @@ class Model:
     data: Path
     trained: Trained
     promotion: Promotion
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Downloads and decoded images go to a folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from argosy.components.training.recipe.dataset import open_folder
+from argosy.components.training.recipe.dataset import Skipped, open_folder
 from argosy.errors import UsageError
 
 
@@ -26,7 +26,20 @@ def test_what_is_no_image_is_ignored(folder: Path) -> None:
     (folder / "train" / "digit-0" / "notes.txt").write_text("not an image")
     (folder / "train" / ".hidden").mkdir()
     (folder / "train" / "digit-0" / ".partial-1.png").write_text("half")
-    assert len(open_folder(folder).train) == 6
+    data = open_folder(folder)
+    assert len(data.train) == 6
+    assert data.ignored == 1
+
+
+def test_images_of_a_class_may_lie_deeper_and_in_any_case(folder: Path) -> None:
+    (folder / "train" / "digit-1" / "more").mkdir()
+    Image.new("L", (8, 8)).save(folder / "train" / "digit-1" / "more" / "one.JPG")
+    data = open_folder(folder)
+    assert data.counts() == {
+        "digit-0": {"train": 2, "val": 1},
+        "digit-1": {"train": 3, "val": 1},
+        "digit-2": {"train": 2, "val": 1},
+    }
 
 
 def _drop(*parts: str) -> Callable[[Path], None]:
@@ -47,6 +60,14 @@ def _single_class(root: Path) -> None:
             shutil.rmtree(root / split / name)
 
 
+def _leave_one(*parts: str) -> Callable[[Path], None]:
+    def act(root: Path) -> None:
+        for file in sorted(root.joinpath(*parts).iterdir())[1:]:
+            file.unlink()
+
+    return act
+
+
 INVALID: list[tuple[Callable[[Path], None], str]] = [
     (_drop("train"), "has no folder train/"),
     (_drop("val"), "has no folder val/"),
@@ -55,6 +76,7 @@ INVALID: list[tuple[Callable[[Path], None], str]] = [
     (_single_class, "train/ holds 1 classes"),
     (_empty("train", "digit-0"), "train/digit-0/ holds no image"),
     (_empty("val", "digit-2"), "val/digit-2/ holds no image"),
+    (_leave_one("train", "digit-1"), "train/digit-1/ holds 1 image, and at least 2 are needed"),
 ]
 
 
@@ -98,3 +120,13 @@ def test_the_fingerprint_follows_content_and_names_and_not_the_place(folder: Pat
     after_rename = open_folder(elsewhere).fingerprint()
     Image.new("L", (8, 8)).save(renamed)
     assert len({before, after_rename, open_folder(elsewhere).fingerprint()}) == 3
+
+
+def test_leaving_files_out_keeps_labels_and_fingerprint(folder: Path) -> None:
+    data = open_folder(folder)
+    rest = data.without([Skipped(data.train.files[2], "why"), Skipped(data.val.files[0], "why")])
+    assert rest.train.labels == (0, 0, 1, 2, 2)
+    assert rest.train.files == data.train.files[:2] + data.train.files[3:]
+    assert rest.val.files == data.val.files[1:]
+    assert rest.fingerprint() == data.fingerprint()
+    assert len(rest.skipped) == 2
