@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from argosy.components.deployment.bundle import identity, unpack
+from argosy.components.deployment.external_data import check_location
 from argosy.components.deployment.layout import CONFIG_FILE, METADATA_FILE, MODEL_FILE
 from argosy.components.deployment.metadata import Metadata, TritonStamp
 from argosy.components.deployment.onnx_model import read_signature
 from argosy.components.deployment.triton_config import model_config
-from argosy.components.shared.s3 import sha256_of
+from argosy.components.shared.fingerprint import Fingerprint, fingerprint
 from argosy.errors import StepError
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file to publish: where it is, its size in bytes, its SHA-256."""
+    """A file to publish: where it is, and what its bytes are."""
 
     path: Path
-    size: int
-    sha256: str
+    printed: Fingerprint
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Artifacts:
 
     Attributes:
         config: the text of config.pbtxt.
-        files: name in the version's folder -> file, in the order in which they are to be published.
+        files: name in the version's folder -> file, in the order in which they are to be published: the data
+            files, model.onnx, which makes the version complete, and metadata.json.
     """
 
     config: str
@@ -40,12 +40,12 @@ class Artifacts:
 
     @property
     def model_sha256(self) -> str:
-        """The checksum of the model file."""
-        return self.files[MODEL_FILE].sha256
+        """One checksum for the model, as fetch-model gives it."""
+        return identity({n: f.printed.sha256 for n, f in self.files.items() if n != METADATA_FILE})
 
 
 def lay_out(folder: Path, model: Path, metadata: Path, name: str, version: int, deployed_by: str) -> None:
-    """Fill `folder` with config.pbtxt, <version>/model.onnx and <version>/metadata.json.
+    """Fill `folder` with config.pbtxt, <version>/model.onnx, its data files and <version>/metadata.json.
 
     Raises:
         StepError: the metadata or the model cannot be read, or the metadata is another model's.
@@ -56,9 +56,9 @@ def lay_out(folder: Path, model: Path, metadata: Path, name: str, version: int, 
     stamp = TritonStamp(str(version), datetime.now(timezone.utc).isoformat(), deployed_by)
     inside = folder / str(version)
     inside.mkdir()
-    _link(model.resolve(), inside / MODEL_FILE)
+    signature = read_signature(unpack(model, inside))
     replace(known, triton=stamp).write(inside / METADATA_FILE)
-    (folder / CONFIG_FILE).write_text(model_config(name, read_signature(model)), encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(model_config(name, signature), encoding="utf-8")
 
 
 def read_artifacts(folder: Path, version: int) -> Artifacts:
@@ -67,29 +67,33 @@ def read_artifacts(folder: Path, version: int) -> Artifacts:
     Raises:
         StepError: a file is missing or unexpected, or the model's bytes changed on the way.
     """
-    names = {CONFIG_FILE, f"{version}/{MODEL_FILE}", f"{version}/{METADATA_FILE}"}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    if found != names:
-        raise StepError(f"artifacts hold {sorted(found)}; version {version} needs exactly {sorted(names)}")
     inside = folder / str(version)
-    # The order in which they are published: a version's folder comes into being with its model.
-    files = {name: _local(inside / name) for name in (MODEL_FILE, METADATA_FILE)}
-    expected = Metadata.read(inside / METADATA_FILE).model.sha256
-    if files[MODEL_FILE].sha256 != expected:
-        raise StepError(
-            f"{version}/{MODEL_FILE} has sha256 {files[MODEL_FILE].sha256}, its metadata says {expected}: "
-            "it was damaged on its way between the steps"
-        )
+    expected = _expected(inside / METADATA_FILE)
+    _check_names(folder, {CONFIG_FILE, *(f"{version}/{name}" for name in (*expected, METADATA_FILE))})
+    files = {name: _local(inside / name) for name in (*expected, METADATA_FILE)}
+    for name, sha256 in expected.items():
+        if files[name].printed.sha256 != sha256:
+            raise StepError(
+                f"{version}/{name} has sha256 {files[name].printed.sha256}, its metadata says {sha256}: "
+                "it was damaged on its way between the steps"
+            )
     return Artifacts((folder / CONFIG_FILE).read_text(encoding="utf-8"), files)
 
 
+def _expected(metadata: Path) -> dict[str, str]:
+    """Name -> SHA-256 of the files that the metadata speaks of, model.onnx last."""
+    if not metadata.is_file():
+        return {MODEL_FILE: ""}
+    known = Metadata.read(metadata).model
+    data = {check_location(str(one.get("name"))): str(one.get("sha256")) for one in known.data_files}
+    return {**data, MODEL_FILE: known.sha256}
+
+
+def _check_names(folder: Path, names: set[str]) -> None:
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if found != names:
+        raise StepError(f"artifacts hold {sorted(found)}; this version needs exactly {sorted(names)}")
+
+
 def _local(path: Path) -> LocalFile:
-    return LocalFile(path, path.stat().st_size, sha256_of(path))
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for the same bytes; a copy where the file system has none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    return LocalFile(path, fingerprint(path))

@@ -1,7 +1,15 @@
 """Version numbers are claimed before anything is uploaded, so that two deployments never share one.
 
 A claim is one small object, written only if it does not exist.  It names the workflow that owns the version
-and the bytes that it is for; it stays after the version is published, so a number is never given twice.
+and the bytes that it is for.  It stays after the version is published, and after it is pruned: a number is
+never given twice.
+
+| the claim says | and the repository has | who may publish the version |
+| --- | --- | --- |
+| an owner | nothing | that owner, also with other bytes |
+| an owner | the claim's bytes | nobody needs to: it is published |
+| an owner | other bytes | that owner, if it is told to replace |
+| that it was pruned | nothing | nobody, ever |
 """
 
 from __future__ import annotations
@@ -13,28 +21,52 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 
-from argosy.components.deployment.layout import MODEL_FILE, ModelKeys, version_number
-from argosy.components.shared.s3 import Bucket
+from argosy.components.deployment.layout import ModelKeys, version_number
+from argosy.components.deployment.published import immutable, published_sha256, published_versions
+from argosy.components.shared.s3 import Bucket, Stored
 from argosy.errors import StepError
+
+__all__ = [
+    "IN_FLIGHT_SECONDS",
+    "Claim",
+    "claim_forced",
+    "claim_next",
+    "claimed_versions",
+    "mark_pruned",
+    "published_sha256",
+    "published_versions",
+    "read_claim",
+    "take",
+]
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 50
+# A deployment that claimed its version longer ago has been killed, or is over.
+IN_FLIGHT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Who owns a version of a model in Triton's repository, and for which MLflow version and bytes."""
+    """Who owns a version of a model in Triton's repository, and for which MLflow version and bytes.
+
+    Attributes:
+        owner: the workflow's uid.
+        model_version: the version in MLflow.
+        model_sha256: of the model's bytes.
+        claimed_at: when it was written, by the clock of whoever wrote it: for people.
+        pruned_at: when the version was removed from the repository, if it was.
+    """
 
     owner: str
     model_version: str
     model_sha256: str
     claimed_at: str = ""
+    pruned_at: str = ""
 
     def encode(self) -> bytes:
         """The claim's object, stamped with the time of writing."""
-        now = datetime.now(timezone.utc).isoformat()
-        return json.dumps(asdict(replace(self, claimed_at=now)), indent=2).encode()
+        return json.dumps(asdict(replace(self, claimed_at=self.claimed_at or _now())), indent=2).encode()
 
 
 def read_claim(bucket: Bucket, keys: ModelKeys, version: int) -> Claim | None:
@@ -43,32 +75,14 @@ def read_claim(bucket: Bucket, keys: ModelKeys, version: int) -> Claim | None:
     Raises:
         StepError: the object is not a claim.
     """
-    found = bucket.read(keys.claim(version))
-    return None if found is None else _decode(keys.claim(version), found[0])
-
-
-def held_by(bucket: Bucket, keys: ModelKeys, version: int) -> str:
-    """Whose claim a version is, for a message."""
-    claim = read_claim(bucket, keys, version)
-    return claim.owner if claim else "nobody"
+    found = _fetch(bucket, keys, version)
+    return None if found is None else found[0]
 
 
 def claimed_versions(bucket: Bucket, keys: ModelKeys) -> set[int]:
     """Every version number that is or was claimed."""
     names = (key[len(keys.claims) :].removesuffix(".json") for key in bucket.keys(keys.claims))
     return {number for name in names if (number := version_number(name)) is not None}
-
-
-def published_versions(bucket: Bucket, keys: ModelKeys) -> set[int]:
-    """Every version number that has a folder in the repository; folders that Triton ignores do not count."""
-    return {number for name in bucket.folders(keys.root) if (number := version_number(name)) is not None}
-
-
-def published_sha256(bucket: Bucket, keys: ModelKeys, version: int) -> str | None:
-    """The SHA-256 of a published model file: as noted at upload, else computed; None where there is none."""
-    key = keys.version(version) + MODEL_FILE
-    info = bucket.head(key)
-    return None if info is None else info.sha256 or bucket.sha256(key)
 
 
 def claim_next(bucket: Bucket, keys: ModelKeys, wanted: Claim) -> int:
@@ -94,55 +108,97 @@ def claim_next(bucket: Bucket, keys: ModelKeys, wanted: Claim) -> int:
     raise StepError(f"{bucket}: lost {ATTEMPTS} races for a version of {keys.model!r}; run the step again")
 
 
-def claim_forced(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim) -> int:
-    """Claim exactly `version`; one that is published with the same bytes needs no claim.
+def claim_forced(
+    bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim, may_replace: bool = False
+) -> int:
+    """Claim exactly `version`; one that is published with the same bytes is deployed again.
 
     Raises:
-        StepError: it is published with other bytes, or another deployment holds its claim.
+        StepError: it is published with other bytes and may not be replaced, it was pruned, or another
+            deployment that is not over holds its claim.
     """
     published = published_sha256(bucket, keys, version)
-    if published == wanted.model_sha256:
-        log.info("version %d of %s is published with the same bytes", version, keys.model)
-        return version
-    if published is not None:
-        raise StepError(immutable(keys, version, published, wanted.model_sha256))
+    if published not in (None, wanted.model_sha256) and not may_replace:
+        raise StepError(immutable(keys, version, str(published), wanted.model_sha256))
     if not take(bucket, keys, version, wanted):
-        raise StepError(
-            f"version {version} of {keys.model!r} is claimed by {held_by(bucket, keys, version)}, "
-            "which has not published it: wait for that deployment, or leave force-version empty"
-        )
+        _take_over(bucket, keys, version, wanted, published)
     return version
 
 
-def immutable(keys: ModelKeys, version: int, published: str, wanted: str) -> str:
-    """The message that refuses to replace a published version."""
-    return (
-        f"version {version} of {keys.model!r} is published with other bytes (sha256 {published[:12]}..., "
-        f"this model has {wanted[:12]}...): published versions are immutable; "
-        "leave force-version empty, or force another version"
-    )
-
-
 def take(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim) -> bool:
-    """Make `wanted` the claim on `version`; False where another owner has it.
+    """Make `wanted` the claim on `version`; False where another owner has it, or it was pruned.
 
     An owner's own claim for other bytes is rewritten: its fetch was run again and found another model.
     """
     key = keys.claim(version)
     if bucket.write_if_absent(key, wanted.encode()):
         return True
-    found = bucket.read(key)
-    held = found and _decode(key, found[0])
-    if not found or not held or held.owner != wanted.owner:
+    # Refused, and yet perhaps ours: the first answer to our own writing may have been lost.
+    found = _fetch(bucket, keys, version)
+    if found is None or found[0].owner != wanted.owner or found[0].pruned_at:
         return False
+    held, stored = found
     if held.model_sha256 == wanted.model_sha256:
         return True
-    return bucket.write_if_unchanged(key, wanted.encode(), found[1])
+    return bucket.write_if_unchanged(key, wanted.encode(), stored.etag)
 
 
-def _decode(key: str, body: bytes) -> Claim:
+def mark_pruned(bucket: Bucket, keys: ModelKeys, version: int, min_age: float) -> bool:
+    """Note that a version is about to be removed, so that nobody is given its number again.
+
+    Returns:
+        False where the claim is younger than `min_age` seconds or has just changed: somebody deploys it.
+    """
+    found = _fetch(bucket, keys, version)
+    if found is None:
+        return bucket.write_if_absent(keys.claim(version), Claim("nobody", "", "", pruned_at=_now()).encode())
+    claim, stored = found
+    if claim.pruned_at:
+        return True
+    if stored.age < min_age:
+        return False
+    return bucket.write_if_unchanged(
+        keys.claim(version), replace(claim, pruned_at=_now()).encode(), stored.etag
+    )
+
+
+def _take_over(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim, published: str | None) -> None:
+    """Take a forced version's claim from its owner, once that one's deployment is over.
+
+    The claim is then young again, and says so to whoever prunes or serves: this deployment is under way.
+    """
+    found = _fetch(bucket, keys, version)
+    what = f"version {version} of {keys.model!r}"
+    if found is None:
+        raise StepError(f"{what} changed hands while it was claimed; run the step again")
+    held, stored = found
+    if held.pruned_at:
+        raise StepError(f"{what} was pruned, and its number is not given again: force another version")
+    if published is None:
+        raise StepError(
+            f"{what} is claimed by {held.owner}, which has not published it: "
+            "wait for that deployment, or leave force-version empty"
+        )
+    young = stored.age < IN_FLIGHT_SECONDS
+    if young and published != wanted.model_sha256:
+        raise StepError(
+            f"{what} was claimed {stored.age:.0f} s ago by {held.owner}, whose deployment may still run: "
+            f"replace it {IN_FLIGHT_SECONDS:.0f} s after that"
+        )
+    if not young and not bucket.write_if_unchanged(keys.claim(version), wanted.encode(), stored.etag):
+        raise StepError(f"{what} changed hands while it was claimed; run the step again")
+    log.info(
+        "%s is published with %s bytes", what, "the same" if published == wanted.model_sha256 else "other"
+    )
+
+
+def _fetch(bucket: Bucket, keys: ModelKeys, version: int) -> tuple[Claim, Stored] | None:
+    key = keys.claim(version)
+    found = bucket.fetch(key)
+    if found is None:
+        return None
     try:
-        return Claim(**json.loads(body))
+        return Claim(**json.loads(found.body)), found
     except (ValueError, TypeError) as error:
         raise StepError(f"{key} is not a claim: {error}") from error
 
@@ -154,3 +210,7 @@ def _versions_of(bucket: Bucket, keys: ModelKeys, owner: str) -> Iterator[int]:
         claims = pool.map(lambda version: read_claim(bucket, keys, version), newest_first)
         mine = [v for v, claim in zip(newest_first, claims, strict=True) if claim and claim.owner == owner]
     yield from mine
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()

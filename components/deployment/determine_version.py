@@ -28,6 +28,8 @@ def determine_version(
     s3_bucket: str = "my-triton-models",
     s3_prefix: str = "models",
     force_version: int | None = None,
+    replace: bool = False,
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
 ) -> Version:
     """Claim the next Triton version of the model.
 
@@ -42,20 +44,32 @@ def determine_version(
         model_name: the model's name in MLflow and in Triton.
         s3_bucket: the bucket of Triton's model repository.
         s3_prefix: the repository's folder in the bucket.
-        force_version: this version and no other; refused where it is published with other bytes.
+        force_version: this version and no other: claimed where it is free, deployed again where it is
+            published with the same bytes, refused where it is published with others.
+        replace: let force_version replace other bytes; never those of the live or the previous version.
+        mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
-    from argosy.components.deployment.claims import Claim, claim_forced, claim_next
+    from argosy.components.deployment.claims import Claim, claim_forced, claim_next, published_sha256
     from argosy.components.deployment.layout import ModelKeys, check_name, check_version
     from argosy.components.shared import s3
+    from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)
     wanted = Claim(check_name("owner", owner), model_version, model_sha256)
-    if force_version is not None:
-        check_version(force_version)
-    bucket = s3.connect(s3_bucket)
     if force_version is None:
-        return Version(claim_next(bucket, keys, wanted))
-    return Version(claim_forced(bucket, keys, force_version, wanted))
+        if replace:
+            raise UsageError("replace needs force_version: the version whose bytes are to be replaced")
+        return Version(claim_next(s3.connect(s3_bucket), keys, wanted))
+    check_version(force_version)
+    bucket = s3.connect(s3_bucket)
+    if replace and published_sha256(bucket, keys, force_version) not in (None, model_sha256):
+        from argosy.components.deployment.replacing import check_replaceable
+        from argosy.components.deployment.standing import standing
+        from argosy.components.shared import registry
+
+        client = registry.connect(mlflow_tracking_uri)
+        check_replaceable(lambda: standing(client, bucket, keys), force_version, model_name)
+    return Version(claim_forced(bucket, keys, force_version, wanted, may_replace=replace))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ class Fetched(NamedTuple):
     """The model and what is known of it.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file; above 2 GiB a tar of it and its data files.
         metadata: where it came from and what Gate 2 measured.
         model_version: its version in MLflow.
-        model_sha256: SHA-256 of the file, hexadecimal.
+        model_sha256: SHA-256 of the model, hexadecimal.
     """
 
     model: Annotated[File, "model.onnx"]
@@ -33,32 +33,27 @@ def fetch_model(
 ) -> Fetched:
     """Download the ONNX model that is to be deployed, and check it.
 
-    The file must be whole, valid ONNX that ONNX Runtime opens; weights outside of it are refused.
+    The model must be whole, valid ONNX that ONNX Runtime opens.  It is read as protobuf; nothing in it is
+    ever run.  Weights in files beside it are fetched too, and put into model.onnx up to 2 GiB.
 
     Args:
         model_name: the model's name in MLflow's registry.
         source: which version: "alias:NAME" or "version:NUMBER".
         mlflow_tracking_uri: the MLflow server.
     """
-    import tempfile
-    from pathlib import Path
-
     from argosy.components.deployment.layout import METADATA_FILE, check_name
-    from argosy.components.deployment.onnx_model import check_model
-    from argosy.components.deployment.source_model import describe, download
+    from argosy.components.deployment.scratch import scratch
+    from argosy.components.deployment.source_model import describe, fetch
     from argosy.components.shared import registry
-    from argosy.components.shared.s3 import sha256_of
 
     check_name("model_name", model_name)
     client = registry.connect(mlflow_tracking_uri)
     version = registry.resolve(client, model_name, source)
-    folder = Path(tempfile.mkdtemp(prefix="argosy-"))
-    model = download(version, folder)
-    check_model(model)
-    digest = sha256_of(model)
-    metadata = folder / METADATA_FILE
-    describe(client, version, source, model, digest).write(metadata)
-    return Fetched(model, metadata, str(version.version), digest)
+    with scratch() as folder:
+        model = fetch(version, folder)
+        metadata = folder / METADATA_FILE
+        describe(client, version, source, model).write(metadata)
+    return Fetched(model.file, metadata, str(version.version), model.sha256)
 
 
 if __name__ == "__main__":

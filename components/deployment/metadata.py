@@ -32,13 +32,24 @@ class TritonStamp:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The file itself; the size is in MB of 2**20 bytes, inputs and outputs are `{"name", "shape"}`."""
+    """The model itself.
+
+    Attributes:
+        format: "onnx".
+        file_size_mb: all of its files, in MB of 2**20 bytes.
+        sha256: of model.onnx, hexadecimal.
+        inputs: `{"name", "shape"}` each.
+        outputs: the same.
+        data_files: `{"name", "size", "sha256"}` of each file that holds weights beside model.onnx; mostly
+            none, and then metadata.json does not mention them.
+    """
 
     format: str
     file_size_mb: float
     sha256: str
     inputs: tuple[dict[str, Any], ...]
     outputs: tuple[dict[str, Any], ...]
+    data_files: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,10 @@ class Metadata:
 
     def write(self, path: Path) -> None:
         """Write the file, in the order of the fields."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        blocks = asdict(self)
+        if not self.model.data_files:
+            del blocks["model"]["data_files"]
+        path.write_text(json.dumps(blocks, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Metadata:

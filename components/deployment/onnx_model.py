@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx.external_data_helper import uses_external_data
 
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
+
+MAX_PROTOBUF_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,12 @@ class Signature:
 
 
 def check_model(path: Path) -> None:
-    """Check that a model file is whole and that ONNX Runtime opens it.
+    """Check that a model is whole, its data files beside it included, and that ONNX Runtime opens it.
 
     Raises:
-        StepError: it is no ONNX model, keeps weights in other files, breaks ONNX's rules, or ONNX Runtime
-            refuses it.
+        StepError: it is no ONNX model, breaks ONNX's rules, or ONNX Runtime refuses it.
     """
-    model = _load(path)
-    outside = next((t.name for t in _tensors(model.graph) if uses_external_data(t)), None)
-    if outside is not None:
-        raise StepError(
-            f"{path.name} keeps its weights in other files (tensor {outside!r}): "
-            "export it with external_data=False and log it with save_as_external_data=False"
-        )
+    load_graph(path)
     try:
         # By path, because a model in memory is limited to 2 GiB.
         onnx.checker.check_model(str(path))
@@ -86,17 +79,31 @@ def read_signature(path: Path) -> Signature:
     Raises:
         StepError: it is no ONNX model, or an input or output is no tensor.
     """
-    graph = _load(path).graph
+    graph = load_graph(path).graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_spec(value) for value in graph.input if value.name not in weights)
     return Signature(inputs, tuple(_spec(value) for value in graph.output))
 
 
-def _load(path: Path) -> onnx.ModelProto:
+def load_graph(path: Path) -> onnx.ModelProto:
+    """The model without what is in its data files.  It is read as protobuf: nothing in it is ever run.
+
+    Raises:
+        StepError: it is no ONNX model, or larger than a protobuf can be.
+    """
+    size = path.stat().st_size
+    if size > MAX_PROTOBUF_BYTES:
+        raise StepError(
+            f"{path.name} has {size} bytes, and an ONNX file at most {MAX_PROTOBUF_BYTES}: "
+            "keep its weights in a file beside it (save_as_external_data=True)"
+        )
     try:
-        return onnx.load(str(path), load_external_data=False)
+        model = onnx.load(str(path), load_external_data=False)
     except (DecodeError, OSError) as error:
         raise StepError(f"{path.name} is not an ONNX model: {_first_line(error)}") from error
+    if not model.HasField("graph"):
+        raise StepError(f"{path.name} is not a valid ONNX model: it has no graph")
+    return model
 
 
 def _open(path: Path) -> None:
@@ -110,16 +117,6 @@ def _open(path: Path) -> None:
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no base class but Exception
         raise StepError(f"ONNX Runtime does not open {path.name}: {_first_line(error)}") from error
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor that a graph stores, those of its nested graphs included."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for nested in (attribute.g, *attribute.graphs):
-                yield from _tensors(nested)
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:

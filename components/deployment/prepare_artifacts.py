@@ -32,23 +32,22 @@ def prepare_artifacts(
     config.pbtxt comes from the ONNX model's own signature.
 
     Args:
-        model: the ONNX file.
+        model: the ONNX file, or above 2 GiB the tar that fetch-model made.
         metadata: its metadata, so far without the deployment.
         triton_version: the version in Triton's repository.
         model_name: the model's name in Triton.
         deployed_by: who deploys; empty: this pod's name.
     """
     import socket
-    import tempfile
-    from pathlib import Path
 
     from argosy.components.deployment.artifacts import lay_out
     from argosy.components.deployment.layout import check_name, check_version
+    from argosy.components.deployment.scratch import scratch
 
     check_name("model_name", model_name)
     check_version(triton_version)
-    folder = Path(tempfile.mkdtemp(prefix="argosy-"))
-    lay_out(folder, model, metadata, model_name, triton_version, deployed_by or socket.gethostname())
+    with scratch() as folder:
+        lay_out(folder, model, metadata, model_name, triton_version, deployed_by or socket.gethostname())
     return Prepared(folder)
 
 

@@ -1,29 +1,39 @@
 """Publishing a version: all or nothing to everyone who reads the repository.
 
-S3 has no rename, and Triton reads a folder whenever it is told to load.  So:
+S3 has no rename, and Triton takes a folder for a version as soon as one key is below it.  So:
 
-1. everything is uploaded to a staging folder that no server is told of, and read back to compare checksums;
+1. everything is uploaded to a staging folder that no server is told of, each part checked by S3;
 2. config.pbtxt is written if the model has none;
-3. model.onnx is copied inside S3, one atomic object, only if the version has none: with it the version's
-   folder comes into being, complete for Triton from its first moment;
+3. model.onnx is copied inside S3, one atomic object, only if the version has none, and only after S3's own
+   checksums of the copy are those of the file (`s3_copy`): with it the version's folder comes into being,
+   complete from its first moment;
 4. metadata.json, which Triton does not read, follows.
 
-Keys are never overwritten: S3's times have a resolution of one second, and Triton may miss a change within
-it.  A run that was killed anywhere in between is finished by running it again.
+A model that does not fit into one file (above 2 GiB) has its data files copied before step 3.  Until then its
+folder is there and no version: whoever reads the repository asks for model.onnx.  Measured on Triton 2.51
+with a folder that held a data file alone: a load whose policy names other versions succeeds and ignores it;
+only a policy that includes it fails (`File doesn't exist`), while what served goes on serving.  Deployments
+name the versions, in the load and in config.pbtxt, and never one that is not complete.
+
+Keys are never overwritten, but by `replacing`: S3's times have a resolution of one second, and Triton may
+miss a change within it.  A run that was killed anywhere in between is finished by running it again.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from argosy.components.deployment.artifacts import Artifacts, LocalFile
-from argosy.components.deployment.claims import immutable, published_sha256, read_claim
+from argosy.components.deployment.claims import read_claim
 from argosy.components.deployment.layout import METADATA_FILE, MODEL_FILE, ModelKeys
+from argosy.components.deployment.published import immutable, published_sha256
 from argosy.components.deployment.triton_config import describe, fits
-from argosy.components.shared.s3 import MIB, Bucket
+from argosy.components.shared.fingerprint import MIB
+from argosy.components.shared.s3 import Bucket
 from argosy.errors import ArgosyError, StepError
 
 log = logging.getLogger(__name__)
@@ -65,19 +75,50 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
             the model's config.pbtxt, or S3 failed.
     """
     check_config(place, artifacts.config)
-    missing = [name for name in artifacts.files if not _published(place, name, artifacts)]
-    if not missing:
+    found = published_sha256(place.bucket, place.keys, place.version)
+    if found not in (None, artifacts.model_sha256):
+        raise StepError(immutable(place.keys, place.version, str(found), artifacts.model_sha256))
+    if found is None:
+        _publish_model(place, artifacts)
+    elif metadata_fits(place, artifacts):
         log.info("%s is published already, with the same model", place.uri)
         return place.uri
-    if MODEL_FILE in missing:
-        check_claim(place, artifacts.model_sha256)
-    with staged(place, {name: artifacts.files[name] for name in missing}):
-        place.bucket.write_if_absent(place.keys.config, artifacts.config.encode())
-        check_config(place, artifacts.config)
-        for name in missing:
-            _publish_file(place, name, artifacts)
+    with staged(place, {METADATA_FILE: artifacts.files[METADATA_FILE]}):
+        publish_metadata(place, artifacts)
     log.info("published %s", place.uri)
     return place.uri
+
+
+def _publish_model(place: Publication, artifacts: Artifacts) -> None:
+    check_claim(place, artifacts.model_sha256)
+    files = {name: file for name, file in artifacts.files.items() if name != METADATA_FILE}
+    _clear_leftovers(place)
+    with staged(place, files):
+        place.bucket.write_if_absent(place.keys.config, artifacts.config.encode())
+        check_config(place, artifacts.config)
+        for name, file in files.items():
+            _publish_file(place, name, file)
+
+
+def metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
+    """Whether metadata.json is there and speaks of this model; the one of a first publication stays."""
+    found = place.bucket.read(place.target + METADATA_FILE)
+    try:
+        known = json.loads(found[0])["model"]["sha256"] if found else ""
+    except (ValueError, KeyError, TypeError):
+        known = ""
+    return bool(known == artifacts.files[MODEL_FILE].printed.sha256)
+
+
+def publish_metadata(place: Publication, artifacts: Artifacts) -> None:
+    """Put the staged metadata.json beside its model, over one that speaks of another model, if any."""
+    key, printed = place.target + METADATA_FILE, artifacts.files[METADATA_FILE].printed
+    if place.bucket.copy_if_absent(place.staging + METADATA_FILE, key, printed):
+        return
+    info = place.bucket.head(key)
+    if info and not metadata_fits(place, artifacts):
+        log.warning("%s speaks of another model: written anew", key)
+        place.bucket.copy_over(place.staging + METADATA_FILE, key, printed, info.etag)
 
 
 def check_claim(place: Publication, model_sha256: str) -> None:
@@ -120,14 +161,12 @@ def staged(place: Publication, files: dict[str, LocalFile]) -> Iterator[None]:
 
 
 def _stage(place: Publication, key: str, file: LocalFile) -> None:
-    place.bucket.upload(file.path, key, file.sha256)
+    printed = file.printed
+    place.bucket.upload(file.path, key, printed.sha256)
     info = place.bucket.head(key)
-    if info is None or info.size != file.size:
-        raise StepError(f"{key} has {info.size if info else 'no'} bytes after its upload, not {file.size}")
-    stored = place.bucket.sha256(key)
-    if stored != file.sha256:
-        raise StepError(f"{key} has sha256 {stored} after its upload, not {file.sha256}")
-    log.info("staged %s, %.2f MB, verified", key, file.size / MIB)
+    if info is None or info.size != printed.size:
+        raise StepError(f"{key} has {info.size if info else 'no'} bytes after its upload, not {printed.size}")
+    log.info("staged %s, %.2f MB", key, printed.size / MIB)
 
 
 def _discard(place: Publication) -> None:
@@ -138,22 +177,20 @@ def _discard(place: Publication) -> None:
         log.warning("staging is not cleared: %s", error)
 
 
-def _published(place: Publication, name: str, artifacts: Artifacts) -> bool:
-    """Whether a file of the version is there already; the metadata of its first publication stays."""
-    if name == METADATA_FILE:
-        return place.bucket.head(place.target + name) is not None
-    found = published_sha256(place.bucket, place.keys, place.version)
-    if found not in (None, artifacts.model_sha256):
-        raise StepError(immutable(place.keys, place.version, str(found), artifacts.model_sha256))
-    return found is not None
+def _clear_leftovers(place: Publication) -> None:
+    """Remove what a killed run left in a version that is not complete: it may be of other bytes."""
+    for key in list(place.bucket.keys(place.target)):
+        log.warning("%s was left by a run that did not end: removed", key)
+        place.bucket.delete(key)
 
 
-def _publish_file(place: Publication, name: str, artifacts: Artifacts) -> None:
+def _publish_file(place: Publication, name: str, file: LocalFile) -> None:
     key = place.target + name
-    if not place.bucket.copy_if_absent(place.staging + name, key) and not _published(place, name, artifacts):
-        raise StepError(
-            f"{key} came and went while it was published: something else writes to the repository"
-        )
+    place.bucket.copy_if_absent(place.staging + name, key, file.printed)
+    # Asked whatever the copy said: the answer to a completion that arrived may have been lost.
     info = place.bucket.head(key)
-    if name == MODEL_FILE and (info is None or info.size != artifacts.files[name].size):
-        raise StepError(f"{key} has {info.size if info else 'no'} bytes, not {artifacts.files[name].size}")
+    if info is None or (info.size, info.sha256) != (file.printed.size, file.printed.sha256):
+        raise StepError(
+            f"{key} is not what was published ({info or 'nothing is there'}): something else writes to the "
+            "repository"
+        )

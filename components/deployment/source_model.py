@@ -1,16 +1,20 @@
-"""The registered ONNX model: its file, and what MLflow knows of it."""
+"""The registered ONNX model: its files, and what MLflow knows of it."""
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow.artifacts
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
+from argosy.components.deployment.bundle import identity, pack
+from argosy.components.deployment.embedding import embed, embedded_size
+from argosy.components.deployment.external_data import data_files
 from argosy.components.deployment.layout import MODEL_FILE
 from argosy.components.deployment.metadata import (
     VALIDATION_METRICS,
@@ -19,46 +23,95 @@ from argosy.components.deployment.metadata import (
     ModelFacts,
     ValidationFacts,
 )
-from argosy.components.deployment.onnx_model import read_signature
+from argosy.components.deployment.onnx_model import (
+    MAX_PROTOBUF_BYTES,
+    Signature,
+    check_model,
+    load_graph,
+    read_signature,
+)
+from argosy.components.deployment.source_files import SourceFiles
 from argosy.components.shared import registry
-from argosy.components.shared.s3 import MIB
+from argosy.components.shared.fingerprint import MIB, sha256_of
 
 log = logging.getLogger(__name__)
 
 
-def download(version: ModelVersion, folder: Path) -> Path:
-    """Download the version's model.onnx into `folder`; only that file.
+@dataclass(frozen=True)
+class SourceModel:
+    """A downloaded and checked model.
+
+    Attributes:
+        file: the one file that travels on (see `bundle`).
+        signature: its inputs and outputs.
+        files: name -> size in bytes and SHA-256 of model.onnx and its data files.
+    """
+
+    file: Path
+    signature: Signature
+    files: Mapping[str, tuple[int, str]]
+
+    @property
+    def sha256(self) -> str:
+        """One checksum for all of it."""
+        return identity({name: sha256 for name, (_, sha256) in self.files.items()})
+
+
+def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROTOBUF_BYTES) -> SourceModel:
+    """Download a version's model.onnx and the data files that it names, check them, and make them one file.
+
+    Args:
+        version: the registered version.
+        folder: where to; holds `model.onnx`, the one file, afterwards.
+        single_file_bytes: a model up to this size gets its weights inside of model.onnx.
 
     Raises:
-        StepError: the version holds no such file, or the server failed.
+        StepError: a file is missing, truncated or no ONNX, a data file lies outside of the model's folder,
+            or the server failed.
     """
-    where = f"models:/{version.name}/{version.version}/{MODEL_FILE}"
-    with registry.mlflow_errors(f"download {where}"):
-        path = Path(mlflow.artifacts.download_artifacts(where, dst_path=str(folder)))
-    log.info("downloaded %s, %.2f MB", where, path.stat().st_size / MIB)
-    return path
+    source = SourceFiles(version, folder / "download")
+    model = source.download(MODEL_FILE)
+    graph = load_graph(model)
+    names = data_files(graph)
+    for name in names:
+        source.download(name)
+    file = folder / MODEL_FILE
+    if names and embedded_size(model, graph) <= single_file_bytes:
+        log.info("%s: the weights of %s go into it", MODEL_FILE, ", ".join(names))
+        embed(graph, model.parent, file)
+        model, names = file, []
+    del graph
+    check_model(model)
+    signature = read_signature(model)
+    paths = {MODEL_FILE: model, **{name: model.parent / name for name in names}}
+    files = {name: (path.stat().st_size, sha256_of(path)) for name, path in paths.items()}
+    if names:
+        pack(model, names, file)
+    elif model != file:
+        model.rename(file)
+    return SourceModel(file, signature, files)
 
 
-def describe(client: MlflowClient, version: ModelVersion, source: str, path: Path, sha256: str) -> Metadata:
+def describe(client: MlflowClient, version: ModelVersion, source: str, model: SourceModel) -> Metadata:
     """The metadata of a downloaded model, without the stamp that Triton's version brings.
 
     Args:
         client: connected to the registry.
         version: the registered version.
         source: how the deployment asked for it, "alias:deploy" or "version:5".
-        path: the downloaded file.
-        sha256: the file's checksum, hexadecimal.
+        model: what was downloaded.
     """
     run = registry.get_run(client, version.run_id) if version.run_id else None
     name = (run.info.run_name or "") if run else ""
     origin = MlflowOrigin(version.name, str(version.version), version.run_id or "", source, name)
-    signature = read_signature(path)
+    data = [(name, *known) for name, known in model.files.items() if name != MODEL_FILE]
     facts = ModelFacts(
         format="onnx",
-        file_size_mb=round(path.stat().st_size / MIB, 2),
-        sha256=sha256,
-        inputs=tuple(tensor.to_dict() for tensor in signature.inputs),
-        outputs=tuple(tensor.to_dict() for tensor in signature.outputs),
+        file_size_mb=round(sum(size for size, _ in model.files.values()) / MIB, 2),
+        sha256=model.files[MODEL_FILE][1],
+        inputs=tuple(tensor.to_dict() for tensor in model.signature.inputs),
+        outputs=tuple(tensor.to_dict() for tensor in model.signature.outputs),
+        data_files=tuple({"name": name, "size": size, "sha256": sha256} for name, size, sha256 in data),
     )
     measured = {metric: _measured(version, run, metric) for metric in VALIDATION_METRICS}
     return Metadata(origin, None, facts, ValidationFacts(**measured))

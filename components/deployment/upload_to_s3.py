@@ -28,20 +28,24 @@ def upload_to_s3(
     s3_bucket: str = "my-triton-models",
     s3_prefix: str = "models",
     force_version: int | None = None,
+    replace: bool = False,
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
 ) -> Published:
     """Publish the prepared version: staged first, verified, then copied to where Triton reads.
 
-    A version that is published already with the same model is left as it is; one with other bytes is never
-    replaced.  The step may be repeated at any point.
+    A version that is published already with the same model is left as it is; one with other bytes is
+    refused, or replaced where the user says so.  The step may be repeated at any point.
 
-    Args:
-        artifacts: the folder that prepare-artifacts made.
-        triton_version: the claimed version.
-        owner: whose claim it is: the workflow's uid.
-        model_name: the model's name in Triton.
-        s3_bucket: the bucket of Triton's model repository.
-        s3_prefix: the repository's folder in the bucket.
-        force_version: the version that the user forced, if any; it must be the one that is uploaded.
+      Args:
+          artifacts: the folder that prepare-artifacts made.
+          triton_version: the claimed version.
+          owner: whose claim it is: the workflow's uid.
+          model_name: the model's name in Triton.
+          s3_bucket: the bucket of Triton's model repository.
+          s3_prefix: the repository's folder in the bucket.
+          force_version: the version that the user forced, if any; it must be the one that is uploaded.
+          replace: let force_version replace other bytes; never those of the live or the previous version.
+          mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
     from argosy.components.deployment.artifacts import read_artifacts
     from argosy.components.deployment.layout import ModelKeys, check_name, check_version
@@ -56,7 +60,15 @@ def upload_to_s3(
         raise UsageError(f"force_version is {force_version}, but version {triton_version} was determined")
     prepared = read_artifacts(artifacts, triton_version)
     place = Publication(s3.connect(s3_bucket), keys, triton_version, owner)
-    return Published(publish(place, prepared))
+    if not replace or force_version is None:
+        return Published(publish(place, prepared))
+
+    from argosy.components.deployment.replacing import replace as publish_over
+    from argosy.components.deployment.standing import standing
+    from argosy.components.shared import registry
+
+    client = registry.connect(mlflow_tracking_uri)
+    return Published(publish_over(place, prepared, lambda: standing(client, place.bucket, keys)))
 
 
 if __name__ == "__main__":

@@ -1,49 +1,48 @@
 """One S3 bucket, as the steps use it.
 
 `connect` gives a `Bucket`; everything that S3 or the network raises becomes one `StepError` that says what
-was being done and on which server.  Claims and publishing stand on its conditional writes.
+was being done and on which server.  Claims, leases and publishing stand on its conditional writes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from argosy.components.shared.s3_errors import WriteConflict, cause, code, conditionally, status
-from argosy.errors import StepError, UsageError
+from argosy.components.shared.fingerprint import MIB, PART_BYTES, Fingerprint, sha256_of
+from argosy.components.shared.progress import Progress
+from argosy.components.shared.s3_client import THREADS, check_bucket_name, make_client
+from argosy.components.shared.s3_copy import Copy
+from argosy.components.shared.s3_errors import (
+    BrokenAnswer,
+    WriteConflict,
+    cause,
+    code,
+    conditionally,
+    reading,
+    resumed,
+    status,
+)
+from argosy.errors import StepError
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-log = logging.getLogger(__name__)
+__all__ = ["MIB", "Bucket", "ObjectInfo", "Stored", "connect", "sha256_of"]
 
-MIB = 1 << 20
-# A copied part may have 5 GiB; smaller ones keep each request well inside the read timeout.
-COPY_PART_BYTES = 512 * MIB
 PAGE_KEYS = 1000
-_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_SETTINGS = Config(
-    signature_version="s3v4",
-    s3={"addressing_style": "path"},
-    connect_timeout=5,
-    read_timeout=60,
-    retries={"total_max_attempts": 4, "mode": "standard"},
+_TRANSFER = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=THREADS
 )
-_TRANSFER = TransferConfig(multipart_threshold=16 * MIB, multipart_chunksize=16 * MIB, max_concurrency=4)
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,18 @@ class Bucket:
         """Turn S3's and the network's errors into a `StepError` that begins with `action`."""
         try:
             yield
-        except (ClientError, BotoCoreError, S3UploadFailedError, WriteConflict) as error:
+        except (ClientError, BotoCoreError, S3UploadFailedError, WriteConflict, BrokenAnswer) as error:
             raise StepError(f"{self}: could not {action}: {cause(error)}") from error
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every key below `prefix`, page by page, in S3's order."""
+        yield from (key for key, _ in self.ages(prefix))
+
+    def ages(self, prefix: str) -> Iterator[tuple[str, float]]:
+        """Every key below `prefix`, with its age in seconds by the server's own clock."""
         with self.errors(f"list {prefix}"):
             for page in self._pages(Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+                yield from ((entry["Key"], _age(page, entry)) for entry in page.get("Contents", ()))
 
     def folders(self, prefix: str) -> Iterator[str]:
         """The names directly below `prefix` (which ends with a slash) that hold keys of their own."""
@@ -104,7 +107,7 @@ class Bucket:
                 yield from (folder[len(prefix) :].rstrip("/") for folder in found)
 
     def head(self, key: str) -> ObjectInfo | None:
-        """Size, tag and noted checksum of an object; None where there is none."""
+        """Size, tag, noted checksum and age of an object; None where there is none."""
         with self.errors(f"look at {key}"):
             try:
                 answer = self.client.head_object(Bucket=self.name, Key=key)
@@ -113,7 +116,7 @@ class Bucket:
                     return None
                 raise
         noted = answer["Metadata"].get("sha256", "")
-        return ObjectInfo(answer["ContentLength"], answer["ETag"], noted, _age(answer))
+        return ObjectInfo(answer["ContentLength"], answer["ETag"], noted, _age(answer, answer))
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """A small object's bytes and entity tag; None where there is none."""
@@ -124,64 +127,65 @@ class Bucket:
         """A small object with its entity tag and age; None where there is none."""
         with self.errors(f"read {key}"):
             try:
-                answer = self.client.get_object(Bucket=self.name, Key=key)
+                return resumed(lambda: self._fetch(key))
             except ClientError as error:
                 if code(error) in ("NoSuchKey", "404"):
                     return None
                 raise
-            return Stored(answer["Body"].read(), answer["ETag"], _age(answer))
 
     def sha256(self, key: str) -> str:
-        """The hexadecimal SHA-256 of an object, computed from its bytes as S3 sends them."""
-        digest = hashlib.sha256()
+        """The hexadecimal SHA-256 of an object, computed from its bytes as S3 sends them.
+
+        A connection that breaks is opened again where it broke, on the same object.
+        """
+        digest, at, tag = hashlib.sha256(), 0, ""
+
+        def go_on() -> str:
+            nonlocal at, tag
+            only = {"Range": f"bytes={at}-", "IfMatch": tag} if at else {}
+            answer = self.client.get_object(Bucket=self.name, Key=key, **only)
+            tag = answer["ETag"]
+            with reading():
+                for chunk in answer["Body"].iter_chunks(MIB):
+                    digest.update(chunk)
+                    at += len(chunk)
+            return digest.hexdigest()
+
         with self.errors(f"read {key}"):
-            for chunk in self.client.get_object(Bucket=self.name, Key=key)["Body"].iter_chunks(MIB):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return resumed(go_on)
 
     def write_if_absent(self, key: str, body: bytes) -> bool:
         """Write a small object unless the key exists; False where it does."""
-        return self._conditionally(
-            f"write {key}",
-            lambda: self.client.put_object(Bucket=self.name, Key=key, Body=body, IfNoneMatch="*"),
-        )
+        return self._write(key, body, IfNoneMatch="*")
 
     def write_if_unchanged(self, key: str, body: bytes, etag: str) -> bool:
         """Write a small object over the one with that entity tag; False where it changed meanwhile."""
-        return self._conditionally(
-            f"write {key}",
-            lambda: self.client.put_object(Bucket=self.name, Key=key, Body=body, IfMatch=etag),
-        )
+        return self._write(key, body, IfMatch=etag)
 
     def upload(self, path: Path, key: str, sha256: str) -> None:
-        """Upload a file, in parallel parts where it is large.
+        """Upload a file, in parallel parts where it is large, telling the progress in the log.
 
         S3 checks each part's checksum; `sha256` (of the whole file) is noted on the object.
         """
         extra = {"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}}
+        progress = Progress(f"uploading {key}", path.stat().st_size)
         with self.errors(f"upload {key}"):
-            self.client.upload_file(str(path), self.name, key, ExtraArgs=extra, Config=_TRANSFER)
+            self.client.upload_file(
+                str(path), self.name, key, ExtraArgs=extra, Config=_TRANSFER, Callback=progress
+            )
 
-    def copy_if_absent(self, source: str, key: str) -> bool:
-        """Copy inside S3, of any size, all or nothing; False where `key` exists already.
+    def copy_if_absent(self, source: str, key: str, expected: Fingerprint) -> bool:
+        """Copy inside S3, all or nothing and verified (see `s3_copy`); False where `key` exists already."""
+        return Copy(self, source, key, expected).run({"IfNoneMatch": "*"})
 
-        It is a multipart copy, whatever the size: the object appears when the last call completes it, and
-        that call carries the condition.
-        """
-        info = self.head(source)
-        if info is None:
-            raise StepError(f"{self}: {source} vanished before it could be copied to {key}")
-        target = {"Bucket": self.name, "Key": key}
-        with self.errors(f"copy {source} to {key}"), ExitStack() as undo:
-            metadata = {"sha256": info.sha256} if info.sha256 else {}
-            target["UploadId"] = self.client.create_multipart_upload(**target, Metadata=metadata)["UploadId"]
-            undo.callback(self._abort, dict(target))
-            parts = [self._copy_part(target, source, n, span) for n, span in enumerate(_spans(info.size), 1)]
-            whole = {"MultipartUpload": {"Parts": parts}, "IfNoneMatch": "*"}
-            if not conditionally(lambda: self.client.complete_multipart_upload(**target, **whole)):
-                return False
-            undo.pop_all()
-            return True
+    def copy_over(self, source: str, key: str, expected: Fingerprint, etag: str) -> bool:
+        """Copy over the object with that entity tag, all or nothing; False where it changed meanwhile."""
+        return Copy(self, source, key, expected).run({"IfMatch": etag})
+
+    def delete(self, key: str) -> None:
+        """Delete one key, whether it exists or not."""
+        with self.errors(f"delete {key}"):
+            self.client.delete_object(Bucket=self.name, Key=key)
 
     def delete_below(self, prefix: str) -> int:
         """Delete every key below `prefix` (which must end with a slash); how many there were."""
@@ -200,61 +204,32 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2")
         return pages.paginate(Bucket=self.name, PaginationConfig={"PageSize": PAGE_KEYS}, **options)
 
-    def _copy_part(self, target: dict[str, str], source: str, number: int, span: str) -> dict[str, Any]:
-        answer = self.client.upload_part_copy(
-            **target, PartNumber=number, CopySource={"Bucket": self.name, "Key": source}, CopySourceRange=span
-        )
-        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+    def _fetch(self, key: str) -> Stored:
+        answer = self.client.get_object(Bucket=self.name, Key=key)
+        with reading():
+            return Stored(answer["Body"].read(), answer["ETag"], _age(answer, answer))
 
-    def _abort(self, target: dict[str, str]) -> None:
-        try:
-            self.client.abort_multipart_upload(**target)
-        except (ClientError, BotoCoreError) as error:
-            log.warning("%s: an unfinished copy to %s stays behind: %s", self, target["Key"], cause(error))
-
-    def _conditionally(self, action: str, call: Callable[[], object]) -> bool:
-        with self.errors(action):
-            return conditionally(call)
+    def _write(self, key: str, body: bytes, **condition: str) -> bool:
+        with self.errors(f"write {key}"):
+            return conditionally(
+                lambda: self.client.put_object(Bucket=self.name, Key=key, Body=body, **condition)
+            )
 
 
 def connect(bucket: str) -> Bucket:
-    """The bucket of that name on the server that AWS_ENDPOINT_URL_S3 names (AWS where it is not set).
-
-    Credentials come from where boto3 looks for them: environment, files, the pod's service account.
+    """The bucket of that name on the server that AWS_ENDPOINT_URL_S3 names (see `s3_client`).
 
     Raises:
         UsageError: not a bucket's name, or an endpoint that is no address.
-        StepError: no such bucket, no or wrong credentials, or no answer (a few tries of 5 s to connect).
+        StepError: no such bucket, no or wrong credentials, or no answer.
     """
-    if not _BUCKET_NAME.fullmatch(bucket):
-        raise UsageError(f"s3_bucket {bucket!r} is no bucket's name: 3 to 63 of a-z, 0-9, dot and dash")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or None
-    region = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    try:
-        # A session of its own: boto3's default one remembers the credentials it first saw.
-        client = boto3.Session().client("s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS)
-    except ValueError as error:
-        raise UsageError(f"AWS_ENDPOINT_URL_S3 {endpoint!r} is no address like http://HOST:PORT") from error
-    except PartialCredentialsError as error:
-        raise StepError(f"S3 credentials are incomplete: {error}") from error
-    found = Bucket(bucket, client)
+    found = Bucket(check_bucket_name(bucket), make_client())
     with found.errors("open it"):
-        client.head_bucket(Bucket=bucket)
+        found.client.head_bucket(Bucket=bucket)
     return found
 
 
-def sha256_of(path: Path) -> str:
-    """The hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _age(answer: dict[str, Any]) -> float:
-    """Seconds between the two times of one answer, both by the server's clock."""
+def _age(answer: dict[str, Any], entry: dict[str, Any]) -> float:
+    """Seconds from an object's time to the answer's own, both by the server's clock."""
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - answer["LastModified"]).total_seconds())
-
-
-def _spans(size: int) -> list[str]:
-    starts = range(0, size, COPY_PART_BYTES)
-    return [f"bytes={start}-{min(start + COPY_PART_BYTES, size) - 1}" for start in starts]
+    return float((now - entry["LastModified"]).total_seconds())

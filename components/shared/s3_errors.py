@@ -1,16 +1,30 @@
-"""What S3 and the network raise, told in one line; and the retry of conditional writes that met."""
+"""What S3 and the network raise, told in one line; and which of it is worth another try.
+
+| what | who tries again | at most |
+| --- | --- | --- |
+| no connection, no answer, 5xx, throttling | the client (`s3_client`) | 4 tries, 90 s in all |
+| an answer that breaks off while it is read | `resumed` | 8 tries, from where it broke |
+| two conditional writes that met (409) | `conditionally` | 6 tries, a few seconds |
+| wrong keys, no bucket, no right, wrong clock | nobody: it is told at once | 1 try |
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     ClientError,
     ConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
 )
 from tenacity import (
     Retrying,
@@ -22,9 +36,15 @@ from tenacity import (
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class WriteConflict(Exception):
     """Two conditional writes of one key met in the same moment; S3 asks to try again."""
+
+
+class BrokenAnswer(Exception):
+    """The connection broke while an answer was read."""
 
 
 def conditionally(call: Callable[[], object]) -> bool:
@@ -34,10 +54,25 @@ def conditionally(call: Callable[[], object]) -> bool:
         WriteConflict: others kept writing the same key through six tries.
         ClientError: any other refusal.
     """
-    for attempt in _on_conflict():
-        with attempt:
-            return _attempt(call)
-    raise AssertionError("tenacity ends with a result or an error")
+    return _tries(WriteConflict, 6)(_attempt, call)
+
+
+def resumed(read: Callable[[], T]) -> T:
+    """Call `read` again, up to 8 times in all, while the connection breaks under it.
+
+    Raises:
+        BrokenAnswer: it broke each time.
+    """
+    return _tries(BrokenAnswer, 8)(read)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around the reading of an answer's body: what breaks it becomes a `BrokenAnswer`."""
+    try:
+        yield
+    except (ResponseStreamingError, IncompleteReadError, ReadTimeoutError) as error:
+        raise BrokenAnswer(str(error)) from error
 
 
 def code(error: ClientError) -> str:
@@ -50,15 +85,16 @@ def status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def cause(error: Exception) -> str:
+def cause(error: BaseException) -> str:
     """One line for the person at the terminal: what is wrong and where to look."""
+    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
+        error = error.__context__
     if isinstance(error, ClientError):
-        if code(error) == "NoSuchBucket" or (status(error) == 404 and error.operation_name == "HeadBucket"):
-            return "there is no such bucket; create it, or correct s3_bucket"
-        if status(error) in (401, 403):
-            return f"the credentials are wrong or lack the right ({code(error)}); check the keys or the role"
+        return _refusal(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the pod a role"
+    if isinstance(error, BrokenAnswer):
+        return "the connection broke again and again while the answer was read"
     if isinstance(error, ConnectionError | HTTPClientError):
         return f"the server does not answer ({type(error).__name__}); check AWS_ENDPOINT_URL_S3"
     if isinstance(error, WriteConflict):
@@ -66,10 +102,23 @@ def cause(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _on_conflict() -> Retrying:
+def _refusal(error: ClientError) -> str:
+    name, number = code(error), status(error)
+    if name == "NoSuchBucket" or (number == 404 and error.operation_name == "HeadBucket"):
+        return "there is no such bucket; create it, or correct s3_bucket"
+    if name in ("RequestTimeTooSkewed", "RequestExpired"):
+        return f"this machine's clock is wrong by more than 15 minutes ({name}); set it"
+    if number in (401, 403):
+        return f"the credentials are wrong or lack the right ({name}); check the keys or the role"
+    if number >= 500:
+        return f"the server failed on every try (HTTP {number} {name}); run the step again later"
+    return " ".join(str(error).split())
+
+
+def _tries(kind: type[Exception], attempts: int) -> Retrying:
     return Retrying(
-        retry=retry_if_exception_type(WriteConflict),
-        stop=stop_after_attempt(6),
+        retry=retry_if_exception_type(kind),
+        stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=2),
         before_sleep=before_sleep_log(log, logging.INFO),
         reraise=True,
@@ -82,7 +131,9 @@ def _attempt(call: Callable[[], object]) -> bool:
     except ClientError as error:
         if code(error) == "ConditionalRequestConflict":
             raise WriteConflict(str(error)) from error
-        if status(error) == 412:
+        # The object that a condition names may be gone; and a completed upload is no longer known, which is
+        # the answer to the client's second try of a completion that arrived.
+        if status(error) == 412 or code(error) in ("NoSuchKey", "NoSuchUpload"):
             return False
         raise
     return True

@@ -94,7 +94,7 @@ def test_a_name_that_is_a_path(servers: Servers) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"weights.bin": b"x"}, "could not download models:/.*/1/model.onnx"),
+        ({"weights.bin": b"x"}, "1 has no file 'model.onnx'; there is weights.bin"),
         ({"model.onnx": b"garbage"}, "model.onnx is not an ONNX model"),
     ],
 )

@@ -78,11 +78,6 @@ def test_a_damaged_model_is_refused(tmp_path: Path, content: bytes, message: str
         check_model(path)
 
 
-def test_weights_in_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StepError, match=r"weights in other files .*external_data=False"):
-        check_model(models.with_external_data(tmp_path))
-
-
 def test_an_input_that_is_no_tensor_is_refused(tmp_path: Path) -> None:
     kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [1]))
     graph = helper.make_graph([], "g", [helper.make_value_info("many", kind)], [])

@@ -152,7 +152,7 @@ def test_staging_is_cleared_when_publishing_fails(site: Site, monkeypatch: pytes
     site.claim(model)
     seen: list[str] = []
 
-    def fail(self: Bucket, source: str, key: str) -> bool:
+    def fail(self: Bucket, source: str, key: str, expected: object) -> bool:
         seen.extend(site.staged())
         raise StepError("S3 went away")
 
@@ -160,7 +160,7 @@ def test_staging_is_cleared_when_publishing_fails(site: Site, monkeypatch: pytes
         patch.setattr(Bucket, "copy_if_absent", fail)
         with pytest.raises(StepError, match="S3 went away"):
             site.publish(model)
-    assert [key.rpartition("/")[2] for key in seen] == ["metadata.json", "model.onnx"]
+    assert [key.rpartition("/")[2] for key in seen] == ["model.onnx"]
     assert site.staged() == []
     assert not site.objects("1/")
     site.publish(model)
