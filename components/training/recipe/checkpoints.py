@@ -160,8 +160,9 @@ class Checkpoints(NoCheckpoints):
             data = checkpoint.encode()
             self._store.write(_name(position), data)
             self._written = position
-            superfluous = [*self._damaged, *self._names()[:-KEPT]]
-            for name in set(superfluous) - {_name(position)}:
+            self._damaged.discard(_name(position))
+            whole = [name for name in self._names() if name not in self._damaged]
+            for name in (*self._damaged, *whole[:-KEPT]):
                 self._store.delete(name)
             self._damaged.clear()
         except (ArgosyError, MemoryError, RuntimeError) as error:
