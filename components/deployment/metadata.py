@@ -59,6 +59,8 @@ class ValidationFacts:
     validation_max_diff: float | None
     validation_mean_diff: float | None
     validation_onnx_speedup: float | None
+    validation_median_diff: float | None = None
+    validation_argmax_agreement: float | None = None
 
 
 @dataclass(frozen=True)

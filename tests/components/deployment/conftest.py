@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
+from argosy.components.deployment.alias_table import AliasTable
 from argosy.components.deployment.artifacts import lay_out
 from argosy.components.deployment.claims import Claim
 from argosy.components.deployment.layout import ModelKeys
@@ -72,6 +74,27 @@ def triton(servers: Servers) -> Triton:
 def client(servers: Servers) -> MlflowClient:
     """The registry's client."""
     return registry.connect(servers.mlflow)
+
+
+@pytest.fixture(scope="package")
+def registry_file() -> Iterator[str]:
+    """A registry of MLflow's on SQLite, without a server, in memory where that is possible.
+
+    Quick enough to be killed in at every write.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield f"sqlite:///{folder}/mlflow.db"
+
+
+@pytest.fixture
+def table(registry_file: str, name: str) -> AliasTable:
+    """The aliases of a model with versions 1 to 4, none of them set."""
+    client = MlflowClient(registry_file, registry_file)
+    registry.ensure_model(client, name)
+    for _ in range(4):
+        client.create_model_version(name, "/nowhere/model", await_creation_for=0)
+    return AliasTable(client, name)
 
 
 @pytest.fixture
