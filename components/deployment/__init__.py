@@ -1,4 +1,4 @@
-"""Steps that serve a model: fetch, version, prepare, publish, load, move the aliases, verify."""
+"""Steps that serve a model: fetch, version, prepare, publish, load, move the aliases, verify, prune."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from argosy.components.deployment.determine_version import determine_version
     from argosy.components.deployment.fetch_model import fetch_model
     from argosy.components.deployment.prepare_artifacts import prepare_artifacts
+    from argosy.components.deployment.prune_versions import prune_versions
     from argosy.components.deployment.reload_triton import reload_triton
     from argosy.components.deployment.update_aliases import update_aliases
     from argosy.components.deployment.upload_to_s3 import upload_to_s3
@@ -17,6 +18,7 @@ __all__ = [
     "determine_version",
     "fetch_model",
     "prepare_artifacts",
+    "prune_versions",
     "reload_triton",
     "update_aliases",
     "upload_to_s3",

@@ -70,8 +70,12 @@ def replace(place: Publication, artifacts: Artifacts, standing: Standing) -> str
         check_config(place, artifacts.config)
         check_claim(place, artifacts.model_sha256)
         _check_single_files(place, artifacts)
+        check_replaceable(standing, place.version, place.keys.model)
         key = place.keys.lock("serving")
-        with lease.held(place.bucket, key, place.owner, seconds=_SECONDS, patience=_PATIENCE) as held:
+        with (
+            staged(place, dict(artifacts.files)),
+            lease.held(place.bucket, key, place.owner, seconds=_SECONDS, patience=_PATIENCE) as held,
+        ):
             check_replaceable(standing, place.version, place.keys.model)
             _replace(place, artifacts, held)
         uri = place.uri
@@ -80,17 +84,15 @@ def replace(place: Publication, artifacts: Artifacts, standing: Standing) -> str
 
 
 def _replace(place: Publication, artifacts: Artifacts, held: Lease) -> None:
-    key = place.target + MODEL_FILE
-    with staged(place, dict(artifacts.files)):
-        old = _keep(place)
-        time.sleep(max(0.0, _RESOLUTION - old.age))
-        held.renew()
-        printed = artifacts.files[MODEL_FILE].printed
-        place.bucket.copy_over(place.staging + MODEL_FILE, key, printed, old.etag)
-        now = place.bucket.head(key)
-        if now is None or now.sha256 != printed.sha256:
-            raise StepError(f"{key} changed while it was replaced: something else writes there")
-        publish_metadata(place, artifacts)
+    key, printed = place.target + MODEL_FILE, artifacts.files[MODEL_FILE].printed
+    old = _keep(place)
+    time.sleep(max(0.0, _RESOLUTION - old.age))
+    held.renew()
+    place.bucket.copy_over(place.staging + MODEL_FILE, key, printed, old.etag)
+    now = place.bucket.head(key)
+    if now is None or now.sha256 != printed.sha256:
+        raise StepError(f"{key} changed while it was replaced: something else writes there")
+    publish_metadata(place, artifacts)
     log.info("replaced %s: sha256 %s -> %s", place.uri, old.sha256[:12], printed.sha256[:12])
 
 

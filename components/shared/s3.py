@@ -106,6 +106,14 @@ class Bucket:
                 found = (entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
                 yield from (folder[len(prefix) :].rstrip("/") for folder in found)
 
+    def unfinished(self, prefix: str) -> Iterator[tuple[str, str, float]]:
+        """Key, id and age in seconds of each multipart upload below `prefix` that was never completed."""
+        with self.errors(f"list the uploads below {prefix}"):
+            pages = self.client.get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+                for upload in page.get("Uploads", ()):
+                    yield upload["Key"], upload["UploadId"], _age(page, upload, "Initiated")
+
     def head(self, key: str) -> ObjectInfo | None:
         """Size, tag, noted checksum and age of an object; None where there is none."""
         with self.errors(f"look at {key}"):
@@ -229,7 +237,7 @@ def connect(bucket: str) -> Bucket:
     return found
 
 
-def _age(answer: dict[str, Any], entry: dict[str, Any]) -> float:
+def _age(answer: dict[str, Any], entry: dict[str, Any], time: str = "LastModified") -> float:
     """Seconds from an object's time to the answer's own, both by the server's clock."""
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - entry["LastModified"]).total_seconds())
+    return float((now - entry[time]).total_seconds())

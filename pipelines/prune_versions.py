@@ -1,0 +1,31 @@
+"""Old versions leave Triton's repository, by hand or on a schedule: a Couler program."""
+
+from argosy import pipeline
+from argosy.components.deployment import prune_versions as prune
+
+
+@pipeline(service_account="workflow-sa", timeout=3600)
+def prune_versions(
+    keep: int = 5,
+    dry_run: bool = False,
+    model_name: str = "resnet18-imagenette-onnx",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    s3_bucket: str = "my-triton-models",
+) -> None:
+    """Remove old versions of a model from S3; never the live one, the previous one, or one under way.
+
+    Args:
+        keep: How many of the newest versions stay.
+        dry_run: Only tell what would be removed.
+        model_name: ONNX model name in MLflow and Triton.
+        mlflow_tracking_uri: MLflow server URL.
+        s3_bucket: S3 bucket of the Triton model repository.
+    """
+    prune(
+        keep=keep,
+        dry_run=dry_run,
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        owner="{{workflow.uid}}",
+    )
