@@ -10,7 +10,13 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
 
-GATE_2 = {"validation_max_diff": 1.5e-6, "validation_mean_diff": 2e-7, "validation_onnx_speedup": 1.5}
+GATE_2 = {
+    "validation_max_diff": 1.5e-6,
+    "validation_mean_diff": 2e-7,
+    "validation_onnx_speedup": 1.5,
+    "validation_median_diff": 1e-7,
+    "validation_argmax_agreement": 1.0,
+}
 
 
 def register_model(

@@ -36,7 +36,13 @@ def test_the_fields_and_their_order(tmp_path: Path) -> None:
         "mlflow": ["model_name", "version", "run_id", "alias_at_deploy", "run_name"],
         "triton": ["version", "deployed_at", "deployed_by"],
         "model": ["format", "file_size_mb", "sha256", "inputs", "outputs"],
-        "validation": ["validation_max_diff", "validation_mean_diff", "validation_onnx_speedup"],
+        "validation": [
+            "validation_max_diff",
+            "validation_mean_diff",
+            "validation_onnx_speedup",
+            "validation_median_diff",
+            "validation_argmax_agreement",
+        ],
     }
     assert written["model"]["inputs"] == [{"name": "input", "shape": ["batch_size", 3]}]
 
