@@ -1,80 +1,80 @@
-"""Moving `live` and `previous` together, though MLflow moves one alias at a time.
+"""A deployment goes live: `live` moves to its version, `previous` to the one that was live.
 
-The new version first gets a tag that names the version it takes over from.  Then `live` moves, then
-`previous`.  After a kill in between, the tag tells a second run what `previous` has to be; until then it is
-the older rollback target, never lost and never the same as `live`.
+The order of things is that in which deployments asked.  The wish is noted first (`alias_history`), then the
+aliases move, then the note is closed.  A run that was killed in between is finished by the next one.  One
+that was overtaken, because another deployment went live after it had asked, stays overtaken: running an
+older deployment's step again does not push the newer version out.  To go back to it, roll back or deploy it
+anew.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
 
+from argosy.components.deployment.alias_history import (
+    Aliases,
+    History,
+    Move,
+    forget_rollback,
+    latest_holding,
+    now,
+    read_history,
+    show_move,
+    with_state,
+    write_history,
+)
+from argosy.components.deployment.alias_table import AliasTable
 from argosy.components.shared import registry
 
 log = logging.getLogger(__name__)
 
-LIVE, PREVIOUS = "live", "previous"
-TOOK_OVER_FROM = "triton.took_over_from"
-TRITON_VERSION, DEPLOYED_AT = "triton.version", "triton.deployed_at"
 
+def go_live(table: AliasTable, version: str, triton_version: int, owner: str) -> Aliases:
+    """Make `version` live and what was live before previous; a second run of `owner` changes nothing.
 
-@dataclass(frozen=True)
-class Aliases:
-    """The MLflow versions behind `live` and `previous`; "" where the alias is not set."""
-
-    live: str
-    previous: str
-
-
-def go_live(client: MlflowClient, name: str, version: str, triton_version: int) -> Aliases:
-    """Make `version` live and what was live before previous; a second run changes nothing.
+    Returns:
+        The aliases as they are afterwards: a newer deployment's where this one was overtaken.
 
     Raises:
-        StepError: the version does not exist, or MLflow failed.
+        StepError: the version does not exist, MLflow failed, or another may move the aliases now.
     """
-    new = registry.get_version(client, name, version)
-    _tag_deployment(client, new, triton_version)
-    before = _read(client, name)
-    if before.live != version:
-        _take_over(client, name, version, before)
-        predecessor = before.live
-    else:
-        predecessor = new.tags.get(TOOK_OVER_FROM, "")
-    if predecessor and before.previous != predecessor:
-        registry.set_alias(client, name, PREVIOUS, predecessor)
-    after = _read(client, name)
-    log.info("%s: live %s -> %s, previous %s -> %s", name, *_moves(before, after))
+    found = registry.get_version(table.client, table.model, version)
+    before = table.read()
+    history, at = _noted(table, found, triton_version, owner, before)
+    if _overtaken(history, at, version, before):
+        log.warning("%s: another deployment went live after version %s: %s", table.model, version, before)
+        return before
+    show_move(table.client, found, history)
+    forget_rollback(table.client, found)
+    if history[at].state == "begun":
+        table.point(history[at].after(version))
+        write_history(table.client, found, with_state(history, at, "done"))
+    after = table.read()
+    log.info("%s: %s -> %s", table.model, before, after)
     return after
 
 
-def _take_over(client: MlflowClient, name: str, version: str, before: Aliases) -> None:
-    """Note who is taken over from, then move `live`; `previous` is cleared where it would become the same."""
-    registry.set_version_tags(client, name, version, {TOOK_OVER_FROM: before.live})
-    if before.previous == version:
-        with registry.mlflow_errors(f"clear alias {PREVIOUS!r} of model {name!r}"):
-            client.delete_registered_model_alias(name, PREVIOUS)
-    registry.set_alias(client, name, LIVE, version)
+def _noted(
+    table: AliasTable, version: ModelVersion, triton_version: int, owner: str, before: Aliases
+) -> tuple[History, int]:
+    """The version's history with this deployment's move in it, and the move's index."""
+    history = read_history(version)
+    for index in reversed(range(len(history))):
+        move = history[index]
+        if move.holds and (move.workflow, move.triton_version) == (owner, triton_version):
+            return history, index
+    history = (*history, Move(triton_version, owner, before.live, before.previous, now()))
+    table.before_each_write()
+    write_history(table.client, version, history)
+    return history, len(history) - 1
 
 
-def _tag_deployment(client: MlflowClient, version: ModelVersion, triton_version: int) -> None:
-    """Note under which Triton version it is served; the time is that of the first note."""
-    if version.tags.get(TRITON_VERSION) == str(triton_version) and DEPLOYED_AT in version.tags:
-        return
-    now = datetime.now(timezone.utc).isoformat()
-    tags = {TRITON_VERSION: triton_version, DEPLOYED_AT: now}
-    registry.set_version_tags(client, version.name, version.version, tags)
-
-
-def _read(client: MlflowClient, name: str) -> Aliases:
-    model = registry.find_model(client, name)
-    aliases = model.aliases if model else {}
-    return Aliases(str(aliases.get(LIVE, "")), str(aliases.get(PREVIOUS, "")))
-
-
-def _moves(before: Aliases, after: Aliases) -> tuple[str, str, str, str]:
-    return before.live or "none", after.live, before.previous or "none", after.previous or "none"
+def _overtaken(history: History, at: int, version: str, before: Aliases) -> bool:
+    """Whether another deployment went live after this move was noted."""
+    move = history[at]
+    if at != latest_holding(history):
+        return True
+    mine = (version,) if move.state == "done" else (version, move.took_over_from)
+    return before.live not in mine

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from argosy import Resources, component
+from argosy import Resources, Retry, component
 from argosy.components import images
 
 
@@ -21,33 +21,45 @@ class Aliases(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    retry=Retry(),
 )
 def update_aliases(
     model_version: str,
     triton_version: int,
     model_name: str = "resnet18-imagenette-onnx",
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    owner: str = "",
+    s3_bucket: str = "my-triton-models",
 ) -> Aliases:
     """Move `live` to the deployed version and `previous` to the one that was live.
 
-    A repeated step changes nothing, and one that was killed half way is finished by the next run.
+    One step at a time moves a model's aliases.  A repeated step changes nothing, one that was killed half way
+    is finished by the next run, and one that a newer deployment has overtaken leaves that one live.  Tags on
+    the MLflow version say by whom it went live and what was live before, so that a rollback can undo it.
 
     Args:
         model_version: the deployed version in MLflow.
         triton_version: its version in Triton, noted as a tag on the MLflow version.
         model_name: the model's name in MLflow.
         mlflow_tracking_uri: the MLflow server.
+        owner: who deploys: the workflow's uid; empty: nobody that a later run would know again.
+        s3_bucket: the bucket of Triton's model repository, which holds the lease on the aliases.
     """
     from argosy.components.deployment.alias_moves import go_live
-    from argosy.components.deployment.layout import check_name, check_version
-    from argosy.components.shared import registry
+    from argosy.components.deployment.alias_table import held_aliases, own_name
+    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
 
-    check_name("model_name", model_name)
+    keys = ModelKeys("models", model_name)
+    owner = check_name("owner", own_name(owner))
     check_version(triton_version)
     if not model_version.isascii() or not model_version.isdigit():
         raise UsageError(f"model_version {model_version!r} is not the number of a version in MLflow")
-    moved = go_live(registry.connect(mlflow_tracking_uri), model_name, model_version, triton_version)
+    client, bucket = registry.connect(mlflow_tracking_uri), s3.connect(s3_bucket)
+    registry.get_version(client, model_name, model_version)
+    with held_aliases(client, bucket, keys, owner) as table:
+        moved = go_live(table, model_version, triton_version, owner)
     return Aliases(moved.live, moved.previous)
 
 

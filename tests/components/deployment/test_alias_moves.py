@@ -1,61 +1,25 @@
-"""`live` and `previous`, on the real MLflow server."""
+"""`live` and `previous`, on a registry of MLflow's; the step itself on the real servers."""
 
-from collections.abc import Callable
-from typing import Any
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.alias_moves import Aliases, go_live
+from argosy.components.deployment import update_aliases
+from argosy.components.deployment.alias_history import Aliases, read_history
+from argosy.components.deployment.alias_moves import go_live
+from argosy.components.deployment.alias_table import AliasTable
 from argosy.components.shared import registry
 from argosy.errors import StepError
 from tests.components.deployment.conftest import Servers
-
-NewVersions = Callable[[int], None]
-
-
-class Killed(Exception):
-    """The step ended in the middle."""
+from tests.components.deployment.mortal import MortalClient, dies
 
 
-class MortalClient(MlflowClient):
-    """A real client that dies before its n-th write, and checks after each write that nothing is broken."""
-
-    def __init__(self, uri: str, name: str, writes: int) -> None:
-        super().__init__(tracking_uri=uri, registry_uri=uri)
-        self.model, self.left = name, writes
-
-    def _write(self, call: Callable[..., Any], *args: Any, **options: Any) -> None:
-        if self.left == 0:
-            raise Killed
-        self.left -= 1
-        call(*args, **options)
-        aliases = self.get_registered_model(self.model).aliases
-        assert aliases.get("live") is None or aliases.get("live") != aliases.get("previous")
-
-    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        self._write(super().set_registered_model_alias, name, alias, version)
-
-    def delete_registered_model_alias(self, name: str, alias: str) -> None:
-        self._write(super().delete_registered_model_alias, name, alias)
-
-    def set_model_version_tag(self, *args: Any, **options: Any) -> None:
-        self._write(super().set_model_version_tag, *args, **options)
-
-
-@pytest.fixture
-def four_versions(client: MlflowClient, name: str) -> str:
-    """A model with versions 1 to 4 and no aliases; its name."""
-    registry.ensure_model(client, name)
-    for _ in range(4):
-        client.create_model_version(name, "s3://nowhere/model")
-    return name
-
-
-def start(client: MlflowClient, name: str, aliases: Aliases) -> None:
+def start(table: AliasTable, aliases: Aliases) -> None:
     for alias, version in (("live", aliases.live), ("previous", aliases.previous)):
         if version:
-            registry.set_alias(client, name, alias, version)
+            registry.set_alias(table.client, table.model, alias, version)
 
 
 MOVES = [
@@ -72,41 +36,110 @@ MOVES = [
 
 
 @pytest.mark.parametrize(("before", "new", "expected"), MOVES)
-def test_moves(
-    client: MlflowClient, four_versions: str, before: Aliases, new: str, expected: Aliases
-) -> None:
-    start(client, four_versions, before)
-    assert go_live(client, four_versions, new, 7) == expected
-    tags = client.get_model_version(four_versions, new).tags
+def test_moves(table: AliasTable, before: Aliases, new: str, expected: Aliases) -> None:
+    start(table, before)
+    assert go_live(table, new, 7, "w") == expected
+    tags = table.client.get_model_version(table.model, new).tags
     assert tags["triton.version"] == "7"
-    assert go_live(client, four_versions, new, 7) == expected
-    assert client.get_model_version(four_versions, new).tags == tags
+    assert tags["triton.workflow"] == "w"
+    assert (tags["triton.took_over_from"], tags["triton.previous_before"]) == (before.live, before.previous)
+    assert go_live(table, new, 7, "w") == expected
+    assert table.client.get_model_version(table.model, new).tags == tags
 
 
-@pytest.mark.parametrize("writes", range(6))
 @pytest.mark.parametrize("new", ["3", "1"])
-def test_killed_anywhere_and_run_again(
-    servers: Servers, client: MlflowClient, four_versions: str, new: str, writes: int
-) -> None:
-    start(client, four_versions, Aliases("2", "1"))
-    mortal = MortalClient(servers.mlflow, four_versions, writes)
-    try:
-        go_live(mortal, four_versions, new, 7)
-    except Killed:
-        pass
-    else:
-        assert writes >= 5
-    assert go_live(client, four_versions, new, 7) == Aliases(new, "2")
+def test_killed_anywhere_and_run_again(registry_file: str, table: AliasTable, new: str) -> None:
+    for writes in itertools.count():
+        start(table, Aliases("2", "1"))
+        owner = f"w{writes}"
+        mortal = MortalClient(registry_file, table.model, writes)
+        died = dies(mortal, lambda m, owner=owner: go_live(AliasTable(m, table.model), new, 7, owner))
+        assert go_live(table, new, 7, owner) == Aliases(new, "2")
+        table.point(Aliases("", ""))
+        if not died:
+            break
+    assert writes >= 6
 
 
-def test_the_next_triton_version_is_noted(client: MlflowClient, four_versions: str) -> None:
-    go_live(client, four_versions, "1", 7)
-    go_live(client, four_versions, "1", 8)
-    assert client.get_model_version(four_versions, "1").tags["triton.version"] == "8"
+def test_the_next_triton_version_is_noted(table: AliasTable) -> None:
+    go_live(table, "1", 7, "w7")
+    go_live(table, "1", 8, "w8")
+    tags = table.client.get_model_version(table.model, "1").tags
+    assert (tags["triton.version"], tags["triton.workflow"], tags["triton.took_over_from"]) == (
+        "8",
+        "w8",
+        "1",
+    )
 
 
-def test_a_version_that_does_not_exist(client: MlflowClient, four_versions: str) -> None:
-    start(client, four_versions, Aliases("2", "1"))
+def test_an_overtaken_deployment_does_not_push_out_the_newer_one(table: AliasTable) -> None:
+    go_live(table, "1", 1, "older")
+    go_live(table, "2", 2, "newer")
+    assert go_live(table, "1", 1, "older") == Aliases("2", "1")
+    # Deployed anew, by another workflow, it is the newer one.
+    assert go_live(table, "1", 1, "newest") == Aliases("1", "2")
+    assert go_live(table, "2", 2, "newer") == Aliases("1", "2")
+
+
+def test_a_finished_deployment_does_not_undo_a_return_by_hand(table: AliasTable) -> None:
+    go_live(table, "1", 1, "first")
+    go_live(table, "2", 2, "second")
+    go_live(table, "1", 1, "by-hand")
+    assert go_live(table, "2", 2, "second") == Aliases("1", "2")
+
+
+def test_killed_before_anything_moved_and_overtaken(registry_file: str, table: AliasTable) -> None:
+    go_live(table, "1", 1, "first")
+    mortal = MortalClient(registry_file, table.model, 3)
+    assert dies(mortal, lambda m: go_live(AliasTable(m, table.model), "2", 2, "killed"))
+    go_live(table, "3", 3, "third")
+    assert go_live(table, "2", 2, "killed") == Aliases("3", "1")
+
+
+def test_a_version_that_does_not_exist(table: AliasTable) -> None:
+    start(table, Aliases("2", "1"))
     with pytest.raises(StepError, match="find version 9 of model"):
-        go_live(client, four_versions, "9", 7)
-    assert dict(client.get_registered_model(four_versions).aliases) == {"live": "2", "previous": "1"}
+        go_live(table, "9", 7, "w")
+    assert table.read() == Aliases("2", "1")
+
+
+def test_a_history_that_somebody_else_wrote(table: AliasTable) -> None:
+    registry.set_version_tags(table.client, table.model, "1", {"triton.moves": '[{"by": "hand"}]'})
+    with pytest.raises(StepError, match=r"tag triton.moves of version 1 .* delete the tag"):
+        go_live(table, "1", 1, "w")
+
+
+def versions(client: MlflowClient, name: str, count: int) -> None:
+    registry.ensure_model(client, name)
+    for _ in range(count):
+        client.create_model_version(name, "s3://nowhere/model", await_creation_for=0)
+
+
+def deploy(servers: Servers, name: str, version: int, owner: str = "") -> tuple[str, str]:
+    moved = update_aliases(
+        model_version=str(version),
+        triton_version=version,
+        model_name=name,
+        mlflow_tracking_uri=servers.mlflow,
+        owner=owner,
+        s3_bucket=servers.bucket,
+    )
+    return moved.live, moved.previous
+
+
+def test_eight_deployments_at_once(servers: Servers, client: MlflowClient, name: str) -> None:
+    versions(client, name, 8)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: deploy(servers, name, number, f"workflow-{number}"), range(1, 9)))
+    moves = {str(v.version): read_history(v)[0] for v in registry.all_versions(client, name)}
+    in_order = sorted(moves, key=lambda version: moves[version].at)
+    assert moves[in_order[0]].took_over_from == ""
+    for older, newer in itertools.pairwise(in_order):
+        assert moves[newer].took_over_from == older
+    assert AliasTable(client, name).read() == Aliases(in_order[-1], in_order[-2])
+
+
+def test_by_hand_nobody_owns_the_move(servers: Servers, client: MlflowClient, name: str) -> None:
+    versions(client, name, 1)
+    assert deploy(servers, name, 1) == ("1", "")
+    assert client.get_model_version(name, "1").tags["triton.workflow"].startswith("by-hand-")
