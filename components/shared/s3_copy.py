@@ -69,9 +69,9 @@ class Copy:
 
     def _parts(self, target: dict[str, str]) -> list[dict[str, Any]]:
         progress = Progress(f"copying {self.key}", self.expected.size)
-        numbered = list(enumerate(self.expected.spans(), 1))
+        numbered = enumerate(self.expected.spans(), 1)
         with ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(lambda one: self._part(target, *one, progress), numbered))
+            parts = list(pool.map(lambda one: self._part(target, one[0], one[1], progress), numbered))
         if self.expected.parts and any("ChecksumSHA256" not in part for part in parts):
             self._read_back()
         return parts

@@ -110,6 +110,8 @@ def _refusal(error: ClientError) -> str:
         return f"this machine's clock is wrong by more than 15 minutes ({name}); set it"
     if number in (401, 403):
         return f"the credentials are wrong or lack the right ({name}); check the keys or the role"
+    if number == 412:
+        return "it changed meanwhile; run the step again"
     if number >= 500:
         return f"the server failed on every try (HTTP {number} {name}); run the step again later"
     return " ".join(str(error).split())
