@@ -80,6 +80,7 @@ class Checkpoints(NoCheckpoints):
         self._store, self._identity = store, identity
         self._background = Background()
         self._damaged: set[str] = set()
+        self._submitted: Position | None = None
         self._written: Position | None = None
         self._error: ArgosyError | MemoryError | RuntimeError | None = None
         self._failures = 0
@@ -102,22 +103,20 @@ class Checkpoints(NoCheckpoints):
             state.restore(latest.state)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise StepError(f"{where} fits no training of this version: delete {self._store}") from error
-        self._written = latest.position
+        self._submitted = self._written = latest.position
         log.info("going on from %s", where)
 
     def save(self, state: TrainingState) -> None:
-        """Copy the state and begin to write it; left out while the one before is still being written."""
-        if self._background.busy:
-            log.info("the checkpoint before is still being written; this one is left out")
-            return
-        self._begin(state)
+        """Copy the state, to be written as soon as the one before is done, unless a newer one comes first."""
+        checkpoint = Checkpoint(self._identity, self.run_id, state.position, state.snapshot())
+        self._submitted = state.position
+        self._background.submit(lambda: self._write(checkpoint))
 
     def save_last(self, state: TrainingState) -> str:
         """Write the state within LAST_SECONDS, the process is about to end; the outcome, as a clause."""
-        deadline = time.monotonic() + LAST_SECONDS
-        if self._background.wait(deadline - time.monotonic()) and self._written != state.position:
-            self._begin(state)
-        if not self._background.wait(deadline - time.monotonic()):
+        if self._submitted != state.position:
+            self.save(state)
+        if not self._background.wait(LAST_SECONDS):
             self._error = StepError(f"{self._store} did not take it within {LAST_SECONDS:.0f} s")
         if self._written == state.position:
             return f"{self._store} holds all of it, and the same command goes on from there"
@@ -148,10 +147,6 @@ class Checkpoints(NoCheckpoints):
                 self._store.delete(name)
         except StepError as error:
             log.warning("superfluous checkpoints stay behind: %s", error)
-
-    def _begin(self, state: TrainingState) -> None:
-        checkpoint = Checkpoint(self._identity, self.run_id, state.position, state.snapshot())
-        self._background.start(lambda: self._write(checkpoint))
 
     def _write(self, checkpoint: Checkpoint) -> None:
         """In the background: write a checkpoint, then remove those that it makes superfluous."""
