@@ -102,6 +102,8 @@ def _write_parameter(itf: Interface, kind: ValueType, port: Port, value: Any, ta
         text = kind.encode(value)
     except TypeError as error:
         raise StepError(f"{itf.name}: output '{port.argo_name}': {error}") from None
+    # Argo takes one newline off the end of a parameter's file; one that belongs to the value must not be it.
+    text += "\n" * text.endswith("\n")
     beside = target.with_name(target.name + ".part")
     beside.write_text(text, encoding="utf-8", newline="")
     beside.replace(target)

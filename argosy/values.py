@@ -46,6 +46,13 @@ _NOUNS = {
     list: "a JSON list",
     dict: "a JSON object",
 }
+_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: on one line, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,7 @@ class ValueType:
         if value is None and self.optional:
             return ""
         if not self._accepts(value):
-            raise TypeError(f"{value!r} is not {self.expectation}")
+            raise TypeError(f"{shown(value)} is not {self.expectation}")
         if self.base is str:
             return str(value)
         if self.base is bool:
@@ -134,9 +141,9 @@ class ValueType:
         try:
             value = _DECODERS[self.base](text)
         except (ValueError, KeyError, RecursionError):
-            raise ValueError(f"{text!r} is not {self.expectation}") from None
+            raise ValueError(f"{shown(text)} is not {self.expectation}") from None
         if not self._accepts(value):
-            raise ValueError(f"{text!r} is not {self.expectation}")
+            raise ValueError(f"{shown(text)} is not {self.expectation}")
         return value
 
     def _accepts(self, value: Any) -> bool:
@@ -144,7 +151,7 @@ class ValueType:
             return isinstance(value, (int, float)) and not isinstance(value, bool)
         if isinstance(value, bool) and self.base is not bool:
             return False
-        if not isinstance(value, self.base):
+        if not isinstance(value, self.base) or (isinstance(value, str) and not _has_bytes(value)):
             return False
         if self.item and isinstance(value, list):
             return all(ValueType(self.item)._accepts(v) for v in value)
@@ -161,3 +168,12 @@ class ValueType:
         if (self.base, other.base) == (int, float):
             return True
         return self.base is other.base and other.item in (None, self.item)
+
+
+def _has_bytes(text: str) -> bool:
+    """Whether UTF-8 can write it; half a surrogate pair, Python's form of a foreign byte, it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

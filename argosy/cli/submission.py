@@ -13,7 +13,7 @@ import click
 from argosy.compiler import Kind, compile
 from argosy.emit import to_yaml
 from argosy.errors import ArgosyError, UsageError
-from argosy.given import check_types
+from argosy.given import check_for_cluster, check_types
 from argosy.loader import explain, is_manifest, load_manifest, load_pipeline
 from argosy.pipeline import Pipeline
 from argosy.settings import Settings
@@ -77,6 +77,7 @@ def submit_source(target: str, kind: Kind | None, given: Mapping[str, str], subm
     Raises:
         UsageError: there is no such thing, it does not compile, or a parameter does not fit.
     """
+    check_for_cluster(given)
     # What a program prints by itself is no part of the YAML.
     with redirect_stdout(sys.stderr) if submission.dry_run else nullcontext():
         _submit(target, kind, given, submission)

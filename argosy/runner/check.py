@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from argosy.errors import ManifestError, UsageError
+from argosy.given import check_values
 from argosy.runner import condition
 from argosy.runner.check_graph import check_dag
 from argosy.runner.errors import ConditionError
@@ -27,6 +28,7 @@ from argosy.runner.references import (
 from argosy.runner.result import Plan
 from argosy.runner.retry_expression import FIELDS, bare
 from argosy.text import nearest
+from argosy.values import shown
 
 
 def check(manifest: Mapping[str, Any], parameters: Mapping[str, str]) -> Plan:
@@ -67,8 +69,11 @@ def _parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
                 f"parameter '{parameter.name}' has no value and no default: give {parameter.name}=VALUE"
             )
         if parameter.enum and value not in parameter.enum:
-            raise UsageError(f"parameter '{parameter.name}' is {value!r}; one of {', '.join(parameter.enum)}")
+            raise UsageError(
+                f"parameter '{parameter.name}' is {shown(value)}; one of {', '.join(parameter.enum)}"
+            )
         resolved[parameter.name] = value
+    check_values(resolved)
     return resolved
 
 

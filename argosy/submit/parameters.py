@@ -7,6 +7,7 @@ from typing import Any
 
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
+from argosy.values import shown
 
 _REFERENCE = re.compile(r"\{\{=?\s*(?:[^{}]*\W)?workflow\.parameters\.([\w-]+)")
 
@@ -63,7 +64,7 @@ def _check_complete(parameters: Iterable[Mapping[str, Any]]) -> None:
 def _set(parameter: dict[str, Any], value: str) -> None:
     allowed = [str(v) for v in parameter.get("enum") or ()]
     if allowed and value not in allowed:
-        raise UsageError(f"parameter '{parameter['name']}': {value!r} is none of {', '.join(allowed)}")
+        raise UsageError(f"parameter '{parameter['name']}': {shown(value)} is none of {', '.join(allowed)}")
     parameter.pop("valueFrom", None)
     parameter["value"] = value
 

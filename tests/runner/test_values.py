@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from argosy.errors import UsageError
 from tests.runner.conftest import Run, log
 
 SPEC = """
@@ -61,7 +62,12 @@ def test_byte_for_byte(run: Run, value: str) -> None:
     assert json.loads(log(result, "second")) == [value, value]
 
 
-def test_a_nul_is_an_error_of_the_node(run: Run) -> None:
-    result = run(SPEC, parameters={"v": "a\0b"})
+def test_a_nul_in_a_parameter_is_refused_before_anything_starts(run: Run) -> None:
+    with pytest.raises(UsageError, match=r"parameter 'v': 'a\\x00b' holds a NUL"):
+        run(SPEC, parameters={"v": "a\0b"})
+
+
+def test_a_nul_in_an_output_is_an_error_of_the_node_that_gets_it(run: Run) -> None:
+    result = run(SPEC.replace("sys.argv[1] + chr(10)", "chr(0)"), parameters={"v": "a"})
     assert result.phase.value == "Error"
-    assert "NUL" in result.nodes[0].message
+    assert "NUL" in result.nodes[1].message
