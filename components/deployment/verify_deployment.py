@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from argosy import Resources, component
+from argosy import Resources, Retry, component
 from argosy.components import images
 
 
@@ -20,7 +20,8 @@ class Verified(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
-    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    resources=Resources(cpu=("250m", "1"), memory=("1Gi", "2Gi")),
+    retry=Retry(),
 )
 def verify_deployment(
     triton_version: int,
@@ -28,10 +29,19 @@ def verify_deployment(
     triton_url: str = "http://triton-inference.ml-models:8000",
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a default of the declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006
+    owner: str = "",
+    model_version: str = "",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
+    tolerance: float = 1e-4,
 ) -> Verified:
     """Send synthetic input to exactly the deployed version and check what it answers.
 
-    The answer must have the expected shape, the declared type and finite numbers; its time is logged.
+    The published file must be the one that its metadata.json describes.  The answers must have the expected
+    shape, the declared type and finite numbers, and equal what ONNX Runtime answers on that file.  What is
+    found, latencies included, is noted on the MLflow version and in the deployment's record, also where the
+    verification fails.
 
     Args:
         triton_version: the deployed version.
@@ -39,21 +49,44 @@ def verify_deployment(
         triton_url: the server, over HTTP.
         expected_input_shape: the shape of the synthetic input, batch first.
         expected_output_shape: the shape of the answer.
+        owner: who deploys: the workflow's uid.
+        model_version: the version in MLflow; empty: the one that metadata.json names.
+        mlflow_tracking_uri: the MLflow server.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
+        tolerance: largest absolute difference from ONNX Runtime's answer.
     """
-    from argosy.components.deployment.layout import check_name, check_version
-    from argosy.components.deployment.verification import check_shape, verify
+    import shutil
+
+    from argosy.components.deployment.alias_table import own_name
+    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.published_model import download_published
+    from argosy.components.deployment.reference import Reference
+    from argosy.components.deployment.scratch import scratch
+    from argosy.components.deployment.verification import Expectation, Report, Subject, verify
+    from argosy.components.deployment.verification_record import Noting
+    from argosy.components.shared import s3
     from argosy.components.shared.triton import Triton
 
-    check_name("model_name", model_name)
+    keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)
-    shapes = (
-        check_shape("expected_input_shape", expected_input_shape),
-        check_shape("expected_output_shape", expected_output_shape),
-    )
+    owner = check_name("owner", own_name(owner))
+    expected = Expectation(tuple(expected_input_shape), tuple(expected_output_shape), tolerance)
     triton = Triton(triton_url)
-    latency = verify(triton, model_name, triton_version, *shapes)
+    bucket = s3.connect(s3_bucket)
+
+    def check() -> Report:
+        with scratch() as folder:
+            published = download_published(bucket, keys, triton_version, folder)
+            subject = Subject(triton, model_name, triton_version)
+            report = verify(subject, expected, Reference(published.path))
+            shutil.rmtree(folder)
+            return report
+
     endpoint = f"{triton.url}/v2/models/{model_name}/versions/{triton_version}/infer"
-    return Verified(endpoint, latency.p50)
+    noting = Noting(bucket, keys, triton_version, mlflow_tracking_uri, model_version, owner)
+    report = noting.run(check, endpoint=endpoint, tolerance=tolerance)
+    return Verified(endpoint, report.p50_ms)
 
 
 if __name__ == "__main__":

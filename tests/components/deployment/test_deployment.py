@@ -5,28 +5,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment import (
-    determine_version,
-    fetch_model,
-    prepare_artifacts,
-    reload_triton,
-    update_aliases,
-    upload_to_s3,
-    verify_deployment,
-)
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers
+from tests.components.deployment.deploying import Deployed, Deployment
 
 STEPS = (
     "fetch_model",
@@ -37,79 +27,6 @@ STEPS = (
     "update_aliases",
     "verify_deployment",
 )
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What a deployment's steps told."""
-
-    triton_version: int
-    model_uri: str
-    live: str
-    previous: str
-    endpoint: str
-    model: Path
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """The seven steps, as the pipeline joins them."""
-
-    servers: Servers
-    name: str
-
-    def run(self, owner: str, source: str = "alias:deploy", force: int | None = None) -> Deployed:
-        """Deploy what `source` means."""
-        at = self.servers
-        fetched = fetch_model(model_name=self.name, source=source, mlflow_tracking_uri=at.mlflow)
-        version = determine_version(
-            model_version=fetched.model_version,
-            model_sha256=fetched.model_sha256,
-            owner=owner,
-            model_name=self.name,
-            s3_bucket=at.bucket,
-            force_version=force,
-        ).triton_version
-        artifacts = prepare_artifacts(
-            model=fetched.model,
-            metadata=fetched.metadata,
-            triton_version=version,
-            model_name=self.name,
-            deployed_by="pod",
-        ).artifacts
-        published = upload_to_s3(
-            artifacts=artifacts,
-            triton_version=version,
-            owner=owner,
-            model_name=self.name,
-            s3_bucket=at.bucket,
-            force_version=force,
-        )
-        ready = reload_triton(
-            triton_version=version,
-            model_name=self.name,
-            triton_url=at.triton,
-            triton_grpc_url=at.triton_grpc,
-            load_timeout=60,
-            owner=owner,
-            mlflow_tracking_uri=at.mlflow,
-            s3_bucket=at.bucket,
-        ).triton_version
-        aliases = update_aliases(
-            model_version=fetched.model_version,
-            triton_version=ready,
-            model_name=self.name,
-            mlflow_tracking_uri=at.mlflow,
-        )
-        verified = verify_deployment(
-            triton_version=ready,
-            model_name=self.name,
-            triton_url=at.triton,
-            expected_input_shape=[1, 3, models.SIZE, models.SIZE],
-            expected_output_shape=[1, models.CLASSES],
-        )
-        moved = (aliases.live, aliases.previous)
-        return Deployed(ready, published.model_uri, *moved, verified.endpoint, fetched.model)
 
 
 def same_answers(servers: Servers, name: str, deployed: Deployed) -> bool:
