@@ -81,6 +81,8 @@ def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> str:
     if source is None:
         raise StepError(f"the bundle of the model's files holds {name!r}, which is no plain file")
     target = folder / name
+    if target.exists():
+        raise StepError(f"the bundle of the model's files holds {name!r} twice")
     target.parent.mkdir(parents=True, exist_ok=True)
     with source, target.open("xb") as out:
         shutil.copyfileobj(source, out, _CHUNK)

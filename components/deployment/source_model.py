@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,7 @@ def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROT
         pack(model, names, file)
     elif model != file:
         model.rename(file)
+    shutil.rmtree(source.folder)
     return SourceModel(file, signature, files)
 
 
