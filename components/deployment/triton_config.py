@@ -65,6 +65,7 @@ def model_config(name: str, signature: Signature) -> str:
         # a CPU server makes two, which fight for its cores.
         instance_group=[{"count": 1}],
         dynamic_batching={} if batched else None,
+        model_warmup=_warmup(signature, batched),
     )
     # One thread an instance keeps latencies steady while other models or versions run beside it.
     config.parameters["intra_op_thread_count"].string_value = "1"
@@ -109,6 +110,21 @@ def _tensor(spec: TensorSpec, batched: bool) -> dict[str, Any]:
         # Triton wants at least one dimension: a scalar is a tensor of one element to its clients.
         tensor["reshape"] = {"shape": []}
     return tensor
+
+
+def _warmup(signature: Signature, batched: bool) -> list[Any]:
+    """One request of zeros before a version is ready: the first one takes several times as long as others.
+
+    None where an input has a size that only its users know, or is text.
+    """
+    inputs = {spec.name: _tensor(spec, batched) for spec in signature.inputs}
+    if any(t["data_type"] == "TYPE_STRING" or min(t["dims"]) < 1 for t in inputs.values()):
+        return []
+    zeros = {
+        name: pb.ModelWarmup.Input(data_type=t["data_type"], dims=t["dims"], zero_data=True)
+        for name, t in inputs.items()
+    }
+    return [pb.ModelWarmup(name="zeros", batch_size=1 if batched else 0, inputs=zeros)]
 
 
 def _known() -> str:

@@ -1,5 +1,6 @@
 """Triton serves ONNX models out of the stack's S3 bucket, with the answers of ONNX Runtime itself."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from argosy.stack import Stack
 
+from .conftest import processes_of
 from .models import CLASSES, FEATURES, LINEAR_CONFIG, echo_text, linear, lookup, publish
 
 # Requests wait for company a little, so that those sent at once become one batch.
@@ -73,6 +75,15 @@ def test_both_protocols_give_onnxruntimes_answer(served: str, http_client, grpc_
     for client, library in ((http_client, http), (grpc_client, grpc)):
         got = infer(client, library, served, {"input": batch}, "output")
         np.testing.assert_allclose(got, expected(linear(), batch), atol=1e-6)
+
+
+def test_a_model_that_was_loaded_at_low_priority_answers_at_the_servers_own(served: str, stack: Stack):
+    found = processes_of(stack.state_dir)
+    (server,) = (one for one in found if one.name() == "tritonserver")
+    stubs = [one for one in server.children(recursive=True) if "stub" in one.name()]
+    assert stubs
+    for stub in stubs:
+        assert {os.getpriority(os.PRIO_PROCESS, thread.id) for thread in stub.threads()} == {server.nice()}
 
 
 def executions(client: grpc.InferenceServerClient, name: str) -> int:

@@ -4,22 +4,36 @@ Triton runs this file as a *Python-based backend*: it is `onnxruntime/model.py` 
 serves every model whose configuration says `backend: "onnxruntime"`, so that a model repository made for
 Triton's own ONNX Runtime backend works unchanged. A process with numpy 1, and without Argosy, runs it for
 each instance of a model.
+
+A load must not slow down the models that serve, on a machine with few cores: ONNX Runtime is imported only
+where it is needed, at a low priority, and so is the model opened and run for the first time.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as triton
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+T = TypeVar("T")
 
 DEFAULT_MODEL_FILE = "model.onnx"
 # What Triton's own backend sets for a model that can batch but has no configuration.
 DEFAULT_MAX_BATCH_SIZE = 4
+
+# How much lower the priority of a load is, in the system's steps of niceness (up to 19).
+NICER = 10
 
 _INTEGERS = {
     f"tensor({sign}int{bits})": f"TYPE_{sign.upper()}INT{bits}"
@@ -50,12 +64,39 @@ def dimensions(shape: list[int | str | None]) -> list[int]:
     return [size if isinstance(size, int) and size > 0 else -1 for size in shape]
 
 
+def gently(work: Callable[[], T]) -> T:
+    """Do work at a low priority, in a thread of its own: no thread may raise its priority again."""
+
+    def run() -> T:
+        thread = threading.get_native_id()
+        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + NICER, 19)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        return work()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
 def open_session(path: Path, parameters: dict[str, Any]) -> onnxruntime.InferenceSession:
     """Load a model on the CPU, with the thread counts of the configuration (0: one thread a core)."""
+    threads, others = (_integer(parameters, f"{kind}_op_thread_count") for kind in ("intra", "inter"))
+    gently(_import)
+    # The threads of a session keep the priority of the one that opened it.
+    alone = threads == 1 and others <= 1
+    return gently(lambda: _open(path, threads, others)) if alone else _open(path, threads, others)
+
+
+def _import() -> None:
+    import onnxruntime  # noqa: F401 - whoever needs it next finds it at once
+
+
+def _open(path: Path, threads: int, others: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = _integer(parameters, "intra_op_thread_count")
-    options.inter_op_num_threads = _integer(parameters, "inter_op_thread_count")
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = others
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own

@@ -55,6 +55,20 @@ def test_the_whole_text(tmp_path: Path) -> None:
         '    string_value: "1"',
         "  }",
         "}",
+        "model_warmup {",
+        '  name: "zeros"',
+        "  batch_size: 1",
+        "  inputs {",
+        '    key: "input"',
+        "    value {",
+        "      data_type: TYPE_FP32",
+        "      dims: 3",
+        "      dims: 8",
+        "      dims: 8",
+        "      zero_data: true",
+        "    }",
+        "  }",
+        "}",
         'backend: "onnxruntime"',
     ]
 
@@ -93,6 +107,23 @@ def test_signatures(tmp_path: Path, inputs: Ports, outputs: Ports, described: st
 def test_an_output_of_one_number_for_each_of_the_batch_is_reshaped(tmp_path: Path) -> None:
     text = config_of(tmp_path, {"x": (T.FLOAT, ["n", 4])}, {"class": (T.INT64, ["n"])})
     assert "dims: 1\n  reshape {\n  }" in text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "warm"),
+    [
+        (T.FLOAT, ["n", 3, 8, 8], "batch_size: 1"),
+        (T.INT64, [1, 4], "dims: 4"),
+        (T.FLOAT, ["n", 3, "height", 8], ""),
+        (T.STRING, ["n", 1], ""),
+    ],
+)
+def test_a_version_is_warm_before_it_is_ready(tmp_path: Path, dtype: int, shape: Shape, warm: str) -> None:
+    text = config_of(
+        tmp_path, {"x": (dtype, shape)}, {"y": (T.FLOAT, ["n", 2] if shape[0] == "n" else [1, 2])}
+    )
+    assert ("model_warmup" in text) == bool(warm)
+    assert warm in text
 
 
 def test_a_type_that_triton_does_not_know(tmp_path: Path) -> None:
