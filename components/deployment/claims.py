@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
@@ -37,6 +36,7 @@ __all__ = [
     "published_versions",
     "read_claim",
     "take",
+    "versions_of",
 ]
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,14 @@ def claimed_versions(bucket: Bucket, keys: ModelKeys) -> set[int]:
     return {number for name in names if (number := version_number(name)) is not None}
 
 
+def versions_of(bucket: Bucket, keys: ModelKeys, owner: str) -> list[int]:
+    """The versions that `owner` claimed, newest first."""
+    newest_first = sorted(claimed_versions(bucket, keys), reverse=True)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        claims = pool.map(lambda version: read_claim(bucket, keys, version), newest_first)
+        return [v for v, claim in zip(newest_first, claims, strict=True) if claim and claim.owner == owner]
+
+
 def claim_next(bucket: Bucket, keys: ModelKeys, wanted: Claim) -> int:
     """Claim the next version, 1 + the highest published or claimed one, unless the owner has one already.
 
@@ -93,7 +101,7 @@ def claim_next(bucket: Bucket, keys: ModelKeys, wanted: Claim) -> int:
     Raises:
         StepError: fifty races were lost in a row.
     """
-    for version in _versions_of(bucket, keys, wanted.owner):
+    for version in versions_of(bucket, keys, wanted.owner):
         if published_sha256(bucket, keys, version) in (None, wanted.model_sha256) and take(
             bucket, keys, version, wanted
         ):
@@ -201,15 +209,6 @@ def _fetch(bucket: Bucket, keys: ModelKeys, version: int) -> tuple[Claim, Stored
         return Claim(**json.loads(found.body)), found
     except (ValueError, TypeError) as error:
         raise StepError(f"{key} is not a claim: {error}") from error
-
-
-def _versions_of(bucket: Bucket, keys: ModelKeys, owner: str) -> Iterator[int]:
-    """The versions that `owner` claimed, newest first."""
-    newest_first = sorted(claimed_versions(bucket, keys), reverse=True)
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        claims = pool.map(lambda version: read_claim(bucket, keys, version), newest_first)
-        mine = [v for v, claim in zip(newest_first, claims, strict=True) if claim and claim.owner == owner]
-    yield from mine
 
 
 def _now() -> str:
