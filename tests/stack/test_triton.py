@@ -83,7 +83,8 @@ def test_a_model_that_was_loaded_at_low_priority_answers_at_the_servers_own(serv
     stubs = [one for one in server.children(recursive=True) if "stub" in one.name()]
     assert stubs
     for stub in stubs:
-        assert {os.getpriority(os.PRIO_PROCESS, thread.id) for thread in stub.threads()} == {server.nice()}
+        # Its first thread is the one that answers; those that did the load may idle on at their priority.
+        assert os.getpriority(os.PRIO_PROCESS, stub.pid) == server.nice()
 
 
 def executions(client: grpc.InferenceServerClient, name: str) -> int:
