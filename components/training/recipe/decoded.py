@@ -112,7 +112,7 @@ def _decode_into(path: Path, split: Split, size: Size, workers: int) -> list[Ski
             if isinstance(result, Skipped):
                 skipped.append(result)
             else:
-                stream.write(memoryview(result.numpy()))
+                stream.write(result.numpy().data)
                 written += 1
         stream.seek(0)
         # NumPy leaves room in the header for any number of rows.

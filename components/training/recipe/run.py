@@ -10,6 +10,7 @@ from argosy.components.training.recipe.identity import Identity
 from argosy.components.training.recipe.images import Size
 from argosy.components.training.recipe.interruption import interruption
 from argosy.components.training.recipe.metrics import tracked_run
+from argosy.components.training.recipe.predictions import judge
 from argosy.components.training.recipe.preparation import prepare
 from argosy.components.training.recipe.source import local_folder
 
@@ -35,11 +36,12 @@ def run_training(
         if checkpoints.finished is not None:
             return checkpoints.finished
         training, run_id = checkpoints.training, checkpoints.run_id
-        with tracked_run(model_name, recipe, training=training, run_id=run_id) as run:
+        with tracked_run(model_name, recipe, training=training, run_id=run_id, owner=owner) as run:
             checkpoints.run_id = run.run_id
             run.data(dataset, data, size)
             fitted = fit(recipe, data, size, run, checkpoints, signals)
             run.model(fitted.model, size)
+            run.report(*judge(fitted.model, recipe, data, size), data)
         result = Finished(run.run_id, fitted.best_val_accuracy)
         checkpoints.finish(result)
         return result

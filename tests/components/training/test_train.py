@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.training.models import load_pytorch
 from argosy.components.training.recipe.dataset import open_folder
 from argosy.components.training.train import train
-from argosy.errors import StepError, UsageError
+from argosy.errors import UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers
 from tests.components.training.digits import write_digits
 
@@ -47,24 +47,25 @@ def test_the_class_names_are_kept(model: Model, client: MlflowClient, tmp_path: 
 
 def test_the_model_loads_without_pickled_code_and_takes_any_batch(model: Model, tmp_path: Path) -> None:
     version = model.promotion.model_version
-    network = load_pytorch(model.name, version)
+    network = load_pytorch(model.name, version).module
     assert [tuple(network(torch.zeros(n, 3, 16, 16)).shape) for n in (1, 2, 5)] == [(1, 10), (2, 10), (5, 10)]
     folder = mlflow.artifacts.download_artifacts(f"models:/{model.name}/{version}", dst_path=str(tmp_path))
     assert [file.suffix for file in Path(folder, "data").rglob("model.*")] == [".pt2"]
 
 
-def test_a_crash_ends_the_run_as_failed(
+def test_damaged_images_are_left_out_or_refused(
     servers: Servers, client: MlflowClient, name: str, tmp_path: Path
 ) -> None:
-    write_digits(tmp_path, train=2, val=1, classes=2)
-    broken = next((tmp_path / "train" / "digit-0").iterdir())
-    broken.write_bytes(broken.read_bytes()[:60])
-    with pytest.raises(StepError, match="cannot be decoded"):
-        train(dataset=str(tmp_path), model_name=name, mlflow_tracking_uri=servers.mlflow, input_shape=SHAPE)
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id])
-    assert [run.info.status for run in runs] == ["FAILED"]
+    write_digits(tmp_path, train=12, val=3, classes=2)
+    inputs = {"dataset": str(tmp_path), "model_name": name, "mlflow_tracking_uri": servers.mlflow}
+    broken = sorted((tmp_path / "train" / "digit-0").iterdir())
+    broken[0].write_bytes(broken[0].read_bytes()[:60])
+    run = client.get_run(train(**inputs, input_shape=SHAPE, epochs=1, batch_size=12).run_id)
+    assert (run.data.params["train_images"], run.data.params["skipped_images"]) == ("23", "1")
+    broken[1].write_bytes(b"")
+    with pytest.raises(UsageError, match=r"2 of 30 images cannot be decoded, which is more than 5%"):
+        train(**inputs, input_shape=SHAPE)
+    assert len(client.search_runs([run.info.experiment_id])) == 1  # the second one was never begun
 
 
 def test_from_s3(servers: Servers, client: MlflowClient, name: str) -> None:

@@ -1,0 +1,73 @@
+"""Tags that say where a run came from: which code, which image, which workflow, on which machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from argosy import __version__
+
+COMMIT = "ARGOSY_GIT_COMMIT"
+IMAGE = "ARGOSY_IMAGE"
+_HERE = Path(__file__).resolve().parent
+_NODE = re.compile(r"(?P<workflow>.+?)(-[0-9]{5,})?")  # Argo appends a number to the workflow's name
+
+
+def origin(owner: str = "", environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Where the work was asked for; what is not known has no tag.
+
+    Args:
+        owner: the workflow's uid.
+        environment: `ARGOSY_GIT_COMMIT` and `ARGOSY_IMAGE` are set in an image, the names of workflow and
+            node by Argo.
+    """
+    known = {
+        "argosy_version": __version__,
+        "git_commit": environment.get(COMMIT) or _commit_of(_HERE),
+        "image": environment.get(IMAGE, ""),
+        "workflow": environment.get("ARGO_WORKFLOW_NAME")
+        or _workflow_of(environment.get("ARGO_NODE_ID", "")),
+        "workflow_uid": owner,
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def machine() -> dict[str, str]:
+    """What the work ran on: two runs whose speed is compared should agree in these."""
+    gpu = torch.cuda.is_available()
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if gpu else _processor(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _workflow_of(node: str) -> str:
+    match = _NODE.fullmatch(node)
+    return match["workflow"] if match else ""
+
+
+def _commit_of(folder: Path) -> str:
+    """The commit of the checkout that `folder` is in, `-dirty` where files differ from it; else empty."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
