@@ -118,22 +118,6 @@ def score_of_version(client: MlflowClient, version: ModelVersion, metric: str) -
         ) from error
 
 
-def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
-    """Every version of the registered model, tags included.
-
-    Raises:
-        StepError: MLflow failed.
-    """
-    found: list[ModelVersion] = []
-    token: str | None = None
-    while token is None or token:
-        with registry.mlflow_errors(f"list the versions of model {name!r}"):
-            page = client.search_model_versions(f"name = '{name}'", page_token=token)
-        found += page
-        token = page.token or ""
-    return found
-
-
 def comparison_of(version: ModelVersion) -> Comparison | None:
     """The last comparison of this version with a champion."""
     text = version.tags.get(_COMPARISON)

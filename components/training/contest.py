@@ -20,11 +20,11 @@ from argosy.components.shared import registry
 from argosy.components.training.candidates import (
     CHAMPION,
     Comparison,
-    all_versions,
     answer_of,
     comparison_of,
 )
 from argosy.components.training.gate import Rule
+from argosy.components.training.registration import all_versions
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)

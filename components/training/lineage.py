@@ -1,17 +1,21 @@
-"""Where an export came from: tags that lead from an ONNX model back to the PyTorch version and its run."""
+"""Where an ONNX model came from: tags that lead back to the PyTorch version and its run, and are found by."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlflow.entities import Run
+from mlflow.entities import Run, RunStatus
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.tracking import MlflowClient
 
+from argosy.components.shared import registry
 from argosy.errors import StepError
 
 MODEL_FILE = "model.onnx"  # the artifact of an export run
 LABELS_FILE = "labels.json"
 PREPROCESSING_FILE = "preprocessing.json"
+FILE_SHA256 = "export.sha256"  # tag of an export run, written when the file is there
 
 _MODEL_NAME, _VERSION, _RUN = "pytorch.model_name", "pytorch.version", "pytorch.run_id"
 
@@ -45,3 +49,21 @@ class Parent:
     def tags(self) -> dict[str, str]:
         """The parent as tags of a run or a version."""
         return {_MODEL_NAME: self.model_name, _VERSION: self.version, _RUN: self.run_id}
+
+
+def finished_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> Run | None:
+    """The oldest run of the experiment with all these tags that has a file and came to its end, if any.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    # The value of a tag may hold a quote, which a filter cannot; the id of a run never does.
+    known = (
+        f"tags.`{_RUN}` = '{tags[_RUN]}' AND attributes.status = '{RunStatus.to_string(RunStatus.FINISHED)}'"
+    )
+    with registry.mlflow_errors("look for earlier runs"):
+        runs = client.search_runs([experiment_id], known, order_by=["attributes.start_time ASC"])
+    wanted = dict(tags).items()
+    return next(
+        (run for run in runs if FILE_SHA256 in run.data.tags and wanted <= run.data.tags.items()), None
+    )

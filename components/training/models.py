@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ class StoredModel:
 
     module: nn.Module
     sample: tuple[int, ...] | None
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256, hexadecimal, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load_pytorch(name: str, version: str) -> StoredModel:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
 from torch import nn
 
+from argosy.components.training.onnx_check import check_onnx
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ def export_onnx(
         sample: the shape of one sample, without the batch.
         path: the file to write; all weights are inside.
         metadata: kept in the file as JSON texts under these names.
+
+    The same model gives the same bytes, with the same versions of PyTorch and the exporter.
 
     Raises:
         StepError: the model does not accept such samples, cannot be exported, or the file is no valid ONNX.
@@ -58,7 +62,7 @@ def export_onnx(
                 verbose=False,
             )
         _finish(path, metadata)
-    except (torch.onnx.errors.OnnxExporterError, onnx.checker.ValidationError) as error:
+    except torch.onnx.errors.OnnxExporterError as error:
         raise StepError(
             f"the model cannot be exported to ONNX: {str(error).strip().splitlines()[0]}"
         ) from error
@@ -85,11 +89,31 @@ def _try(model: nn.Module, example: torch.Tensor) -> None:
 
 
 def _finish(path: Path, metadata: Mapping[str, object]) -> None:
-    """Add the metadata and check the file as a whole, inferred shapes included."""
+    """Replace what the exporter noted by `metadata`, and check the file as a whole, inferred shapes included.
+
+    The exporter's notes hold stack traces with paths of this machine: the same model exported elsewhere would
+    be another file.
+    """
     model = onnx.load(path)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    properties.update({key: json.dumps(value) for key, value in metadata.items()})
-    onnx.helper.set_model_props(model, properties)
+    for graph in [*_graphs(model.graph), *model.functions]:
+        _forget(graph, *graph.node)
+    for graph in _graphs(model.graph):
+        _forget(*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.save(model, path)
-    onnx.checker.check_model(str(path), full_check=True)
+    check_onnx(path)
     log.info("%s: %.1f MB, opset %d", path.name, path.stat().st_size / 1e6, model.opset_import[0].version)
+
+
+def _forget(*parts: Any) -> None:
+    for part in parts:
+        del part.metadata_props[:]
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """The graph and those nested in its nodes."""
+    yield graph
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        for nested in (attribute.g, *attribute.graphs):
+            if nested.node:
+                yield from _graphs(nested)

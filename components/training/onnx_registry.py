@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import time
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -12,20 +13,21 @@ import mlflow
 import mlflow.onnx
 import numpy as np
 import onnx
+from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
-from argosy.components.training.comparison import Array, onnx_predictor, open_session
-from argosy.components.training.lineage import MODEL_FILE
-from argosy.components.training.registration import register_model_of_run
+from argosy.components.training.lineage import FILE_SHA256, MODEL_FILE
+from argosy.components.training.predictors import Array, onnx_predictor, open_session
+from argosy.components.training.registration import all_versions, logged_model, register_model_of_run
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
 
 DEPLOY = "deploy"
-_RESULT = "gate2.result"
+_RESULT, _REAL_INPUTS = "gate2.result", "gate2.real_inputs"
 
 
 def register_onnx(
@@ -34,7 +36,7 @@ def register_onnx(
     """The version of `name` that holds the ONNX file of run `run_id`: proven whole, with the alias `deploy`.
 
     A version that already went through here keeps its tags and is not given the alias again: another version
-    may hold it by now.
+    may hold it by now. So does a version of the same bytes that came from another run.
 
     Args:
         client: from `registry.connect`.
@@ -42,17 +44,17 @@ def register_onnx(
         run_id: the export run; the model is logged into it.
         path: the validated file.
         example: one input batch, for the signature and the proof.
-        tags: written on the version.
+        tags: written on the version; the file's checksum is among them.
 
     Raises:
         StepError: what MLflow gives back is not what was validated, or MLflow failed.
     """
-    existing = registry.version_of_run(client, name, run_id)
-    if existing is not None and existing.tags.get(_RESULT) == "passed":
-        log.info("version %s of %s holds this export already", existing.version, name)
-        return existing
+    passed = _passed_before(client, name, str(tags[FILE_SHA256]))
+    if passed is not None:
+        log.info("version %s of %s holds this file already", passed.version, name)
+        return passed
     expected = onnx_predictor(open_session(str(path), threads=1))(example)
-    if existing is None:
+    if logged_model(client, run_id) is None:
         _log_model(client, run_id, path, example, expected)
     version = register_model_of_run(client, name, run_id, tags)
     _prove(version, example, expected)
@@ -60,6 +62,28 @@ def register_onnx(
     registry.set_alias(client, name, DEPLOY, version.version)
     registry.set_version_tags(client, name, version.version, {_RESULT: "passed"})
     return version
+
+
+def record_metrics(
+    client: MlflowClient, run_id: str, metrics: Mapping[str, float], passed: bool, real_inputs: int
+) -> None:
+    """Write what a gate measured, and its answer, into the run in one request.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    now = int(time.time() * 1000)
+    entries = [Metric(name, value, now, 0) for name, value in metrics.items()]
+    result = {_RESULT: "passed" if passed else "failed", _REAL_INPUTS: str(real_inputs)}
+    with registry.mlflow_errors(f"record the validation in run {run_id}"):
+        client.log_batch(run_id, entries, tags=[RunTag(key, value) for key, value in result.items()])
+
+
+def _passed_before(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """The oldest version that holds the same bytes and came to the end of the gate."""
+    same = {FILE_SHA256: digest, _RESULT: "passed"}.items()
+    found = [version for version in all_versions(client, name) if same <= version.tags.items()]
+    return min(found, key=lambda version: int(version.version), default=None)
 
 
 def _log_model(client: MlflowClient, run_id: str, path: Path, example: Array, expected: Array) -> None:

@@ -62,6 +62,22 @@ def logged_model(client: MlflowClient, run_id: str) -> str | None:
     return None
 
 
+def all_versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Every version of the registered model, tags included.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while token is None or token:
+        with registry.mlflow_errors(f"list the versions of model {name!r}"):
+            page = client.search_model_versions(f"name = '{name}'", page_token=token)
+        found += page
+        token = page.token or ""
+    return found
+
+
 def _oldest(client: MlflowClient, made: ModelVersion, run_id: str) -> ModelVersion:
     """The older version that another step made of the same run meanwhile, else the one that was made here."""
     oldest = registry.version_of_run(client, made.name, run_id)

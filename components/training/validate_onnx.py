@@ -10,6 +10,8 @@ class Validation(NamedTuple):
     """What Gate 2 decided and measured.
 
     No version is registered where it failed. A difference is None where an output was not a finite number.
+    `argmax_agreement` is the share of answers that name the same class; `real_inputs` tells how many of the
+    inputs were validation samples of the training run, 0 where it left none.
     """
 
     result: Literal["passed", "failed"]
@@ -17,6 +19,9 @@ class Validation(NamedTuple):
     max_diff: float | None
     mean_diff: float | None
     onnx_speedup: float
+    median_diff: float | None
+    argmax_agreement: float
+    real_inputs: int
 
 
 @component(
@@ -35,10 +40,13 @@ def validate_onnx(
 ) -> Validation:
     """Gate 2: compare the ONNX model with the PyTorch model that it was made from.
 
-    Seeded random inputs go through both. The gate passes if no output differs by more than `tolerance`; it
-    never passes on NaN. The export run gets the metrics `validation_max_diff`, `validation_mean_diff` and
+    The file is checked first: ONNX's full checker, strict shape inference, the checksum of the export. Then
+    seeded random inputs go through both models, in batches of 1, 2, 7 and 32, and after them the validation
+    samples of the training run (artifact `validation_inputs.npy`) if it has any. The gate passes if no output
+    differs by more than `tolerance`; it never passes on NaN. The export run gets the metrics
+    `validation_max_diff`, `validation_mean_diff`, `validation_median_diff`, `validation_argmax_agreement` and
     `validation_onnx_speedup`. Only if the gate passes, the file is registered as `<model_name>-onnx` with the
-    alias `deploy` and tags that lead back to the PyTorch version and its run.
+    alias `deploy` and tags that lead back to the PyTorch version and its run; the same file never twice.
 
     Args:
         export_run_id: the run that holds model.onnx.
@@ -52,7 +60,7 @@ def validate_onnx(
     from argosy.components.training.comparison import check_settings
     from argosy.components.training.validation import validate
 
-    check_settings(samples, tolerance)
+    check_settings(samples, tolerance, seed)
     client = connect(mlflow_tracking_uri)
     verdict = validate(client, export_run_id, model_name, samples, tolerance, seed)
     return Validation(*verdict)

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import mlflow
 import onnx
 import onnxruntime as ort
 import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.training.export_to_onnx import export_to_onnx
-from argosy.components.training.models import download
+from argosy.components.training.models import download, sha256
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers
 
@@ -50,6 +51,61 @@ def test_labels_and_preparation_travel_in_the_file_and_beside_it(
     assert properties["preprocessing"]["size"] == [16, 16]
     beside = json.loads(download(export_run, "labels.json", tmp_path).read_text())
     assert beside == properties["labels"]
+
+
+def test_the_file_tells_where_it_came_from(file: Path, model: Model, client: MlflowClient) -> None:
+    session = ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    told = {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
+    assert set(told) == {
+        "labels",
+        "preprocessing",
+        "model_name",
+        "model_version",
+        "run_id",
+        "dataset_fingerprint",
+    }
+    assert told["model_name"] == model.name
+    assert told["model_version"] == model.promotion.model_version
+    assert told["run_id"] == model.trained.run_id
+    training = client.get_run(model.trained.run_id)
+    assert told["dataset_fingerprint"] == training.data.params["dataset_fingerprint"]
+
+
+def test_the_file_holds_no_path_of_this_machine(file: Path) -> None:
+    content = file.read_bytes()
+    assert b"site-packages" not in content
+    assert str(Path.cwd()).encode() not in content
+
+
+def test_exported_twice_it_is_one_run(export_run: str, model: Model, servers: Servers) -> None:
+    again = export_to_onnx(model.promotion.model_version, model.name, servers.mlflow, SHAPE)
+    assert again.export_run_id == export_run
+
+
+def test_an_export_that_was_cut_off_is_made_again_with_the_same_bytes(
+    export_run: str, file: Path, model: Model, servers: Servers, client: MlflowClient, tmp_path: Path
+) -> None:
+    """Every write to MLflow fails in turn."""
+    hidden = client.get_run(export_run).data.tags["export.exporter"]
+    client.set_tag(export_run, "export.exporter", "another")
+    try:
+        for write in ("log_params", "log_dict", "log_artifact", "set_tag"):
+            with pytest.MonkeyPatch.context() as patch, pytest.raises(StepError, match="cut off"):
+                patch.setattr(mlflow, write, _cut)
+                export_to_onnx(model.promotion.model_version, model.name, servers.mlflow, SHAPE)
+        again = export_to_onnx(model.promotion.model_version, model.name, servers.mlflow, SHAPE)
+        assert again.export_run_id != export_run
+        (tmp_path / "again").mkdir()
+        copy = download(again.export_run_id, "model.onnx", tmp_path / "again")
+        assert copy.read_bytes() == file.read_bytes()
+        assert client.get_run(again.export_run_id).data.tags["export.sha256"] == sha256(file)
+        client.set_tag(again.export_run_id, "export.exporter", "another")
+    finally:
+        client.set_tag(export_run, "export.exporter", hidden)
+
+
+def _cut(*_: object, **__: object) -> None:
+    raise StepError("cut off")
 
 
 def test_operator_set(file: Path) -> None:

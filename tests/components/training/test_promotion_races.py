@@ -15,43 +15,16 @@ from argosy.components.training.gate import Rule, Score
 from argosy.components.training.promote import Promotion, promote
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers
+from tests.components.training.cutting import Cut, Writes
 
 Candidate = Callable[..., str]
 Gate = Callable[..., Promotion]
-WRITES = (
-    "create_registered_model",
-    "create_model_version",
-    "set_model_version_tag",
-    "set_registered_model_alias",
-)
 
 
 @pytest.fixture
 def gate(servers: Servers, name: str) -> Gate:
     """Gate 1 for the test's own model."""
     return lambda run_id, **settings: promote(run_id, name, servers.mlflow, **settings)
-
-
-class Cut(BaseException):
-    """The process ends here."""
-
-
-class Writes:
-    """Lets so many writes to MLflow through, then cuts; counts them."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, allowed: int) -> None:
-        self.allowed, self.done = allowed, 0
-        for write in WRITES:
-            patch.setattr(MlflowClient, write, self._counting(getattr(MlflowClient, write)))
-
-    def _counting(self, real: Callable[..., object]) -> Callable[..., object]:
-        def write(*args: object, **settings: object) -> object:
-            if self.done == self.allowed:
-                raise Cut
-            self.done += 1
-            return real(*args, **settings)
-
-        return write
 
 
 def _champion(client: MlflowClient, name: str) -> str | None:
