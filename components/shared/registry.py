@@ -1,7 +1,7 @@
 """The MLflow model registry, as the steps use it.
 
-Every function takes an `MlflowClient` made by `connect` and turns what MLflow or the network raises into one
-`StepError` that says what was being done and on which server.
+Every function takes a client made by `connect` or `connect_lightly`, and turns what MLflow or the network
+raises into one `StepError` that says what was being done and on which server.
 """
 
 from __future__ import annotations
@@ -10,22 +10,28 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-# First of all: it sets what MLflow reads while it is imported.
-from argosy.components.shared.mlflow_server import connect, mlflow_errors, redacted  # isort: split
-
-import mlflow
-from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.tracking import MlflowClient
-
+from argosy.components.shared.mlflow_server import (
+    connect,
+    connect_lightly,
+    current_uri,
+    failures,
+    is_missing,
+    mlflow_errors,
+    redacted,
+)
 from argosy.errors import StepError, UsageError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.tracking import MlflowClient
 
 __all__ = [
     "all_versions",
     "connect",
+    "connect_lightly",
     "delete_alias",
     "delete_version_tags",
     "ensure_model",
@@ -47,7 +53,6 @@ log = logging.getLogger(__name__)
 
 # "latest" is MLflow's own word for the newest version, and it cannot be set as an alias.
 _SOURCE = re.compile(r"alias:(?P<alias>[A-Za-z0-9_-]+)|version:(?P<version>[1-9][0-9]*)")
-_NOT_FOUND = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
 
 
 def get_run(client: MlflowClient, run_id: str) -> Run:
@@ -59,7 +64,7 @@ def get_run(client: MlflowClient, run_id: str) -> Run:
     with mlflow_errors(f"find run {run_id!r}"):
         run = client.get_run(run_id)
     if run.info.lifecycle_stage == "deleted":
-        raise StepError(f"run {run_id!r} was deleted from MLflow at {redacted(mlflow.get_tracking_uri())}")
+        raise StepError(f"run {run_id!r} was deleted from MLflow at {redacted(current_uri())}")
     return run
 
 
@@ -88,8 +93,8 @@ def find_model(client: MlflowClient, name: str) -> RegisteredModel | None:
     with mlflow_errors(f"read registered model {name!r}"):
         try:
             return client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code == _NOT_FOUND:
+        except failures() as error:
+            if is_missing(error):
                 return None
             raise
 
@@ -113,8 +118,8 @@ def find_version(client: MlflowClient, name: str, version: str | int) -> ModelVe
     with mlflow_errors(f"find version {version} of model {name!r}"):
         try:
             return client.get_model_version(name, str(version))
-        except MlflowException as error:
-            if error.error_code == _NOT_FOUND:
+        except failures() as error:
+            if is_missing(error):
                 return None
             raise
 
@@ -173,7 +178,7 @@ def resolve(client: MlflowClient, name: str, source: str) -> ModelVersion:
         raise UsageError(f"source {source!r} is neither 'alias:NAME' (as alias:deploy) nor 'version:NUMBER'")
     model = find_model(client, name)
     if model is None:
-        raise StepError(f"MLflow at {redacted(mlflow.get_tracking_uri())} has no registered model {name!r}")
+        raise StepError(f"MLflow at {redacted(current_uri())} has no registered model {name!r}")
     if match["version"]:
         return get_version(client, name, match["version"])
     if match["alias"] not in model.aliases:
@@ -193,7 +198,7 @@ def ensure_model(client: MlflowClient, name: str) -> None:
     with mlflow_errors(f"create registered model {name!r}"):
         try:
             client.create_registered_model(name)
-        except MlflowException:
+        except failures():
             if find_model(client, name) is None:
                 raise
 
