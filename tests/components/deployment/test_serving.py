@@ -13,13 +13,12 @@ import requests
 
 from argosy.components.deployment import readiness, serving
 from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.onnx_model import read_signature
 from argosy.components.deployment.serving import Deadline, Place, config_names, sole
-from argosy.components.deployment.triton_config import model_config
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError
 from tests.components.deployment import models
+from tests.components.deployment.configuring import published_config
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,7 @@ class Repository:
 @pytest.fixture
 def repository(bucket: Bucket, keys: ModelKeys, triton: Triton, tmp_path: Path) -> Repository:
     """A repository with nothing but config.pbtxt."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(models.conv_net())
-    bucket.write_if_absent(keys.config, model_config(keys.model, read_signature(path)).encode())
+    published_config(bucket, keys, tmp_path)
     return Repository(Place(triton, bucket, keys))
 
 
