@@ -12,13 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
-from typing import Literal
-
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING, Literal
 
 from argosy.components.shared import registry
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
 MOVES = "triton.moves"
 TRITON_VERSION, DEPLOYED_AT, WORKFLOW = "triton.version", "triton.deployed_at", "triton.workflow"

@@ -10,8 +10,7 @@ anew.
 from __future__ import annotations
 
 import logging
-
-from mlflow.entities.model_registry import ModelVersion
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.alias_history import (
     Aliases,
@@ -27,6 +26,9 @@ from argosy.components.deployment.alias_history import (
 )
 from argosy.components.deployment.alias_table import AliasTable
 from argosy.components.shared import registry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

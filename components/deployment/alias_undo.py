@@ -14,8 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from mlflow.entities.model_registry import ModelVersion
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.alias_history import (
     Aliases,
@@ -30,6 +29,9 @@ from argosy.components.deployment.alias_history import (
 )
 from argosy.components.deployment.alias_table import AliasTable
 from argosy.components.shared import registry
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

@@ -67,7 +67,7 @@ def determine_version(
         from argosy.components.deployment.standing import standing
         from argosy.components.shared import registry
 
-        client = registry.connect(mlflow_tracking_uri)
+        client = registry.connect_lightly(mlflow_tracking_uri)
         check_replaceable(lambda: standing(client, bucket, keys), force_version, model_name)
     return Version(claim_forced(bucket, keys, force_version, wanted, may_replace=replace))
 

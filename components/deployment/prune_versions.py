@@ -59,7 +59,7 @@ def prune_versions(
         raise UsageError(f"keep {keep} is not a number of versions from 1 up")
     keys = ModelKeys(s3_prefix, model_name)
     owner = check_name("owner", owner or f"prune-{uuid.uuid4().hex}")
-    client, bucket = registry.connect(mlflow_tracking_uri), s3.connect(s3_bucket)
+    client, bucket = registry.connect_lightly(mlflow_tracking_uri), s3.connect(s3_bucket)
     done = Pruning(bucket, keys, keep, lambda: standing(client, bucket, keys)).run(owner, dry_run)
     clear_leftovers(bucket, keys, dry_run)
     return Pruned(done.pruned, done.kept)

@@ -62,7 +62,7 @@ def reload_triton(
     if load_timeout < 1:
         raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
     triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
-    client = registry.connect(mlflow_tracking_uri)
+    client = registry.connect_lightly(mlflow_tracking_uri)
     place = Place(triton, s3.connect(s3_bucket), keys)
     deadline = Deadline.after(load_timeout)
     with sole(place, owner, deadline) as hold:

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.layout import version_number
 from argosy.components.deployment.readiness import ready_versions
@@ -23,6 +22,9 @@ from argosy.components.deployment.serving import config_names, published
 from argosy.components.deployment.sole import Place
 from argosy.components.shared import registry
 from argosy.components.shared.triton_deadline import Deadline, patiently
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 log = logging.getLogger(__name__)
 

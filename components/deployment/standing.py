@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.layout import ModelKeys, version_number
 from argosy.components.deployment.version_policy import named_versions
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 ALIASES = ("live", "previous")
 TRITON_VERSION = "triton.version"

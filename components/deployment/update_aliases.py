@@ -56,7 +56,7 @@ def update_aliases(
     check_version(triton_version)
     if not model_version.isascii() or not model_version.isdigit():
         raise UsageError(f"model_version {model_version!r} is not the number of a version in MLflow")
-    client, bucket = registry.connect(mlflow_tracking_uri), s3.connect(s3_bucket)
+    client, bucket = registry.connect_lightly(mlflow_tracking_uri), s3.connect(s3_bucket)
     registry.get_version(client, model_name, model_version)
     with held_aliases(client, bucket, keys, owner) as table:
         moved = go_live(table, model_version, triton_version, owner)

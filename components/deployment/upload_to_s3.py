@@ -67,7 +67,7 @@ def upload_to_s3(
     from argosy.components.deployment.standing import standing
     from argosy.components.shared import registry
 
-    client = registry.connect(mlflow_tracking_uri)
+    client = registry.connect_lightly(mlflow_tracking_uri)
     return Published(publish_over(place, prepared, lambda: standing(client, place.bucket, keys)))
 
 

@@ -69,7 +69,7 @@ class Noting:
 
     def _in_mlflow(self, found: dict[str, Any]) -> None:
         number = self.model_version or self._named_in_metadata()
-        client = registry.connect(self.mlflow)
+        client = registry.connect_lightly(self.mlflow)
         version = registry.get_version(client, self.keys.model, number)
         block = {**found, "at": now(), "workflow": self.owner, "triton_version": self.version}
         tags = {f"{PREFIX}{key}": value for key, value in block.items()}
