@@ -45,6 +45,7 @@ class Recipe:
     label_smoothing: Annotated[float, Number(0.0, 0.9)]
     warmup_share: Annotated[float, Number(0.01, 0.99)]
     zero_init_residual: Annotated[bool, YES_OR_NO]
+    batch_norm_images: Annotated[int, Whole(0, 1_000_000)]
     crop_scale: Annotated[float, Number(0.01, 1.0)]
     horizontal_flip: Annotated[bool | Literal["auto"], Choice(("auto", True, False))]
     start_size: Annotated[float, Number(0.1, 1.0)]

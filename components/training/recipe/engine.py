@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from argosy.components.training.recipe.model import train_mode
 from argosy.components.training.recipe.precision import Precision
 from argosy.errors import StepError
 
@@ -91,6 +92,11 @@ class Engine:
         """The learning rate of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
+    @property
+    def steps(self) -> int:
+        """How many steps were made so far."""
+        return int(self.schedule.last_epoch)
+
     def train_epoch(
         self,
         batches: Iterable[Batch],
@@ -110,7 +116,7 @@ class Engine:
             StepError: the loss is not finite, or there was no batch.
         """
         running = Running() if running is None else running
-        self.model.train()
+        train_mode(self.model)
         for images, labels in batches:
             running.add(self._step(transform(images), labels), len(labels))
             between()

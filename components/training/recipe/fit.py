@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from argosy.components.training.recipe.batches import Batches
+from argosy.components.training.recipe.batch_norm import settle
+from argosy.components.training.recipe.batches import Batch, Batches
 from argosy.components.training.recipe.checkpoints import NoCheckpoints
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.recipe.dataset import ImageFolder
@@ -23,11 +26,11 @@ from argosy.components.training.recipe.interruption import Interrupted, Interrup
 from argosy.components.training.recipe.loading import load_batches
 from argosy.components.training.recipe.memory import memory_errors
 from argosy.components.training.recipe.metrics import Tracker
-from argosy.components.training.recipe.model import build_model
+from argosy.components.training.recipe.model import starting_model
 from argosy.components.training.recipe.optim import build_optimizer, build_schedule
 from argosy.components.training.recipe.precision import Precision, choose_precision
 from argosy.components.training.recipe.state import TrainingState
-from argosy.components.training.recipe.transforms import Augmentation, normalise
+from argosy.components.training.recipe.transforms import Augmentation, normalise, prepare, size_at
 from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)
@@ -68,7 +71,8 @@ def fit(
         train, val = load_batches(recipe, data, size, precision.device)
         engine = _engine(recipe, precision, len(data.classes), len(train))
         state = TrainingState(engine, torch.Generator().manual_seed(recipe.seed + 1))
-        augment = _augmentation(recipe, data, size, state.augmentation)
+        augment = _augmentation(recipe, data, size, state, recipe.epochs * len(train))
+        images = _Images(train, val, size, augment, recipe.batch_norm_images)
         log.info("training %s on %d images, %s", recipe.architecture, train.samples, precision)
 
         checkpoints.restore(state)
@@ -76,7 +80,7 @@ def fit(
             tracker.epoch(number, metrics)  # what was told before is not told twice
         with _saved_when_interrupted(state, checkpoints, interruption):
             while (epoch := state.epoch) <= recipe.epochs:
-                metrics = _run_epoch(state, train, val, augment, interruption.check)
+                metrics = _run_epoch(state, images, interruption.check)
                 state.end_epoch(metrics)
                 checkpoints.save(state)
                 tracker.epoch(epoch, metrics)
@@ -91,9 +95,26 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _run_epoch(
-    state: TrainingState, train: Batches, val: Batches, augment: Augmentation, between: Callable[[], None]
-) -> dict[str, float]:
+@dataclass(frozen=True)
+class _Images:
+    """What an epoch feeds on, and how its images are made ready for the network."""
+
+    train: Batches
+    val: Batches
+    size: Size
+    augment: Augmentation
+    to_settle_on: int
+
+    def settling(self, epoch: int) -> Iterator[Batch]:
+        """The first training batches of an epoch, as many as hold `to_settle_on` images."""
+        return islice(self.train.epoch(epoch), math.ceil(self.to_settle_on / self.train.batch_size))
+
+    def as_validated(self, images: Tensor) -> Tensor:
+        """Training images made ready without a random change."""
+        return prepare(images, self.size)
+
+
+def _run_epoch(state: TrainingState, images: _Images, between: Callable[[], None]) -> dict[str, float]:
     """What is left of the epoch under way, then an evaluation; the epoch's metrics.
 
     `between` is called after each step and each batch of the evaluation. Where it raises, `state` is as after
@@ -101,9 +122,12 @@ def _run_epoch(
     """
     engine, epoch, running = state.engine, state.epoch, state.running
     with running.clock():
-        train_loss = engine.train_epoch(train.epoch(epoch, running.batches), augment, running, between)
+        batches = images.train.epoch(epoch, running.batches)
+        train_loss = engine.train_epoch(batches, images.augment, running, between)
     start = time.perf_counter()
-    result = engine.evaluate(val, normalise, between)
+    if images.to_settle_on:
+        settle(engine, images.settling(epoch), images.as_validated, between)
+    result = engine.evaluate(images.val, normalise, between)
     state.best.offer(result.accuracy, epoch, engine.model)
     return {
         "best_val_accuracy": state.best.score,
@@ -135,13 +159,19 @@ def _saved_when_interrupted(
     checkpoints.settle()
 
 
-def _augmentation(recipe: Recipe, data: ImageFolder, size: Size, generator: torch.Generator) -> Augmentation:
+def _augmentation(
+    recipe: Recipe, data: ImageFolder, size: Size, state: TrainingState, steps: int
+) -> Augmentation:
     mirror = not data.greyscale if recipe.horizontal_flip == "auto" else recipe.horizontal_flip
-    return Augmentation(size, recipe.crop_scale, bool(mirror), generator)
+
+    def now() -> Size:
+        return size_at(size, recipe.start_size, state.engine.steps / steps)
+
+    return Augmentation(size, recipe.crop_scale, bool(mirror), state.augmentation, now)
 
 
 def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch: int) -> Engine:
-    model = precision.place(build_model(recipe.architecture, classes))
+    model = precision.place(starting_model(recipe, classes))
     optimizer = build_optimizer(model, recipe)
     return Engine(
         model=model,

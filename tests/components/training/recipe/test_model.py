@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from argosy.components.training.recipe import torchvision_compat
-from argosy.components.training.recipe.checkpoint import Best
+from argosy.components.training.recipe.best import Best
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.recipe.model import build_model
 from argosy.components.training.recipe.optim import build_optimizer, build_schedule

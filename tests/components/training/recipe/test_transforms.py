@@ -9,8 +9,10 @@ from argosy.components.training.recipe.transforms import (
     Augmentation,
     mirror_half,
     normalise,
+    prepare,
     resized_crop,
     shift,
+    size_at,
     stored_size,
 )
 
@@ -86,3 +88,37 @@ def test_augmentation_prepares_a_batch_and_repeats_from_its_seed(side: int) -> N
     assert once(1).dtype is torch.float32
     assert torch.equal(once(1), once(1))
     assert not torch.equal(once(1), once(2))
+
+
+@pytest.mark.parametrize(
+    ("size", "start", "progress", "now"),
+    [
+        ((224, 224), 1.0, 0.0, (224, 224)),
+        ((224, 224), 0.5, 0.0, (112, 112)),
+        ((224, 224), 0.5, 1 / 3, (168, 168)),
+        ((224, 224), 0.5, 2 / 3, (224, 224)),
+        ((224, 224), 0.5, 1.0, (224, 224)),
+        ((32, 64), 0.5, 0.0, (16, 32)),
+        ((32, 32), 0.1, 0.0, (4, 4)),
+    ],
+)
+def test_images_grow_and_are_whole_in_the_last_third(
+    size: tuple[int, int], start: float, progress: float, now: tuple[int, int]
+) -> None:
+    assert size_at(size, start, progress) == now
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_batch_has_the_size_of_its_moment(side: int) -> None:
+    sizes = iter([(side // 2, side // 2), (side, side)])
+    augment = Augmentation((side, side), 0.35, False, _generator(), lambda: next(sizes))
+    images = _random(3, stored_size((side, side))[0])
+    assert augment(images).shape == (3, 3, side // 2, side // 2)
+    assert augment(images).shape == (3, 3, side, side)
+
+
+def test_images_are_prepared_without_chance() -> None:
+    images = _random(3, 16)
+    assert torch.equal(prepare(images, (16, 16)), normalise(images))
+    grey = torch.full((2, 3, 74, 74), 90, dtype=torch.uint8)
+    assert torch.allclose(prepare(grey, (64, 64)), normalise(grey)[:, :, :64, :64], atol=1e-5)
