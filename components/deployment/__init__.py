@@ -1,4 +1,4 @@
-"""Steps that serve a model: fetch, version, prepare, publish, load, move the aliases, verify, prune."""
+"""Steps that serve a model: fetch, version, prepare, publish, load, aliases, verify, roll back, prune."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from argosy.components.deployment.prepare_artifacts import prepare_artifacts
     from argosy.components.deployment.prune_versions import prune_versions
     from argosy.components.deployment.reload_triton import reload_triton
+    from argosy.components.deployment.rollback import rollback
     from argosy.components.deployment.update_aliases import update_aliases
     from argosy.components.deployment.upload_to_s3 import upload_to_s3
     from argosy.components.deployment.verify_deployment import verify_deployment
@@ -20,6 +21,7 @@ __all__ = [
     "prepare_artifacts",
     "prune_versions",
     "reload_triton",
+    "rollback",
     "update_aliases",
     "upload_to_s3",
     "verify_deployment",

@@ -6,17 +6,19 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.alias_history import Aliases
 from argosy.components.deployment.layout import ModelKeys
-from argosy.components.shared import lease, registry
+from argosy.components.deployment.sole import kept
+from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 LIVE, PREVIOUS = "live", "previous"
-# Moving aliases takes a fraction of a second; one whose MLflow hangs gives up after two minutes a call.
-_LEASE_SECONDS = 150.0
+# Moving aliases takes a fraction of a second; a step whose MLflow hangs gives up after two minutes a call.
 _PATIENCE = 300.0
 
 
@@ -80,8 +82,7 @@ def held_aliases(client: MlflowClient, bucket: Bucket, keys: ModelKeys, owner: s
     Raises:
         StepError: others hold them for too long, or S3 failed.
     """
-    key = keys.lock("aliases")
-    with lease.held(bucket, key, owner, seconds=_LEASE_SECONDS, patience=_PATIENCE) as held:
+    with kept(bucket, keys.lock("aliases"), owner, _PATIENCE) as held:
         yield AliasTable(client, keys.model, held.renew)
 
 

@@ -1,4 +1,4 @@
-"""Only one step at a time decides what Triton serves of a model.
+"""Only one step at a time decides what Triton serves of a model, or where its aliases point.
 
 The lease is short, so that a killed holder delays others little, and renewed for as long as its block lasts.
 A step that is run again with the same owner takes over from its dead predecessor at once.
@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from argosy.components.deployment.layout import ModelKeys
 from argosy.components.shared import lease
@@ -40,13 +40,12 @@ class Place:
         return self.keys.model
 
 
-@dataclass
-class Hold:
-    """The right to change what is served at a place, for the length of a `sole` block."""
+@dataclass(kw_only=True)
+class Kept:
+    """A lease that is renewed for as long as its `kept` block lasts."""
 
-    place: Place
     lease: Lease
-    lock: threading.Lock
+    lock: threading.Lock = field(default_factory=threading.Lock)
     lost: str = ""
 
     def renew(self) -> None:
@@ -61,6 +60,13 @@ class Hold:
             self.lease.renew()
 
 
+@dataclass(kw_only=True)
+class Hold(Kept):
+    """The right to change what is served at a place, for the length of a `sole` block."""
+
+    place: Place
+
+
 @contextmanager
 def sole(place: Place, owner: str, deadline: Deadline) -> Iterator[Hold]:
     """Hold the serving lease of a model; waits for another holder until the deadline.
@@ -73,23 +79,33 @@ def sole(place: Place, owner: str, deadline: Deadline) -> Iterator[Hold]:
     Raises:
         StepError: another step held it all the time, or S3 failed.
     """
-    key = place.keys.lock("serving")
-    _reclaim(place.bucket, key, owner)
-    with lease.held(place.bucket, key, owner, seconds=LEASE_SECONDS, patience=deadline.left) as held:
-        hold, over = Hold(place, held, threading.Lock()), threading.Event()
-        keeper = threading.Thread(target=_keep, args=(hold, over), name="lease", daemon=True)
+    with kept(place.bucket, place.keys.lock("serving"), owner, deadline.left) as held:
+        yield Hold(lease=held.lease, lock=held.lock, place=place)
+
+
+@contextmanager
+def kept(bucket: Bucket, key: str, owner: str, patience: float) -> Iterator[Kept]:
+    """Hold a lease and keep it for the length of the block; waits for another holder, `patience` seconds.
+
+    Raises:
+        StepError: another step held it all the time, or S3 failed.
+    """
+    _reclaim(bucket, key, owner)
+    with lease.held(bucket, key, owner, seconds=LEASE_SECONDS, patience=patience) as held:
+        mine, over = Kept(lease=held), threading.Event()
+        keeper = threading.Thread(target=_keep, args=(mine, over), name="lease", daemon=True)
         keeper.start()
         try:
-            yield hold
+            yield mine
         finally:
             over.set()
             keeper.join()
 
 
-def _keep(hold: Hold, over: threading.Event) -> None:
+def _keep(held: Kept, over: threading.Event) -> None:
     while not over.wait(_RENEW_EVERY):
         try:
-            hold.renew()
+            held.renew()
         except ArgosyError as error:
             # S3 may be back for the next renewal; a lease that was taken over is told by the next `renew`.
             log.warning("the lease is not renewed: %s", error)

@@ -1,0 +1,88 @@
+"""Back to what was: by an exit handler when a deployment failed, or by hand."""
+
+from typing import Literal, NamedTuple
+
+from argosy import Resources, Retry, component
+from argosy.components import images
+
+
+class RolledBack(NamedTuple):
+    """What is live now.
+
+    Args:
+        live: the MLflow version; empty where none is.
+        triton_version: its version in Triton; empty where none is live.
+        result: rolled-back, or nothing-to-do where there was nothing to take back.
+    """
+
+    live: str
+    triton_version: int | None
+    result: Literal["rolled-back", "nothing-to-do"]
+
+
+@component(
+    image=images.DEPLOYMENT_TOOLS,
+    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    retry=Retry(),
+)
+def rollback(
+    owner: str = "",
+    to: str = "previous",
+    reason: str = "",
+    model_name: str = "resnet18-imagenette-onnx",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
+    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_grpc_url: str = "",
+    load_timeout: int = 300,
+    request: str = "",
+) -> RolledBack:
+    """Undo a workflow's deployment, or return to an older version by hand.
+
+    With `owner`, as an exit handler: the aliases and what Triton serves go back to what they were before that
+    workflow; what others did since stays, and where it published nothing, nothing is done.  Without it: `to`
+    becomes live and what was live becomes previous, after Triton serves it and it answered.  Either way the
+    reason is noted on the MLflow version and in the deployment's record.  The step may be repeated.
+
+    Args:
+        owner: the workflow to undo, by its uid; empty: go back to `to`.
+        to: previous, or version:NUMBER for a version in MLflow.
+        reason: why, for the record.
+        model_name: the model's name in MLflow and in Triton.
+        mlflow_tracking_uri: the MLflow server.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
+        triton_url: the server, over HTTP.
+        triton_grpc_url: HOST:PORT of its gRPC service, over which a load disturbs no client; empty: HTTP.
+        load_timeout: seconds within which Triton must serve what is live.
+        request: who goes back by hand: the workflow's uid; a second run for it goes no further back.
+    """
+    from argosy.components.deployment.alias_table import own_name
+    from argosy.components.deployment.going_back import check_to, go_back
+    from argosy.components.deployment.layout import ModelKeys, check_name
+    from argosy.components.deployment.rollback_site import Site
+    from argosy.components.deployment.rolling_back import roll_back
+    from argosy.components.deployment.serving import Deadline, Place
+    from argosy.components.shared import registry, s3
+    from argosy.components.shared.triton import Triton
+    from argosy.errors import UsageError
+
+    keys = ModelKeys(s3_prefix, model_name)
+    check_to(to)
+    asking = check_name("owner" if owner else "request", owner or own_name(request))
+    if load_timeout < 1:
+        raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
+    triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
+    bucket = s3.connect(s3_bucket)
+    client = registry.connect(mlflow_tracking_uri)
+    site = Site(client, Place(triton, bucket, keys), Deadline.after(load_timeout))
+    if owner:
+        outcome = roll_back(site, owner, reason or f"workflow {owner} failed")
+    else:
+        outcome = go_back(site, to, reason or "rolled back by hand", asking)
+    return RolledBack(outcome.live, outcome.triton_version, outcome.result)
+
+
+if __name__ == "__main__":
+    rollback.main()
