@@ -89,8 +89,8 @@ def compare(one: Predict, other: Predict, batches: Iterable[Array]) -> Differenc
         left, right = one(batch), other(batch)
         if left.shape != right.shape or len(left) != len(batch) or not left.size:
             raise StepError(
-                f"PyTorch answers with shape {left.shape}, ONNX Runtime with {right.shape}, "
-                f"to a batch of {len(batch)}"
+                f"to a batch of {len(batch)} one model answers with shape {left.shape}, "
+                f"the other with {right.shape}"
             )
         tally.add(left, right)
     return tally.result()

@@ -20,7 +20,7 @@ from argosy.components.training.lineage import (
     MODEL_FILE,
     PREPROCESSING_FILE,
     Parent,
-    finished_run,
+    complete_run,
 )
 from argosy.components.training.models import load_pytorch, read_json, sha256
 from argosy.components.training.onnx_export import OPSET, export_onnx
@@ -36,7 +36,7 @@ def export_version(client: MlflowClient, version: ModelVersion, shape: InputShap
     """Export a registered version into a run of the experiment of its training run; return the run's id.
 
     An export of the same version by the same exporter that is there already is returned as it is. One that
-    was cut off is left alone: its run never says that it is finished.
+    was cut off is left alone: its run lacks the checksum, which is written last.
 
     Raises:
         UsageError: `shape` is not the one that the model was trained with.
@@ -47,7 +47,7 @@ def export_version(client: MlflowClient, version: ModelVersion, shape: InputShap
     _check_size(training.data.params.get("image_size"), shape, parent)
     sample = ",".join(map(str, shape.sample))
     tags = {"step": STEP, "export.sample": sample, "export.exporter": _exporter(), **parent.tags()}
-    earlier = finished_run(client, training.info.experiment_id, tags)
+    earlier = complete_run(client, training.info.experiment_id, tags)
     if earlier is not None:
         log.info("run %s holds this export already", earlier.info.run_id)
         return str(earlier.info.run_id)

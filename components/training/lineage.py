@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlflow.entities import Run, RunStatus
+from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
 
@@ -40,10 +40,18 @@ class Parent:
         Raises:
             StepError: the run is no export.
         """
-        tags = run.data.tags
+        return cls.of_tags(run.data.tags, f"run {run.info.run_id}")
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str], where: str) -> Parent:
+        """The parent that the tags of `where`, an export's run or version, name.
+
+        Raises:
+            StepError: they name none.
+        """
         missing = [tag for tag in (_MODEL_NAME, _VERSION, _RUN) if tag not in tags]
         if missing:
-            raise StepError(f"run {run.info.run_id} is no export: it lacks the tags {', '.join(missing)}")
+            raise StepError(f"{where} is no export: it lacks the tags {', '.join(missing)}")
         return cls(tags[_MODEL_NAME], tags[_VERSION], tags[_RUN])
 
     def tags(self) -> dict[str, str]:
@@ -51,16 +59,14 @@ class Parent:
         return {_MODEL_NAME: self.model_name, _VERSION: self.version, _RUN: self.run_id}
 
 
-def finished_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> Run | None:
-    """The oldest run of the experiment with all these tags that has a file and came to its end, if any.
+def complete_run(client: MlflowClient, experiment_id: str, tags: Mapping[str, str]) -> Run | None:
+    """The oldest run of the experiment that has all these tags and holds a whole file; None without one.
 
     Raises:
         StepError: MLflow failed.
     """
     # The value of a tag may hold a quote, which a filter cannot; the id of a run never does.
-    known = (
-        f"tags.`{_RUN}` = '{tags[_RUN]}' AND attributes.status = '{RunStatus.to_string(RunStatus.FINISHED)}'"
-    )
+    known = f"tags.`{_RUN}` = '{tags[_RUN]}'"
     with registry.mlflow_errors("look for earlier runs"):
         runs = client.search_runs([experiment_id], known, order_by=["attributes.start_time ASC"])
     wanted = dict(tags).items()

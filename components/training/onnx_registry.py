@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 DEPLOY = "deploy"
 _RESULT, _REAL_INPUTS = "gate2.result", "gate2.real_inputs"
+PASSED = {_RESULT: "passed"}  # the tag of a version that came to the end of its gate
 
 
 def register_onnx(
@@ -60,7 +61,7 @@ def register_onnx(
     _prove(version, example, expected)
     registry.set_version_tags(client, name, version.version, tags)
     registry.set_alias(client, name, DEPLOY, version.version)
-    registry.set_version_tags(client, name, version.version, {_RESULT: "passed"})
+    registry.set_version_tags(client, name, version.version, PASSED)
     return version
 
 
@@ -81,7 +82,7 @@ def record_metrics(
 
 def _passed_before(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
     """The oldest version that holds the same bytes and came to the end of the gate."""
-    same = {FILE_SHA256: digest, _RESULT: "passed"}.items()
+    same = {FILE_SHA256: digest, **PASSED}.items()
     found = [version for version in all_versions(client, name) if same <= version.tags.items()]
     return min(found, key=lambda version: int(version.version), default=None)
 

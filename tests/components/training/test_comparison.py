@@ -89,7 +89,7 @@ def test_the_tolerance_itself_is_allowed(largest: float, tolerance: float, passe
 @pytest.mark.parametrize(
     ("left", "right", "message"),
     [
-        ((2, 3), (2, 2), r"shape \(2, 3\), ONNX Runtime with \(2, 2\)"),
+        ((2, 3), (2, 2), r"shape \(2, 3\), the other with \(2, 2\)"),
         ((1, 3), (1, 3), r"to a batch of 2"),
         ((2, 0), (2, 0), r"shape \(2, 0\)"),
     ],
