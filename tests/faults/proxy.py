@@ -45,14 +45,14 @@ HEALTHY = Fault()
 
 
 class FaultProxy:
-    """Forwards to `target` (http://HOST:PORT or HOST:PORT); `fault` says what it does to it meanwhile."""
+    """Forwards to `target` (http://HOST:PORT or HOST:PORT), with `fault` on the way."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, fault: Fault = HEALTHY) -> None:
         parts = urlsplit(target if "//" in target else f"//{target}")
         assert parts.hostname and parts.port
         self._target = (parts.hostname, parts.port)
         self._scheme = parts.scheme
-        self._fault = HEALTHY
+        self._fault = fault
         self._met = 0
         self._ended = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
