@@ -47,7 +47,7 @@ def fetch_model(
     from argosy.components.shared import registry
 
     check_name("model_name", model_name)
-    client = registry.connect(mlflow_tracking_uri)
+    client = registry.connect_lightly(mlflow_tracking_uri)
     version = registry.resolve(client, model_name, source)
     with scratch() as folder:
         model = fetch(version, folder)

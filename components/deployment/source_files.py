@@ -11,11 +11,10 @@ import posixpath
 import re
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow.artifacts
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from tenacity import (
     Retrying,
@@ -27,7 +26,12 @@ from tenacity import (
 
 from argosy.components.shared import registry
 from argosy.components.shared.fingerprint import MIB
+from argosy.components.shared.mlflow_files import ServedFiles, served_files
+from argosy.components.shared.mlflow_rest import MlflowRefused
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 
@@ -84,28 +88,47 @@ class SourceFiles:
         Raises:
             StepError: there is no such file.
         """
-        folder = posixpath.dirname(name)
+        folder, base = posixpath.split(name)
         with registry.mlflow_errors(f"list the files of {self._root}"):
-            listed = mlflow.artifacts.list_artifacts(artifact_uri=posixpath.join(self._root, folder))
-        base = posixpath.basename(name)
-        for entry in listed or ():
-            if posixpath.basename(entry.path) == base and not entry.is_dir:
-                return None if entry.file_size is None else int(entry.file_size)
-        there = ", ".join(sorted(posixpath.basename(entry.path) for entry in listed or ())) or "nothing"
+            listed = self._served.sizes(folder) if self._served else self._listed(folder)
+        if base in listed:
+            return listed[base]
+        there = ", ".join(sorted(listed)) or "nothing"
         raise StepError(f"{self._root} has no file {name!r}; there is {there[:500]}")
+
+    @cached_property
+    def _served(self) -> ServedFiles | None:
+        with registry.mlflow_errors(f"find the files of {self._root}"):
+            return served_files(registry.current_uri(), self.version.name, str(self.version.version))
+
+    def _listed(self, folder: str) -> dict[str, int | None]:
+        import mlflow.artifacts
+
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=posixpath.join(self._root, folder))
+        return {posixpath.basename(e.path): e.file_size for e in listed or () if not e.is_dir}
 
     def _download(self, where: str, name: str, size: int | None) -> Path:
         with registry.mlflow_errors(f"download {where}"):
             try:
-                found = Path(mlflow.artifacts.download_artifacts(where, dst_path=str(self.folder)))
-            except (MlflowException, RequestException) as error:
+                found = self._get(where, name)
+            except registry.failures() as error:
                 text = " ".join(_HEADING.sub("", str(error)).split())
-                if _BROKEN.search(text):
+                if isinstance(error, RequestException) or _BROKEN.search(text):
                     raise _Incomplete(f"the download of {where} broke off: {text[:300]}") from error
-                raise MlflowException(text) from error
+                raise MlflowRefused(text, "") from error
         if found.resolve() != (self.folder / name).resolve() or not found.is_file():
             raise StepError(f"{where} is no single file")
         got = found.stat().st_size
         if size is not None and got != size:
             raise _Incomplete(f"the download of {where} brought {got} of {size} bytes")
         return found
+
+    def _get(self, where: str, name: str) -> Path:
+        if not self._served:
+            import mlflow.artifacts
+
+            return Path(mlflow.artifacts.download_artifacts(where, dst_path=str(self.folder)))
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._served.download(name, path)
+        return path

@@ -8,10 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.bundle import identity, pack
 from argosy.components.deployment.embedding import embed, embedded_size
@@ -34,6 +31,11 @@ from argosy.components.deployment.onnx_model import (
 from argosy.components.deployment.source_files import SourceFiles
 from argosy.components.shared import registry
 from argosy.components.shared.fingerprint import MIB, sha256_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
 
 log = logging.getLogger(__name__)
 

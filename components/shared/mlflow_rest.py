@@ -117,6 +117,11 @@ def session() -> requests.Session:
     return made
 
 
+def seconds() -> float:
+    """How long to wait for an answer."""
+    return float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"))
+
+
 @dataclass(frozen=True)
 class RestClient:
     """The registry of the server at `tracking_uri`.
@@ -156,6 +161,12 @@ class RestClient:
         """One version of a model."""
         return _version(self._call("GET", "model-versions/get", name=name, version=version)["model_version"])
 
+    def get_model_version_download_uri(self, name: str, version: str) -> str:
+        """Where the version's files lie, as an address of MLflow's."""
+        return str(
+            self._call("GET", "model-versions/get-download-uri", name=name, version=version)["artifact_uri"]
+        )
+
     def search_model_versions(self, filter_string: str) -> list[RestVersion]:
         """Every version that MLflow's filter lets through, page by page."""
         return [_version(entry) for page in self._pages(filter_string) for entry in page]
@@ -187,9 +198,8 @@ class RestClient:
 
     def _call(self, method: str, what: str, **fields: Any) -> dict[str, Any]:
         body = {"params": fields} if method == "GET" else {"json": fields}
-        seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"))
         url = self.tracking_uri.rstrip("/") + API + what
-        answer = self.session.request(method, url, timeout=seconds, **body)  # type: ignore[arg-type]
+        answer = self.session.request(method, url, timeout=seconds(), **body)  # type: ignore[arg-type]
         found = _json(answer)
         if answer.status_code != requests.codes.ok:
             message = found.get("message") or f"the answer is {answer.status_code} {answer.reason}"
