@@ -40,11 +40,14 @@ def settle(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over all batches
+    device = engine.precision.device
     try:
-        for images, _ in batches:
-            with engine.precision.autocast():
-                engine.model(engine.precision.arrange(transform(images)))
-            between()
+        # What the network draws here leaves no trace: an evaluation that is cut off is begun anew.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            for images, _ in batches:
+                with engine.precision.autocast():
+                    engine.model(engine.precision.arrange(transform(images)))
+                between()
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -23,7 +23,7 @@ from argosy.components.training.recipe.metrics import NullTracker
 from argosy.errors import StepError
 from tests.components.training.recipe.small import Notes, small_network, weights
 
-EPOCHS, STEPS = 3, 4  # steps: three of training, one of validation
+EPOCHS, STEPS = 3, 5  # three of training, one to measure batch norm, one of validation
 Size = tuple[int, int]
 
 
@@ -45,13 +45,13 @@ class _SignalAt(Interruption):
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small network in place of a ResNet."""
-    monkeypatch.setattr(module, "build_model", small_network)
+    monkeypatch.setattr(module, "starting_model", small_network)
 
 
 @pytest.fixture
 def recipe(recipe: Recipe) -> Recipe:
-    """Three epochs of three steps and one batch of validation."""
-    return recipe.override(epochs=EPOCHS, batch_size=64)
+    """Three epochs of three steps."""
+    return recipe.override({"batch_norm_images": 64}, epochs=EPOCHS, batch_size=64)
 
 
 def _open(folder: Path, recipe: Recipe, data: ImageFolder, size: Size) -> Checkpoints:
@@ -159,11 +159,11 @@ class _NanFrom(nn.Module):
         return logits if self.left > 0 else logits * float("nan")
 
 
-@pytest.mark.parametrize("cut", [0, 6])
+@pytest.mark.parametrize("cut", [0, 7])
 def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(
     cut: int, digits: ImageFolder, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "build_model", lambda *_: _NanFrom(5))
+    monkeypatch.setattr(module, "starting_model", lambda *_: _NanFrom(5))
     checkpoints = _open(tmp_path, recipe, digits, (16, 16))
     with pytest.raises(StepError, match=r"^the training loss became nan: lower learning_rate"):
         fit(recipe, digits, (16, 16), Notes(), checkpoints, _SignalAt(cut))
@@ -185,7 +185,7 @@ class _Greedy(nn.Module):
 def test_too_little_memory_is_one_line(
     digits: ImageFolder, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "build_model", lambda *_: _Greedy())
+    monkeypatch.setattr(module, "starting_model", lambda *_: _Greedy())
     words = "the memory is too small for resnet18 at 16x16 with batch_size 64: lower batch_size"
     with pytest.raises(StepError, match=words):
         fit(recipe, digits, (16, 16), NullTracker())
