@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from argosy.components.deployment.claims import IN_FLIGHT_SECONDS, mark_pruned, read_claim
 from argosy.components.deployment.layout import METADATA_FILE, MODEL_FILE, ModelKeys
-from argosy.components.deployment.published import published_versions
+from argosy.components.deployment.published import files_of_versions
 from argosy.components.shared import lease
 from argosy.components.shared.s3 import Bucket
 
@@ -80,7 +80,7 @@ class Pruning:
 
     def _plan(self) -> Pruned:
         standing = self.standing()
-        ages = {version: self._ages(version) for version in published_versions(self.bucket, self.keys)}
+        ages = files_of_versions(self.bucket, self.keys)
         newest = set(sorted(v for v, age in ages.items() if MODEL_FILE in age)[-self.keep :])
         pruned = []
         for version, age in sorted(ages.items()):
@@ -100,14 +100,9 @@ class Pruning:
         info = self.bucket.head(self.keys.claim(version))
         return "just claimed" if info is None or info.age < self.min_age else ""
 
-    def _ages(self, version: int) -> dict[str, float]:
-        """File name -> seconds since it was written."""
-        folder = self.keys.version(version)
-        return {key.removeprefix(folder): age for key, age in self.bucket.ages(folder)}
-
     def _remove(self, version: int) -> None:
-        first = [METADATA_FILE, MODEL_FILE]
-        names = sorted(self._ages(version), key=lambda name: (name not in first, name))
-        for name in names:
-            self.bucket.delete(self.keys.version(version) + name)
+        folder, first = self.keys.version(version), [METADATA_FILE, MODEL_FILE]
+        names = [key.removeprefix(folder) for key in self.bucket.keys(folder)]
+        for name in [*first, *sorted(set(names).difference(first))]:
+            self.bucket.delete(folder + name)
         log.info("version %d of %s is removed", version, self.keys.model)

@@ -10,9 +10,24 @@ from argosy.components.deployment.layout import METADATA_FILE, MODEL_FILE, Model
 from argosy.components.shared.s3 import Bucket
 
 
+def files_of_versions(bucket: Bucket, keys: ModelKeys) -> dict[int, dict[str, float]]:
+    """Every version that has a key, complete or not: number -> file name -> age in seconds by S3's clock.
+
+    Folders that Triton ignores do not count.  The keys are listed, not the folders: some servers show a
+    folder for a while after its last key is gone.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for key, age in bucket.ages(keys.root):
+        folder, slash, name = key.removeprefix(keys.root).partition("/")
+        number = version_number(folder)
+        if slash and number is not None:
+            found.setdefault(number, {})[name] = age
+    return found
+
+
 def published_versions(bucket: Bucket, keys: ModelKeys) -> set[int]:
-    """Every version number that has a folder, complete or not; folders that Triton ignores do not count."""
-    return {number for name in bucket.folders(keys.root) if (number := version_number(name)) is not None}
+    """The numbers of `files_of_versions`."""
+    return set(files_of_versions(bucket, keys))
 
 
 def published_sha256(bucket: Bucket, keys: ModelKeys, version: int) -> str | None:

@@ -240,4 +240,5 @@ def connect(bucket: str) -> Bucket:
 def _age(answer: dict[str, Any], entry: dict[str, Any], time: str = "LastModified") -> float:
     """Seconds from an object's time to the answer's own, both by the server's clock."""
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return float((now - entry[time]).total_seconds())
+    # One of the two may be told to the second, and the other more exactly.
+    return max(0.0, float((now - entry[time]).total_seconds()))
