@@ -1,4 +1,4 @@
-"""Fetch, version, prepare, publish, load, then aliases and verification: a Couler program."""
+"""Fetch, version, prepare, publish, load, then aliases and verification, or back: a Couler program."""
 
 import couler.argo as couler
 
@@ -8,6 +8,7 @@ from argosy.components.deployment import (
     fetch_model,
     prepare_artifacts,
     reload_triton,
+    rollback,
     update_aliases,
     upload_to_s3,
     verify_deployment,
@@ -29,6 +30,7 @@ def deploy(
     triton_grpc_url: str,
     expected_input_shape: list[int],
     expected_output_shape: list[int],
+    replace: bool = False,
 ) -> None:
     """The deployment steps, from the MLflow registry to a Triton that answers."""
     fetched = fetch_model(model_name=model_name, source=source, mlflow_tracking_uri=mlflow_tracking_uri)
@@ -39,6 +41,8 @@ def deploy(
         model_sha256=fetched.model_sha256,
         owner=OWNER,
         force_version=force_version,
+        replace=replace,
+        mlflow_tracking_uri=mlflow_tracking_uri,
     )
     prepared = prepare_artifacts(
         model_name=model_name,
@@ -53,6 +57,8 @@ def deploy(
         s3_bucket=s3_bucket,
         owner=OWNER,
         force_version=force_version,
+        replace=replace,
+        mlflow_tracking_uri=mlflow_tracking_uri,
     )
     loaded = couler.set_dependencies(
         lambda: reload_triton(
@@ -71,14 +77,45 @@ def deploy(
         model_version=fetched.model_version,
         mlflow_tracking_uri=mlflow_tracking_uri,
         triton_version=loaded.triton_version,
+        owner=OWNER,
+        s3_bucket=s3_bucket,
     )
     verify_deployment(
         model_name=model_name,
+        model_version=fetched.model_version,
+        mlflow_tracking_uri=mlflow_tracking_uri,
         triton_version=loaded.triton_version,
         triton_url=triton_url,
         expected_input_shape=expected_input_shape,
         expected_output_shape=expected_output_shape,
+        owner=OWNER,
+        s3_bucket=s3_bucket,
     )
+
+
+def roll_back_on_failure(
+    *, model_name: str, mlflow_tracking_uri: str, s3_bucket: str, triton_url: str, triton_grpc_url: str
+) -> None:
+    """The exit handler: a workflow that fails undoes what it deployed; one that deployed nothing, nothing.
+
+    It asks S3 and MLflow what this workflow did, because an exit handler cannot read the outputs of steps.
+    The failed steps' own messages (`workflow.failures`) are not passed on: text that nobody chose, spliced
+    into the manifest, could keep the handler from starting.  Why a verification failed is in its record.
+    """
+
+    def undo(name: str) -> object:
+        return rollback.options(name=name)(
+            owner=OWNER,
+            reason="{{workflow.name}} {{workflow.status}}",
+            model_name=model_name,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            s3_bucket=s3_bucket,
+            triton_url=triton_url,
+            triton_grpc_url=triton_grpc_url,
+        )
+
+    couler.set_exit_handler(couler.WFStatus.Failed, lambda: undo("rollback"))
+    couler.set_exit_handler(couler.WFStatus.Error, lambda: undo("rollback-on-error"))
 
 
 @pipeline(service_account="workflow-sa", timeout=3600, local=LAPTOP)
@@ -86,6 +123,7 @@ def deploy_model_image_classification(
     model_name: str = "resnet18-imagenette-onnx",
     source: str = "alias:deploy",
     force_version: int | None = None,
+    replace: bool = False,
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
     s3_bucket: str = "my-triton-models",
     triton_url: str = "http://triton-inference.ml-models:8000",
@@ -93,12 +131,13 @@ def deploy_model_image_classification(
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006
 ) -> None:
-    """Deploy a validated ONNX model from MLflow to Triton via S3.
+    """Deploy a validated ONNX model from MLflow to Triton via S3; if that fails, roll back.
 
     Args:
         model_name: ONNX model name in MLflow.
         source: Which model version to deploy, alias:NAME or version:N.
         force_version: Force a specific Triton version; empty takes the next.
+        replace: Let force-version replace other bytes, never those of the live or the previous version.
         mlflow_tracking_uri: MLflow server URL.
         s3_bucket: S3 bucket of the Triton model repository.
         triton_url: Triton server URL.
@@ -116,4 +155,12 @@ def deploy_model_image_classification(
         triton_grpc_url=triton_grpc_url,
         expected_input_shape=expected_input_shape,
         expected_output_shape=expected_output_shape,
+        replace=replace,
+    )
+    roll_back_on_failure(
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
     )

@@ -6,7 +6,7 @@ import couler.argo as couler
 
 from argosy import pipeline
 from argosy.pipelines.deploy_model_image_classification import LAPTOP as DEPLOY_LAPTOP
-from argosy.pipelines.deploy_model_image_classification import deploy
+from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
 from argosy.pipelines.train_model_image_classification import LAPTOP as TRAIN_LAPTOP
 from argosy.pipelines.train_model_image_classification import train_and_validate
 
@@ -86,4 +86,11 @@ def pipeline_image_classification(
             expected_input_shape=expected_input_shape,
             expected_output_shape=expected_output_shape,
         ),
+    )
+    roll_back_on_failure(
+        model_name=f"{model_name}-onnx",
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
     )
