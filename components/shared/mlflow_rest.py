@@ -52,7 +52,6 @@ class RestVersion:
     version: str
     run_id: str
     source: str
-    model_id: str
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
 
@@ -225,7 +224,6 @@ def _version(entry: Mapping[str, Any]) -> RestVersion:
         version=str(entry["version"]),
         run_id=entry.get("run_id", ""),
         source=entry.get("source", ""),
-        model_id=entry.get("model_id", ""),
         tags=_pairs(entry.get("tags")),
         aliases=tuple(entry.get("aliases", ())),
     )
