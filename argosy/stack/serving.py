@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from argosy.stack import storage, triton_backend
 from argosy.stack.endpoints import S3Endpoint, TritonEndpoint
@@ -21,6 +22,8 @@ BACKEND = "onnxruntime"
 PORTS = ("triton", "triton.grpc")
 _LOAD_SECONDS = 120.0
 _SHARED_MEMORY = Path("/dev/shm")
+# The policy of a model that was published and whose first version did not answer yet, or was rolled back.
+_NONE_NAMED = re.compile(r"^version_policy\s*\{\s*specific\s*\{\s*\}\s*\}", re.MULTILINE)
 
 
 def endpoint(ports: dict[str, int]) -> TritonEndpoint:
@@ -102,8 +105,12 @@ def _check(base: str) -> None:
 
 
 def complete_models(bucket: S3Endpoint) -> list[str]:
-    """Return the models that can be served: those with a config.pbtxt and a version that has a model.onnx."""
-    pages = storage.client(bucket).get_paginator("list_objects_v2")
+    """Return the models that are to be served.
+
+    They have a config.pbtxt, which does not say that no version serves, and a version that has a model.onnx.
+    """
+    client = storage.client(bucket)
+    pages = client.get_paginator("list_objects_v2")
     keys = [
         item["Key"].removeprefix(f"{storage.MODELS}/")
         for page in pages.paginate(Bucket=bucket.bucket, Prefix=f"{storage.MODELS}/")
@@ -113,7 +120,13 @@ def complete_models(bucket: S3Endpoint) -> list[str]:
         key.removesuffix("/config.pbtxt") for key in keys if re.fullmatch(r"[^/]+/config\.pbtxt", key)
     }
     versioned = {key.split("/")[0] for key in keys if re.fullmatch(r"[^/]+/[1-9]\d*/model\.onnx", key)}
-    return sorted(configured & versioned)
+    return [model for model in sorted(configured & versioned) if not _names_none(client, bucket, model)]
+
+
+def _names_none(client: Any, bucket: S3Endpoint, model: str) -> bool:
+    """Tell whether a model's config.pbtxt says that no version is to serve."""
+    found = client.get_object(Bucket=bucket.bucket, Key=f"{storage.MODELS}/{model}/config.pbtxt")
+    return bool(_NONE_NAMED.search(found["Body"].read().decode("utf-8", "replace")))
 
 
 def load_models(base: str, models: list[str], report: Report, called_off: Callable[[], bool]) -> None:

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.layout import version_number
-from argosy.components.deployment.readiness import ready_versions
-from argosy.components.deployment.serving import config_names, published
+from argosy.components.deployment.serving import config_names, published, serving_now
 from argosy.components.deployment.sole import Place
 from argosy.components.shared import registry
-from argosy.components.shared.triton_deadline import Deadline, patiently
+from argosy.components.shared.triton_deadline import Deadline
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -59,8 +58,7 @@ def versions_beside(place: Place, version: int, known: Registered, deadline: Dea
     Raises:
         StepError: Triton or S3 failed.
     """
-    ready = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
-    serving = (ready | config_names(place)) - {version}
+    serving = (serving_now(place, deadline) | config_names(place)) - {version}
     live = known.live if known.live is not None else max(serving, default=None)
     wanted = {v for v in (live, known.previous) if v is not None and v != version}
     wanted |= {v for v in serving - wanted if _in_flight(place, v)}

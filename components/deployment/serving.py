@@ -24,7 +24,7 @@ from argosy.components.deployment.layout import MODEL_FILE
 from argosy.components.deployment.readiness import ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.sole import Hold, Place, sole
 from argosy.components.deployment.version_policy import load_config, named_versions, naming
-from argosy.components.shared.triton import TritonRefused
+from argosy.components.shared.triton import TritonError, TritonRefused
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import ArgosyError, StepError
 
@@ -78,7 +78,7 @@ def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadli
             tells what still serves.
     """
     place = hold.place
-    before = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+    before = serving_now(place, deadline)
     try:
         beside = _serve_beside(hold, version, frozenset(beside) - {version}, deadline)
         smoke_test(place.triton.within(deadline.left), place.model, version)
@@ -93,6 +93,19 @@ def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadli
 def published(place: Place, version: int) -> bool:
     """Whether a version is in the repository; it is there whole, or not at all."""
     return place.bucket.head(place.keys.version(version) + MODEL_FILE) is not None
+
+
+def serving_now(place: Place, deadline: Deadline) -> frozenset[int]:
+    """The versions that answer now.
+
+    Raises:
+        StepError: Triton does not tell; the message says what it should serve.
+    """
+    try:
+        return patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+    except TritonError as error:
+        should = _listed(config_names(place))
+        raise StepError(f"{error}; nothing was changed: it should serve {should}") from error
 
 
 def config_names(place: Place) -> frozenset[int]:
@@ -148,7 +161,7 @@ def _named(place: Place, text: str, deadline: Deadline) -> frozenset[int]:
     named = named_versions(text)
     if named is not None:
         return named
-    return patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+    return serving_now(place, deadline)
 
 
 def _read_config(place: Place) -> tuple[str, str]:

@@ -38,7 +38,8 @@ def naming(text: str, versions: Collection[int]) -> str:
     """
     if named_versions(text) == frozenset(versions):
         return text
-    line = f"version_policy {{ specific {{ versions: {sorted(versions)} }} }}"
+    listed = f"versions: {sorted(versions)} " if versions else ""
+    line = f"version_policy {{ specific {{ {listed}}} }}"
     edited = _replaced(text, line)
     wanted = _with_policy(text, versions)
     # A text that the simple scan below misreads loses its comments, and nothing else.

@@ -16,7 +16,13 @@ import numpy as np
 import requests
 
 from argosy.components.shared import triton_grpc
-from argosy.components.shared.triton_errors import TritonRefused, TritonTimeout, TritonUnreachable, one_line
+from argosy.components.shared.triton_errors import (
+    TritonError,
+    TritonRefused,
+    TritonTimeout,
+    TritonUnreachable,
+    one_line,
+)
 from argosy.components.shared.triton_tensors import HEADER_LENGTH, Tensor, decode, encode
 from argosy.errors import UsageError
 
@@ -24,6 +30,7 @@ __all__ = [
     "ServedModel",
     "Tensor",
     "Triton",
+    "TritonError",
     "TritonRefused",
     "TritonTimeout",
     "TritonUnreachable",

@@ -5,15 +5,19 @@ from __future__ import annotations
 from argosy.errors import StepError
 
 
-class TritonUnreachable(StepError):
+class TritonError(StepError):
+    """Any of the below."""
+
+
+class TritonUnreachable(TritonError):
     """Nobody answers at the server's address: worth another try."""
 
 
-class TritonTimeout(StepError):
+class TritonTimeout(TritonError):
     """The server took the call and did not answer in time."""
 
 
-class TritonRefused(StepError):
+class TritonRefused(TritonError):
     """The server answered with an error; `reason` is its own text."""
 
     def __init__(self, action: str, reason: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import psutil
 
 from argosy.components.deployment.layout import ModelKeys
 from argosy.components.deployment.serving import Place, config_names
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
+from tests.components.deployment.configuring import published_config
 from tests.components.deployment.models import conv_net
 from tests.faults.checks import answers
 from tests.faults.conftest import World
@@ -27,6 +29,7 @@ def test_triton_restarted_in_the_middle_of_a_load(
     keys: ModelKeys,
     bucket: Bucket,
     triton: Triton,
+    tmp_path: Path,
 ) -> None:
     register(NEW)
     second = workflow("second")
@@ -44,14 +47,23 @@ def test_triton_restarted_in_the_middle_of_a_load(
     assert started.ended(0).code == 0, started.log.read_text()
     for version, model in ((1, OLD), (2, NEW)):
         answers(triton, keys.model, version, model)
+    # A model that was published and never served is nothing that a restart could miss.
+    unserved = ModelKeys("models", f"{keys.model}-unserved")
+    published_config(bucket, unserved, tmp_path)
+    bucket.write_if_absent(unserved.version(1) + "model.onnx", OLD)
+    told: list[str] = []
     kill_triton(world)
-    world.stack.up()
+    world.stack.up(told.append)
+    assert f"triton serves '{keys.model}' again" in told
+    assert not any(unserved.model in line for line in told)
     for version, model in ((1, OLD), (2, NEW)):
         answers(triton, keys.model, version, model)
 
 
 def kill_triton(world: World) -> None:
-    """End the server as a crash does."""
+    """End the server as a crash does, and wait until it is gone."""
     (pid,) = (one.pid for one in world.stack.status().services if one.name == "triton")
     assert pid
-    os.kill(pid, signal.SIGKILL)
+    server = psutil.Process(pid)
+    server.kill()
+    server.wait(30)
