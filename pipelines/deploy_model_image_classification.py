@@ -79,6 +79,8 @@ def deploy(
         triton_version=loaded.triton_version,
         owner=OWNER,
         s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
     )
     verify_deployment(
         model_name=model_name,
@@ -86,6 +88,7 @@ def deploy(
         mlflow_tracking_uri=mlflow_tracking_uri,
         triton_version=loaded.triton_version,
         triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
         expected_input_shape=expected_input_shape,
         expected_output_shape=expected_output_shape,
         owner=OWNER,

@@ -10,8 +10,7 @@ import logging
 import re
 import tempfile
 from pathlib import Path
-
-from mlflow.entities.model_registry import ModelVersion
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.alias_history import latest_holding, note_rollback, read_history
 from argosy.components.deployment.alias_moves import go_live
@@ -23,6 +22,9 @@ from argosy.components.deployment.served_versions import TRITON_VERSION, Registe
 from argosy.components.deployment.serving import published
 from argosy.components.shared import registry
 from argosy.errors import StepError, UsageError
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

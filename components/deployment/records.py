@@ -34,6 +34,16 @@ def read_record(bucket: Bucket, keys: ModelKeys, version: int) -> dict[str, Any]
     return {}
 
 
+def was_rolled_back(bucket: Bucket, keys: ModelKeys, version: int, owner: str) -> bool:
+    """Whether a rollback of workflow `owner` took the version out of service at some time.
+
+    Raises:
+        StepError: the record is no JSON object, or S3 failed.
+    """
+    found = read_record(bucket, keys, version).get("rollback")
+    return isinstance(found, dict) and found.get("workflow") == owner
+
+
 def amend_record(bucket: Bucket, keys: ModelKeys, version: int, **blocks: dict[str, Any]) -> None:
     """Put blocks, as `verification`, into a version's record; others may write other blocks meanwhile.
 

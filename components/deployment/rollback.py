@@ -75,7 +75,7 @@ def rollback(
         raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
     triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
     bucket = s3.connect(s3_bucket)
-    client = registry.connect(mlflow_tracking_uri)
+    client = registry.connect_lightly(mlflow_tracking_uri)
     site = Site(client, Place(triton, bucket, keys), Deadline.after(load_timeout))
     if owner:
         outcome = roll_back(site, owner, reason or f"workflow {owner} failed")

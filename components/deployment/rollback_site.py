@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from mlflow.tracking import MlflowClient
+from typing import TYPE_CHECKING, Any, Literal
 
 from argosy.components.deployment.alias_history import now
 from argosy.components.deployment.records import amend_record
@@ -15,6 +13,9 @@ from argosy.components.deployment.served_versions import Registered, versions_be
 from argosy.components.deployment.serving import bring_into_service, serve_exactly
 from argosy.components.deployment.sole import Place, sole
 from argosy.components.shared.triton_deadline import Deadline
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 log = logging.getLogger(__name__)
 

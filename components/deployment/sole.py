@@ -11,14 +11,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.layout import ModelKeys
 from argosy.components.shared import lease
 from argosy.components.shared.lease import Holder, Lease
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import ArgosyError, StepError
+
+if TYPE_CHECKING:
+    from argosy.components.shared.triton import Triton
 
 log = logging.getLogger(__name__)
 

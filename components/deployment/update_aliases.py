@@ -30,12 +30,18 @@ def update_aliases(
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
     owner: str = "",
     s3_bucket: str = "my-triton-models",
+    s3_prefix: str = "models",
+    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_grpc_url: str = "",
 ) -> Aliases:
     """Move `live` to the deployed version and `previous` to the one that was live.
 
     One step at a time moves a model's aliases.  A repeated step changes nothing, one that was killed half way
     is finished by the next run, and one that a newer deployment has overtaken leaves that one live.  Tags on
     the MLflow version say by whom it went live and what was live before, so that a rollback can undo it.
+
+    A workflow that was rolled back and is retried may begin with this step: then Triton loads the version
+    again first.
 
     Args:
         model_version: the deployed version in MLflow.
@@ -44,20 +50,31 @@ def update_aliases(
         mlflow_tracking_uri: the MLflow server.
         owner: who deploys: the workflow's uid; empty: nobody that a later run would know again.
         s3_bucket: the bucket of Triton's model repository, which holds the lease on the aliases.
+        s3_prefix: the repository's folder in the bucket.
+        triton_url: the server, over HTTP; asked only after a rollback.
+        triton_grpc_url: HOST:PORT of its gRPC service; empty: HTTP.
     """
     from argosy.components.deployment.alias_moves import go_live
     from argosy.components.deployment.alias_table import held_aliases, own_name
     from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.records import was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
 
-    keys = ModelKeys("models", model_name)
+    keys = ModelKeys(s3_prefix, model_name)
     owner = check_name("owner", own_name(owner))
     check_version(triton_version)
     if not model_version.isascii() or not model_version.isdigit():
         raise UsageError(f"model_version {model_version!r} is not the number of a version in MLflow")
     client, bucket = registry.connect_lightly(mlflow_tracking_uri), s3.connect(s3_bucket)
     registry.get_version(client, model_name, model_version)
+    if was_rolled_back(bucket, keys, triton_version, owner):
+        # Only here, because these imports cost more than the whole step does otherwise.
+        from argosy.components.deployment.retrying import Place, serve_again
+        from argosy.components.shared.triton import Triton
+
+        place = Place(Triton(triton_url, triton_grpc_url.removeprefix("grpc://")), bucket, keys)
+        serve_again(client, place, triton_version, f"{owner}-aliases")
     with held_aliases(client, bucket, keys, owner) as table:
         moved = go_live(table, model_version, triton_version, owner)
     return Aliases(moved.live, moved.previous)

@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from argosy.components.deployment.alias_history import now
+from argosy.components.deployment.alias_moves import go_live
+from argosy.components.deployment.alias_table import held_aliases
 from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.records import amend_record, read_record
+from argosy.components.deployment.records import amend_record, read_record, was_rolled_back
+from argosy.components.deployment.retrying import Place, serve_again
 from argosy.components.deployment.verification import Report
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
 from argosy.errors import ArgosyError, StepError
 
 log = logging.getLogger(__name__)
@@ -68,7 +72,7 @@ class Noting:
         amend_record(self.bucket, self.keys, self.version, verification=block)
 
     def _in_mlflow(self, found: dict[str, Any]) -> None:
-        number = self.model_version or self._named_in_metadata()
+        number = self.model_version or self.named_in_metadata()
         client = registry.connect_lightly(self.mlflow)
         version = registry.get_version(client, self.keys.model, number)
         block = {**found, "at": now(), "workflow": self.owner, "triton_version": self.version}
@@ -77,7 +81,12 @@ class Noting:
         registry.delete_version_tags(client, version, stale)
         registry.set_version_tags(client, self.keys.model, number, tags)
 
-    def _named_in_metadata(self) -> str:
+    def named_in_metadata(self) -> str:
+        """The MLflow version that the record names.
+
+        Raises:
+            StepError: it names none, or S3 failed.
+        """
         origin = read_record(self.bucket, self.keys, self.version).get("mlflow")
         number = origin.get("version") if isinstance(origin, dict) else None
         if not number:
@@ -85,3 +94,19 @@ class Noting:
                 f"{self.keys.record(self.version)} does not name the MLflow version: give model_version"
             )
         return str(number)
+
+
+def redeploy_if_rolled_back(noting: Noting, triton: Triton) -> None:
+    """Load the version and make it live again where a rollback of this very workflow took it back.
+
+    Raises:
+        StepError: Triton, S3 or MLflow failed.
+    """
+    place = Place(triton, noting.bucket, noting.keys)
+    if not was_rolled_back(place.bucket, place.keys, noting.version, noting.owner):
+        return
+    client, step = registry.connect_lightly(noting.mlflow), f"{noting.owner}-verify"
+    serve_again(client, place, noting.version, step)
+    number = noting.model_version or noting.named_in_metadata()
+    with held_aliases(client, place.bucket, place.keys, step) as table:
+        go_live(table, number, noting.version, noting.owner)

@@ -35,6 +35,7 @@ def verify_deployment(
     s3_bucket: str = "my-triton-models",
     s3_prefix: str = "models",
     tolerance: float = 1e-4,
+    triton_grpc_url: str = "",
 ) -> Verified:
     """Send synthetic input to exactly the deployed version and check what it answers.
 
@@ -42,6 +43,9 @@ def verify_deployment(
     shape, the declared type and finite numbers, and equal what ONNX Runtime answers on that file.  What is
     found, latencies included, is noted on the MLflow version and in the deployment's record, also where the
     verification fails.
+
+    A workflow that was rolled back and is retried may begin with this step: then the version is loaded and
+    made live again first.
 
     Args:
         triton_version: the deployed version.
@@ -55,6 +59,7 @@ def verify_deployment(
         s3_bucket: the bucket of Triton's model repository.
         s3_prefix: the repository's folder in the bucket.
         tolerance: largest absolute difference from ONNX Runtime's answer.
+        triton_grpc_url: HOST:PORT of its gRPC service, for a load after a rollback; empty: HTTP.
     """
     import shutil
 
@@ -64,7 +69,7 @@ def verify_deployment(
     from argosy.components.deployment.reference import Reference
     from argosy.components.deployment.scratch import scratch
     from argosy.components.deployment.verification import Expectation, Report, Subject, verify
-    from argosy.components.deployment.verification_record import Noting
+    from argosy.components.deployment.verification_record import Noting, redeploy_if_rolled_back
     from argosy.components.shared import s3
     from argosy.components.shared.triton import Triton
 
@@ -72,10 +77,12 @@ def verify_deployment(
     check_version(triton_version)
     owner = check_name("owner", own_name(owner))
     expected = Expectation(tuple(expected_input_shape), tuple(expected_output_shape), tolerance)
-    triton = Triton(triton_url)
+    triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
     bucket = s3.connect(s3_bucket)
+    noting = Noting(bucket, keys, triton_version, mlflow_tracking_uri, model_version, owner)
 
     def check() -> Report:
+        redeploy_if_rolled_back(noting, triton)
         with scratch() as folder:
             published = download_published(bucket, keys, triton_version, folder)
             subject = Subject(triton, model_name, triton_version)
@@ -84,7 +91,6 @@ def verify_deployment(
             return report
 
     endpoint = f"{triton.url}/v2/models/{model_name}/versions/{triton_version}/infer"
-    noting = Noting(bucket, keys, triton_version, mlflow_tracking_uri, model_version, owner)
     report = noting.run(check, endpoint=endpoint, tolerance=tolerance)
     return Verified(endpoint, report.p50_ms)
 
