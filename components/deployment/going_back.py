@@ -61,9 +61,8 @@ def go_back(site: Site, to: str, reason: str, request: str) -> Outcome:
     live = registry.version_by_alias(site.client, site.place.model, "live")
     version = str(target.version)
     stays = live is not None and str(live.version) == version
-    leaving = before.live if not stays and before.live != number else None
-    above = {leaving} if leaving is not None and leaving > number else set()
-    site.serve(request, Registered(number, before.previous if stays else before.live), above)
+    beside = Registered(number, before.previous if stays else before.live)
+    site.serve(request, beside, _newer(site, number))
     if live is not None and stays and not _asked(live, request):
         return Outcome(version, number, "nothing-to-do")
     with held_aliases(site.client, site.place.bucket, site.place.keys, request) as table:
@@ -94,6 +93,15 @@ def _asked(version: ModelVersion, request: str) -> bool:
     history = read_history(version)
     latest = latest_holding(history)
     return latest is not None and history[latest].workflow == request
+
+
+def _newer(site: Site, number: int) -> set[int]:
+    """The versions above `number` in Triton that were ever made live: clients would get them in its place.
+
+    One above it that is just being deployed, and is not live yet, stays.
+    """
+    versions = registry.all_versions(site.client, site.place.model)
+    return {m.triton_version for v in versions for m in read_history(v) if m.triton_version > number}
 
 
 def _number(site: Site, target: ModelVersion) -> int:
