@@ -39,9 +39,14 @@ class Artifacts:
     files: Mapping[str, LocalFile]
 
     @property
+    def model_files(self) -> dict[str, LocalFile]:
+        """The files of the model: all but metadata.json, model.onnx last."""
+        return {name: file for name, file in self.files.items() if name != METADATA_FILE}
+
+    @property
     def model_sha256(self) -> str:
         """One checksum for the model, as fetch-model gives it."""
-        return identity({n: f.printed.sha256 for n, f in self.files.items() if n != METADATA_FILE})
+        return identity({name: file.printed.sha256 for name, file in self.model_files.items()})
 
 
 def lay_out(folder: Path, model: Path, metadata: Path, name: str, version: int, deployed_by: str) -> None:

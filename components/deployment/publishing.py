@@ -2,12 +2,12 @@
 
 S3 has no rename, and Triton takes a folder for a version as soon as one key is below it.  So:
 
-1. everything is uploaded to a staging folder that no server is told of, each part checked by S3;
+1. the model is uploaded to a staging folder that no server is told of, each part checked by S3;
 2. config.pbtxt is written if the model has none;
 3. model.onnx is copied inside S3, one atomic object, only if the version has none, and only after S3's own
    checksums of the copy are those of the file (`s3_copy`): with it the version's folder comes into being,
    complete from its first moment;
-4. metadata.json, which Triton does not read, follows.
+4. metadata.json, which Triton does not read, follows in one call.
 
 A model that does not fit into one file (above 2 GiB) has its data files copied before step 3.  Until then its
 folder is there and no version: whoever reads the repository asks for model.onnx.  Measured on Triton 2.51
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -82,16 +82,16 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
         _publish_model(place, artifacts)
     elif metadata_fits(place, artifacts):
         log.info("%s is published already, with the same model", place.uri)
+        _discard(place)  # what a run left that was killed at the very end
         return place.uri
-    with staged(place, {METADATA_FILE: artifacts.files[METADATA_FILE]}):
-        publish_metadata(place, artifacts)
+    publish_metadata(place, artifacts)
     log.info("published %s", place.uri)
     return place.uri
 
 
 def _publish_model(place: Publication, artifacts: Artifacts) -> None:
     check_claim(place, artifacts.model_sha256)
-    files = {name: file for name, file in artifacts.files.items() if name != METADATA_FILE}
+    files = artifacts.model_files
     _clear_leftovers(place)
     with staged(place, files):
         place.bucket.write_if_absent(place.keys.config, artifacts.config.encode())
@@ -111,14 +111,14 @@ def metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
 
 
 def publish_metadata(place: Publication, artifacts: Artifacts) -> None:
-    """Put the staged metadata.json beside its model, over one that speaks of another model, if any."""
-    key, printed = place.target + METADATA_FILE, artifacts.files[METADATA_FILE].printed
-    if place.bucket.copy_if_absent(place.staging + METADATA_FILE, key, printed):
+    """Put metadata.json beside its model, over one that speaks of another model, if any."""
+    key, body = place.target + METADATA_FILE, artifacts.files[METADATA_FILE].path.read_bytes()
+    if place.bucket.write_if_absent(key, body):
         return
     info = place.bucket.head(key)
     if info and not metadata_fits(place, artifacts):
         log.warning("%s speaks of another model: written anew", key)
-        place.bucket.copy_over(place.staging + METADATA_FILE, key, printed, info.etag)
+        place.bucket.write_if_unchanged(key, body, info.etag)
 
 
 def check_claim(place: Publication, model_sha256: str) -> None:
@@ -150,7 +150,7 @@ def check_config(place: Publication, config: str) -> None:
 
 
 @contextmanager
-def staged(place: Publication, files: dict[str, LocalFile]) -> Iterator[None]:
+def staged(place: Publication, files: Mapping[str, LocalFile]) -> Iterator[None]:
     """Files uploaded to the staging folder and verified there; the folder is gone afterwards in any case."""
     try:
         for name, file in files.items():
@@ -179,7 +179,10 @@ def _discard(place: Publication) -> None:
 
 def _clear_leftovers(place: Publication) -> None:
     """Remove what a killed run left in a version that is not complete: it may be of other bytes."""
-    for key in list(place.bucket.keys(place.target)):
+    left = list(place.bucket.keys(place.target))
+    if place.target + MODEL_FILE in left:
+        return  # this very moment an earlier run of the step came to its end: the copy will find it there
+    for key in left:
         log.warning("%s was left by a run that did not end: removed", key)
         place.bucket.delete(key)
 

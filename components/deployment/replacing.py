@@ -73,7 +73,7 @@ def replace(place: Publication, artifacts: Artifacts, standing: Standing) -> str
         check_replaceable(standing, place.version, place.keys.model)
         key = place.keys.lock("serving")
         with (
-            staged(place, dict(artifacts.files)),
+            staged(place, artifacts.model_files),
             lease.held(place.bucket, key, place.owner, seconds=_SECONDS, patience=_PATIENCE) as held,
         ):
             check_replaceable(standing, place.version, place.keys.model)

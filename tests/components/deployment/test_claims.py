@@ -1,9 +1,12 @@
 """Which version a deployment gets, on the real S3 server."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from argosy.components.deployment import claims
 from argosy.components.deployment.claims import (
     Claim,
     claim_forced,
@@ -11,6 +14,7 @@ from argosy.components.deployment.claims import (
     claimed_versions,
     published_versions,
     read_claim,
+    take,
 )
 from argosy.components.deployment.layout import ModelKeys
 from argosy.components.shared.s3 import Bucket
@@ -62,6 +66,60 @@ def test_deployments_at_once_get_different_versions(bucket: Bucket, keys: ModelK
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(claim, range(8))) == list(range(1, 9))
+
+
+CHILD = """
+import sys
+from argosy.components.deployment.determine_version import determine_version
+bucket, name, owner = sys.argv[1:]
+for _ in range(2):
+    found = determine_version(
+        model_version="1", model_sha256="ab", owner=owner, model_name=name, s3_bucket=bucket
+    )
+    print(found.triton_version, flush=True)
+"""
+
+
+def test_processes_at_once_get_different_versions_and_the_same_again(bucket: Bucket, keys: ModelKeys) -> None:
+    words = [sys.executable, "-c", CHILD, bucket.name, keys.model]
+    children = [
+        subprocess.Popen([*words, f"workflow-{n}"], stdout=subprocess.PIPE, text=True) for n in range(4)
+    ]
+    answers = [child.communicate(timeout=120)[0].split() for child in children]
+    assert all(first == second for first, second in answers)
+    assert sorted(int(first) for first, _ in answers) == [1, 2, 3, 4]
+
+
+def test_a_killed_workflow_leaves_no_gap_when_it_is_run_again(bucket: Bucket, keys: ModelKeys) -> None:
+    for number in range(1, 4):
+        for _ in range(3):  # killed after its claim, and run again
+            assert claim_next(bucket, keys, claim_for(MODEL, f"workflow-{number}")) == number
+        publish(bucket, keys, number)
+    assert published_versions(bucket, keys) == claimed_versions(bucket, keys) == {1, 2, 3}
+
+
+def test_a_claim_whose_answer_was_lost_is_ours(bucket: Bucket, keys: ModelKeys) -> None:
+    """The client's second try of a writing that arrived is refused; what lies there says whose it is."""
+    assert bucket.write_if_absent(keys.claim(1), claim_for(MODEL).encode())
+    assert take(bucket, keys, 1, claim_for(MODEL))
+
+
+def test_a_forced_version_is_taken_over_once_its_deployment_is_over(
+    bucket: Bucket, keys: ModelKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert claim_next(bucket, keys, claim_for(MODEL, "old")) == 1
+    publish(bucket, keys, 1)
+    assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
+    assert _owner(bucket, keys, 1) == "old"  # its deployment may still run
+    monkeypatch.setattr(claims, "IN_FLIGHT_SECONDS", -1)
+    assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
+    assert _owner(bucket, keys, 1) == "new"
+
+
+def _owner(bucket: Bucket, keys: ModelKeys, version: int) -> str:
+    claim = read_claim(bucket, keys, version)
+    assert claim is not None
+    return claim.owner
 
 
 def test_a_repeated_step_gets_its_own_version_again(bucket: Bucket, keys: ModelKeys) -> None:

@@ -5,13 +5,20 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from argosy.components.deployment.artifacts import lay_out, read_artifacts
-from argosy.components.deployment.claims import claim_next
+from argosy.components.deployment.artifacts import Artifacts, LocalFile, lay_out, read_artifacts
+from argosy.components.deployment.bundle import pack
+from argosy.components.deployment.claims import Claim, claim_forced, claim_next
 from argosy.components.deployment.layout import ModelKeys
+from argosy.components.deployment.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.deployment.published import published_sha256
 from argosy.components.deployment.publishing import Publication, publish
+from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_errors import TritonRefused
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import claim_for, prepared
@@ -186,6 +193,126 @@ def test_no_reader_sees_a_version_without_its_model(site: Site) -> None:
         done.set()
         reader.join()
     assert all("1/model.onnx" in keys and size == len(model) for keys, size in seen)
+
+
+# --------------------------------------------------------------------------------- models of several files
+
+
+def _large(site: Site, folder: Path) -> Artifacts:
+    """A prepared version whose model kept its weights in a file of its own, as one above 2 GiB does."""
+    folder.mkdir()
+    models.with_external_data(folder)
+    files = {name: LocalFile(folder / name, fingerprint(folder / name)) for name in ("weights", "model.onnx")}
+    checksums = {name: file.printed.sha256 for name, file in files.items()}
+    data = {"name": "weights", "size": files["weights"].printed.size, "sha256": checksums["weights"]}
+    facts = ModelFacts("onnx", 0.0, checksums["model.onnx"], (), (), (data,))
+    origin = MlflowOrigin(site.keys.model, "1", "run", "alias:deploy", "export")
+    Metadata(origin, None, facts, ValidationFacts(None, None, None)).write(folder / "known.json")
+    pack(folder / "model.onnx", ["weights"], folder / "bundle")
+    made = folder / "artifacts"
+    made.mkdir()
+    lay_out(made, folder / "bundle", folder / "known.json", site.keys.model, 1, "test")
+    return read_artifacts(made, 1)
+
+
+def _claimed(site: Site, artifacts: Artifacts) -> Publication:
+    assert claim_next(site.bucket, site.keys, Claim("workflow-1", "1", artifacts.model_sha256)) == 1
+    return Publication(site.bucket, site.keys, 1, "workflow-1")
+
+
+def test_the_data_files_are_there_before_the_model(site: Site, triton: Triton, tmp_path: Path) -> None:
+    artifacts = _large(site, tmp_path / "large")
+    assert list(artifacts.files) == ["weights", "model.onnx", "metadata.json"]
+    place, done, seen = _claimed(site, artifacts), threading.Event(), set()
+
+    def watch() -> None:
+        while not done.is_set():
+            seen.add(frozenset(site.objects("1/")))
+
+    reader = threading.Thread(target=watch)
+    reader.start()
+    try:
+        publish(place, artifacts)
+    finally:
+        done.set()
+        reader.join()
+    assert all("1/weights" in keys for keys in seen if "1/model.onnx" in keys)
+    assert site.objects() == WHOLE | {"1/weights"}
+    assert published_sha256(site.bucket, site.keys, 1) == artifacts.model_sha256
+    publish(place, artifacts)  # a second run finds it published
+    triton.load(site.keys.model, 60, _naming(site, 1))
+    image = np.ones((1, 3, 16, 16), np.float32)
+    assert triton.infer(site.keys.model, 1, {"input": image})["output"].shape == (1, 10)
+
+
+def test_a_version_whose_data_files_alone_are_there_harms_no_load(
+    site: Site, triton: Triton, tmp_path: Path
+) -> None:
+    """What publishing.py tells of Triton: a folder without model.onnx is no matter, unless it is named."""
+    model = models.conv_net()
+    site.claim(model)
+    site.publish(model)
+    site.bucket.write_if_absent(site.keys.version(2) + "weights", b"half of a version")
+    triton.load(site.keys.model, 60, _naming(site, 1))
+    assert triton.version_ready(site.keys.model, 1)
+    with pytest.raises(TritonRefused, match="version 2 is at UNAVAILABLE state"):
+        triton.load(site.keys.model, 60, _naming(site, 1, 2))
+    assert triton.version_ready(site.keys.model, 1)
+    assert published_sha256(site.bucket, site.keys, 2) is None
+
+
+def _naming(site: Site, *versions: int) -> dict[str, object]:
+    return {
+        "name": site.keys.model,
+        "backend": "onnxruntime",
+        "instance_group": [{"count": 1}],
+        "version_policy": {"specific": {"versions": list(versions)}},
+    }
+
+
+def test_data_files_of_a_run_that_was_killed_are_not_mixed_with_others(site: Site, tmp_path: Path) -> None:
+    site.bucket.write_if_absent(site.keys.version(1) + "weights", b"of another model")
+    artifacts = _large(site, tmp_path / "large")
+    # The folder counts as a version, so that nobody is given its number: its owner claims it by name.
+    assert claim_forced(site.bucket, site.keys, 1, Claim("workflow-1", "1", artifacts.model_sha256)) == 1
+    publish(Publication(site.bucket, site.keys, 1, "workflow-1"), artifacts)
+    assert published_sha256(site.bucket, site.keys, 1) == artifacts.model_sha256
+
+
+def test_one_damaged_data_file_and_nothing_is_published(site: Site, tmp_path: Path) -> None:
+    artifacts = _large(site, tmp_path / "large")
+    place = _claimed(site, artifacts)
+    path = artifacts.files["weights"].path
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(StepError, match="are not those that were uploaded"):
+        publish(place, artifacts)
+    assert site.objects("1/") == set()
+    assert site.staged() == []
+
+
+def test_metadata_of_another_model_is_written_anew(site: Site) -> None:
+    model = models.conv_net()
+    site.claim(model)
+    key = site.keys.version(1) + "metadata.json"
+    site.publish(model)
+    site.bucket.client.put_object(Bucket=site.bucket.name, Key=key, Body=b'{"model": {"sha256": "other"}}')
+    site.publish(model)
+    assert json.loads(site.body("1/metadata.json"))["mlflow"]["model_name"] == site.keys.model
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "model.onnx", "a\nb", ""])
+def test_metadata_that_names_hostile_files(tmp_path: Path, name: str) -> None:
+    made = prepared(tmp_path / "one", "net", 1, models.conv_net())
+    path = made / "1" / "metadata.json"
+    known = json.loads(path.read_text())
+    known["model"]["data_files"] = [{"name": name, "size": 1, "sha256": "ab"}]
+    path.write_text(json.dumps(known))
+    with pytest.raises(StepError, match="no plain file name") as caught:
+        read_artifacts(made, 1)
+    assert "\n" not in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------ between the steps
 
 
 def test_a_model_damaged_between_the_steps(tmp_path: Path) -> None:
