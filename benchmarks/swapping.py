@@ -6,6 +6,7 @@ requests count that were under way during a swap, from the call of the load unti
 
 import functools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
-import pytest
 import requests
 
 from argosy.components.deployment import reload_triton, update_aliases
@@ -152,13 +153,12 @@ def resnet18(folder: Path) -> Path:
 @functools.cache
 def measure() -> tuple[Noticed, Noticed]:
     """Our side and the naive one, swapped in turn."""
-    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder, mock.patch.dict(os.environ):
         network = resnet18(Path(folder))
         stack = Stack(Path(folder) / "state")
         try:
             at = stack.up()
-            for name, value in stack.environment().items():
-                patch.setenv(name, value)
+            os.environ.update(stack.environment())
             return compare(at, network)
         finally:
             stack.down()
