@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
@@ -115,6 +118,74 @@ def test_an_alias_moves_and_tags_are_text(client: MlflowClient) -> None:
     assert registry.get_version(client, NAME, 2).tags == {"accuracy": "0.5", "note": "x"}
     with pytest.raises(StepError, match=r"could not set alias 'live' .* to version 9"):
         registry.set_alias(client, NAME, "live", 9)
+
+
+def test_what_is_not_there_is_none_and_stays_away(client: MlflowClient) -> None:
+    assert _number(registry.find_version(client, NAME, "1")) == "1"
+    assert registry.find_version(client, NAME, "9") is None
+    registry.delete_alias(client, NAME, "never-set")
+    registry.set_version_tags(client, NAME, 1, {"a": 1, "b": 2})
+    version = registry.get_version(client, NAME, 1)
+    registry.delete_version_tags(client, version, ("a", "never-set"))
+    assert registry.get_version(client, NAME, 1).tags == {"b": "2"}
+
+
+def test_all_versions_oldest_first(client: MlflowClient) -> None:
+    registry.ensure_model(client, "many")
+    for _ in range(11):
+        client.create_model_version("many", "/nowhere/model", await_creation_for=0)
+    registry.set_version_tags(client, "many", 11, {"newest": "yes"})
+    found = registry.all_versions(client, "many")
+    assert [_number(version) for version in found] == [str(number) for number in range(1, 12)]
+    assert found[-1].tags == {"newest": "yes"}
+    assert registry.all_versions(client, "none") == []
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Answers every request in one bad way, and counts them."""
+
+    tries: int = 0
+    status: int = 200
+
+    def do_POST(self) -> None:
+        type(self).tries += 1
+        if self.status == 0:
+            time.sleep(1.5)
+            return
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(503, 3), (500, 3), (429, 3), (0, 3), (400, 1), (403, 1), (404, 1)]
+)  # 0: no answer within the time that a client waits
+@pytest.mark.parametrize("connect", [registry.connect, registry.connect_lightly])
+def test_only_what_may_pass_is_tried_again(
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    connect: Callable[[str], MlflowClient],
+    status: int,
+    tries: int,
+) -> None:
+    settings = {"MAX_RETRIES": "2", "BACKOFF_FACTOR": "0", "BACKOFF_JITTER": "0", "TIMEOUT": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    before = mlflow.get_tracking_uri()
+    failing = type("Failing", (Failing,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), failing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with pytest.raises(StepError, match="does not answer"):
+                connect(f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            mlflow.set_tracking_uri(before)
+            mlflow.set_registry_uri(before)
+    assert failing.tries == tries
 
 
 @pytest.mark.parametrize(
