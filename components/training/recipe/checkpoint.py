@@ -43,19 +43,22 @@ class Checkpoint:
     position: Position
     state: dict[str, Any]
 
-    def encode(self) -> bytes:
-        """The checkpoint as bytes, about as long as its tensors."""
+    def encode(self) -> io.BytesIO:
+        """The checkpoint as a file in memory, about as long as its tensors and never copied."""
         content = {
             "identity": self.identity.parts,
             "run_id": self.run_id,
             "position": tuple(self.position),
             "state": self.state,
         }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        body = buffer.getbuffer()
-        head = f"argosy checkpoint {FORMAT} {hashlib.sha256(body).hexdigest()}\n"
-        return b"".join((head.encode(), body))
+        file = io.BytesIO()
+        file.write(_head(hashlib.sha256()))  # as long as the one that takes its place
+        start = file.tell()
+        torch.save(content, file)
+        with file.getbuffer() as data:
+            data[:start] = _head(hashlib.sha256(data[start:]))
+        file.seek(0)
+        return file
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Checkpoint:
@@ -82,3 +85,7 @@ class Checkpoint:
             return cls(identity, str(content["run_id"]), position, dict(content["state"]))
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
             raise CorruptCheckpoint(f"{where} holds something else than a checkpoint") from error
+
+
+def _head(digest: hashlib._Hash) -> bytes:
+    return f"argosy checkpoint {FORMAT} {digest.hexdigest()}\n".encode()

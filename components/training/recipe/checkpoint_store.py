@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,7 @@ class Store(Protocol):
     def read(self, name: str) -> bytes | None:
         """All bytes of a name; None where it does not exist."""
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: BytesIO) -> None:
         """Write or replace a name: afterwards it has all of `data`, or what it had before."""
 
     def delete(self, name: str) -> None:
@@ -56,14 +57,14 @@ class FolderStore:
             except FileNotFoundError:
                 return None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: BytesIO) -> None:
         """Write or replace a file: after a crash it is there as a whole, or as it was before."""
         with self._errors("be written"):
             self.folder.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=self.folder, prefix=_PARTIAL)
             try:
                 with os.fdopen(handle, "wb") as stream:
-                    stream.write(data)
+                    stream.write(data.getbuffer())
                     stream.flush()
                     os.fsync(stream.fileno())
                 Path(partial).replace(self.folder / name)
@@ -112,7 +113,7 @@ class S3Store:
         found = self.bucket.read(self.prefix + name)
         return found[0] if found else None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: BytesIO) -> None:
         """Put an object; S3 checks that all of it arrived."""
         with self.bucket.errors(f"write {self.prefix}{name}"):
             self.bucket.client.put_object(

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from io import BytesIO
 
 from argosy.components.training.recipe.background import Background
 from argosy.components.training.recipe.checkpoint import Checkpoint, CorruptCheckpoint, Position
@@ -135,7 +136,7 @@ class Checkpoints(NoCheckpoints):
             log.warning("%d checkpoints could not be written to %s", self._failures, self._store)
         note = {"identity": self._identity.parts, **vars(result)}
         try:
-            self._store.write(FINISHED, json.dumps(note, indent=1).encode())
+            self._store.write(FINISHED, BytesIO(json.dumps(note, indent=1).encode()))
         except StepError as error:
             log.warning("the end of the training could not be noted: %s", error)
             return
@@ -166,7 +167,7 @@ class Checkpoints(NoCheckpoints):
             log.warning("a checkpoint could not be written, and training goes on: %s", error)
             return
         seconds = time.perf_counter() - start
-        log.info("checkpoint %s: %.0f MB in %.1f s", _name(position), len(data) / 1e6, seconds)
+        log.info("checkpoint %s: %.0f MB in %.1f s", _name(position), data.getbuffer().nbytes / 1e6, seconds)
 
     def _names(self) -> list[str]:
         """All checkpoints, the oldest first."""

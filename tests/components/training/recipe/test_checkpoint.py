@@ -29,7 +29,7 @@ def _headed(body: bytes, number: int = FORMAT) -> bytes:
 
 def test_everything_comes_back() -> None:
     saved = _checkpoint()
-    read = Checkpoint.decode(saved.encode(), "here")
+    read = Checkpoint.decode(saved.encode().getvalue(), "here")
     assert (read.identity, read.run_id, read.position) == (IDENTITY, "run", Position(2, 7))
     assert torch.equal(read.state.pop("weights"), saved.state["weights"])
     assert read.state == {"numbers": [1, 2.5, None, True], "pair": (1, "two")}
@@ -38,18 +38,18 @@ def test_everything_comes_back() -> None:
 def test_the_layout_of_tensors_comes_back_too() -> None:
     images = torch.randn(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     saved = Checkpoint(IDENTITY, "", Position(1, 0), {"images": images})
-    assert Checkpoint.decode(saved.encode(), "here").state["images"].stride() == images.stride()
+    assert Checkpoint.decode(saved.encode().getvalue(), "here").state["images"].stride() == images.stride()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
 def test_a_truncated_one_is_refused(share: float) -> None:
-    data = _checkpoint().encode()
+    data = _checkpoint().encode().getvalue()
     with pytest.raises(CorruptCheckpoint, match=r"^here is (not a checkpoint|truncated or damaged)$"):
         Checkpoint.decode(data[: int(len(data) * share)], "here")
 
 
 def test_one_flipped_bit_anywhere_is_noticed() -> None:
-    data = _checkpoint().encode()
+    data = _checkpoint().encode().getvalue()
     for place in range(0, len(data), 97):
         broken = bytearray(data)
         broken[place] ^= 1

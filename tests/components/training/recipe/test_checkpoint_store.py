@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,9 @@ def test_names_come_and_go(place: str) -> None:
     store = open_store(place, "owner")
     assert store.names() == []
     assert store.read("a") is None
-    store.write("b", b"two")
-    store.write("a", b"one")
-    store.write("b", b"three")
+    store.write("b", BytesIO(b"two"))
+    store.write("a", BytesIO(b"one"))
+    store.write("b", BytesIO(b"three"))
     assert store.names() == ["a", "b"]
     assert (store.read("a"), store.read("b")) == (b"one", b"three")
     store.delete("a")
@@ -84,9 +85,9 @@ def small_files() -> Iterator[None]:
 
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path, small_files: None) -> None:
     store = FolderStore(tmp_path)
-    store.write("a", b"before")
+    store.write("a", BytesIO(b"before"))
     with pytest.raises(StepError, match=r"folder .* cannot be written: File too large$"):
-        store.write("a", bytes(200_000))
+        store.write("a", BytesIO(bytes(200_000)))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert store.read("a") == b"before"
 
@@ -102,9 +103,9 @@ def proxy(monkeypatch: pytest.MonkeyPatch, servers: Servers) -> Iterator[FaultPr
 
 def test_s3_that_breaks_is_one_line_and_leaves_what_was_there(servers: Servers, proxy: FaultProxy) -> None:
     store = open_store(f"s3://{servers.bucket}/store-{next(NUMBERS)}", "owner")
-    store.write("a", b"before")
+    store.write("a", BytesIO(b"before"))
     with proxy.fault(Fault(reset_after=MIB)), pytest.raises(StepError, match=r"could not write .*owner/a: "):
-        store.write("a", bytes(4 * MIB))
+        store.write("a", BytesIO(bytes(4 * MIB)))
     assert store.read("a") == b"before"
 
 
@@ -112,12 +113,12 @@ def _write_for_ever(place: str) -> None:
     """Replace one name again and again by 8 MiB of one letter."""
     store = open_store(place, "owner")
     for letter in itertools.cycle(b"abcdefgh"):
-        store.write("name", bytes([letter]) * (8 * MIB))
+        store.write("name", BytesIO(bytes([letter]) * (8 * MIB)))
 
 
 def test_a_write_that_is_killed_leaves_all_of_the_old_or_all_of_the_new(place: str) -> None:
     store: Store = open_store(place, "owner")
-    store.write("name", b"-" * (8 * MIB))
+    store.write("name", BytesIO(b"-" * (8 * MIB)))
     moments = random.Random(1)
     for _ in range(8):
         process = _processes.Process(target=_write_for_ever, args=(place,))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,7 @@ def test_what_is_saved_is_the_state_of_that_moment(tmp_path: Path) -> None:
 def test_a_damaged_one_is_skipped_with_a_warning_and_removed_later(
     damage: bytes | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     _, last = _saved(tmp_path, (2, 0), (3, 0))
     data = (tmp_path / last).read_bytes()
     (tmp_path / last).write_bytes(data[:-100] if damage is None else damage)
@@ -183,13 +186,14 @@ class _Full(FolderStore):
 
     seconds: float = 0.0
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: BytesIO) -> None:
         """Fail, as on a disk that is full."""
         time.sleep(self.seconds)
         raise StepError("the disk is full")
 
 
 def test_one_that_cannot_be_written_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     checkpoints = Checkpoints(_Full(tmp_path), IDENTITY)
     for epoch in (2, 3):
         checkpoints.save(_state(epoch))
