@@ -33,11 +33,18 @@ def pytorch_predictor(model: nn.Module) -> Predict:
 
 
 def onnx_predictor(session: ort.InferenceSession) -> Predict:
-    """The session as a function from inputs to answers."""
+    """The session as a function from inputs to answers.
+
+    It raises `StepError` where the model fails on a batch, as one does in which a batch size got fixed.
+    """
     name = session.get_inputs()[0].name
 
     def predict(batch: Array) -> Array:
-        answer: Array = session.run(None, {name: batch})[0]
+        try:
+            answer: Array = session.run(None, {name: batch})[0]
+        except Exception as error:  # ONNX Runtime's exception classes have no common base but this
+            reason = str(error).strip().splitlines()[0]
+            raise StepError(f"ONNX Runtime fails on a batch of {len(batch)}: {reason}") from error
         return answer
 
     return predict

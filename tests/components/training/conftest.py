@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import mlflow.pytorch
+import numpy as np
 import pytest
+import torch
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.tracking import MlflowClient
+from sklearn.datasets import load_digits
+from torch import nn
 
 from argosy.components.shared import registry
 from argosy.components.training.export_to_onnx import export_to_onnx
@@ -119,3 +124,48 @@ def export_run(model: Model, servers: Servers) -> str:
     """The export run of `model`."""
     version = model.promotion.model_version
     return export_to_onnx(version, model.name, servers.mlflow, SHAPE).export_run_id
+
+
+def small_network() -> nn.Module:
+    """A convolution, a batch norm and a linear layer: [batch, 1, 8, 8] to [batch, 10]."""
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 10)
+    )
+
+
+@pytest.fixture(scope="package")
+def small(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A small network of another family, trained on real digits; its run holds real validation samples."""
+    torch.manual_seed(0)
+    scans = load_digits()
+    inputs = torch.tensor(scans.images / 8 - 1, dtype=torch.float32).unsqueeze(1)
+    labels = torch.tensor(scans.target)
+    network = small_network()
+    optimizer = torch.optim.Adam(network.parameters(), 0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(inputs[:1500]), labels[:1500]).backward()
+        optimizer.step()
+    accuracy = float((network.eval()(inputs[1500:]).argmax(1) == labels[1500:]).float().mean())
+    folder = tmp_path_factory.mktemp("small")
+    np.save(folder / "validation_inputs.npy", inputs[1500:].numpy())
+    np.save(folder / "validation_labels.npy", labels[1500:].numpy())
+    registry.connect(servers.mlflow)
+    mlflow.set_experiment("small")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("best_val_accuracy", accuracy)
+        mlflow.log_artifacts(str(folder))
+        mlflow.log_dict([str(n) for n in range(10)], "labels.json")  # type: ignore[arg-type]
+        mlflow.pytorch.log_model(
+            network, name="model", input_example=inputs[:2].numpy(), pip_requirements=["torch"]
+        )
+    trained = Trained(run.info.run_id, accuracy)
+    promotion = promote(trained.run_id, "small", servers.mlflow, min_accuracy=0.5)
+    return Model("small", folder, trained, promotion)
+
+
+@pytest.fixture(scope="package")
+def small_export(small: Model, servers: Servers) -> str:
+    """The export run of `small`."""
+    version = small.promotion.model_version
+    return export_to_onnx(version, small.name, servers.mlflow, "1,1,8,8").export_run_id
