@@ -80,11 +80,11 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
         raise StepError(immutable(place.keys, place.version, str(found), artifacts.model_sha256))
     if found is None:
         _publish_model(place, artifacts)
-    elif metadata_fits(place, artifacts):
+    else:
         log.info("%s is published already, with the same model", place.uri)
-        _discard(place)  # what a run left that was killed at the very end
-        return place.uri
-    publish_metadata(place, artifacts)
+        _discard(place)  # what a run left that was killed towards its end
+    if not metadata_fits(place, artifacts):
+        publish_metadata(place, artifacts)
     log.info("published %s", place.uri)
     return place.uri
 
