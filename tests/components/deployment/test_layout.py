@@ -69,7 +69,9 @@ def test_keys() -> None:
     assert keys.staging(3, "uid-1") == "staging/net/3-uid-1/"
 
 
-@pytest.mark.parametrize("prefix", ["", "/", "claims", "staging/x", "locks", "deployments/x", "datasets", "a/../b", "a//b", "a b"])
+@pytest.mark.parametrize(
+    "prefix", ["", "/", "claims", "staging/x", "locks", "deployments/x", "datasets", "a/../b", "a//b", "a b"]
+)
 def test_prefixes_that_are_refused(prefix: str) -> None:
     with pytest.raises(UsageError, match="s3_prefix"):
         ModelKeys(prefix, "net")
