@@ -26,6 +26,8 @@ STEPS = (
     "reload_triton",
     "update_aliases",
     "verify_deployment",
+    "rollback",
+    "prune_versions",
 )
 
 
@@ -102,6 +104,8 @@ def test_declaring_the_steps_costs_no_heavy_import() -> None:
         ("determine_version", ["--owner=a/b", "--model-version=1", "--model-sha256=x"], "owner 'a/b'"),
         ("reload_triton", ["--triton-version=0"], "Triton version 0 is not"),
         ("update_aliases", ["--triton-version=1", "--model-version=latest"], "model_version 'latest'"),
+        ("rollback", ["--to=back"], "to 'back' is neither 'previous' nor"),
+        ("rollback", ["--owner=a/b"], "owner 'a/b'"),
         (
             "verify_deployment",
             ["--triton-version=1", "--expected-input-shape=[0]"],

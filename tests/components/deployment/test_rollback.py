@@ -178,7 +178,7 @@ def test_refused_in_one_line_and_nothing_changed(fleet: Fleet) -> None:
 def test_killed_anywhere_and_run_again(fleet: Fleet) -> None:
     fleet.deploy("good")
     fleet.publish("failing")
-    for writes in itertools.count(0, 2):
+    for writes in itertools.count(0, 3):
         fleet.serve("failing", 2)
         fleet.go_live("failing", 2)
         mortal = MortalClient(fleet.servers.mlflow, fleet.name, writes)
