@@ -142,6 +142,7 @@ def test_several_processes_at_once_agree(digits: ImageFolder, cache: Path) -> No
 def test_a_full_disk_is_noticed_before(
     digits: ImageFolder, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING)
     monkeypatch.setattr(decoded, "RESERVE", 1 << 62)
     assert ensure(digits, "train", SIZE, workers=1) is None
     assert "has no room for the decoded images of train/" in caplog.text

@@ -40,6 +40,7 @@ def _damage(root: Path, half: str, name: str, count: int) -> None:
 
 
 def test_a_sound_data_set_stays_as_it_is(larger: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     data = open_folder(larger)
     prepared = prepare(data, SIZE, workers=2)
     assert (prepared.train, prepared.val, prepared.skipped) == (data.train, data.val, ())
@@ -50,6 +51,7 @@ def test_a_sound_data_set_stays_as_it_is(larger: Path, caplog: pytest.LogCapture
 def test_single_damaged_images_are_left_out_counted_and_named(
     larger: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING")
     _damage(larger, "train", "digit-1", 2)
     _damage(larger, "val", "digit-2", 1)
     data = open_folder(larger)
