@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import against_kfp, compiling, deployment, linting, step_overhead
+from benchmarks import against_kfp, compiling, deployment, linting, step_overhead, swapping
 from benchmarks.harness import Result, write
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -16,6 +16,8 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "cold_compile_vs_kfp": against_kfp.cold_compile,
     "lint_1000_s": linting.lint_1000,
     "deployment_warm_s": deployment.warm,
+    "swap_p99_ms": swapping.p99,
+    "swap_failed_requests": swapping.failed,
     "step_overhead_vs_kfp": step_overhead.step_overhead,
 }
 

@@ -5,7 +5,10 @@ from typing import Any
 import couler.argo as couler
 
 from argosy import pipeline
-from argosy.pipelines.deploy_model_image_classification import deploy_model_image_classification
+from argosy.pipelines.deploy_model_image_classification import (
+    deploy_model_image_classification,
+    roll_back_on_failure,
+)
 from argosy.pipelines.train_model_image_classification import train_model_image_classification
 
 
@@ -84,4 +87,12 @@ def pipeline_image_classification_by_reference(
             expected_input_shape=expected_input_shape,
             expected_output_shape=expected_output_shape,
         ),
+    )
+    # Who calls a template gets its steps, and not the exit handler of its workflow.
+    roll_back_on_failure(
+        model_name=f"{model_name}-onnx",
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
     )

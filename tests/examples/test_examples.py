@@ -25,6 +25,7 @@ PIPELINES = {
     "loops.py:until_heads": "until-heads",
     "mixed.py": "mixed",
     "approval.py": "ask-first",
+    "tabular/pipeline.py": "tabular-classifier",
 }
 
 

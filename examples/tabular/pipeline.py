@@ -1,0 +1,65 @@
+"""Another model family on the same gates, export and deployment: only its train step is new."""
+
+import couler.argo as couler
+from train_tabular import train_tabular
+
+from argosy import pipeline
+from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
+from argosy.pipelines.train_model_image_classification import pass_gates
+
+FEATURES, CLASSES = 30, 2
+
+
+@pipeline(service_account="workflow-sa", timeout=3600)
+def tabular_classifier(
+    model_name: str = "mlp-breast-cancer",
+    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    epochs: int = 40,
+    min_accuracy: float = 0.90,
+    min_improvement: float = 0.005,
+    s3_bucket: str = "my-triton-models",
+    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_grpc_url: str = "",
+) -> None:
+    """Train on rows of numbers, pass both gates, and serve.
+
+    Args:
+        model_name: Model name in the MLflow registry.
+        mlflow_tracking_uri: MLflow server URL.
+        epochs: Passes over the training rows.
+        min_accuracy: Gate 1, least validation accuracy.
+        min_improvement: Gate 1, least gain over the current champion.
+        s3_bucket: S3 bucket of the Triton model repository.
+        triton_url: Triton server URL.
+        triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
+    """
+    candidate = train_tabular(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, epochs=epochs)
+    validated = pass_gates(
+        run_id=candidate.run_id,
+        model_name=model_name,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        input_shape=f"1,{FEATURES}",
+        min_accuracy=min_accuracy,
+        min_improvement=min_improvement,
+    )
+    couler.when(
+        couler.equal(validated.result, "passed"),
+        lambda: deploy(
+            model_name=f"{model_name}-onnx",
+            source="alias:deploy",
+            force_version=None,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            s3_bucket=s3_bucket,
+            triton_url=triton_url,
+            triton_grpc_url=triton_grpc_url,
+            expected_input_shape=[1, FEATURES],
+            expected_output_shape=[1, CLASSES],
+        ),
+    )
+    roll_back_on_failure(
+        model_name=f"{model_name}-onnx",
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        s3_bucket=s3_bucket,
+        triton_url=triton_url,
+        triton_grpc_url=triton_grpc_url,
+    )
