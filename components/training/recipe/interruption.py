@@ -35,7 +35,7 @@ class Interruption:
         self._held = False
 
     def check(self) -> None:
-        """Raises Interrupted if a signal came."""
+        """Raises Interrupted if a signal came, also one whose Interrupted somebody has swallowed."""
         if self._number:
             raise Interrupted(self._number)
 

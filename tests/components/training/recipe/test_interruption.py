@@ -1,5 +1,6 @@
 """Signals: at once outside of the loop, between two steps within it."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -43,6 +44,14 @@ def test_an_error_of_the_loop_comes_before_the_signal() -> None:
     with interruption() as signals, pytest.raises(ValueError, match="the error"), signals.held():
         _send(signal.SIGTERM)
         raise ValueError("the error")
+
+
+def test_a_signal_that_a_library_swallows_is_not_lost() -> None:
+    with interruption() as signals:
+        with contextlib.suppress(Exception):
+            _send(signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            signals.check()
 
 
 def test_a_second_interrupt_is_heeded_at_once_and_a_second_sigterm_is_none() -> None:
