@@ -19,7 +19,8 @@ from tests.components.training.digits import write_digits
 def test_every_epoch_has_its_metrics(model: Model, client: MlflowClient) -> None:
     run = client.get_run(model.trained.run_id)
     assert run.info.status == "FINISHED"
-    for metric in ("best_val_accuracy", "val_accuracy", "val_loss", "train_loss", "epoch_time"):
+    required = ("best_val_accuracy", "val_accuracy", "val_loss", "train_loss", "epoch_time")
+    for metric in (*required, "learning_rate", "images_per_second", "peak_memory_mib"):
         steps = [point.step for point in client.get_metric_history(run.info.run_id, metric)]
         assert steps == [1, 2], metric
     assert run.data.metrics["best_val_accuracy"] == model.trained.best_val_accuracy
@@ -38,6 +39,15 @@ def test_recipe_and_data_are_recorded(model: Model, client: MlflowClient) -> Non
     assert params["dataset_fingerprint"] == open_folder(model.data).fingerprint()
     assert params["image_size"] == "16x16"
     assert mlflow.get_experiment(run.info.experiment_id).name == model.name
+
+
+def test_the_evaluation_agrees_with_the_metrics(model: Model, client: MlflowClient, tmp_path: Path) -> None:
+    folder = Path(client.download_artifacts(model.trained.run_id, "evaluation", str(tmp_path)))
+    rows = json.loads((folder / "per_class.json").read_text())
+    right, images = (sum(row[key] for row in rows) for key in ("correct", "images"))
+    assert right / images == pytest.approx(model.trained.best_val_accuracy)
+    pictures = {"confusion_matrix.png", "curves.png", "misclassified.png"}
+    assert pictures <= {file.name for file in folder.iterdir()}
 
 
 def test_the_class_names_are_kept(model: Model, client: MlflowClient, tmp_path: Path) -> None:
