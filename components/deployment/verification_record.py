@@ -8,15 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from argosy.components.deployment.alias_history import now
-from argosy.components.deployment.alias_moves import go_live
-from argosy.components.deployment.alias_table import held_aliases
 from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.records import amend_record, read_record, was_rolled_back
-from argosy.components.deployment.retrying import Place, serve_again
+from argosy.components.deployment.records import amend_record, read_record
 from argosy.components.deployment.verification import Report
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.triton import Triton
 from argosy.errors import ArgosyError, StepError
 
 log = logging.getLogger(__name__)
@@ -94,19 +90,3 @@ class Noting:
                 f"{self.keys.record(self.version)} does not name the MLflow version: give model_version"
             )
         return str(number)
-
-
-def redeploy_if_rolled_back(noting: Noting, triton: Triton) -> None:
-    """Load the version and make it live again where a rollback of this very workflow took it back.
-
-    Raises:
-        StepError: Triton, S3 or MLflow failed.
-    """
-    place = Place(triton, noting.bucket, noting.keys)
-    if not was_rolled_back(place.bucket, place.keys, noting.version, noting.owner):
-        return
-    client, step = registry.connect_lightly(noting.mlflow), f"{noting.owner}-verify"
-    serve_again(client, place, noting.version, step)
-    number = noting.model_version or noting.named_in_metadata()
-    with held_aliases(client, place.bucket, place.keys, step) as table:
-        go_live(table, number, noting.version, noting.owner)

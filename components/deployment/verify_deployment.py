@@ -61,15 +61,11 @@ def verify_deployment(
         tolerance: largest absolute difference from ONNX Runtime's answer.
         triton_grpc_url: HOST:PORT of its gRPC service, for a load after a rollback; empty: HTTP.
     """
-    import shutil
-
     from argosy.components.deployment.alias_table import own_name
     from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.published_model import download_published
-    from argosy.components.deployment.reference import Reference
-    from argosy.components.deployment.scratch import scratch
-    from argosy.components.deployment.verification import Expectation, Report, Subject, verify
-    from argosy.components.deployment.verification_record import Noting, redeploy_if_rolled_back
+    from argosy.components.deployment.verification import Expectation
+    from argosy.components.deployment.verification_record import Noting
+    from argosy.components.deployment.verifying import endpoint, verify_published
     from argosy.components.shared import s3
     from argosy.components.shared.triton import Triton
 
@@ -80,19 +76,8 @@ def verify_deployment(
     triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
     bucket = s3.connect(s3_bucket)
     noting = Noting(bucket, keys, triton_version, mlflow_tracking_uri, model_version, owner)
-
-    def check() -> Report:
-        redeploy_if_rolled_back(noting, triton)
-        with scratch() as folder:
-            published = download_published(bucket, keys, triton_version, folder)
-            subject = Subject(triton, model_name, triton_version)
-            report = verify(subject, expected, Reference(published.path))
-            shutil.rmtree(folder)
-            return report
-
-    endpoint = f"{triton.url}/v2/models/{model_name}/versions/{triton_version}/infer"
-    report = noting.run(check, endpoint=endpoint, tolerance=tolerance)
-    return Verified(endpoint, report.p50_ms)
+    report = verify_published(noting, triton, expected)
+    return Verified(endpoint(noting, triton), report.p50_ms)
 
 
 if __name__ == "__main__":
