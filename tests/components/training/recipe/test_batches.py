@@ -1,5 +1,8 @@
 """Batches: every image in order when validating, whole batches in a seeded order when training."""
 
+import multiprocessing
+import os
+import signal
 import threading
 from itertools import chain
 
@@ -120,3 +123,16 @@ def test_batches_arrive_on_the_gpu() -> None:
         for images, labels in Batches(source, batch_size=6, device=device, shuffle_seed=1):
             assert images.is_cuda
             assert images[:, 0, 0, 0].tolist() == labels.tolist()
+
+
+def test_a_signal_to_the_whole_process_group_leaves_the_workers_at_work(digits: ImageFolder) -> None:
+    batches = Batches(StreamedImages(digits.val, (16, 16)), batch_size=4, device=CPU, workers=1)
+    stream = batches.epoch(1)
+    seen = [next(stream)[1]]
+    workers = multiprocessing.active_children()
+    assert workers
+    for worker in workers:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(int(worker.pid or 0), number)
+    seen += [labels for _, labels in stream]
+    assert torch.cat(seen).tolist() == list(digits.val.labels)
