@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from argosy.stack import Stack
 
 STACK_PARAMETERS = ("mlflow-tracking-uri", "s3-bucket", "triton-url", "triton-grpc-url", "dataset")
+# Pointed at the stack where something else needs it; alone it is no reason to start servers.
+BESIDE = ("checkpoint",)
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Bindi
     from_stack = tuple(n for n in STACK_PARAMETERS if n in declared and n not in given)
     if not from_stack:
         return Binding(given)
+    from_stack += tuple(n for n in BESIDE if n in declared and n not in given)
     own_data = "dataset" in given
     return Binding(given, {} if own_data else _laptop(manifest, declared), from_stack)
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import against_kfp, compiling, deployment, linting, step_overhead, swapping
+from benchmarks import against_kfp, compiling, deployment, feeding, linting, step_overhead, swapping
 from benchmarks.harness import Result, write
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "deployment_warm_s": deployment.warm,
     "swap_p99_ms": swapping.p99,
     "swap_failed_requests": swapping.failed,
+    "train_loop_vs_memory": feeding.train_loop_vs_memory,
     "step_overhead_vs_kfp": step_overhead.step_overhead,
 }
 

@@ -99,6 +99,7 @@ class Stack:
             "triton-url": where.triton.http,
             "triton-grpc-url": where.triton.grpc,
             "dataset": f"s3://{where.s3.bucket}/{dataset.PREFIX}",
+            "checkpoint": f"s3://{where.s3.bucket}/checkpoints",
         }
 
 

@@ -121,6 +121,7 @@ def test_the_parameters_of_a_workflow_point_at_the_stack(stack: Stack):
         "triton-url": where.triton.http,
         "triton-grpc-url": where.triton.grpc,
         "dataset": "s3://my-triton-models/datasets/digits",
+        "checkpoint": "s3://my-triton-models/checkpoints",
     }
 
 
