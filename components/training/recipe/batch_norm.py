@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from argosy.components.training.recipe.engine import Batch, Engine, Transform, carry_on
 from argosy.components.training.recipe.model import train_mode
@@ -51,3 +51,9 @@ def settle(
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def statistics(model: nn.Module) -> list[Tensor]:
+    """The means and variances of every batch norm that learns: the tensors themselves."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.weight.requires_grad]
+    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]

@@ -26,7 +26,7 @@ class Order(Sampler[list[int]]):
     """Which images make up each batch of an epoch: a permutation that seed and epoch alone decide.
 
     Without a seed the images come in order. `epoch` and `done`, the batches to leave out at the start, are
-    set before each walk.
+    set before each walk. Of each batch this process takes its `share`: which of how many.
     """
 
     samples: int
@@ -34,6 +34,7 @@ class Order(Sampler[list[int]]):
     seed: int | None
     epoch: int = 1
     done: int = 0
+    share: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         whole, rest = divmod(self.samples, self.batch_size)
@@ -42,7 +43,8 @@ class Order(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         indices = self._indices()
         for batch in range(self.done, len(self)):
-            yield indices[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+            whole = indices[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield whole[self.share[0] :: self.share[1]].tolist()
 
     def _indices(self) -> Tensor:
         if self.seed is None:
@@ -55,7 +57,8 @@ class Batches:
     """Walks over a split, epoch by epoch: shuffled by seed and epoch, or in order.
 
     Images are uint8 (B, 3, height, width), labels int64 (B,). When shuffled, all batches have `batch_size`
-    images, so a few images sit out each epoch; in order, the last batch is as long as it is.
+    images, so a few images sit out each epoch; in order, the last batch is as long as it is. Processes that
+    train together each take a `share` of every batch, which of how many; of a short one it may be empty.
     """
 
     def __init__(
@@ -66,12 +69,13 @@ class Batches:
         device: torch.device,
         shuffle_seed: int | None = None,
         workers: int = 1,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.samples = len(data)
         # A split smaller than a batch is one short batch rather than none.
         self.batch_size = min(batch_size, self.samples)
         self.device = device
-        self._order = Order(self.samples, self.batch_size, shuffle_seed)
+        self._order = Order(self.samples, self.batch_size, shuffle_seed, share=share)
         self._data = data
         self._loader = self._workers_loader(data, workers) if isinstance(data, StreamedImages) else None
 

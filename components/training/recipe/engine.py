@@ -19,6 +19,12 @@ from argosy.errors import StepError
 
 Batch = tuple[Tensor, Tensor]
 Transform = Callable[[Tensor], Tensor]
+Total = Callable[..., list[float]]  # adds up each of its numbers over all processes that train together
+
+
+def as_they_are(*numbers: float) -> list[float]:
+    """The totals of a process that trains alone."""
+    return list(numbers)
 
 
 @dataclass
@@ -49,13 +55,14 @@ class Running:
         finally:
             self.seconds += time.perf_counter() - start
 
-    def mean_loss(self, what: str = "training") -> float:
-        """The mean loss over the samples.
+    def mean_loss(self, what: str = "training", total: Total = as_they_are) -> float:
+        """The mean loss over the samples, here or, with a `total`, wherever others were seen.
 
         Raises:
             StepError: it is not finite, or there was no sample.
         """
-        return _finite(float(self.loss) / max(self.samples, 1), self.samples, what)
+        loss, samples = total(float(self.loss), self.samples)
+        return _finite(loss / max(samples, 1), samples, what)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Engine:
     """What one optimiser step needs.
 
     `forward` computes the logits: the model itself, or the model compiled or spread over processes. The model
-    holds the weights either way.
+    holds the weights either way. `total` adds up over those processes.
     """
 
     model: nn.Module
@@ -86,6 +93,7 @@ class Engine:
     schedule: LRScheduler
     scaler: torch.amp.GradScaler
     precision: Precision
+    total: Total = as_they_are
 
     @property
     def learning_rate(self) -> float:
@@ -120,7 +128,7 @@ class Engine:
         for images, labels in batches:
             running.add(self._step(transform(images), labels), len(labels))
             between()
-        return running.mean_loss()
+        return running.mean_loss(total=self.total)
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Forward, backward, update; returns the detached loss."""
@@ -152,11 +160,12 @@ class Engine:
             running.add(loss, len(labels))
             correct = correct + (logits.argmax(1) == labels).sum()
             between()
-        mean = running.mean_loss("validation")
-        return Evaluation(mean, int(correct) / running.samples, running.samples)
+        mean = running.mean_loss("validation", self.total)
+        right, samples = self.total(int(correct), running.samples)
+        return Evaluation(mean, right / samples, int(samples))
 
 
-def _finite(loss: float, samples: int, what: str) -> float:
+def _finite(loss: float, samples: float, what: str) -> float:
     if samples == 0:
         raise StepError(f"there was no {what} image to learn from")
     if not math.isfinite(loss):

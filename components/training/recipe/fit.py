@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from argosy.components.training.recipe.batch_norm import settle
-from argosy.components.training.recipe.batches import Batch, Batches
+from argosy.components.training.recipe.batch_norm import settle, statistics
 from argosy.components.training.recipe.checkpoints import NoCheckpoints
+from argosy.components.training.recipe.compiled import compiled
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.recipe.dataset import ImageFolder
 from argosy.components.training.recipe.engine import Engine
+from argosy.components.training.recipe.feed import Feed, augmentation
 from argosy.components.training.recipe.images import Size
 from argosy.components.training.recipe.interruption import Interrupted, Interruption
 from argosy.components.training.recipe.loading import load_batches
@@ -28,9 +27,9 @@ from argosy.components.training.recipe.memory import memory_errors
 from argosy.components.training.recipe.metrics import Tracker
 from argosy.components.training.recipe.model import starting_model
 from argosy.components.training.recipe.optim import build_optimizer, build_schedule
-from argosy.components.training.recipe.precision import Precision, choose_precision
+from argosy.components.training.recipe.parallel import ALONE, Team
+from argosy.components.training.recipe.precision import Precision, choose_algorithms, choose_precision
 from argosy.components.training.recipe.state import TrainingState
-from argosy.components.training.recipe.transforms import Augmentation, normalise, prepare, size_at
 from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)
@@ -52,11 +51,13 @@ def fit(
     tracker: Tracker,
     checkpoints: NoCheckpoints | None = None,
     interruption: Interruption | None = None,
+    team: Team = ALONE,
 ) -> Fitted:
     """Train `recipe` on `data` at `size` (height, width in pixels), and tell `tracker` about each epoch.
 
     A training that was cut off goes on from the last of its `checkpoints`, and on a CPU ends with the very
-    numbers of one that was not.
+    numbers of one that was not. All processes of a `team` call this, and only the leader with a real tracker
+    and real checkpoints.
 
     Raises:
         UsageError: the recipe asks for what this machine cannot do.
@@ -68,19 +69,23 @@ def fit(
     with memory_errors(work, "lower batch_size, cache_gib or the size in input_shape"):
         seed_everything(recipe.seed)
         precision = choose_precision(recipe.precision, size)
-        train, val = load_batches(recipe, data, size, precision.device)
-        engine = _engine(recipe, precision, len(data.classes), len(train))
+        choose_algorithms(precision.device, deterministic=recipe.deterministic)
+        train, val = load_batches(recipe, data, size, precision.device, (team.rank, team.size))
+        engine = _engine(recipe, precision, len(data.classes), len(train), team)
         state = TrainingState(engine, torch.Generator().manual_seed(recipe.seed + 1))
-        augment = _augmentation(recipe, data, size, state, recipe.epochs * len(train))
-        images = _Images(train, val, size, augment, recipe.batch_norm_images)
+        augment = augmentation(
+            recipe, data, size, state.augmentation, lambda: engine.steps / (recipe.epochs * len(train))
+        )
+        feed = Feed(train, val, size, augment, recipe.batch_norm_images)
         log.info("training %s on %d images, %s", recipe.architecture, train.samples, precision)
 
         checkpoints.restore(state)
+        team.catch_up(state, recipe.seed)
         for number, metrics in enumerate(state.history, start=1):
             tracker.epoch(number, metrics)  # what was told before is not told twice
         with _saved_when_interrupted(state, checkpoints, interruption):
             while (epoch := state.epoch) <= recipe.epochs:
-                metrics = _run_epoch(state, images, interruption.check)
+                metrics = _run_epoch(state, feed, team, interruption.check)
                 state.end_epoch(metrics)
                 checkpoints.save(state)
                 tracker.epoch(epoch, metrics)
@@ -95,26 +100,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-@dataclass(frozen=True)
-class _Images:
-    """What an epoch feeds on, and how its images are made ready for the network."""
-
-    train: Batches
-    val: Batches
-    size: Size
-    augment: Augmentation
-    to_settle_on: int
-
-    def settling(self, epoch: int) -> Iterator[Batch]:
-        """The first training batches of an epoch, as many as hold `to_settle_on` images."""
-        return islice(self.train.epoch(epoch), math.ceil(self.to_settle_on / self.train.batch_size))
-
-    def as_validated(self, images: Tensor) -> Tensor:
-        """Training images made ready without a random change."""
-        return prepare(images, self.size)
-
-
-def _run_epoch(state: TrainingState, images: _Images, between: Callable[[], None]) -> dict[str, float]:
+def _run_epoch(state: TrainingState, feed: Feed, team: Team, between: Callable[[], None]) -> dict[str, float]:
     """What is left of the epoch under way, then an evaluation; the epoch's metrics.
 
     `between` is called after each step and each batch of the evaluation. Where it raises, `state` is as after
@@ -122,12 +108,13 @@ def _run_epoch(state: TrainingState, images: _Images, between: Callable[[], None
     """
     engine, epoch, running = state.engine, state.epoch, state.running
     with running.clock():
-        batches = images.train.epoch(epoch, running.batches)
-        train_loss = engine.train_epoch(batches, images.augment, running, between)
+        batches = feed.training(epoch, running.batches)
+        train_loss = engine.train_epoch(batches, feed.augment, running, between)
     start = time.perf_counter()
-    if images.to_settle_on:
-        settle(engine, images.settling(epoch), images.as_validated, between)
-    result = engine.evaluate(images.val, normalise, between)
+    if feed.settling_images:
+        settle(engine, feed.settling(epoch), feed.at_rest, between)
+    team.average(statistics(engine.model))
+    result = engine.evaluate(feed.validation(), feed.as_is, between)
     state.best.offer(result.accuracy, epoch, engine.model)
     return {
         "best_val_accuracy": state.best.score,
@@ -136,7 +123,7 @@ def _run_epoch(state: TrainingState, images: _Images, between: Callable[[], None
         "train_loss": train_loss,
         "epoch_time": running.seconds + time.perf_counter() - start,
         "learning_rate": engine.learning_rate,
-        "images_per_second": running.samples / running.seconds,
+        "images_per_second": running.samples * team.size / running.seconds,
     }
 
 
@@ -159,28 +146,18 @@ def _saved_when_interrupted(
     checkpoints.settle()
 
 
-def _augmentation(
-    recipe: Recipe, data: ImageFolder, size: Size, state: TrainingState, steps: int
-) -> Augmentation:
-    mirror = not data.greyscale if recipe.horizontal_flip == "auto" else recipe.horizontal_flip
-
-    def now() -> Size:
-        return size_at(size, recipe.start_size, state.engine.steps / steps)
-
-    return Augmentation(size, recipe.crop_scale, bool(mirror), state.augmentation, now)
-
-
-def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch: int) -> Engine:
+def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch: int, team: Team) -> Engine:
     model = precision.place(starting_model(recipe, classes))
     optimizer = build_optimizer(model, recipe)
     return Engine(
         model=model,
-        forward=model,
+        forward=compiled(team.spread(model), wanted=recipe.compile),
         criterion=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
         optimizer=optimizer,
         schedule=build_schedule(optimizer, recipe, steps_per_epoch),
         scaler=precision.scaler(),
         precision=precision,
+        total=team.total,
     )
 
 

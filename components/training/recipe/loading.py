@@ -16,9 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def load_batches(
-    recipe: Recipe, data: ImageFolder, size: Size, device: torch.device
+    recipe: Recipe, data: ImageFolder, size: Size, device: torch.device, share: tuple[int, int] = (0, 1)
 ) -> tuple[Batches, Batches]:
-    """Training batches, shuffled and large enough for random crops, and validation batches in order."""
+    """Training batches, shuffled and large enough for random crops, and validation batches in order.
+
+    Of each batch this process takes its `share`: which of how many.
+    """
     sizes = stored_sizes(size)
     needed = sum(cache_bytes(data.half(half), sizes[half]) for half in sizes)
     in_memory = needed <= recipe.cache_gib * 2**30
@@ -39,6 +42,7 @@ def load_batches(
             device=device,
             shuffle_seed=seed,
             workers=recipe.workers,
+            share=share,
         )
 
     return batches("train", recipe.seed), batches("val", None)

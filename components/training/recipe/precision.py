@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -11,9 +13,11 @@ from torch import Tensor, nn
 from argosy.components.training.recipe.images import Size
 from argosy.errors import UsageError
 
-# Measured on a CPU with AVX-512: bf16 with channels_last is 1.6 times faster at 64 pixels, 3 times at 224,
-# and slower than fp32 below.
-_PAYS_FROM = 64
+# From this size up, in pixels, channels_last pays: measured, 1.6 times faster at 64 on a CPU, 3 times at 224.
+_LARGE = 64
+# On a CPU bf16 pays from _LARGE up, and for a single thread already from here. Several threads wait for each
+# other in every layer, which costs more than such small images gain.
+_LARGE_FOR_ONE_THREAD = 32
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -60,14 +64,32 @@ def choose_precision(setting: str, size: Size) -> Precision:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if setting == "fp16" and device.type == "cpu":
         raise UsageError("precision is 'fp16', which needs a GPU; use auto, bf16 or fp32")
-    large = min(size) >= _PAYS_FROM
-    dtype = _fastest(device, large) if setting == "auto" else _DTYPES[setting]
-    return Precision(device, dtype, channels_last=large and dtype is not torch.float32)
+    dtype = _fastest(device, min(size)) if setting == "auto" else _DTYPES[setting]
+    return Precision(device, dtype, channels_last=min(size) >= _LARGE and dtype is not torch.float32)
 
 
-def _fastest(device: torch.device, large: bool) -> torch.dtype:
+def choose_algorithms(device: torch.device, *, deterministic: bool) -> None:
+    """Let a GPU take the fastest algorithms, tried out for each shape, or only those that repeat exactly.
+
+    What has no exact algorithm is named in a warning and goes on. A CPU repeats exactly anyway.
+    """
+    deterministic = deterministic and device.type == "cuda"
+    if deterministic:
+        # cuBLAS wants to know before its first call (its documentation, "Results reproducibility").
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def _fastest(device: torch.device, side: int) -> torch.dtype:
     if device.type == "cuda":
         # bf16 came with compute capability 8 (Ampere); a T4 has 7.5 and computes fast in fp16.
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
-    vectorised = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return torch.bfloat16 if large and vectorised else torch.float32
+    pays_from = _LARGE_FOR_ONE_THREAD if torch.get_num_threads() == 1 else _LARGE
+    return torch.bfloat16 if side >= pays_from and _cpu_computes_in_bf16() else torch.float32
+
+
+def _cpu_computes_in_bf16() -> bool:
+    """Whether the CPU multiplies bf16 itself; where it only converts, fp32 is faster."""
+    features: Mapping[str, object] = torch.cpu.get_capabilities()
+    return bool(features.get("avx512_bf16") or features.get("amx_bf16"))

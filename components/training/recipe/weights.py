@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import pickle
@@ -15,7 +14,9 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor, nn
 
+from argosy.components.shared.fingerprint import sha256_of
 from argosy.components.shared.s3 import connect
+from argosy.components.training.recipe.cache import cache_folder
 from argosy.components.training.recipe.torchvision_compat import import_torchvision
 from argosy.errors import StepError, UsageError
 
@@ -133,7 +134,7 @@ def _from_torchvision(architecture: str) -> Path:
     url = import_torchvision().models.get_model_weights(architecture).DEFAULT.url
     path = _downloads() / Path(urlparse(url).path).name
     expected = path.stem.rpartition("-")[2]
-    if path.is_file() and _sha256(path).startswith(expected):
+    if path.is_file() and sha256_of(path).startswith(expected):
         return path
     log.info("downloading %s", url)
     try:
@@ -150,7 +151,7 @@ def _from_torchvision(architecture: str) -> Path:
 def _downloads() -> Path:
     """PyTorch's own folder where TORCH_HOME says so; a step's home folder may be read-only."""
     home = os.environ.get("TORCH_HOME")
-    return Path(home) / "hub" / "checkpoints" if home else Path(tempfile.gettempdir()) / "argosy-weights"
+    return Path(home) / "hub" / "checkpoints" if home else cache_folder("weights")
 
 
 def _from_s3(uri: str, target: Path) -> Path:
@@ -163,8 +164,3 @@ def _from_s3(uri: str, target: Path) -> Path:
     with bucket.errors(f"download {key}"):
         bucket.client.download_file(name, key, str(target))
     return target
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,10 +1,13 @@
 """The choice of device, number format and layout."""
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from argosy.components.training.recipe.precision import choose_precision
+from argosy.components.training.recipe.precision import choose_algorithms, choose_precision
 from argosy.errors import UsageError
 
 needs_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="describes a machine without GPU")
@@ -14,7 +17,7 @@ needs_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="describes a ma
 @pytest.mark.parametrize(
     ("setting", "side", "dtype", "channels_last"),
     [
-        ("auto", 32, torch.float32, False),
+        ("auto", 16, torch.float32, False),
         ("fp32", 224, torch.float32, False),
         ("bf16", 32, torch.bfloat16, False),
         ("bf16", 64, torch.bfloat16, True),
@@ -25,10 +28,38 @@ def test_without_a_gpu(setting: str, side: int, dtype: torch.dtype, channels_las
     assert (precision.device.type, precision.dtype, precision.channels_last) == ("cpu", dtype, channels_last)
 
 
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads, for the test alone."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @needs_cpu
-def test_large_images_on_a_cpu_use_bf16_where_it_is_fast() -> None:
-    fast = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    assert (choose_precision("auto", (224, 224)).dtype is torch.bfloat16) == fast
+@pytest.mark.parametrize(
+    ("count", "side", "fast"), [(1, 32, True), (2, 32, False), (1, 224, True), (2, 64, True)]
+)
+def test_a_cpu_uses_bf16_where_it_is_faster(
+    threads: Callable[[int], None], count: int, side: int, fast: bool
+) -> None:
+    threads(count)
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    able = "avx512_bf16" in flags or "amx_bf16" in flags
+    assert (choose_precision("auto", (side, side)).dtype is torch.bfloat16) == (fast and able)
+
+
+def test_exact_algorithms_are_for_gpus_and_can_be_taken_back() -> None:
+    choose_algorithms(torch.device("cpu"), deterministic=True)
+    assert not torch.are_deterministic_algorithms_enabled()
+    try:
+        choose_algorithms(torch.device("cuda"), deterministic=True)  # asks nothing of the GPU yet
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+    finally:
+        choose_algorithms(torch.device("cuda"), deterministic=False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark
 
 
 @needs_cpu

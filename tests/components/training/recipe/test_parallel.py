@@ -1,0 +1,189 @@
+"""Several processes train together, as one would alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe.dataset import ImageFolder
+from argosy.components.training.recipe.fit import fit
+from argosy.components.training.recipe.interruption import interruption
+from argosy.components.training.recipe.launch import together
+from argosy.components.training.recipe.model import build_model
+from argosy.components.training.recipe.parallel import ALONE, how_many, team
+from argosy.errors import StepError, UsageError
+
+# So small that images are not shifted, and every process sees what a single one would.
+SIZE = (8, 8)
+
+
+class _Notes:
+    """Keeps what the loop reports."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def epoch(self, number: int, metrics: dict[str, float]) -> None:  # type: ignore[override]
+        self.epochs.append(dict(metrics))
+
+
+def _fitted(recipe: Recipe, data: ImageFolder) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+    notes = _Notes()
+    model = fit(recipe, data, SIZE, notes, team=team()).model  # type: ignore[arg-type]
+    return notes.epochs, model.state_dict()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(5)
+    model = build_model("resnet18", 10)
+    for _ in range(20):
+        model(torch.rand(8, 3, *SIZE))
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(model.state_dict(), path)
+    return path
+
+
+def test_two_processes_train_what_one_does(digits: ImageFolder, recipe: Recipe, weights: Path) -> None:
+    # With a frozen backbone batch norm does not look at a process's share of the batch, and results agree.
+    recipe = recipe.override(approach="feature_extraction", weights=str(weights), epochs=2, batch_size=40)
+    alone, one = _fitted(recipe, digits)
+    both, two = together(2, _fitted, recipe, digits)
+    for name, value in one.items():
+        assert torch.allclose(value.float(), two[name].float(), atol=1e-4), name
+    for ours, theirs in zip(both, alone, strict=True):
+        for metric in ("train_loss", "val_loss", "val_accuracy"):
+            assert ours[metric] == pytest.approx(theirs[metric], rel=1e-3), metric
+
+
+def test_two_processes_learn_with_batch_norm_too(digits: ImageFolder, recipe: Recipe) -> None:
+    metrics, state = together(2, _fitted, recipe.override(epochs=4, batch_size=20), digits)
+    assert metrics[-1]["train_loss"] < 0.8 * metrics[0]["train_loss"]
+    assert metrics[-1]["best_val_accuracy"] > 0.3  # chance is 0.1
+    assert all(torch.isfinite(value.float()).all() for value in state.values())
+
+
+def _first_words(folder: Path) -> tuple[int, int, int]:
+    """What each process finds of what the leader wrote, and what the leader says to all."""
+    members = team()
+    with members.leader_first():
+        found = len(list(folder.iterdir()))
+        (folder / f"{members.rank}").touch()
+    seen = found if members.leads else -found
+    return int(members.total(seen)[0]), members.told(members.rank + 7), members.size
+
+
+def test_the_leader_goes_first_and_speaks_for_all(tmp_path: Path) -> None:
+    assert together(2, _first_words, tmp_path) == (-1, 7, 2)
+
+
+def test_one_process_is_just_called() -> None:
+    assert together(1, os.getpid) == os.getpid()
+    assert team() is ALONE
+    assert ALONE.total(1, 2.5) == [1, 2.5]
+
+
+def _refuse() -> None:
+    if team().rank == 1:
+        raise UsageError("dataset: no")
+    time.sleep(60)
+
+
+def _break() -> None:
+    if team().rank == 1:
+        raise ZeroDivisionError("something unforeseen")
+    time.sleep(60)
+
+
+def _killed() -> None:
+    if team().rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "message"),
+    [
+        (_refuse, UsageError, "^dataset: no$"),
+        (_break, StepError, "process 1 of the training ended with exit code 1: .*something unforeseen"),
+        (_killed, StepError, "process 1 of the training ended with exit code -9"),
+    ],
+)
+def test_one_that_fails_ends_all(function: object, kind: type[Exception], message: str) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with pytest.raises(kind, match=message) as caught:
+        together(2, function)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    started = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
+    assert [child for child in started if "spawn_main" in " ".join(child.cmdline())] == []
+
+
+def _train_long(started: Path) -> None:
+    with interruption() as signals, signals.held():
+        if team().leads:
+            started.touch()
+        for _ in range(600):
+            time.sleep(0.1)
+            signals.check()
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from argosy.components.training.recipe.launch import together
+from argosy.errors import ArgosyError
+from tests.components.training.recipe.test_parallel import _train_long
+if __name__ == "__main__":
+    try:
+        together(2, _train_long, Path(sys.argv[1]))
+    except ArgosyError as error:
+        print(error)
+        sys.exit(error.exit_code)
+"""
+
+
+def test_a_signal_ends_all_and_is_told(tmp_path: Path, repository: Path) -> None:
+    script, started = tmp_path / "program.py", tmp_path / "started"
+    script.write_text(PROGRAM)
+    process = subprocess.Popen(
+        [sys.executable, script, started],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+    )
+    try:
+        while not started.exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert out.startswith("interrupted by SIGTERM")
+    assert psutil.wait_procs(children, timeout=60)[1] == []  # none of them is left
+
+
+@pytest.mark.parametrize(
+    ("setting", "batch_size", "message"),
+    [
+        (3, 64, "batch_size is 64; 3 processes share it evenly if it is a multiple of 3, from 6 up"),
+        (2, 2, "batch_size is 2; 2 processes share it"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_is_refused(setting: int, batch_size: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        how_many(setting, batch_size)
+
+
+def test_one_process_for_each_gpu() -> None:
+    assert how_many("auto", 64 * max(1, torch.cuda.device_count())) == max(1, torch.cuda.device_count())
