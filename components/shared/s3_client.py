@@ -14,6 +14,7 @@ A transfer of many parts is as long as it moves: each part is bounded as above.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 THREADS = 4
 """How many parts of one file travel at the same time."""
+
+# It tells at every start that it found credentials, and where.
+logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SETTINGS = Config(

@@ -27,6 +27,7 @@ from argosy.components.training.recipe.data_record import as_input, data_params,
 from argosy.components.training.recipe.dataset import ImageFolder
 from argosy.components.training.recipe.images import CachedImages, Size, StreamedImages
 from argosy.components.training.recipe.interruption import Interrupted
+from argosy.components.training.recipe.kept_samples import write_samples
 from argosy.components.training.recipe.memory_use import peak_memory_mib
 from argosy.components.training.recipe.patience import patiently
 from argosy.components.training.recipe.predictions import Predictions
@@ -107,15 +108,18 @@ class MlflowTracker:
     def report(
         self, predictions: Predictions, images: CachedImages | StreamedImages, data: ImageFolder
     ) -> None:
-        """Log what the network says about the validation images, as tables and pictures.
+        """Log what the network says about the validation images, as tables and pictures; keep some of them.
 
         Raises:
             StepError: MLflow failed.
         """
         with (
             tempfile.TemporaryDirectory(prefix="argosy-") as scratch,
+            tempfile.TemporaryDirectory(prefix="argosy-") as samples,
             mlflow_errors(f"store the evaluation of run {self.run_id}"),
         ):
+            write_samples(Path(samples), images, predictions.labels)
+            patiently(lambda: mlflow.log_artifacts(samples))
             write_report(Path(scratch), predictions, data, images, self._history)
             patiently(lambda: mlflow.log_artifacts(scratch, REPORT))
 

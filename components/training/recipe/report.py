@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from argosy.components.training.recipe import pictures
 from argosy.components.training.recipe.dataset import ImageFolder
@@ -91,7 +92,7 @@ def _write_mistakes(
     shown = mistakes[:MOST_PICTURES]
     if len(shown):
         captions = [_caption(predictions, data.classes, position) for position in shown]
-        pictures.contact_sheet(_pixels(images, shown), captions, folder / "misclassified.png")
+        pictures.contact_sheet(pixels_at(images, shown).numpy(), captions, folder / "misclassified.png")
 
 
 def _caption(predictions: Predictions, classes: Sequence[str], position: int) -> str:
@@ -99,10 +100,13 @@ def _caption(predictions: Predictions, classes: Sequence[str], position: int) ->
     return f"{pictures.short(true)}\nas {pictures.short(taken_for)} {predictions.confidence[position]:.2f}"
 
 
-def _pixels(images: CachedImages | StreamedImages, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def pixels_at(images: CachedImages | StreamedImages, positions: npt.NDArray[np.int64]) -> Tensor:
+    """The images at these positions, uint8 (N, 3, height, width), on the CPU."""
     wanted = positions.tolist()
-    pixels = images.images[wanted] if isinstance(images, CachedImages) else images.__getitems__(wanted)[0]
-    return pixels.cpu().numpy()
+    pixels: Tensor = (
+        images.images[wanted] if isinstance(images, CachedImages) else images.__getitems__(wanted)[0]
+    )
+    return pixels.cpu()
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
