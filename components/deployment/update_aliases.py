@@ -60,12 +60,13 @@ def update_aliases(
     from argosy.components.deployment.records import was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
+    from argosy.values import shown
 
     keys = ModelKeys(s3_prefix, model_name)
     owner = check_name("owner", own_name(owner))
     check_version(triton_version)
     if not model_version.isascii() or not model_version.isdigit():
-        raise UsageError(f"model_version {model_version!r} is not the number of a version in MLflow")
+        raise UsageError(f"model_version {shown(model_version)} is not the number of a version in MLflow")
     client, bucket = registry.connect_lightly(mlflow_tracking_uri), s3.connect(s3_bucket)
     registry.get_version(client, model_name, model_version)
     if was_rolled_back(bucket, keys, triton_version, owner):

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit, urlunsplit
 
 # MLflow reads some of these while it is imported, so they come first. Each one yields to the environment.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -33,6 +32,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from requests.exceptions import RequestException
 
 from argosy.components.shared import mlflow_rest
+from argosy.components.shared.addresses import check_mlflow, redacted
 from argosy.components.shared.mlflow_rest import MlflowRefused, RestClient
 from argosy.errors import StepError, UsageError
 
@@ -63,14 +63,6 @@ def current_uri() -> str:
     import mlflow
 
     return str(mlflow.get_tracking_uri())
-
-
-def redacted(uri: str) -> str:
-    """The address without the user name and password that it may carry, fit for a log."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
 
 
 def _cause(error: Exception, tracking_uri: str) -> str:
@@ -148,6 +140,7 @@ def _check_given(tracking_uri: str) -> None:
         raise UsageError(
             "mlflow_tracking_uri is empty: give the server's address, e.g. http://mlflow.ai-platform:80"
         )
+    check_mlflow("mlflow_tracking_uri", tracking_uri)
 
 
 def _check_answers(client: MlflowClient, tracking_uri: str) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from argosy.components.shared.addresses import redacted
 from argosy.components.shared.mlflow_server import (
     connect,
     connect_lightly,
@@ -19,9 +20,9 @@ from argosy.components.shared.mlflow_server import (
     failures,
     is_missing,
     mlflow_errors,
-    redacted,
 )
 from argosy.errors import StepError, UsageError
+from argosy.values import shown
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -177,7 +178,9 @@ def resolve(client: MlflowClient, name: str, source: str) -> ModelVersion:
     """
     match = _SOURCE.fullmatch(source)
     if match is None:
-        raise UsageError(f"source {source!r} is neither 'alias:NAME' (as alias:deploy) nor 'version:NUMBER'")
+        raise UsageError(
+            f"source {shown(source)} is neither 'alias:NAME' (as alias:deploy) nor 'version:NUMBER'"
+        )
     model = find_model(client, name)
     if model is None:
         raise StepError(f"MLflow at {redacted(current_uri())} has no registered model {name!r}")

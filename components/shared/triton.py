@@ -6,16 +6,15 @@ Questions go over HTTP, tensors as binary; loads go over gRPC where an address i
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import requests
 
 from argosy.components.shared import triton_grpc
+from argosy.components.shared.addresses import check_host_port, check_http
 from argosy.components.shared.triton_errors import (
     TritonError,
     TritonRefused,
@@ -24,7 +23,6 @@ from argosy.components.shared.triton_errors import (
     one_line,
 )
 from argosy.components.shared.triton_tensors import HEADER_LENGTH, Tensor, decode, encode
-from argosy.errors import UsageError
 
 __all__ = [
     "ServedModel",
@@ -70,12 +68,9 @@ class Triton:
     session: requests.Session = field(default_factory=requests.Session, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise UsageError(f"triton_url {self.url!r} is no address such as http://HOST:8000")
-        if self.grpc_address and not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", self.grpc_address):
-            raise UsageError(f"triton_grpc_url {self.grpc_address!r} is no address such as HOST:8001")
-        object.__setattr__(self, "url", self.url.rstrip("/"))
+        object.__setattr__(self, "url", check_http("triton_url", self.url, "http://HOST:8000"))
+        if self.grpc_address:
+            check_host_port("triton_grpc_url", self.grpc_address, "HOST:8001")
 
     def within(self, seconds: float) -> Triton:
         """The same server, whose answers may take at most `seconds`."""
