@@ -4,7 +4,7 @@
 | --- | --- |
 | live's | clients use it until the new one is verified |
 | previous' | a rollback is instant |
-| one that serves, claimed less than an hour ago | another deployment is about to verify it |
+| one that serves, claimed less than an hour ago, with no end on its record | it is about to be verified |
 
 Nothing else: not a version that is published and did not answer yet, nor one that a failed deployment left.
 "Serves" means that Triton says so, or that config.pbtxt names it: Triton may just have been restarted.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.layout import version_number
+from argosy.components.deployment.records import read_record
 from argosy.components.deployment.serving import config_names, published, serving_now
 from argosy.components.deployment.sole import Place
 from argosy.components.shared import registry
@@ -70,7 +71,11 @@ def versions_beside(place: Place, version: int, known: Registered, deadline: Dea
 
 def _in_flight(place: Place, version: int) -> bool:
     claim = place.bucket.head(place.keys.claim(version))
-    return claim is not None and claim.age < IN_FLIGHT_SECONDS
+    if claim is None or claim.age >= IN_FLIGHT_SECONDS:
+        return False
+    # Its last two steps run side by side and each notes its end: with both, its aliases have moved.
+    record = read_record(place.bucket, place.keys, version)
+    return not {"aliases", "verification"} <= record.keys()
 
 
 def _tagged(client: MlflowClient, name: str, alias: str) -> int | None:

@@ -54,10 +54,11 @@ def update_aliases(
         triton_url: the server, over HTTP; asked only after a rollback.
         triton_grpc_url: HOST:PORT of its gRPC service; empty: HTTP.
     """
+    from argosy.components.deployment.alias_history import now
     from argosy.components.deployment.alias_moves import go_live
     from argosy.components.deployment.alias_table import held_aliases, own_name
     from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.records import was_rolled_back
+    from argosy.components.deployment.records import amend_record, was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
     from argosy.values import shown
@@ -78,6 +79,8 @@ def update_aliases(
         serve_again(client, place, triton_version, f"{owner}-aliases")
     with held_aliases(client, bucket, keys, owner) as table:
         moved = go_live(table, model_version, triton_version, owner)
+    block = {"live": moved.live, "previous": moved.previous, "at": now(), "workflow": owner}
+    amend_record(bucket, keys, triton_version, aliases=block)
     return Aliases(moved.live, moved.previous)
 
 

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import served_versions, sole
 from argosy.components.deployment.layout import ModelKeys
+from argosy.components.deployment.records import amend_record
 from argosy.components.deployment.served_versions import Registered, registered, versions_beside
 from argosy.components.deployment.serving import Deadline, Place, serve_exactly
 from argosy.components.deployment.sole import Hold
@@ -54,6 +55,11 @@ def test_the_rule(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.
     assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}
     place.triton.unload(place.model, 30)  # as a restart does; config.pbtxt remembers
     assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}
+    amend_record(place.bucket, place.keys, 4, verification={"result": "passed"})
+    assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}  # its aliases may not have moved yet
+    amend_record(place.bucket, place.keys, 4, aliases={"live": "4"})
+    assert beside(place, 5, Registered(2, 1)) == {1, 2}
+    place.bucket.delete(place.keys.record(4))
     monkeypatch.setattr(served_versions, "IN_FLIGHT_SECONDS", -1)
     assert beside(place, 5, Registered(2, 1)) == {1, 2}
 
