@@ -24,7 +24,7 @@ def pipeline_image_classification_by_reference(
     approach: str = "",
     weights: str = "",
     config: dict[str, Any] = {},  # noqa: B006 - a declaration, never changed
-    checkpoint: str = "s3://my-datasets/checkpoints",
+    checkpoint: str = "s3://my-checkpoints/training",
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
     source: str = "alias:deploy",
