@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from argosy.errors import StepError
 
 # `mlflow.pytorch` keeps a pickled network under this name, and an exported program under another.
 _PICKLED = "model.pth"
+_PICKLES = "MLFLOW_ALLOW_PICKLE_DESERIALIZATION"
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,31 @@ def load_pytorch(name: str, version: str) -> StoredModel:
                 f"{where} was stored as a pickle, which can run any code when it is loaded; log it with an "
                 "input_example of two samples, so that MLflow stores an exported program"
             )
-        sample = _sample_shape(Model.load(str(folder)), where)
-        module: nn.Module = mlflow.pytorch.load_model(str(folder))
+        description = Model.load(str(folder))
+        if description.flavors.get("pytorch", {}).get("code"):
+            raise StepError(f"{where} brings Python code of its own, which would run here; log it without")
+        sample = _sample_shape(description, where)
+        with _without_pickles():
+            module: nn.Module = mlflow.pytorch.load_model(str(folder))
     # An exported program has no train() and eval(); its layers were fixed when it was stored. The flag only
     # keeps exporters from warning.
     for part in module.modules():
         part.training = False
     return StoredModel(module, sample)
+
+
+@contextmanager
+def _without_pickles() -> Iterator[None]:
+    """MLflow refuses what torch would unpickle: also an exported program may hold pickles."""
+    before = os.environ.get(_PICKLES)
+    os.environ[_PICKLES] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PICKLES]
+        else:
+            os.environ[_PICKLES] = before
 
 
 def download(run_id: str, artifact: str, folder: Path) -> Path:
