@@ -7,22 +7,27 @@ from pathlib import Path
 
 from benchmarks.harness import Result, compare, seconds
 
-SAMPLES, SHAPE, CLASSES = 100, (3, 224, 224), 10
+SAMPLES, CLASSES = 100, 10
 
 
-def gate2_100() -> Result:
+def gate2_100(name: str, size: int) -> Result:
     """Both sides open ResNet18 twice, stored for PyTorch and as ONNX, and find the largest difference.
+
+    At 224 pixels arithmetic is nearly all of it, the same on both sides; at 32, the size that the embedded
+    data set is trained at, batches pay.
 
     Gate 2 does more in that time: it checks the file and infers its shapes, feeds batches of several sizes,
     and keeps mean, median and agreement. The measuring of the speedup, which the plain loop has no part of,
     is left out on both sides; so are the downloads from MLflow.
+
+    Args:
+        name: of the figure.
+        size: height and width of the images, in pixels.
     """
     with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
-        stored, exported = _models(Path(folder))
-        note = f"ResNet18, {'x'.join(map(str, SHAPE))}, against one input at a time"
-        return compare(
-            "gate2_100_s", _timed(_gate, stored, exported), _timed(_plain_loop, stored, exported), 1.0, note
-        )
+        stored, exported = _models(Path(folder), (3, size, size))
+        ours, theirs = (_timed(side, stored, exported) for side in (_gate, _plain_loop))
+        return compare(name, ours, theirs, note=f"ResNet18, {size} pixels, against one input at a time")
 
 
 def _timed(side: Callable[[Path, Path], float], stored: Path, exported: Path) -> Callable[[], float]:
@@ -38,7 +43,7 @@ def _timed(side: Callable[[Path, Path], float], stored: Path, exported: Path) ->
     return run
 
 
-def _models(folder: Path) -> tuple[Path, Path]:
+def _models(folder: Path, shape: tuple[int, ...]) -> tuple[Path, Path]:
     """The same network with fresh weights, as an exported program and as an ONNX file."""
     import torch
 
@@ -48,10 +53,10 @@ def _models(folder: Path) -> tuple[Path, Path]:
     torch.manual_seed(0)
     network = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
     shapes = ({0: torch.export.Dim.AUTO},)
-    program = torch.export.export(network, (torch.zeros(2, *SHAPE),), dynamic_shapes=shapes)
+    program = torch.export.export(network, (torch.zeros(2, *shape),), dynamic_shapes=shapes)
     stored, exported = folder / "model.pt2", folder / "model.onnx"
     torch.export.save(program, stored)
-    export_onnx(program.module(), SHAPE, exported, {})
+    export_onnx(program.module(), shape, exported, {})
     return stored, exported
 
 
@@ -78,11 +83,12 @@ def _plain_loop(stored: Path, exported: Path) -> float:
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = ort.InferenceSession(str(exported), options, providers=["CPUExecutionProvider"])
+    shape = session.get_inputs()[0].shape[1:]
     network = torch.export.load(stored).module()
     generator = np.random.default_rng(0)
     largest = 0.0
     for _ in itertools.repeat(None, SAMPLES):
-        one = generator.standard_normal((1, *SHAPE), dtype=np.float32)
+        one = generator.standard_normal((1, *shape), dtype=np.float32)
         with torch.no_grad():
             expected = network(torch.from_numpy(one)).numpy()
         answer = session.run(None, {"input": one})[0]
