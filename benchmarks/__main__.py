@@ -4,7 +4,17 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import against_kfp, compiling, deployment, feeding, linting, step_overhead, swapping
+from benchmarks import (
+    against_kfp,
+    compiling,
+    deployment,
+    feeding,
+    gates,
+    linting,
+    step_overhead,
+    swapping,
+    training,
+)
 from benchmarks.harness import Result, write
 
 BENCHMARKS: dict[str, Callable[[], Result]] = {
@@ -16,9 +26,14 @@ BENCHMARKS: dict[str, Callable[[], Result]] = {
     "cold_compile_vs_kfp": against_kfp.cold_compile,
     "lint_1000_s": linting.lint_1000,
     "deployment_warm_s": deployment.warm,
+    "deployment_vs_naive": deployment.against_naive,
     "swap_p99_ms": swapping.p99,
     "swap_failed_requests": swapping.failed,
+    "train_to_090_vs_plain": training.train_to_090,
     "train_loop_vs_memory": feeding.train_loop_vs_memory,
+    "train_gpu_images_vs_plain": training.gpu_images,
+    "gate2_100_s": partial(gates.gate2_100, "gate2_100_s", 224),
+    "gate2_100_small_s": partial(gates.gate2_100, "gate2_100_small_s", 32),
     "step_overhead_vs_kfp": step_overhead.step_overhead,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -15,20 +16,34 @@ _AHEAD = 8
 
 
 def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int = _AHEAD
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    ahead: int = _AHEAD,
+    group: int = 1,
 ) -> Iterator[Result]:
-    """The results of `function`, in the order of `items`; at most `threads * ahead` are held at a time.
+    """The results of `function`, in the order of `items`; the first exception that it raises is raised here.
 
-    The first exception that `function` raises is raised here; what has not begun by then is given up.
+    Args:
+        function: the work on one item.
+        items: taken one after the other, as late as possible.
+        threads: how many work.
+        ahead: groups in flight for each thread; what has not begun when something fails is given up.
+        group: items that a thread takes at a time: more where handing one over costs as much as its work.
     """
+
+    def work(part: list[Item]) -> list[Result]:
+        return [function(item) for item in part]
+
+    rest = iter(items)
     with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[Result]] = deque()
+        pending: deque[Future[list[Result]]] = deque()
         try:
-            for item in items:
-                pending.append(pool.submit(function, item))
+            while part := list(islice(rest, group)):
+                pending.append(pool.submit(work, part))
                 if len(pending) >= threads * ahead:
-                    yield pending.popleft().result()
+                    yield from pending.popleft().result()
             while pending:
-                yield pending.popleft().result()
+                yield from pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -152,8 +152,8 @@ def test_a_bad_file_is_refused(tmp_path: Path, changes: dict[str, Any], message:
 def test_a_bad_line_is_pointed_at(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     shipped = DEFAULTS.read_text(encoding="utf-8")
-    path.write_text(shipped.replace("batch_size: 64", "batch_size: 6.4"), encoding="utf-8")
-    number = shipped[: shipped.index("batch_size: 64")].count("\n") + 1
+    path.write_text(shipped.replace("batch_size: 128", "batch_size: 6.4"), encoding="utf-8")
+    number = shipped[: shipped.index("batch_size: 128")].count("\n") + 1
     with pytest.raises(UsageError) as caught:
         load(path)
     assert (

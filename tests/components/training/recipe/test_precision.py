@@ -19,7 +19,7 @@ needs_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="describes a ma
     [
         ("auto", 16, torch.float32, False),
         ("fp32", 224, torch.float32, False),
-        ("bf16", 32, torch.bfloat16, False),
+        ("bf16", 32, torch.bfloat16, True),
         ("bf16", 64, torch.bfloat16, True),
     ],
 )
