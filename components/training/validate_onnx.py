@@ -41,13 +41,13 @@ def validate_onnx(
     """Gate 2: compare the ONNX model with the PyTorch model that it was made from.
 
     The file is checked first: ONNX's full checker, strict shape inference, the checksum of the export. Then
-    seeded random inputs go through both models, in batches of 1, 2, 7 and 32 (fewer where
-    samples are large), and after them the validation
-    samples of the training run (artifact `validation_inputs.npy`) if it has any. The gate passes if no output
-    differs by more than `tolerance`; it never passes on NaN. The export run gets the metrics
-    `validation_max_diff`, `validation_mean_diff`, `validation_median_diff`, `validation_argmax_agreement` and
-    `validation_onnx_speedup`. Only if the gate passes, the file is registered as `<model_name>-onnx` with the
-    alias `deploy` and tags that lead back to the PyTorch version and its run; the same file never twice.
+    seeded random inputs go through both models, in batches of 1, 2, 7 and 32 (fewer where samples are large),
+    and after them the validation samples of the training run (artifact `validation_inputs.npy`) if it has
+    any. The gate passes if no output differs by more than `tolerance`; it never passes on NaN. The export run
+    gets the metrics `validation_max_diff`, `validation_mean_diff`, `validation_median_diff`,
+    `validation_argmax_agreement` and `validation_onnx_speedup`. Only if the gate passes, the file is
+    registered as `<model_name>-onnx` with the alias `deploy` and tags that lead back to the PyTorch version
+    and its run; the same file never twice.
 
     Args:
         export_run_id: the run that holds model.onnx.
