@@ -16,6 +16,8 @@ MAX_BYTES = 127 * 1024
 _NO_JSON_ESCAPE = re.compile(r"[\x01-\x07\x0b\x0e-\x1f\x7f]")
 # Kubernetes puts a variable of the container, which may be a secret, in place of $(NAME), and $ for $$.
 _EXPANDED = re.compile(r"\$\$|\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
+# user:password@ in an address: a manifest keeps its parameters for everybody who may read workflows.
+_PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
 def check_types(interface: Interface, given: Mapping[str, str]) -> None:
@@ -37,12 +39,17 @@ def check_values(given: Mapping[str, str]) -> None:
 
 
 def check_for_cluster(given: Mapping[str, str]) -> None:
-    """As `check_values`, and for a value that Argo or Kubernetes would change on its way to the step.
+    """As `check_values`, and for a value with a password, or that would be changed on its way to the step.
 
     Argo replaces `{{...}}` also in what it has put in place of a tag before; Kubernetes replaces `$(NAME)`.
     """
     check_values(given)
     for name, value in given.items():
+        if _PASSWORD.search(value):
+            raise UsageError(
+                f"parameter '{name}': {shown(_PASSWORD.sub('***', value))} holds a password, which the workflow "
+                "would show to all: take it from a Secret (for MLflow: MLFLOW_TRACKING_PASSWORD)"
+            )
         problem = _would_change(value)
         if problem:
             raise UsageError(f"parameter '{name}': {shown(value)} {problem}")

@@ -36,7 +36,7 @@ def check_http(what: str, value: str, example: str) -> str:
     """
     parts = split_address(value)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{what} {shown(value)} is no address such as {example}")
+        raise UsageError(f"{what} {shown(redacted(value))} is no address such as {example}")
     if parts.query or parts.fragment:
         raise UsageError(
             f"{what} {shown(redacted(value))} has more than a path: use an address such as {example}"
@@ -51,7 +51,7 @@ def check_http(what: str, value: str, example: str) -> str:
 def check_host_port(what: str, value: str, example: str) -> str:
     """`value`, when it is HOST:PORT; raises UsageError."""
     if not _HOST_PORT.fullmatch(value):
-        raise UsageError(f"{what} {shown(value)} is no address such as {example}")
+        raise UsageError(f"{what} {shown(redacted(value))} is no address such as {example}")
     return value
 
 
@@ -74,6 +74,7 @@ def redacted(address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return re.sub(r"//[^/]*@", "//***@", address)
-    if "@" not in parts.netloc:
-        return address
-    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    if "@" in parts.netloc:
+        return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rpartition("@")[2]))
+    # Without a scheme everything before the first slash may have been meant as user:password@host.
+    return address if "://" in address else re.sub(r"^[^/\s]*:[^/\s]*@", "***@", address)

@@ -23,6 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import PartialCredentialsError
 
+from argosy.components.shared.addresses import check_http
 from argosy.errors import StepError, UsageError
 
 if TYPE_CHECKING:
@@ -55,12 +56,16 @@ def make_client() -> BaseClient:
         StepError: half of the credentials.
     """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or None
+    if endpoint:
+        check_http("AWS_ENDPOINT_URL_S3", endpoint, "http://HOST:PORT")
     region = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
         # A session of its own: boto3's default one remembers the credentials it first saw.
         return boto3.Session().client("s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS)
     except ValueError as error:
-        raise UsageError(f"AWS_ENDPOINT_URL_S3 {endpoint!r} is no address like http://HOST:PORT") from error
+        raise UsageError(
+            f"AWS_ENDPOINT_URL_S3 {endpoint!r} is no address such as http://HOST:PORT"
+        ) from error
     except PartialCredentialsError as error:
         raise StepError(f"S3 credentials are incomplete: {error}") from error
 

@@ -78,6 +78,8 @@ def test_host_and_port() -> None:
         ("http://u:p@h:1/p", "http://***@h:1/p"),
         ("http://u:p@[::1", "http://***@[::1"),
         ("sqlite:////a@b", "sqlite:////a@b"),
+        ("u:p@h:1", "***@h:1"),
+        ("h:1", "h:1"),
     ],
 )
 def test_redacted(address: str, shown: str) -> None:
