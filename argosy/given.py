@@ -47,8 +47,8 @@ def check_for_cluster(given: Mapping[str, str]) -> None:
     for name, value in given.items():
         if _PASSWORD.search(value):
             raise UsageError(
-                f"parameter '{name}': {shown(_PASSWORD.sub('***', value))} holds a password, which the workflow "
-                "would show to all: take it from a Secret (for MLflow: MLFLOW_TRACKING_PASSWORD)"
+                f"parameter '{name}': {shown(_PASSWORD.sub('***', value))} holds a password, which the "
+                "workflow would show to all: take it from a Secret (for MLflow: MLFLOW_TRACKING_PASSWORD)"
             )
         problem = _would_change(value)
         if problem:

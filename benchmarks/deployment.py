@@ -100,7 +100,7 @@ def _bench() -> Iterator[Bench]:
         }
         bench = Bench(environment, {})
         try:
-            train = ("run", "train-model-image-classification", "-p", "epochs=2", "-p", "min-accuracy=0")
+            train = ("run", "train-model-image-classification", "-p", "epochs=5", "-p", "min-accuracy=0")
             bench.argosy(*train)
             endpoints = bench.argosy("status", "--output", "json")
             _register_again(endpoints["mlflow"])

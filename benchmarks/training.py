@@ -46,8 +46,8 @@ def train_to_090() -> Result:
     """Seconds from the files to a validation accuracy of 0.90 on the embedded digits, medians over seeds.
 
     Decoding, training and evaluations count on both sides, imports and the network's very first step on
-    neither. Each side computes with one thread, and what is counted is processor time: on a quiet machine that
-    is the time that passes, and on a busy one it is still the work that was done.
+    neither. Each side computes with one thread, and what is counted is processor time: on a quiet machine
+    that is the time that passes, and on a busy one it is still the work that was done.
     """
     with _one_thread(), tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
         root = Path(folder) / "digits"
