@@ -1,4 +1,4 @@
-"""The plain recipe that many trainings are: Adam at 1e-3, fp32, all images decoded and prepared every epoch."""
+"""The plain recipe that many trainings are: Adam at 1e-3, fp32, images decoded and prepared every epoch."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
