@@ -74,9 +74,9 @@ def train(
 
     recipe = load().override(
         config,
-        approach=approach or None,
-        architecture=architecture or None,
-        weights=weights or None,
+        approach=approach,
+        architecture=architecture,
+        weights=weights,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,

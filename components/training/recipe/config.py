@@ -77,14 +77,16 @@ class Recipe:
         return self.weights != NO_WEIGHTS
 
     def override(self, config: Mapping[str, Any] = _NOTHING, /, **parameters: Any) -> Recipe:
-        """A recipe in which `config` replaces what is here, and `parameters` that are not None replace both.
+        """A recipe in which `config` replaces what is here, and `parameters` that say something replace both.
+
+        None and the empty text say nothing: a parameter that was left empty.
 
         Raises:
             UsageError: a key is unknown, or a value makes no sense; one of `config` is said to be from there.
         """
         _check_keys("config", config)
         _check_values(config, lambda name: "config: ")
-        given = {name: value for name, value in parameters.items() if value is not None}
+        given = {name: value for name, value in parameters.items() if value not in (None, "")}
         return replace(self, **{**config, **given})
 
 

@@ -11,6 +11,7 @@ from argosy.components.training.recipe.images import Size
 from argosy.components.training.recipe.interruption import interruption
 from argosy.components.training.recipe.launch import together
 from argosy.components.training.recipe.metrics import NullTracker, tracked_run
+from argosy.components.training.recipe.model import starting_model
 from argosy.components.training.recipe.parallel import how_many, team
 from argosy.components.training.recipe.predictions import judge
 from argosy.components.training.recipe.preparation import prepare
@@ -47,6 +48,9 @@ def _train(
         with members.leader_first():
             folder = open_folder(local_folder(dataset, workers=recipe.workers))
             data = prepare(folder, size, recipe.workers)
+            if recipe.pretrained:
+                # Weights that do not fit are refused before there is a run.
+                starting_model(recipe, len(data.classes))
         checkpoints = NoCheckpoints()
         if members.leads:
             checkpoints = open_checkpoints(checkpoint, owner, Identity.of(model_name, recipe, data, size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import pickle
@@ -57,8 +58,7 @@ def read_weights(source: str, architecture: str) -> Mapping[str, Tensor]:
     if source == "imagenet":
         return _read(_from_torchvision(architecture), source)
     if source.startswith("s3://"):
-        with tempfile.TemporaryDirectory(prefix="argosy-weights-") as folder:
-            return _read(_from_s3(source, Path(folder) / "weights"), source)
+        return _read(_from_s3(source), source)
     path = Path(source)
     if not path.is_file():
         raise UsageError(f"weights {source!r} is no file on this machine, and neither none nor imagenet")
@@ -154,13 +154,21 @@ def _downloads() -> Path:
     return Path(home) / "hub" / "checkpoints" if home else cache_folder("weights")
 
 
-def _from_s3(uri: str, target: Path) -> Path:
+def _from_s3(uri: str) -> Path:
+    """The object as a file, downloaded once for each of its contents."""
     name, _, key = uri.removeprefix("s3://").partition("/")
     if not key or key.endswith("/"):
         raise UsageError(f"weights {uri!r} names no object; it must be s3://bucket/key")
     bucket = connect(name)
-    if bucket.head(key) is None:
+    info = bucket.head(key)
+    if info is None:
         raise UsageError(f"weights {uri!r}: there is no such object in {bucket}")
-    with bucket.errors(f"download {key}"):
-        bucket.client.download_file(name, key, str(target))
-    return target
+    path = cache_folder("weights") / hashlib.sha256(f"{uri}\0{info.etag}".encode()).hexdigest()[:32]
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as scratch:
+            beside = Path(scratch) / "weights"
+            with bucket.errors(f"download {key}"):
+                bucket.client.download_file(name, key, str(beside))
+            beside.replace(path)
+    return path

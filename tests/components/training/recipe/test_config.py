@@ -95,8 +95,8 @@ def test_invalid(name: str, value: Any, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-def test_none_overrides_nothing() -> None:
-    assert load().override(epochs=None, learning_rate=None, batch_size=None) == load()
+def test_what_was_left_empty_overrides_nothing() -> None:
+    assert load().override(epochs=None, learning_rate=None, approach="", weights="") == load()
 
 
 def test_a_parameter_comes_before_the_config_and_that_before_the_file() -> None:

@@ -177,11 +177,22 @@ def test_a_truncated_file_is_refused(file: Path, tmp_path: Path) -> None:
         start_from(_fresh(), str(tmp_path / "half.pth"), "resnet18")
 
 
-def test_from_s3(servers: Servers, trained: dict[str, Tensor], file: Path) -> None:
+def test_from_s3_and_again_when_the_object_changed(
+    servers: Servers, trained: dict[str, Tensor], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGOSY_CACHE_DIR", str(tmp_path / "cache"))
+    source = f"s3://{servers.bucket}/weights/resnet18.pth"
     boto3.client("s3").upload_file(str(file), servers.bucket, "weights/resnet18.pth")
-    model = _fresh()
-    start_from(model, f"s3://{servers.bucket}/weights/resnet18.pth", "resnet18")
-    assert _same(model, trained)
+    for _ in range(2):
+        model = _fresh()
+        start_from(model, source, "resnet18")
+        assert _same(model, trained)
+    assert len(list((tmp_path / "cache" / "weights").iterdir())) == 1
+    changed = {**trained, "conv1.weight": trained["conv1.weight"] + 1}
+    torch.save(changed, tmp_path / "changed.pth")
+    boto3.client("s3").upload_file(str(tmp_path / "changed.pth"), servers.bucket, "weights/resnet18.pth")
+    start_from(model, source, "resnet18")
+    assert _same(model, changed)
 
 
 @pytest.mark.parametrize(

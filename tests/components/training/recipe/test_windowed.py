@@ -17,9 +17,10 @@ def test_results_come_in_order_whichever_is_done_first() -> None:
     assert list(in_order(slow_when_even, range(50), 4)) == [number * number for number in range(50)]
 
 
+@pytest.mark.parametrize("group", [1, 8])
 @pytest.mark.parametrize("count", [0, 1, 3, 100])
-def test_every_item_is_met_once(count: int) -> None:
-    assert list(in_order(str, range(count), 2)) == [str(number) for number in range(count)]
+def test_every_item_is_met_once(count: int, group: int) -> None:
+    assert list(in_order(str, range(count), 2, group=group)) == [str(number) for number in range(count)]
 
 
 def test_items_are_taken_only_as_fast_as_results_are() -> None:
