@@ -118,8 +118,8 @@ class FaultProxy:
         self._writers.add(writer)
         try:
             await self._meet(fault, reader, writer)
-        except OSError:
-            pass  # either side went away: that is what this proxy is for
+        except (OSError, asyncio.CancelledError):
+            pass  # either side went away, or the proxy does: that is what it is for
         finally:
             self._writers.discard(writer)
             writer.close()
