@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import tempfile
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from signal import Signals
 from typing import Any, TypeVar
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -23,6 +25,8 @@ from argosy.errors import ArgosyError, StepError, UsageError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_TAKEN_OVER = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 # What the launcher has to say is long; failures are told in our own words.
 for _name in ("torch.distributed.elastic", "torchelastic-events-null"):
@@ -42,7 +46,7 @@ def together(count: int, function: Callable[..., T], *args: Any, **kwargs: Any) 
     """
     if count == 1:
         return function(*args, **kwargs)
-    with tempfile.TemporaryDirectory(prefix="argosy-team-") as folder:
+    with tempfile.TemporaryDirectory(prefix="argosy-team-") as folder, _handlers_put_back():
         launch = elastic_launch(_settings(count), _member)
         log.info("training in %d processes", count)
         try:
@@ -56,6 +60,18 @@ def together(count: int, function: Callable[..., T], *args: Any, **kwargs: Any) 
             raise Interrupted(error.sigval, "while several processes trained") from None
     result: T = results[0]
     return result
+
+
+@contextmanager
+def _handlers_put_back() -> Iterator[None]:
+    """The launcher takes over signals, and leaves them so."""
+    handlers = {number: signal.getsignal(number) for number in _TAKEN_OVER}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 def _settings(count: int) -> LaunchConfig:
@@ -94,7 +110,9 @@ def _first_error(folder: Path, *, leader: bool = False) -> ArgosyError | None:
         return None
     note = json.loads(notes[0].read_text(encoding="utf-8"))
     if note["signal"]:
-        return Interrupted(note["signal"], note["text"].partition(f"{Signals(note['signal']).name} ")[2])
+        return Interrupted(
+            note["signal"], note["text"].partition(f"{signal.Signals(note['signal']).name} ")[2]
+        )
     return (UsageError if note["code"] == UsageError.exit_code else StepError)(note["text"])
 
 

@@ -79,7 +79,7 @@ class Team:
 
         Batch norm looks at each process's share of a batch alone; `average` its statistics afterwards.
         """
-        return model if self.size == 1 else DistributedDataParallel(model, broadcast_buffers=False)
+        return model if self.size == 1 else DistributedDataParallel(model, forward_sync_buffers=False)
 
     def catch_up(self, state: TrainingState, seed: int) -> None:
         """Every process goes on from the leader's state, with random changes of images of its own."""

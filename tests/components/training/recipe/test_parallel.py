@@ -5,17 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from argosy.components.training.recipe.checkpoints import NoCheckpoints, open_checkpoints
 from argosy.components.training.recipe.config import Recipe
-from argosy.components.training.recipe.dataset import ImageFolder
+from argosy.components.training.recipe.dataset import ImageFolder, open_folder
 from argosy.components.training.recipe.fit import fit
+from argosy.components.training.recipe.identity import Identity
 from argosy.components.training.recipe.interruption import interruption
 from argosy.components.training.recipe.launch import together
+from argosy.components.training.recipe.metrics import NullTracker
 from argosy.components.training.recipe.model import build_model
 from argosy.components.training.recipe.parallel import ALONE, how_many, team
 from argosy.errors import StepError, UsageError
@@ -30,13 +34,13 @@ class _Notes:
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
 
-    def epoch(self, number: int, metrics: dict[str, float]) -> None:  # type: ignore[override]
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         self.epochs.append(dict(metrics))
 
 
 def _fitted(recipe: Recipe, data: ImageFolder) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
     notes = _Notes()
-    model = fit(recipe, data, SIZE, notes, team=team()).model  # type: ignore[arg-type]
+    model = fit(recipe, data, SIZE, notes, team=team()).model
     return notes.epochs, model.state_dict()
 
 
@@ -125,52 +129,65 @@ def test_one_that_fails_ends_all(function: object, kind: type[Exception], messag
     assert [child for child in started if "spawn_main" in " ".join(child.cmdline())] == []
 
 
-def _train_long(started: Path) -> None:
-    with interruption() as signals, signals.held():
-        if team().leads:
-            started.touch()
-        for _ in range(600):
-            time.sleep(0.1)
-            signals.check()
+class _Stopping(_Notes):
+    """Tells the launcher to end, once the second epoch is done."""
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        super().epoch(number, metrics)
+        if number == 2:
+            os.kill(os.getppid(), signal.SIGTERM)
+
+
+def train_with_checkpoints(recipe: Recipe, data: Path, place: str, stop: bool) -> int:
+    """What a step does, with checkpoints; how many epochs were told."""
+    members, notes = team(), _Stopping() if stop else _Notes()
+    with interruption() as signals:
+        images = open_folder(data)
+        identity = Identity.of("model", recipe, images, SIZE)
+        kept = open_checkpoints(place, "me", identity) if members.leads else NoCheckpoints()
+        fit(recipe, images, SIZE, notes if members.leads else NullTracker(), kept, signals, members)
+    return len(notes.epochs)
 
 
 PROGRAM = """
 import sys
 from pathlib import Path
+from argosy.components.training.recipe.config import load
 from argosy.components.training.recipe.launch import together
+from argosy.components.training.recipe.metrics import NullTracker
 from argosy.errors import ArgosyError
-from tests.components.training.recipe.test_parallel import _train_long
+from tests.components.training.recipe.test_parallel import train_with_checkpoints
 if __name__ == "__main__":
+    recipe = load().override(epochs=8, batch_size=20, workers=1)
+    data, place, stop = sys.argv[1:]
     try:
-        together(2, _train_long, Path(sys.argv[1]))
+        print(together(2, train_with_checkpoints, recipe, Path(data), place, stop == "stop"))
     except ArgosyError as error:
         print(error)
         sys.exit(error.exit_code)
 """
 
 
-def test_a_signal_ends_all_and_is_told(tmp_path: Path, repository: Path) -> None:
-    script, started = tmp_path / "program.py", tmp_path / "started"
-    script.write_text(PROGRAM)
-    process = subprocess.Popen(
-        [sys.executable, script, started],
-        cwd=repository,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-    )
-    try:
-        while not started.exists():
-            assert process.poll() is None
-            time.sleep(0.1)
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == 143
-    assert out.startswith("interrupted by SIGTERM")
-    assert psutil.wait_procs(children, timeout=60)[1] == []  # none of them is left
+def test_a_signal_ends_all_and_the_same_command_goes_on(
+    digits: ImageFolder, tmp_path: Path, repository: Path
+) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+
+    def run(stop: str) -> tuple[int, str]:
+        command = [sys.executable, tmp_path / "program.py", digits.root, tmp_path / "kept", stop]
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        done = subprocess.run(
+            command, cwd=repository, env=environment, stdout=subprocess.PIPE, text=True, check=False
+        )
+        return done.returncode, done.stdout.strip()
+
+    code, words = run("stop")
+    assert code == 143
+    assert words.startswith("interrupted by SIGTERM in epoch 3, after ")
+    assert words.endswith("and the same command goes on from there")
+    assert run("go on") == (0, "8")
+    for process in psutil.process_iter(["cmdline"]):
+        assert str(tmp_path) not in " ".join(process.info["cmdline"] or [])  # nobody is left
 
 
 @pytest.mark.parametrize(
