@@ -83,7 +83,10 @@ def _register_again(tracking_uri: str) -> None:
     client = MlflowClient(tracking_uri, tracking_uri)
     found = client.get_model_version_by_alias(MODEL, "deploy")
     client.create_registered_model(NAIVE_MODEL)
-    made = client.create_model_version(NAIVE_MODEL, found.source or "", found.run_id)
+    source = found.source or ""
+    made = client.create_model_version(
+        NAIVE_MODEL, source, found.run_id, model_id=source.removeprefix("models:/")
+    )
     client.set_registered_model_alias(NAIVE_MODEL, "deploy", made.version)
 
 

@@ -25,6 +25,8 @@ def test_built_in_pipelines_are_found_by_name() -> None:
         "deploy-model-image-classification",
         "pipeline-image-classification",
         "pipeline-image-classification-by-reference",
+        "prune-versions",
+        "rollback-model",
         "train-model-image-classification",
     ]
     for name in built_in_names():

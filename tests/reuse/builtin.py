@@ -1,4 +1,4 @@
-"""The eleven components that come with Argosy."""
+"""The components that come with Argosy."""
 
 from argosy.catalogue.discover import find_components
 

@@ -17,14 +17,21 @@ def run(*words: object) -> Result:
 def test_kfp_writes_a_file_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
     done = run("kfp", "train", "-o", tmp_path / "train.yaml")
     assert done.exit_code == 0
-    assert done.stderr == "argosy: to be set on KFP's task: resources, node_selector, tolerations, volumes\n"
+    left = "resources, node_selector, tolerations, volumes, retry"
+    assert done.stderr == f"argosy: to be set on KFP's task: {left}\n"
     assert load_component(tmp_path / "train.yaml").interface.name == "train"
 
 
 def test_library_takes_its_name_from_the_module() -> None:
     library = load_library(run("library", "argosy.components.training").stdout)
     assert library.name == "training"
-    assert [c.interface.name for c in library] == ["export-onnx", "promote", "train", "validate-onnx"]
+    assert [c.interface.name for c in library] == [
+        "export-onnx",
+        "promote",
+        "quantize-onnx",
+        "train",
+        "validate-onnx",
+    ]
     assert load_library(run("library", "--name", "ours").stdout).name == "ours"
 
 

@@ -74,7 +74,7 @@ def run(python: Path, program: str, *words: object) -> str:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All eleven components, and one that uses every type."""
+    """All of our components, and one that uses every type."""
     folder = tmp_path_factory.mktemp("kfp")
     for name, found in {**ENTRIES, "make": make}.items():
         (folder / f"{name}.yaml").write_text(to_yaml(kfp_component(found)))

@@ -39,7 +39,7 @@ def tasks_of(program: Any) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def team() -> Library:
-    """All eleven components, exported and read back."""
+    """All of our components, exported and read back."""
     return load_library(to_yaml(library_manifest(list(ENTRIES.values()), "team")))
 
 
