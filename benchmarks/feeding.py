@@ -20,14 +20,14 @@ def train_loop_vs_memory() -> Result:
     """
     import torch
 
-    from argosy.components.training.recipe.batches import Batches
-    from argosy.components.training.recipe.cache import VARIABLE
-    from argosy.components.training.recipe.dataset import open_folder
-    from argosy.components.training.recipe.images import CachedImages
-    from argosy.components.training.recipe.model import build_model
-    from argosy.components.training.recipe.precision import choose_precision
-    from argosy.components.training.recipe.preparation import load_images, stored_sizes
-    from argosy.components.training.recipe.transforms import Augmentation
+    from argosy.components.training.data.batches import Batches
+    from argosy.components.training.data.cache import VARIABLE
+    from argosy.components.training.data.dataset import open_folder
+    from argosy.components.training.data.images import CachedImages
+    from argosy.components.training.data.preparation import load_images, stored_sizes
+    from argosy.components.training.data.transforms import Augmentation
+    from argosy.components.training.network.model import build_model
+    from argosy.components.training.network.precision import choose_precision
 
     precision = choose_precision("auto", SIZE)
     model = precision.place(build_model("resnet18", 10)).train()

@@ -47,8 +47,8 @@ def _models(folder: Path, shape: tuple[int, ...]) -> tuple[Path, Path]:
     """The same network with fresh weights, as an exported program and as an ONNX file."""
     import torch
 
-    from argosy.components.training.onnx_export import export_onnx
-    from argosy.components.training.recipe.torchvision_compat import import_torchvision
+    from argosy.components.training.export.onnx_export import export_onnx
+    from argosy.components.training.network.torchvision_compat import import_torchvision
 
     torch.manual_seed(0)
     network = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
@@ -64,8 +64,8 @@ def _gate(stored: Path, exported: Path) -> float:
     """What `validate-onnx` does with the two files."""
     import torch
 
-    from argosy.components.training import comparison, predictors, samples
-    from argosy.components.training.onnx_check import check_onnx
+    from argosy.components.training.export.onnx_check import check_onnx
+    from argosy.components.training.numerical import comparison, predictors, samples
 
     check_onnx(exported)
     session = predictors.open_session(str(exported), torch.get_num_threads())

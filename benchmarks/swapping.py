@@ -22,9 +22,9 @@ import numpy as np
 import requests
 
 from argosy.components.deployment import reload_triton, update_aliases
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.onnx_model import read_signature
-from argosy.components.deployment.triton_config import model_config
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.model.onnx_model import read_signature
+from argosy.components.deployment.model.triton_config import model_config
 from argosy.components.shared import registry, s3
 from argosy.stack import Stack
 from argosy.stack.endpoints import Endpoints
@@ -142,8 +142,8 @@ def clients(at: Endpoints, model: str) -> Iterator[Callable[[], list[tuple[float
 
 def resnet18(folder: Path) -> Path:
     """A ResNet18 for images of 32 by 32, with random weights: they cost what trained ones do."""
-    from argosy.components.training.onnx_export import export_onnx
-    from argosy.components.training.recipe.model import build_model
+    from argosy.components.training.export.onnx_export import export_onnx
+    from argosy.components.training.network.model import build_model
 
     path = folder / "model.onnx"
     export_onnx(build_model("resnet18", 10).eval(), (3, 32, 32), path, {})

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from argosy.components.training.recipe.cache import VARIABLE
+from argosy.components.training.data.cache import VARIABLE
+from argosy.components.training.data.dataset import open_folder
+from argosy.components.training.data.preparation import prepare
+from argosy.components.training.fitting.fit import fit
 from argosy.components.training.recipe.config import Recipe, load
-from argosy.components.training.recipe.dataset import open_folder
-from argosy.components.training.recipe.fit import fit
-from argosy.components.training.recipe.preparation import prepare
 from argosy.stack import dataset
 from benchmarks.harness import Result
 from benchmarks.plain_training import PlainTraining

@@ -49,8 +49,13 @@ def determine_version(
         replace: let force_version replace other bytes; never those of the live or the previous version.
         mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
-    from argosy.components.deployment.claims import Claim, claim_forced, claim_next, published_sha256
-    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.repository.claims import (
+        Claim,
+        claim_forced,
+        claim_next,
+        published_sha256,
+    )
     from argosy.components.shared import s3
     from argosy.errors import UsageError
 
@@ -63,8 +68,8 @@ def determine_version(
     check_version(force_version)
     bucket = s3.connect(s3_bucket)
     if replace and published_sha256(bucket, keys, force_version) not in (None, model_sha256):
-        from argosy.components.deployment.replacing import check_replaceable
-        from argosy.components.deployment.standing import standing
+        from argosy.components.deployment.repository.replacing import check_replaceable
+        from argosy.components.deployment.repository.standing import standing
         from argosy.components.shared import registry
 
         client = registry.connect_lightly(mlflow_tracking_uri)

@@ -41,10 +41,10 @@ def fetch_model(
         source: which version: "alias:NAME" or "version:NUMBER".
         mlflow_tracking_uri: the MLflow server.
     """
-    from argosy.components.deployment.layout import METADATA_FILE, check_name
-    from argosy.components.deployment.scratch import scratch
-    from argosy.components.deployment.source_model import describe, fetch
+    from argosy.components.deployment.model.layout import METADATA_FILE, check_name
+    from argosy.components.deployment.model.source_model import describe, fetch
     from argosy.components.shared import registry
+    from argosy.components.shared.scratch import scratch
 
     check_name("model_name", model_name)
     client = registry.connect_lightly(mlflow_tracking_uri)

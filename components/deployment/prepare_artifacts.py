@@ -40,9 +40,9 @@ def prepare_artifacts(
     """
     import socket
 
-    from argosy.components.deployment.artifacts import lay_out
-    from argosy.components.deployment.layout import check_name, check_version
-    from argosy.components.deployment.scratch import scratch
+    from argosy.components.deployment.model.artifacts import lay_out
+    from argosy.components.deployment.model.layout import check_name, check_version
+    from argosy.components.shared.scratch import scratch
 
     check_name("model_name", model_name)
     check_version(triton_version)

@@ -48,10 +48,10 @@ def prune_versions(
     """
     import uuid
 
-    from argosy.components.deployment.layout import ModelKeys, check_name
-    from argosy.components.deployment.leftovers import clear_leftovers
-    from argosy.components.deployment.pruning import Pruning
-    from argosy.components.deployment.standing import standing
+    from argosy.components.deployment.model.layout import ModelKeys, check_name
+    from argosy.components.deployment.repository.leftovers import clear_leftovers
+    from argosy.components.deployment.repository.pruning import Pruning
+    from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
 

@@ -49,9 +49,9 @@ def reload_triton(
     """
     import uuid
 
-    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.served_versions import registered, versions_beside
-    from argosy.components.deployment.serving import Deadline, Place, bring_into_service, sole
+    from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.swap.served_versions import registered, versions_beside
+    from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import Triton
     from argosy.errors import UsageError

@@ -58,12 +58,12 @@ def rollback(
         load_timeout: seconds within which Triton must serve what is live.
         request: who goes back by hand: the workflow's uid; a second run for it goes no further back.
     """
-    from argosy.components.deployment.alias_table import own_name
-    from argosy.components.deployment.going_back import check_to, go_back
-    from argosy.components.deployment.layout import ModelKeys, check_name
-    from argosy.components.deployment.rollback_site import Site
-    from argosy.components.deployment.rolling_back import roll_back
-    from argosy.components.deployment.serving import Deadline, Place
+    from argosy.components.deployment.aliases.table import own_name
+    from argosy.components.deployment.model.layout import ModelKeys, check_name
+    from argosy.components.deployment.recovery.going_back import check_to, go_back
+    from argosy.components.deployment.recovery.rolling_back import roll_back
+    from argosy.components.deployment.recovery.site import Site
+    from argosy.components.deployment.swap.serving import Deadline, Place
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import Triton
     from argosy.errors import UsageError

@@ -54,11 +54,11 @@ def update_aliases(
         triton_url: the server, over HTTP; asked only after a rollback.
         triton_grpc_url: HOST:PORT of its gRPC service; empty: HTTP.
     """
-    from argosy.components.deployment.alias_history import now
-    from argosy.components.deployment.alias_moves import go_live
-    from argosy.components.deployment.alias_table import held_aliases, own_name
-    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.records import amend_record, was_rolled_back
+    from argosy.components.deployment.aliases.history import now
+    from argosy.components.deployment.aliases.moves import go_live
+    from argosy.components.deployment.aliases.table import held_aliases, own_name
+    from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.repository.records import amend_record, was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
     from argosy.values import shown
@@ -72,7 +72,7 @@ def update_aliases(
     registry.get_version(client, model_name, model_version)
     if was_rolled_back(bucket, keys, triton_version, owner):
         # Only here, because these imports cost more than the whole step does otherwise.
-        from argosy.components.deployment.retrying import Place, serve_again
+        from argosy.components.deployment.swap.retrying import Place, serve_again
         from argosy.components.shared.triton import Triton
 
         place = Place(Triton(triton_url, triton_grpc_url.removeprefix("grpc://")), bucket, keys)

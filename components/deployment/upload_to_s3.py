@@ -47,9 +47,9 @@ def upload_to_s3(
           replace: let force_version replace other bytes; never those of the live or the previous version.
           mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
-    from argosy.components.deployment.artifacts import read_artifacts
-    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.publishing import Publication, publish
+    from argosy.components.deployment.model.artifacts import read_artifacts
+    from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.repository.publishing import Publication, publish
     from argosy.components.shared import s3
     from argosy.errors import UsageError
 
@@ -63,8 +63,8 @@ def upload_to_s3(
     if not replace or force_version is None:
         return Published(publish(place, prepared))
 
-    from argosy.components.deployment.replacing import replace as publish_over
-    from argosy.components.deployment.standing import standing
+    from argosy.components.deployment.repository.replacing import replace as publish_over
+    from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry
 
     client = registry.connect_lightly(mlflow_tracking_uri)

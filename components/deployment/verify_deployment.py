@@ -61,11 +61,11 @@ def verify_deployment(
         tolerance: largest absolute difference from ONNX Runtime's answer.
         triton_grpc_url: HOST:PORT of its gRPC service, for a load after a rollback; empty: HTTP.
     """
-    from argosy.components.deployment.alias_table import own_name
-    from argosy.components.deployment.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.verification import Expectation
-    from argosy.components.deployment.verification_record import Noting
-    from argosy.components.deployment.verifying import endpoint, verify_published
+    from argosy.components.deployment.aliases.table import own_name
+    from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.verification.checks import Expectation
+    from argosy.components.deployment.verification.record import Noting
+    from argosy.components.deployment.verification.verifying import endpoint, verify_published
     from argosy.components.shared import s3
     from argosy.components.shared.triton import Triton
 

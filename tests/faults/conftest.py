@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.layout import ModelKeys
+from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from argosy.components.deployment import determine_version, prune_versions, rollback, upload_to_s3
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.leftovers import clear_leftovers
-from argosy.components.deployment.pruning import Pruning
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.repository.leftovers import clear_leftovers
+from argosy.components.deployment.repository.pruning import Pruning
 from argosy.components.shared import s3
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket
-from argosy.components.training.recipe.checkpoint_store import open_store
-from argosy.components.training.recipe.source import local_folder
+from argosy.components.training.checkpoints.store import open_store
+from argosy.components.training.data.source import local_folder
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers, prepared

@@ -20,9 +20,9 @@ from argosy.components.deployment import fetch_model, prepare_artifacts, upload_
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.training import export_to_onnx, validate_onnx
-from argosy.components.training.models import load_pytorch
-from argosy.components.training.recipe.checkpoint import FORMAT, Checkpoint, CorruptCheckpoint
-from argosy.components.training.recipe.weights import read_weights
+from argosy.components.training.checkpoints.checkpoint import FORMAT, Checkpoint, CorruptCheckpoint
+from argosy.components.training.export.models import load_pytorch
+from argosy.components.training.network.weights import read_weights
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers, prepared

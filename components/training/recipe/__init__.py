@@ -1,0 +1,1 @@
+"""The recipe: what config.yaml may say, checked, and what each value is for."""

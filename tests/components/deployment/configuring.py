@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.onnx_model import read_signature
-from argosy.components.deployment.triton_config import model_config
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.model.onnx_model import read_signature
+from argosy.components.deployment.model.triton_config import model_config
 from argosy.components.shared.s3 import Bucket
 from tests.components.deployment import models
 

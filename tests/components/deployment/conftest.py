@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.alias_table import AliasTable
-from argosy.components.deployment.artifacts import lay_out
-from argosy.components.deployment.claims import Claim
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.deployment.aliases.table import AliasTable
+from argosy.components.deployment.model.artifacts import lay_out
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.model.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.deployment.repository.claims import Claim
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -10,15 +10,15 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import reload_triton, rollback, update_aliases, verify_deployment
-from argosy.components.deployment.alias_table import AliasTable
-from argosy.components.deployment.artifacts import read_artifacts
-from argosy.components.deployment.claims import Claim, claim_next
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.metadata import Metadata
-from argosy.components.deployment.publishing import Publication, publish
-from argosy.components.deployment.readiness import ready_versions
+from argosy.components.deployment.aliases.table import AliasTable
+from argosy.components.deployment.model.artifacts import read_artifacts
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.model.metadata import Metadata
+from argosy.components.deployment.repository.claims import Claim, claim_next
+from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.rollback import RolledBack
-from argosy.components.deployment.serving import Place, config_names
+from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.serving import Place, config_names
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -22,12 +22,12 @@ from mlflow.tracking import MlflowClient
 from onnx.external_data_helper import set_external_data
 
 from argosy.components.deployment import fetch_model
-from argosy.components.deployment.bundle import is_bundle, unpack
-from argosy.components.deployment.external_data import data_files
 from argosy.components.deployment.fetch_model import Fetched
-from argosy.components.deployment.metadata import Metadata
-from argosy.components.deployment.onnx_model import load_graph
-from argosy.components.deployment.source_model import describe, fetch
+from argosy.components.deployment.model.bundle import is_bundle, unpack
+from argosy.components.deployment.model.external_data import data_files
+from argosy.components.deployment.model.metadata import Metadata
+from argosy.components.deployment.model.onnx_model import load_graph
+from argosy.components.deployment.model.source_model import describe, fetch
 from argosy.components.shared import registry
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models

@@ -10,9 +10,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import reload_triton
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.readiness import ready_versions
-from argosy.components.deployment.version_policy import load_config, named_versions
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.model.version_policy import load_config, named_versions
+from argosy.components.deployment.swap.readiness import ready_versions
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton, TritonTimeout

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.going_back import go_back
-from argosy.components.deployment.layout import ModelKeys
-from argosy.components.deployment.rollback_site import Site
-from argosy.components.deployment.rolling_back import roll_back
-from argosy.components.deployment.serving import Deadline, Place
+from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.recovery.going_back import go_back
+from argosy.components.deployment.recovery.rolling_back import roll_back
+from argosy.components.deployment.recovery.site import Site
+from argosy.components.deployment.swap.serving import Deadline, Place
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-PRELOAD = ["argosy.components.training.recipe.run", "torch._dynamo"]
+PRELOAD = ["argosy.components.training.fitting.run", "torch._dynamo"]
 LONGEST = 180.0
 
 _processes = multiprocessing.get_context("forkserver")
@@ -29,11 +29,11 @@ def attempt(argv: Sequence[str], environment: Mapping[str, str], log: str, dies_
 
     `dies_at_the_end`: killed when the model is stored and the end of the training is not yet noted.
     """
-    from argosy.components.training.recipe import fit
-    from argosy.components.training.recipe.checkpoints import Checkpoints
+    from argosy.components.training.checkpoints.checkpoints import Checkpoints
+    from argosy.components.training.fitting import fit
     from argosy.components.training.train import train
     from argosy.step import run_step
-    from tests.components.training.recipe.small import small_network
+    from tests.components.training.small import small_network
 
     os.environ.update(environment)
     sys.stderr = Path(log).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - the process ends with it

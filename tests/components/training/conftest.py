@@ -16,9 +16,11 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from argosy.components.shared import registry
+from argosy.components.training.data.cache import VARIABLE
+from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.promote import Promotion, promote
-from argosy.components.training.recipe.cache import VARIABLE
+from argosy.components.training.recipe.config import Recipe, load
 from argosy.components.training.train import Trained, train
 from argosy.stack import Stack
 from tests.components.training.digits import write_digits
@@ -169,3 +171,24 @@ def small_export(small: Model, servers: Servers) -> str:
     """The export run of `small`."""
     version = small.promotion.model_version
     return export_to_onnx(version, small.name, servers.mlflow, "1,1,8,8").export_run_id
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> ImageFolder:
+    """20 scans of each digit to train on, 5 to validate."""
+    root = tmp_path_factory.mktemp("digits")
+    write_digits(root, train=20, val=5)
+    return open_folder(root)
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """The shipped recipe, for one short epoch on one thread."""
+    return load().override(epochs=1, batch_size=32, workers=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A tiny valid data set that a test may damage."""
+    write_digits(tmp_path, train=2, val=1, classes=3)
+    return tmp_path

@@ -13,9 +13,9 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from argosy.components.shared import registry
+from argosy.components.training.export.models import download
+from argosy.components.training.export.onnx_export import export_onnx
 from argosy.components.training.export_to_onnx import export_to_onnx
-from argosy.components.training.models import download
-from argosy.components.training.onnx_export import export_onnx
 from argosy.components.training.promote import promote
 from argosy.components.training.validate_onnx import validate_onnx
 from argosy.errors import StepError, UsageError

@@ -14,13 +14,13 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment.fetch_model import fetch_model
 from argosy.components.deployment.prepare_artifacts import prepare_artifacts
 from argosy.components.shared import registry
-from argosy.components.training.comparison import Difference
 from argosy.components.training.export_to_onnx import export_to_onnx
+from argosy.components.training.numerical.comparison import Difference
+from argosy.components.training.numerical.samples import RealSamples
 from argosy.components.training.promote import promote
 from argosy.components.training.quantize_onnx import Quantized, quantize_onnx
-from argosy.components.training.samples import RealSamples
+from argosy.components.training.quantized.variant_gate import Judged, VariantRule, accuracy, judge
 from argosy.components.training.validate_onnx import Validation, validate_onnx
-from argosy.components.training.variant_gate import Judged, VariantRule, accuracy, judge
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Model, Servers
 from tests.components.training.cutting import Cut, Writes

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from tests.components.training.attempts import Training
 from tests.components.training.conftest import SHAPE, Servers
 from tests.components.training.digits import write_digits
-from tests.components.training.recipe.small import TIMES, weights
+from tests.components.training.small import TIMES, weights
 from tests.faults.proxy import Fault, FaultProxy
 
 KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "8"))

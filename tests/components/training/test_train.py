@@ -8,8 +8,8 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from argosy.components.training.models import load_pytorch
-from argosy.components.training.recipe.dataset import open_folder
+from argosy.components.training.data.dataset import open_folder
+from argosy.components.training.export.models import load_pytorch
 from argosy.components.training.train import train
 from argosy.errors import UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from argosy.components.training.recipe.model import build_model
+from argosy.components.training.network.model import build_model
 from argosy.components.training.train import train
 from argosy.errors import UsageError
 from tests.components.training.conftest import SHAPE, Servers

@@ -1,0 +1,1 @@
+"""A model on its way to Triton: what is fetched, checked, laid out and described."""

@@ -1,0 +1,80 @@
+"""What a rollback works on, and how it makes Triton serve what is live again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from argosy.components.deployment.aliases.history import now
+from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.swap.served_versions import Registered, versions_beside
+from argosy.components.deployment.swap.serving import bring_into_service, serve_exactly
+from argosy.components.deployment.swap.sole import Place, sole
+from argosy.components.shared.triton_deadline import Deadline
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
+
+LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rollback ended.
+
+    Attributes:
+        live: the MLflow version that is live now; "" where none is.
+        triton_version: its number in Triton; None where none is live.
+        result: whether anything was taken back.
+    """
+
+    live: str
+    triton_version: int | None
+    result: Literal["rolled-back", "nothing-to-do"]
+
+
+@dataclass(frozen=True)
+class Site:
+    """One model: its registry, its repository and its server; everything is to be done by `deadline`."""
+
+    client: MlflowClient
+    place: Place
+    deadline: Deadline
+
+    def serve(self, who: str, known: Registered, without: Collection[int]) -> None:
+        """Make Triton serve `known.live` and what belongs beside it, but none of `without`.
+
+        Requests that name no version go to the highest one that serves, so a `previous` above `live` is not
+        served: the rollback would not reach those clients.  Triton loads before it unloads.
+
+        Raises:
+            StepError: Triton, S3 or the lease failed; what was served goes on being served.
+        """
+        with sole(self.place, who, self.deadline) as hold:
+            asked = max(without, default=0) if known.live is None else known.live
+            beside = versions_beside(self.place, asked, known, self.deadline).difference(without)
+            if known.live is None:
+                serve_exactly(hold, beside - {asked}, self.deadline)
+                return
+            above = known.previous is not None and known.previous > known.live
+            beside -= {known.previous} if above and known.previous is not None else set()
+            bring_into_service(hold, known.live, beside, self.deadline)
+
+    def record(self, version: int, who: str, reason: str, to: str) -> None:
+        """Note in a version's record that it was rolled back.
+
+        Args:
+            version: the one in Triton that was taken back.
+            who: the workflow that did it.
+            reason: why.
+            to: the MLflow version that is live instead; "" where none is.
+
+        Raises:
+            StepError: S3 failed.
+        """
+        block: dict[str, Any] = {"at": now(), "reason": reason[:LONGEST_REASON], "workflow": who, "to": to}
+        amend_record(self.place.bucket, self.place.keys, version, rollback=block)

@@ -1,0 +1,108 @@
+"""Removing old versions from Triton's repository.
+
+| a version that | is |
+| --- | --- |
+| is behind `live` or `previous`, or named in config.pbtxt | kept |
+| is among the newest `keep` of the complete ones | kept |
+| was published or claimed less than an hour ago, by S3's clock | kept: a deployment is under way |
+| is older, and complete or half removed | removed |
+
+A version is removed in an order that leaves it complete for Triton, or no version at all: its claim first
+says that it was pruned (so that nobody is given the number again), then metadata.json goes, then model.onnx,
+then data files.  A run that was killed in between is finished by the next.  It happens under the serving
+lease: nothing is loaded, replaced or rolled back meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
+from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, mark_pruned, read_claim
+from argosy.components.deployment.repository.published import files_of_versions
+from argosy.components.shared import lease
+from argosy.components.shared.s3 import Bucket
+
+log = logging.getLogger(__name__)
+
+_SECONDS, _PATIENCE = 60.0, 600.0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Versions, lowest first: those that were removed (or would be), and those that stay."""
+
+    pruned: list[int]
+    kept: list[int]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What may be removed.
+
+    Attributes:
+        bucket: where the repository is.
+        keys: the model's keys.
+        keep: how many of the newest complete versions stay.
+        standing: asks which versions something stands on, and why; its errors end the pruning.
+        min_age: a version or a claim younger than this many seconds stays.
+    """
+
+    bucket: Bucket
+    keys: ModelKeys
+    keep: int
+    standing: Callable[[], Mapping[int, str]]
+    min_age: float = IN_FLIGHT_SECONDS
+
+    def run(self, owner: str, dry_run: bool) -> Pruned:
+        """Remove what may be removed, or tell what would be.
+
+        Args:
+            owner: who prunes, as the lease names it.
+            dry_run: change nothing.
+
+        Raises:
+            StepError: nobody can tell which version is live, another step held the lease, or S3 failed.
+        """
+        if dry_run:
+            return self._plan()
+        key = self.keys.lock("serving")
+        with lease.held(self.bucket, key, owner, seconds=_SECONDS, patience=_PATIENCE) as held:
+            plan, gone = self._plan(), []
+            for version in plan.pruned:
+                held.renew()
+                if mark_pruned(self.bucket, self.keys, version, self.min_age):
+                    self._remove(version)
+                    gone.append(version)
+        return Pruned(gone, sorted({*plan.kept, *plan.pruned}.difference(gone)))
+
+    def _plan(self) -> Pruned:
+        standing = self.standing()
+        ages = files_of_versions(self.bucket, self.keys)
+        newest = set(sorted(v for v, age in ages.items() if MODEL_FILE in age)[-self.keep :])
+        pruned = []
+        for version, age in sorted(ages.items()):
+            why = standing.get(version) or ("among the newest" if version in newest else "")
+            why = why or self._in_flight(version, age)
+            log.info("version %d of %s: %s", version, self.keys.model, f"stays, {why}" if why else "goes")
+            if not why:
+                pruned.append(version)
+        return Pruned(pruned, sorted(ages.keys() - set(pruned)))
+
+    def _in_flight(self, version: int, ages: Mapping[str, float]) -> str:
+        if min(ages.values(), default=0) < self.min_age:
+            return "just published"
+        claim = read_claim(self.bucket, self.keys, version)
+        if claim is None or claim.pruned_at:
+            return ""
+        info = self.bucket.head(self.keys.claim(version))
+        return "just claimed" if info is None or info.age < self.min_age else ""
+
+    def _remove(self, version: int) -> None:
+        folder, first = self.keys.version(version), [METADATA_FILE, MODEL_FILE]
+        names = [key.removeprefix(folder) for key in self.bucket.keys(folder)]
+        for name in [*first, *sorted(set(names).difference(first))]:
+            self.bucket.delete(folder + name)
+        log.info("version %d of %s is removed", version, self.keys.model)

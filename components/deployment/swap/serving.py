@@ -1,0 +1,189 @@
+"""What Triton serves of a model is named, version by version, and nothing else is ever loaded.
+
+| order | why |
+| --- | --- |
+| 1. config.pbtxt loses the versions that are to go | a restart from here on does not bring them back |
+| 2. Triton loads the versions by name | what it refuses never gets into the file |
+| 3. each version is ready, and nothing else is | a load that answers is no proof |
+| 4. config.pbtxt names the versions | a load by hand, or a restart of Triton, comes to the same |
+
+The load carries the text of config.pbtxt, with the versions named.  Triton loads a version beside those it
+serves, switches when the new one is ready, and leaves versions that did not change alone: no request fails,
+and a load that fails leaves everything as it was.  Killed anywhere in between, the file names versions that
+were ready once, and a second run finishes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Collection
+
+from argosy.components.deployment.model.layout import MODEL_FILE
+from argosy.components.deployment.model.version_policy import load_config, named_versions, naming
+from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
+from argosy.components.deployment.swap.sole import Hold, Place, sole
+from argosy.components.shared.triton import TritonError, TritonRefused
+from argosy.components.shared.triton_deadline import Deadline, patiently
+from argosy.errors import ArgosyError, StepError
+
+__all__ = ["Deadline", "Hold", "Place", "bring_into_service", "serve_exactly", "sole"]
+
+log = logging.getLogger(__name__)
+
+_BROKEN = re.compile(r"version (\d+) is at UNAVAILABLE state")
+_WRITE_ATTEMPTS = 5
+
+
+def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> None:
+    """Make Triton serve these versions and no other, and keep it so over its restarts; none: unload all.
+
+    Args:
+        hold: the serving lease of the model.
+        versions: published versions.
+        deadline: until when all must be done; S3's own retries come on top of it.
+
+    Raises:
+        StepError: a version is not in the repository (nothing is changed then), Triton refused the load or
+            was not done in time (what it served it goes on serving), or S3 failed.
+    """
+    wanted = frozenset(versions)
+    place = hold.place
+    absent = sorted(version for version in wanted if not published(place, version))
+    if absent:
+        raise StepError(f"version {absent[0]} of {place.model!r} is not in {place.bucket}: publish it again")
+    text = _read_config(place)[0]
+    staying = wanted & _named(place, text, deadline)
+    if staying or not wanted:
+        _note(hold, staying)
+    patiently(deadline, lambda: _serve(place, text, wanted, deadline))
+    _note(hold, wanted)
+    log.info("Triton serves %s of %s", sorted(wanted) or "no version", place.model)
+
+
+def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadline: Deadline) -> None:
+    """Serve a published version beside others, and run one inference on it.
+
+    A neighbour that Triton cannot load, and did not serve either, is left out.
+
+    Args:
+        hold: the serving lease of the model.
+        version: the version that must be in service at the end.
+        beside: the versions that stay, or come back, beside it.
+        deadline: until when.
+
+    Raises:
+        StepError: Triton refused it (with Triton's reason), or it was not in service in time; the message
+            tells what still serves.
+    """
+    place = hold.place
+    before = serving_now(place, deadline)
+    try:
+        beside = _serve_beside(hold, version, frozenset(beside) - {version}, deadline)
+        smoke_test(place.triton.within(deadline.left), place.model, version)
+    except ArgosyError as error:
+        still = _put_back(hold, version, before, deadline)
+        raise StepError(
+            f"version {version} of {place.model!r} is not in service ({still}): {error}"
+        ) from error
+    log.info("version %d of %s is in service beside %s", version, place.model, sorted(beside) or "no other")
+
+
+def published(place: Place, version: int) -> bool:
+    """Whether a version is in the repository; it is there whole, or not at all."""
+    return place.bucket.head(place.keys.version(version) + MODEL_FILE) is not None
+
+
+def serving_now(place: Place, deadline: Deadline) -> frozenset[int]:
+    """The versions that answer now.
+
+    Raises:
+        StepError: Triton does not tell; the message says what it should serve.
+    """
+    try:
+        return patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+    except TritonError as error:
+        should = _listed(config_names(place))
+        raise StepError(f"{error}; nothing was changed: it should serve {should}") from error
+
+
+def config_names(place: Place) -> frozenset[int]:
+    """The versions that the model's config.pbtxt names; none where there is no file or another policy."""
+    found = place.bucket.read(place.keys.config)
+    return (named_versions(found[0].decode()) if found else None) or frozenset()
+
+
+def _serve(place: Place, text: str, wanted: frozenset[int], deadline: Deadline) -> None:
+    if wanted:
+        place.triton.load(place.model, deadline.left, load_config(text, wanted))
+    else:
+        place.triton.unload(place.model, deadline.left)
+    wait_settled(place.triton, place.model, wanted, deadline)
+
+
+def _serve_beside(hold: Hold, version: int, beside: frozenset[int], deadline: Deadline) -> frozenset[int]:
+    """Serve all; once more without those that Triton names as broken and that nobody is using."""
+    try:
+        serve_exactly(hold, beside | {version}, deadline)
+        return beside
+    except TritonRefused as error:
+        place = hold.place
+        broken = {int(number) for number in _BROKEN.findall(error.reason)} & beside
+        serving = ready_versions(place.triton.within(deadline.left), place.model)
+        if not broken or broken & serving:
+            raise
+        log.warning("Triton cannot load %s of %s: left out: %s", sorted(broken), place.model, error.reason)
+    serve_exactly(hold, beside - broken | {version}, deadline)
+    return beside - broken
+
+
+def _put_back(hold: Hold, version: int, before: frozenset[int], deadline: Deadline) -> str:
+    """Serve again what was served before, unless it still is; what serves now, for a message."""
+    place = hold.place
+    try:
+        now = ready_versions(place.triton.within(deadline.left), place.model)
+        if version in now - before:
+            now = frozenset(v for v in before if published(place, v))
+            serve_exactly(hold, now, deadline)
+    except ArgosyError as error:
+        log.warning("what was served before is not put back: %s", error)
+        return f"before it served: {_listed(before)}; Triton does not tell what serves now"
+    return f"still serving: {_listed(now)}"
+
+
+def _listed(versions: Collection[int]) -> str:
+    return "version " + ", ".join(str(v) for v in sorted(versions)) if versions else "no version"
+
+
+def _named(place: Place, text: str, deadline: Deadline) -> frozenset[int]:
+    """The versions that a restart would bring up now, as far as it is known."""
+    named = named_versions(text)
+    if named is not None:
+        return named
+    return serving_now(place, deadline)
+
+
+def _read_config(place: Place) -> tuple[str, str]:
+    found = place.bucket.read(place.keys.config)
+    if found is None:
+        raise StepError(f"{place.keys.config} is not in {place.bucket}: run upload-to-s3 first")
+    try:
+        return found[0].decode(), found[1]
+    except UnicodeDecodeError as error:
+        raise StepError(f"{place.keys.config} is not text ({error}); correct it or delete it") from error
+
+
+def _note(hold: Hold, versions: frozenset[int]) -> None:
+    """Name the versions in config.pbtxt, over whatever else was changed in it meanwhile."""
+    place = hold.place
+    for _ in range(_WRITE_ATTEMPTS):
+        text, tag = _read_config(place)
+        named = naming(text, versions)
+        if named == text:
+            return
+        hold.renew()
+        if place.bucket.write_if_unchanged(place.keys.config, named.encode(), tag):
+            return
+        time.sleep(0.1)
+    raise StepError(f"{place.keys.config} keeps being changed by others; run the step again")

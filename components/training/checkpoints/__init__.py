@@ -1,0 +1,1 @@
+"""The state of a training: kept, found again, and taken up where it stopped."""

@@ -1,0 +1,1 @@
+"""Images from a folder or S3 to batches: downloaded, decoded once, transformed."""

@@ -1,0 +1,147 @@
+"""Batches of one epoch, `(images, labels)` on the training device, from memory or from decoding workers."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from argosy.components.training.data.images import CachedImages, StreamedImages
+
+T = TypeVar("T")
+Batch = tuple[Tensor, Tensor]
+AHEAD = 2  # batches that are gathered while the device computes
+MOST_EPOCHS = 10_007  # more than a recipe may have, so that no two pairs of seed and epoch meet
+
+
+@dataclass
+class Order(Sampler[list[int]]):
+    """Which images make up each batch of an epoch: a permutation that seed and epoch alone decide.
+
+    Without a seed the images come in order. `epoch` and `done`, the batches to leave out at the start, are
+    set before each walk. Of each batch this process takes its `share`: which of how many.
+    """
+
+    samples: int
+    batch_size: int
+    seed: int | None
+    epoch: int = 1
+    done: int = 0
+    share: tuple[int, int] = (0, 1)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.samples, self.batch_size)
+        return whole + (1 if rest and self.seed is None else 0)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        indices = self._indices()
+        for batch in range(self.done, len(self)):
+            whole = indices[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield whole[self.share[0] :: self.share[1]].tolist()
+
+    def _indices(self) -> Tensor:
+        if self.seed is None:
+            return torch.arange(self.samples)
+        generator = torch.Generator().manual_seed(self.seed * MOST_EPOCHS + self.epoch)
+        return torch.randperm(self.samples, generator=generator)
+
+
+class Batches:
+    """Walks over a split, epoch by epoch: shuffled by seed and epoch, or in order.
+
+    Images are uint8 (B, 3, height, width), labels int64 (B,). When shuffled, all batches have `batch_size`
+    images, so a few images sit out each epoch; in order, the last batch is as long as it is. Processes that
+    train together each take a `share` of every batch, which of how many; of a short one it may be empty.
+    """
+
+    def __init__(
+        self,
+        data: CachedImages | StreamedImages,
+        *,
+        batch_size: int,
+        device: torch.device,
+        shuffle_seed: int | None = None,
+        workers: int = 1,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.samples = len(data)
+        # A split smaller than a batch is one short batch rather than none.
+        self.batch_size = min(batch_size, self.samples)
+        self.device = device
+        self._order = Order(self.samples, self.batch_size, shuffle_seed, share=share)
+        self._data = data
+        self._loader = self._workers_loader(data, workers) if isinstance(data, StreamedImages) else None
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.epoch(1)
+
+    def epoch(self, number: int, done: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number`, counted from 1, without the first `done`.
+
+        They are the same whenever they are asked for, so that a training that was cut off can go on.
+        """
+        self._order.epoch, self._order.done = number, done
+        source = self._from_memory() if self._loader is None else iter(self._loader)
+        for images, labels in source:
+            # From pinned memory the copy goes on while the CPU prepares the next step.
+            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    def _from_memory(self) -> Iterator[Batch]:
+        assert isinstance(self._data, CachedImages)
+        # In the memory of the device itself they are there at once; from a disk or to a GPU it takes time.
+        if self._data.mapped or self._data.images.device.type != self.device.type:
+            return self._gathered_ahead()
+        return map(self._gather, self._order)
+
+    def _gather(self, indices: list[int]) -> Batch:
+        assert isinstance(self._data, CachedImages)
+        index = torch.tensor(indices, device=self._data.images.device)
+        images, labels = self._data.images[index], self._data.labels[index]
+        if self.device.type == "cuda" and not images.is_cuda:
+            return images.pin_memory(), labels.pin_memory()
+        return images, labels
+
+    def _gathered_ahead(self) -> Iterator[Batch]:
+        """The same batches; a thread gathers the next ones meanwhile."""
+        with ThreadPoolExecutor(1) as pool:
+            pending: deque[Future[Batch]] = deque()
+            for indices in self._order:
+                pending.append(pool.submit(self._gather, indices))
+                if len(pending) > AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _workers_loader(self, data: StreamedImages, workers: int) -> DataLoader[Batch]:
+        return DataLoader(
+            data,
+            batch_sampler=self._order,
+            # Of its own: the loader would draw from the generator that the network draws from.
+            generator=torch.Generator(),
+            num_workers=workers,
+            persistent_workers=True,
+            pin_memory=self.device.type == "cuda",
+            collate_fn=_as_is,
+            worker_init_fn=_leave_signals_to_the_parent,
+        )
+
+
+def _as_is(batch: T) -> T:
+    """The data set stacks its batches itself."""
+    return batch
+
+
+def _leave_signals_to_the_parent(_worker: int) -> None:
+    """A signal to the whole process group must not end the workers before the parent's last step."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)

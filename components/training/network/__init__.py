@@ -1,0 +1,1 @@
+"""The network, its precision and optimiser, and the loop over one epoch."""

@@ -1,0 +1,173 @@
+"""One epoch of training, and an evaluation. Nothing here waits for the device more than once an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from argosy.components.training.network.model import train_mode
+from argosy.components.training.network.precision import Precision
+from argosy.errors import StepError
+
+Batch = tuple[Tensor, Tensor]
+Transform = Callable[[Tensor], Tensor]
+Total = Callable[..., list[float]]  # adds up each of its numbers over all processes that train together
+
+
+def as_they_are(*numbers: float) -> list[float]:
+    """The totals of a process that trains alone."""
+    return list(numbers)
+
+
+@dataclass
+class Running:
+    """What an epoch has added up so far. An epoch that was cut off goes on from here.
+
+    `loss` is the sum over the samples, on the training device once there is any; `seconds` is the time that
+    training took, also before the epoch was cut off.
+    """
+
+    batches: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    loss: Tensor | float = 0.0
+
+    def add(self, loss: Tensor, samples: int) -> None:
+        """Count one batch with this mean loss, without waiting for the device."""
+        self.loss = self.loss + loss.float() * samples
+        self.samples += samples
+        self.batches += 1
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Add the time that the block takes, however it ends."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def mean_loss(self, what: str = "training", total: Total = as_they_are) -> float:
+        """The mean loss over the samples, here or, with a `total`, wherever others were seen.
+
+        Raises:
+            StepError: it is not finite, or there was no sample.
+        """
+        loss, samples = total(float(self.loss), self.samples)
+        return _finite(loss / max(samples, 1), samples, what)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over samples, not over batches: a short last batch weighs as much as it is long."""
+
+    loss: float
+    accuracy: float
+    samples: int
+
+
+def carry_on() -> None:
+    """Nothing to do between two batches."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What one optimiser step needs.
+
+    `forward` computes the logits: the model itself, or the model compiled or spread over processes. The model
+    holds the weights either way. `total` adds up over those processes.
+    """
+
+    model: nn.Module
+    forward: Callable[[Tensor], Tensor]
+    criterion: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    precision: Precision
+    total: Total = as_they_are
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    @property
+    def steps(self) -> int:
+        """How many steps were made so far."""
+        return int(self.schedule.last_epoch)
+
+    def train_epoch(
+        self,
+        batches: Iterable[Batch],
+        transform: Transform,
+        running: Running | None = None,
+        between: Callable[[], None] = carry_on,
+    ) -> float:
+        """Train on every batch once; return the mean loss over the samples.
+
+        Args:
+            batches: what is left of the epoch.
+            transform: prepares the images of a batch.
+            running: what the epoch added up before; it is kept up to date.
+            between: called after each step; what it raises ends the epoch there, and `running` tells where.
+
+        Raises:
+            StepError: the loss is not finite, or there was no batch.
+        """
+        running = Running() if running is None else running
+        train_mode(self.model)
+        for images, labels in batches:
+            running.add(self._step(transform(images), labels), len(labels))
+            between()
+        return running.mean_loss(total=self.total)
+
+    def _step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Forward, backward, update; returns the detached loss."""
+        with self.precision.autocast():
+            loss: Tensor = self.criterion(self.forward(self.precision.arrange(images)), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        return loss.detach()
+
+    @torch.inference_mode()
+    def evaluate(
+        self, batches: Iterable[Batch], transform: Transform, between: Callable[[], None] = carry_on
+    ) -> Evaluation:
+        """Mean loss and accuracy over every sample; `between` is called after each batch.
+
+        Raises:
+            StepError: the loss is not finite, or there was no batch.
+        """
+        self.model.eval()
+        running = Running()
+        correct: Tensor | int = 0
+        for images, labels in batches:
+            with self.precision.autocast():
+                logits = self.forward(self.precision.arrange(transform(images)))
+                loss = self.criterion(logits, labels)
+            running.add(loss, len(labels))
+            correct = correct + (logits.argmax(1) == labels).sum()
+            between()
+        mean = running.mean_loss("validation", self.total)
+        right, samples = self.total(int(correct), running.samples)
+        return Evaluation(mean, right / samples, int(samples))
+
+
+def _finite(loss: float, samples: float, what: str) -> float:
+    if samples == 0:
+        raise StepError(f"there was no {what} image to learn from")
+    if not math.isfinite(loss):
+        raise StepError(f"the {what} loss became {loss}: lower learning_rate, or set precision to fp32")
+    return loss

@@ -1,0 +1,1 @@
+"""Gate 2: two models on the same inputs, compared number by number."""

@@ -1,0 +1,132 @@
+"""Gate 2 as measurement: do two models give the same answers, and which is faster?"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from argosy.components.training.numerical.predictors import Array, Predict
+from argosy.errors import StepError, UsageError
+
+_WARM_UPS, _REPEATS = 3, 15
+
+# A float32 without sign is ordered as its bits are. The 16 highest, exponent and 8 bits of fraction, tell
+# numbers apart that differ by 0.4 %.
+_BINS, _SHIFT = 1 << 16, 15
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Absolute differences of the answers over all samples; NaN where either side gave something not finite.
+
+    Attributes:
+        max: the largest.
+        mean: the mean.
+        median: the median, to 0.2 %.
+        agreement: share of the answers whose largest entry, the predicted class, is the same on both sides.
+        samples: how many samples were compared.
+    """
+
+    max: float
+    mean: float
+    median: float
+    agreement: float
+    samples: int
+
+    def within(self, tolerance: float) -> bool:
+        """Whether no answer differs by more than `tolerance`. NaN and infinity never are."""
+        return math.isfinite(self.max) and self.max <= tolerance
+
+
+class _Tally:
+    """Statistics of any number of differences in little memory."""
+
+    def __init__(self) -> None:
+        self.largest, self.total, self.count = 0.0, 0.0, 0
+        self.bins: npt.NDArray[np.int64] = np.zeros(_BINS, np.int64)
+        self.agreeing, self.answers, self.samples = 0, 0, 0
+
+    def add(self, left: Array, right: Array) -> None:
+        with np.errstate(invalid="ignore"):  # infinity minus infinity is the NaN that we want
+            difference = np.abs(left.astype(np.float64) - right.astype(np.float64)).ravel()
+        self.largest = float(np.maximum(self.largest, difference.max()))  # unlike max(), it carries NaN on
+        self.total += float(difference.sum())
+        self.count += difference.size
+        with np.errstate(over="ignore"):
+            bits = difference.astype(np.float32).view(np.uint32) >> _SHIFT
+        self.bins += np.bincount(bits, minlength=_BINS)
+        same = _classes(left) == _classes(right)
+        self.agreeing += int(np.count_nonzero(same))
+        self.answers += same.size
+        self.samples += len(left)
+
+    def result(self) -> Difference:
+        mean = self.total / self.count
+        median = self._median() if math.isfinite(self.largest) else math.nan
+        return Difference(self.largest, mean, median, self.agreeing / self.answers, self.samples)
+
+    def _median(self) -> float:
+        bin_ = int(np.searchsorted(np.cumsum(self.bins), (self.count + 1) // 2))
+        edges = np.array([bin_, bin_ + 1], np.uint32) << _SHIFT
+        low, high = edges.view(np.float32)
+        return min(float(low + high) / 2, self.largest) if bin_ else 0.0
+
+
+def compare(one: Predict, other: Predict, batches: Iterable[Array]) -> Difference:
+    """How far two predictors are apart over all batches. Memory does not grow with their number.
+
+    Raises:
+        StepError: they answer with different shapes, or with none to compare.
+    """
+    tally = _Tally()
+    for batch in batches:
+        left, right = one(batch), other(batch)
+        if left.shape != right.shape or len(left) != len(batch) or not left.size:
+            raise StepError(
+                f"to a batch of {len(batch)} one model answers with shape {left.shape}, "
+                f"the other with {right.shape}"
+            )
+        tally.add(left, right)
+    return tally.result()
+
+
+def speedup(baseline: Predict, other: Predict, example: Array) -> float:
+    """How many times faster `other` answers one example than `baseline`: the ratio of their median times.
+
+    The two take turns, so that other load on the machine meets both alike; the first few rounds do not count.
+    """
+    times: tuple[list[float], list[float]] = ([], [])
+    for round_ in range(_WARM_UPS + _REPEATS):
+        for predict, taken in zip((baseline, other), times, strict=True):
+            start = time.perf_counter()
+            predict(example)
+            if round_ >= _WARM_UPS:
+                taken.append(time.perf_counter() - start)
+    return statistics.median(times[0]) / statistics.median(times[1])
+
+
+def check_settings(samples: int, tolerance: float, seed: int = 0) -> None:
+    """Refuse settings under which the comparison would say nothing.
+
+    Raises:
+        UsageError: no samples, a tolerance that is not a positive number, or a negative seed.
+    """
+    if not 1 <= samples <= 100_000:
+        raise UsageError(f"samples is {samples}; it must be from 1 to 100000")
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise UsageError(f"tolerance is {tolerance}; it must be a positive number such as 1e-5")
+    if seed < 0:
+        raise UsageError(f"seed is {seed}; it must be 0 or more")
+
+
+def _classes(answers: Array) -> npt.NDArray[np.int64]:
+    """The predicted class of each answer, along the second dimension; NaN counts as the largest."""
+    rows = answers.reshape(len(answers), -1) if answers.ndim < 2 else answers
+    classes: npt.NDArray[np.int64] = np.argmax(rows, axis=1)
+    return classes

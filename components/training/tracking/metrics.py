@@ -1,0 +1,195 @@
+"""Where a training run reports to: MLflow, or nowhere."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import mlflow
+import mlflow.pytorch
+import numpy as np
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from requests.exceptions import RequestException
+from torch import nn
+
+from argosy.components.shared.registry import mlflow_errors
+from argosy.components.training.checkpoints.interruption import Interrupted
+from argosy.components.training.data.dataset import ImageFolder
+from argosy.components.training.data.images import CachedImages, Size, StreamedImages
+from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.tracking import lineage_tags
+from argosy.components.training.tracking.data_record import as_input, data_params, description, preparation
+from argosy.components.training.tracking.kept_samples import write_samples
+from argosy.components.training.tracking.memory_use import peak_memory_mib
+from argosy.components.training.tracking.patience import patiently
+from argosy.components.training.tracking.predictions import Predictions
+from argosy.components.training.tracking.report import write_report
+from argosy.components.training.tracking.resumed import epochs_of, open_run
+
+log = logging.getLogger(__name__)
+
+MODEL = "model"  # the name of the network within its run
+FINGERPRINT_TAG = "dataset.fingerprint"
+FAILURE_TAG = "failure"
+REPORT = "evaluation"  # the folder of the run's artifacts that holds tables and pictures
+_SHOWN = 300  # characters of an error
+
+
+class Tracker(Protocol):
+    """What the training loop knows about tracking."""
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Record the metrics of epoch `number`, counted from 1."""
+
+
+class NullTracker:
+    """Records nothing."""
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Forget the metrics."""
+
+
+class MlflowTracker:
+    """Records into the active MLflow run `run_id`; what it has already, from before a restart, stays."""
+
+    def __init__(self, run: mlflow.ActiveRun) -> None:
+        self.run_id = str(run.info.run_id)
+        self._params = set(run.data.params)
+        self._epochs = epochs_of(self.run_id) if self._params else set()
+        self._history: dict[int, dict[str, float]] = {}
+
+    def params(self, params: Mapping[str, object]) -> None:
+        """Log parameters of the run.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        with mlflow_errors(f"record the parameters of run {self.run_id}"):
+            mlflow.log_params({key: value for key, value in params.items() if key not in self._params})
+
+    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
+        """Log all metrics of one epoch, and the peak of the memory, in one request.
+
+        A server that is away for a while is waited for.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        self._history[number] = dict(metrics)
+        if number in self._epochs:
+            return
+        values = {**metrics, "peak_memory_mib": peak_memory_mib()}
+        now = int(time.time() * 1000)  # a repeated request brings nothing new, so that nothing is there twice
+        with mlflow_errors(f"record epoch {number} of run {self.run_id}"):
+            patiently(lambda: mlflow.log_metrics(values, step=number, timestamp=now))
+
+    def data(self, dataset: str, data: ImageFolder, size: Size) -> None:
+        """Log where the images come from, exactly which they are, their classes and how to prepare one.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        self.params(data_params(dataset, data, size))
+        with mlflow_errors(f"record the data set of run {self.run_id}"):
+            mlflow.set_tags({FINGERPRINT_TAG: data.fingerprint(), "dataset.source": dataset})
+            mlflow.log_dict(list(data.classes), "labels.json")  # type: ignore[arg-type]
+            mlflow.log_dict(preparation(size), "preprocessing.json")
+            mlflow.log_dict(description(dataset, data), "dataset.json")
+            MlflowClient().log_inputs(self.run_id, [as_input(dataset, data)])
+
+    def report(
+        self, predictions: Predictions, images: CachedImages | StreamedImages, data: ImageFolder
+    ) -> None:
+        """Log what the network says about the validation images, as tables and pictures; keep some of them.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        with (
+            tempfile.TemporaryDirectory(prefix="argosy-") as scratch,
+            tempfile.TemporaryDirectory(prefix="argosy-") as samples,
+            mlflow_errors(f"store the evaluation of run {self.run_id}"),
+        ):
+            write_samples(Path(samples), images, predictions.labels)
+            patiently(lambda: mlflow.log_artifacts(samples))
+            write_report(Path(scratch), predictions, data, images, self._history)
+            patiently(lambda: mlflow.log_artifacts(scratch, REPORT))
+
+    def model(self, model: nn.Module, size: Size) -> None:
+        """Log the network as the run's model, as an exported program: loading it runs no pickled code.
+
+        `model` must be on the CPU and in evaluation mode, for it is traced as it is. The example holds two
+        images: traced with one, the program would accept no other batch size.
+
+        Raises:
+            StepError: MLflow failed.
+        """
+        requirements = [f"{name}=={version(name).partition('+')[0]}" for name in ("torch", "numpy")]
+        with mlflow_errors(f"store the model of run {self.run_id}"):
+            mlflow.pytorch.log_model(
+                model,
+                name=MODEL,
+                input_example=np.zeros((2, 3, *size), dtype=np.float32),
+                pip_requirements=requirements,
+                serialization_format="pt2",
+            )
+
+
+@contextmanager
+def tracked_run(
+    model_name: str, recipe: Recipe, *, training: str = "", run_id: str = "", owner: str = ""
+) -> Iterator[MlflowTracker]:
+    """A run in experiment `model_name`: Finished if the block ends well, Killed by a signal, else Failed.
+
+    It is the run `run_id`, or the one that `training` began before it was cut off; else a new one. `owner` is
+    the workflow's uid. A tag tells why a run failed.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    with mlflow_errors(f"open experiment {model_name!r}"):
+        mlflow.set_experiment(model_name)
+    tags = {
+        "step": "train",
+        "model_name": model_name,
+        "approach": recipe.approach,
+        "architecture": recipe.architecture,
+        **lineage_tags.origin(owner),
+        **lineage_tags.machine(),
+    }
+    run = open_run(f"train-{model_name}", tags, training, run_id)
+    try:
+        if FAILURE_TAG in run.data.tags:
+            with mlflow_errors(f"go on in run {run.info.run_id}"):
+                mlflow.delete_tag(FAILURE_TAG)
+        tracker = MlflowTracker(run)
+        tracker.params(asdict(recipe))
+        yield tracker
+    except BaseException as error:
+        _give_up(error)
+        raise
+    with mlflow_errors(f"close run {run.info.run_id}"):
+        # `end_run` forgets the run before it tells the server, so that alone it could not be repeated.
+        patiently(lambda: MlflowClient().set_terminated(run.info.run_id))
+        mlflow.end_run()
+
+
+def _give_up(error: BaseException) -> None:
+    """Close the active run as it ended. Where MLflow cannot be told, the error itself matters more."""
+    killed = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_SHOWN]
+    try:
+        try:
+            mlflow.set_tag(FAILURE_TAG, reason)
+        finally:
+            mlflow.end_run("KILLED" if killed else "FAILED")
+    except (MlflowException, RequestException) as trouble:
+        log.warning("MLflow could not be told that the run ended: %s", type(trouble).__name__)
