@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from argosy.components.deployment.aliases.history import Aliases
 from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.repository.records import BY_HAND
 from argosy.components.deployment.swap.sole import kept
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
@@ -88,4 +89,4 @@ def held_aliases(client: MlflowClient, bucket: Bucket, keys: ModelKeys, owner: s
 
 def own_name(owner: str) -> str:
     """`owner`, or for a step that runs by hand a name that nobody else has."""
-    return owner or f"by-hand-{uuid.uuid4().hex[:12]}"
+    return owner or f"{BY_HAND}{uuid.uuid4().hex[:12]}"

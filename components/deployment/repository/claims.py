@@ -22,6 +22,7 @@ from datetime import datetime, timezone
 
 from argosy.components.deployment.model.layout import ModelKeys, version_number
 from argosy.components.deployment.repository.published import immutable, published_sha256, published_versions
+from argosy.components.deployment.repository.records import is_over, was_rolled_back
 from argosy.components.shared.s3 import Bucket, Stored
 from argosy.errors import StepError
 
@@ -187,7 +188,8 @@ def _take_over(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim, pub
             f"{what} is claimed by {held.owner}, which has not published it: "
             "wait for that deployment, or leave force-version empty"
         )
-    young = stored.age < IN_FLIGHT_SECONDS
+    over = is_over(bucket, keys, version, held.owner) or was_rolled_back(bucket, keys, version, held.owner)
+    young = stored.age < IN_FLIGHT_SECONDS and not over
     if young and published != wanted.model_sha256:
         raise StepError(
             f"{what} was claimed {stored.age:.0f} s ago by {held.owner}, whose deployment may still run: "

@@ -18,6 +18,8 @@ from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
 
+# How the name begins under which a step runs that no workflow owns.
+BY_HAND = "by-hand-"
 _TRIES = 20
 
 
@@ -42,6 +44,21 @@ def was_rolled_back(bucket: Bucket, keys: ModelKeys, version: int, owner: str) -
     """
     found = read_record(bucket, keys, version).get("rollback")
     return isinstance(found, dict) and found.get("workflow") == owner
+
+
+def is_over(bucket: Bucket, keys: ModelKeys, version: int, owner: str) -> bool:
+    """Whether deployment `owner` of the version came to its end.
+
+    Its last two steps run side by side, and each notes that it is done.  Steps that are run by hand have no
+    workflow in common: theirs count for whoever owns the version.
+
+    Raises:
+        StepError: the record is no JSON object, or S3 failed.
+    """
+    record = read_record(bucket, keys, version)
+    ends = (record.get("aliases"), record.get("verification"))
+    names = [str(end.get("workflow", "")) for end in ends if isinstance(end, dict)]
+    return len(names) == 2 and all(name == owner or name.startswith(BY_HAND) for name in names)
 
 
 def amend_record(bucket: Bucket, keys: ModelKeys, version: int, **blocks: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@
 | --- | --- |
 | live's | clients use it until the new one is verified |
 | previous' | a rollback is instant |
-| one that serves, claimed less than an hour ago, with no end on its record | it is about to be verified |
+| one that serves, claimed less than an hour ago, and its end not on the record | it is about to be verified |
 
 Nothing else: not a version that is published and did not answer yet, nor one that a failed deployment left.
 "Serves" means that Triton says so, or that config.pbtxt names it: Triton may just have been restarted.
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.model.layout import version_number
-from argosy.components.deployment.repository.records import read_record
+from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, read_claim
+from argosy.components.deployment.repository.records import is_over
 from argosy.components.deployment.swap.serving import config_names, published, serving_now
 from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A deployment that claimed its version longer ago has been killed, or is over.
-IN_FLIGHT_SECONDS = 3600.0
 TRITON_VERSION = "triton.version"
 
 
@@ -70,12 +69,11 @@ def versions_beside(place: Place, version: int, known: Registered, deadline: Dea
 
 
 def _in_flight(place: Place, version: int) -> bool:
-    claim = place.bucket.head(place.keys.claim(version))
-    if claim is None or claim.age >= IN_FLIGHT_SECONDS:
+    stored = place.bucket.head(place.keys.claim(version))
+    if stored is None or stored.age >= IN_FLIGHT_SECONDS:
         return False
-    # Its last two steps run side by side and each notes its end: with both, its aliases have moved.
-    record = read_record(place.bucket, place.keys, version)
-    return not {"aliases", "verification"} <= record.keys()
+    claim = read_claim(place.bucket, place.keys, version)
+    return claim is not None and not is_over(place.bucket, place.keys, version, claim.owner)
 
 
 def _tagged(client: MlflowClient, name: str, alias: str) -> int | None:

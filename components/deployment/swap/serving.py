@@ -88,6 +88,8 @@ def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadli
             f"version {version} of {place.model!r} is not in service ({still}): {error}"
         ) from error
     log.info("version %d of %s is in service beside %s", version, place.model, sorted(beside) or "no other")
+    if max(beside, default=0) > version:
+        log.warning("requests to %s that name no version go to %d, the highest", place.model, max(beside))
 
 
 def published(place: Place, version: int) -> bool:

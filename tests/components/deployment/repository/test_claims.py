@@ -17,6 +17,7 @@ from argosy.components.deployment.repository.claims import (
     read_claim,
     take,
 )
+from argosy.components.deployment.repository.records import amend_record
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
 from tests.components.deployment.conftest import claim_for
@@ -113,6 +114,23 @@ def test_a_forced_version_is_taken_over_once_its_deployment_is_over(
     assert _owner(bucket, keys, 1) == "old"  # its deployment may still run
     monkeypatch.setattr(claims, "IN_FLIGHT_SECONDS", -1)
     assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
+    assert _owner(bucket, keys, 1) == "new"
+
+
+@pytest.mark.parametrize("ends", [("aliases", "verification"), ("rollback",)])
+def test_a_deployment_that_noted_its_end_is_over(
+    bucket: Bucket, keys: ModelKeys, ends: tuple[str, ...]
+) -> None:
+    assert claim_next(bucket, keys, claim_for(MODEL, "old")) == 1
+    publish(bucket, keys, 1)
+    for number, end in enumerate(ends):
+        assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
+        assert _owner(bucket, keys, 1) == "old", ends[:number]
+        amend_record(bucket, keys, 1, **{end: {"workflow": "old"}})
+    assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
+    assert _owner(bucket, keys, 1) == "new"
+    # The record is still that of the old deployment: it says nothing of the new one.
+    assert claim_forced(bucket, keys, 1, claim_for(MODEL, "third")) == 1
     assert _owner(bucket, keys, 1) == "new"
 
 

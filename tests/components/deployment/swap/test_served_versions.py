@@ -55,9 +55,12 @@ def test_the_rule(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.
     assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}
     place.triton.unload(place.model, 30)  # as a restart does; config.pbtxt remembers
     assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}
-    amend_record(place.bucket, place.keys, 4, verification={"result": "passed"})
+    owner = claim_for(b"").owner
+    amend_record(place.bucket, place.keys, 4, verification={"result": "passed", "workflow": owner})
     assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}  # its aliases may not have moved yet
-    amend_record(place.bucket, place.keys, 4, aliases={"live": "4"})
+    amend_record(place.bucket, place.keys, 4, aliases={"live": "4", "workflow": "of-an-earlier-deployment"})
+    assert beside(place, 5, Registered(2, 1)) == {1, 2, 4}
+    amend_record(place.bucket, place.keys, 4, aliases={"live": "4", "workflow": owner})
     assert beside(place, 5, Registered(2, 1)) == {1, 2}
     place.bucket.delete(place.keys.record(4))
     monkeypatch.setattr(served_versions, "IN_FLIGHT_SECONDS", -1)
