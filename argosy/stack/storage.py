@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from argosy.stack.service import Service, Unwell
 from argosy.stack.state import Credentials, StateFolder
 
 if TYPE_CHECKING:
+    from boto3.session import Session
     from botocore.client import BaseClient
 
 NAME = "s3"
@@ -28,6 +31,8 @@ REPOSITORY_MARKER = f"{MODELS}/.keep"
 _MARKER_TEXT = b"Triton's model repository, made by argosy up.\n" * 100
 _READABLE_WITHIN = 20.0
 _POLL = 0.1
+
+_making = threading.Lock()
 
 # SeaweedFS is a family of servers in one process, and each has an HTTP and a gRPC port.
 _MEMBERS = ("master", "filer", "volume", "admin")
@@ -45,25 +50,34 @@ def client(
     target: S3Endpoint, *, connections: int = 10, attempts: int = 3, timeout: float = 30.0
 ) -> BaseClient:
     """Return a boto3 client that depends on nothing in the environment (`timeout` in seconds)."""
-    import boto3
     from botocore.config import Config
 
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=target.endpoint,
-        aws_access_key_id=target.access_key,
-        aws_secret_access_key=target.secret_key,
-        region_name=REGION,
-        config=Config(
-            s3={"addressing_style": "path"},
-            signature_version="s3v4",
-            connect_timeout=timeout,
-            read_timeout=timeout,
-            retries={"total_max_attempts": attempts, "mode": "standard"},
-            max_pool_connections=connections,
-            proxies={},
-        ),
+    settings = Config(
+        s3={"addressing_style": "path"},
+        signature_version="s3v4",
+        connect_timeout=timeout,
+        read_timeout=timeout,
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        max_pool_connections=connections,
+        proxies={},
     )
+    with _making:  # clients are for all threads, the session that makes them is not
+        return _session().client(
+            "s3",
+            endpoint_url=target.endpoint,
+            aws_access_key_id=target.access_key,
+            aws_secret_access_key=target.secret_key,
+            region_name=REGION,
+            config=settings,
+        )
+
+
+@cache
+def _session() -> Session:
+    """One for all clients: it reads botocore's description of S3, which takes longer than a request."""
+    import boto3
+
+    return boto3.session.Session()
 
 
 def prepare(target: S3Endpoint) -> None:
