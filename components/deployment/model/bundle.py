@@ -11,10 +11,8 @@ other file is refused, and nothing is written outside of the folder.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from argosy.components.deployment.model.external_data import check_location, data_files
@@ -23,18 +21,6 @@ from argosy.components.deployment.model.onnx_model import load_graph
 from argosy.errors import StepError
 
 _CHUNK = 4 << 20
-
-
-def identity(checksums: Mapping[str, str]) -> str:
-    """One checksum for a model: that of model.onnx, or of the list of all files where it has more.
-
-    Args:
-        checksums: file name -> SHA-256, hexadecimal; model.onnx and its data files.
-    """
-    if set(checksums) == {MODEL_FILE}:
-        return checksums[MODEL_FILE]
-    lines = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def pack(model: Path, names: list[str], target: Path) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from argosy.components.deployment.model.bundle import identity, pack
+from argosy.components.deployment.model.bundle import pack
 from argosy.components.deployment.model.embedding import embed, embedded_size
 from argosy.components.deployment.model.external_data import data_files
+from argosy.components.deployment.model.identity import identity
 from argosy.components.deployment.model.layout import MODEL_FILE
 from argosy.components.deployment.model.metadata import (
     VALIDATION_METRICS,

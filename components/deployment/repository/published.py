@@ -5,7 +5,7 @@ A version is complete when its folder holds model.onnx: its data files, where it
 
 from __future__ import annotations
 
-from argosy.components.deployment.model.bundle import identity
+from argosy.components.deployment.model.identity import identity
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys, version_number
 from argosy.components.shared.s3 import Bucket
 
