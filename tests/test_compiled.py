@@ -187,3 +187,16 @@ def test_the_committed_picture_is_of_the_pipeline(repository: Path, tmp_path: Pa
     command = [sys.executable, "-m", "argosy.cli.main", "graph", "pipeline-image-classification"]
     subprocess.run([*command, "--format", "svg", "-o", str(file)], check=True, capture_output=True)
     assert file.read_text() == (repository / "docs" / "pipeline-image-classification.svg").read_text()
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_every_step_meets_the_pod_security_standard_restricted(name: str) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/"""
+    containers = [t["container"] for t in templates(name).values() if "container" in t]
+    assert containers or name.endswith("by-reference")  # whose steps are another template's
+    for container in containers:
+        context = container["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")

@@ -24,6 +24,7 @@ class Fetched(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
 )
 def fetch_model(

@@ -18,6 +18,7 @@ class Prepared(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
 )
 def prepare_artifacts(

@@ -20,6 +20,7 @@ class Pruned(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
 )
 def prune_versions(

@@ -22,6 +22,7 @@ class RolledBack(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
     retry=Retry(),
 )

@@ -20,6 +20,7 @@ class Verified(NamedTuple):
 
 @component(
     image=images.DEPLOYMENT_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "1"), memory=("1Gi", "2Gi")),
     retry=Retry(),
 )

@@ -15,6 +15,7 @@ class Exported(NamedTuple):
 @component(
     name="export-onnx",
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
     retry=Retry(),
 )

@@ -23,6 +23,7 @@ class Promotion(NamedTuple):
 
 @component(
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
     retry=Retry(),
 )

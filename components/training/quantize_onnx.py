@@ -28,6 +28,7 @@ class Quantized(NamedTuple):
 @component(
     name="quantize-onnx",
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
     retry=Retry(),
 )

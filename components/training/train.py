@@ -15,6 +15,7 @@ class Trained(NamedTuple):
 
 @component(
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("3", "4"), memory=("8Gi", "14Gi"), gpu=1),
     node_selector={"eks.amazonaws.com/nodegroup": "gpu-training"},
     tolerations=[Toleration("nvidia.com/gpu")],

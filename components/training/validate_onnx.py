@@ -27,6 +27,7 @@ class Validation(NamedTuple):
 @component(
     name="validate-onnx",
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
     retry=Retry(),
 )

@@ -20,6 +20,7 @@ class Trained(NamedTuple):
 
 @component(
     image=images.TRAINING_TOOLS,
+    security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("500m", "1"), memory=("1Gi", "2Gi")),
 )
 def train_tabular(

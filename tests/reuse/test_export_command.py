@@ -17,7 +17,7 @@ def run(*words: object) -> Result:
 def test_kfp_writes_a_file_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
     done = run("kfp", "train", "-o", tmp_path / "train.yaml")
     assert done.exit_code == 0
-    left = "resources, node_selector, tolerations, volumes, retry"
+    left = "resources, node_selector, tolerations, volumes, retry, security_context"
     assert done.stderr == f"argosy: to be set on KFP's task: {left}\n"
     assert load_component(tmp_path / "train.yaml").interface.name == "train"
 
