@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from argosy.components import images
+from argosy.components.training.tracking import lineage_tags
 
 DOCKERFILES = ["triton-training-tools", "mlops-deployment-tools"]
 
@@ -70,6 +71,12 @@ class TestDockerfile:
         settings = " ".join(of_kind(steps, "ENV")).split()
         assert {"HOME=/tmp", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"} <= set(settings)
         assert of_kind(steps, "WORKDIR")[-1] == "/tmp"
+
+    def test_a_run_can_tell_its_code_and_image(self, repository: Path, image: str) -> None:
+        steps = instructions(repository, image)
+        assert {"REVISION=unknown", f"IMAGE={image}"} <= set(of_kind(steps, "ARG"))
+        told = {f'{lineage_tags.COMMIT}="$REVISION"', f'{lineage_tags.IMAGE}="$IMAGE"'}
+        assert told <= set(" ".join(of_kind(steps, "ENV")).split())
 
     def test_the_workflow_gives_the_command(self, repository: Path, image: str) -> None:
         kinds = {kind for kind, _ in instructions(repository, image)}
