@@ -22,7 +22,7 @@ def step_overhead() -> Result:
     """
     python = str(kfp_python())
     with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
-        ours = [*ARGOSY, "run", f"{OURS}:chain", "--output", "json"]
+        ours = [ARGOSY, "run", f"{OURS}:chain", "--output", "json"]
         return compare(
             "step_overhead_vs_kfp",
             lambda: _a_step(ours, folder),
