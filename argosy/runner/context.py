@@ -11,6 +11,7 @@ from pathlib import Path
 
 from argosy.runner.result import Plan
 from argosy.runner.scope import Scope
+from argosy.runner.standbys import Standbys
 from argosy.runner.state import RunState
 
 EXIT_HANDLER = "onExit"
@@ -31,6 +32,7 @@ class Context:
     globals: Scope
     captured: frozenset[str]
     """Templates whose standard output somebody asks for."""
+    standbys: Standbys
     executed: set[str] = field(default_factory=set)
     """Nodes that ran in this session: what depends on them cannot be kept from an earlier one."""
     began: float = field(default_factory=time.monotonic)

@@ -65,6 +65,7 @@ class _Dag:
         self.site.expect(self.tasks.values())
         try:
             while self._start_ready() or self.running:
+                self.site.foresee(self._coming)
                 done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     self._finish(self.running.pop(task), task.result())
@@ -109,6 +110,17 @@ class _Dag:
                 else:
                     self._start(name)
         return False
+
+    def _coming(self) -> list[Call]:
+        """Tasks that only what runs now stands in the way of, or other such tasks; the nearest first."""
+        if self.failed is not None:
+            return []
+        known, coming = set(self.running.values()), list[Call]()
+        for name, unmet in self.waiting.items():
+            if unmet <= known:
+                known.add(name)
+                coming.append(self.tasks[name])
+        return coming
 
     def _is_full(self) -> bool:
         return (

@@ -13,7 +13,7 @@ from argosy.runner import duration
 from argosy.runner.context import Context
 from argosy.runner.dag import run_dag
 from argosy.runner.errors import NodeError
-from argosy.runner.job import Job, Outcome, Produced
+from argosy.runner.job import Inputs, Job, Outcome, Produced
 from argosy.runner.model import Template
 from argosy.runner.node import KINDS, Attempt, Node, Phase, Values, now
 from argosy.runner.pod import Pod
@@ -47,6 +47,12 @@ class Engine:
         except asyncio.CancelledError:
             self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
             raise
+
+    def foresee(self, template: Template, name: str) -> None:
+        """A job that comes next: its first attempt's program may be started before its turn."""
+        if template.is_leaf and self.ctx.standbys.wants(name):
+            attempt = f"{name}(0)" if template.retry else name
+            Pod(self.ctx, template, Inputs(), name, attempt, 0).start_early()
 
     async def _attempts(self, job: Job) -> tuple[Node, Produced]:
         retry, began = job.template.retry, time.monotonic()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from argosy.runner import environment
@@ -20,8 +23,10 @@ from argosy.runner.outputs import collect
 from argosy.runner.paths import PathMap
 from argosy.runner.process import Ended, run_process
 from argosy.runner.scope import parameter_variables
+from argosy.runner.standbys import Standby, Start
 
 _PYTHONS = ("python", "python3")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
 
 
@@ -32,7 +37,7 @@ class Pod:
         self, ctx: Context, template: Template, inputs: Inputs, node: str, name: str, retries: int
     ) -> None:
         assert template.container is not None
-        self.ctx, self.template, self.inputs, self.name = ctx, template, inputs, name
+        self.ctx, self.template, self.inputs, self.node, self.name = ctx, template, inputs, node, name
         self.container: Container = template.container
         self.folder = ctx.seen_dir / "steps" / folder_name(name)
         self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
@@ -44,19 +49,36 @@ class Pod:
     async def run(self, limit: float | None) -> Outcome:
         """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
         self.ctx.tick()
-        await asyncio.to_thread(self._prepare)
-        variables = environment.declared(self.container.env, self.ctx, self.pod_name, self._word)
-        env = {**self.ctx.environment, "TMPDIR": str(self.folder / "tmp"), **variables}
-        ended = await run_process(
-            self._argv(variables, env),
-            cwd=self._working_dir(),
-            env=env,
-            log=self.log,
-            capture=self.template.name in self.ctx.captured,
-            limit=limit,
-        )
+        async with self.ctx.standbys.turn(self.node) as standby:
+            await asyncio.to_thread(self._prepare, keep=standby is not None)
+            variables, env = self._environment()
+            ended = await self._execute(self._argv(variables, env), env, limit, standby)
         produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
         return self._outcome(ended, produced, missing, limit)
+
+    def start_early(self) -> None:
+        """Start the program before its turn, where that makes no difference except in time.
+
+        So it is where the command is `python -m MODULE`, and nothing that an import can see will change
+        until the turn: the folder is this node's own, new, and nothing is put where the program starts.
+        """
+        words = (*self.container.command, *self.container.args)
+        placed = [*self.template.paths.values(), *self.container.mounts]
+        if (
+            words[0] not in _PYTHONS
+            or words[1:2] != ("-m",)
+            or not _MODULE.fullmatch("".join(words[2:3]))
+            or self.container.source is not None
+            or self.container.working_dir
+            or self.template.name in self.ctx.captured
+            or not all(path.startswith("/") for path in placed)
+            or self.folder.exists()
+        ):
+            return
+        with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
+            _, env = self._environment()
+            self._make_folders()
+            self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
 
     def tail(self) -> tuple[str, ...]:
         """The last lines of the log."""
@@ -76,10 +98,31 @@ class Pod:
             return Outcome(Phase.ERROR, missing, ended.code, produced, self.tail())
         return Outcome(Phase.SUCCEEDED, exit_code=0, produced=produced)
 
-    def _prepare(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+    async def _execute(
+        self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
+    ) -> Ended:
+        cwd, capture = self._working_dir(), self.template.name in self.ctx.captured
+        began = time.monotonic()
+        if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
+            ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
+            if ended is not None:
+                return ended
+        left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
+        return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
+
+    def _environment(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The variables that the container declares, and all that the program gets."""
+        variables = environment.declared(self.container.env, self.ctx, self.pod_name, self._word)
+        return variables, {**self.ctx.environment, "TMPDIR": str(self.folder / "tmp"), **variables}
+
+    def _make_folders(self) -> None:
         for folder in (self.work, self.folder / "tmp"):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _prepare(self, *, keep: bool) -> None:
+        if not keep:  # a program that waits in the folder has made it anew
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._make_folders()
         for path in self.container.mounts:
             self.paths.place(path).mkdir(parents=True, exist_ok=True)
         for tag, path in self.template.paths.items():

@@ -43,6 +43,86 @@ class Ended:
         return f"exit code {self.code}{name}"
 
 
+class Guarded:
+    """A program that runs under its guard."""
+
+    def __init__(self, process: asyncio.subprocess.Process, status: BinaryIO, name: str) -> None:
+        self.process, self._status, self._name = process, status, name
+
+    @classmethod
+    async def start(
+        cls,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        out: BinaryIO | int,
+        err: BinaryIO,
+        pass_fds: tuple[int, ...] = (),
+    ) -> Guarded:
+        """Start `argv` with its guard; standard input is empty. Raises NodeError."""
+        status_read, status_write = os.pipe()
+        guard = [sys.executable, "-I", "-S", _GUARD, str(os.getpid()), str(status_write), str(GRACE), *argv]
+        status = os.fdopen(status_read, "rb")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *guard,
+                cwd=cwd,
+                env=dict(env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                pass_fds=(status_write, *pass_fds),
+                start_new_session=True,
+            )
+        except BaseException as error:
+            status.close()
+            if isinstance(error, OSError | ValueError):
+                raise NodeError(f"cannot start {argv[0]}: {error}") from error
+            raise
+        finally:
+            os.close(status_write)
+        return cls(process, status, argv[0])
+
+    def __enter__(self) -> Guarded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.close()
+
+    async def wait(self, limit: float | None) -> bool:
+        """Wait for its end; True if `limit` seconds ran out and it had to be stopped.
+
+        Cancelling stops it first.
+        """
+        try:
+            await asyncio.wait_for(asyncio.shield(self.process.wait()), limit)
+            return False
+        except (asyncio.TimeoutError, TimeoutError):
+            await self.stop()
+            return True
+        except asyncio.CancelledError:
+            await asyncio.shield(self.stop())
+            raise
+
+    async def stop(self) -> None:
+        """Ask it to end, make it end when the grace is over, and wait for that."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        await self.process.wait()
+
+    def ended(self, timed_out: bool, result: str | None) -> Ended:
+        """How it ended. Raises NodeError if there was no such program to start."""
+        status = self._status.read().decode()
+        kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
+        if kind == "error":
+            raise NodeError(f"cannot start {self._name}: {rest}")
+        number = int(rest)
+        if kind == "signal":
+            return Ended(128 + number, number, timed_out, result)
+        return Ended(number, None, timed_out, result)
+
+
 async def run_process(
     argv: Sequence[str],
     *,
@@ -58,50 +138,16 @@ async def run_process(
     streams that are written within the same moment change places. `limit` is in seconds. Cancelling stops
     the program first. Raises NodeError if it cannot be started.
     """
-    status_read, status_write = os.pipe()
-    guard = [sys.executable, "-I", "-S", _GUARD, str(os.getpid()), str(status_write), str(GRACE), *argv]
-    with log.open("ab", buffering=0) as sink, os.fdopen(status_read, "rb") as status:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *guard,
-                cwd=cwd,
-                env=dict(env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE if capture else sink,
-                stderr=sink,
-                pass_fds=(status_write,),
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            raise NodeError(f"cannot start {argv[0]}: {error}") from error
-        finally:
-            os.close(status_write)
-        tail: deque[bytes] = deque()
-        reader = asyncio.create_task(_pump(process.stdout, sink, tail))
-        try:
-            timed_out = await _wait(process, limit)
-        finally:
-            await reader
-        return _ended(status.read().decode(), argv[0], timed_out, _result(tail) if capture else None)
-
-
-async def _wait(process: asyncio.subprocess.Process, limit: float | None) -> bool:
-    """Wait for the guard; True if time ran out and it had to be stopped."""
-    try:
-        await asyncio.wait_for(asyncio.shield(process.wait()), limit)
-        return False
-    except (asyncio.TimeoutError, TimeoutError):
-        await _stop(process)
-        return True
-    except asyncio.CancelledError:
-        await asyncio.shield(_stop(process))
-        raise
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    await process.wait()
+    with log.open("ab", buffering=0) as sink:
+        out = asyncio.subprocess.PIPE if capture else sink
+        with await Guarded.start(argv, cwd=cwd, env=env, out=out, err=sink) as guarded:
+            tail: deque[bytes] = deque()
+            reader = asyncio.create_task(_pump(guarded.process.stdout, sink, tail))
+            try:
+                timed_out = await guarded.wait(limit)
+            finally:
+                await reader
+            return guarded.ended(timed_out, _result(tail) if capture else None)
 
 
 async def _pump(stream: asyncio.StreamReader | None, sink: BinaryIO, tail: deque[bytes]) -> None:
@@ -117,13 +163,3 @@ async def _pump(stream: asyncio.StreamReader | None, sink: BinaryIO, tail: deque
 def _result(tail: deque[bytes]) -> str:
     text = b"".join(tail)[-RESULT_LIMIT:].decode("utf-8", errors="replace")
     return text.removesuffix("\n")
-
-
-def _ended(status: str, program: str, timed_out: bool, result: str | None) -> Ended:
-    kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
-    if kind == "error":
-        raise NodeError(f"cannot start {program}: {rest}")
-    number = int(rest)
-    if kind == "signal":
-        return Ended(128 + number, number, timed_out, result)
-    return Ended(number, None, timed_out, result)

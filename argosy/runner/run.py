@@ -29,6 +29,7 @@ from argosy.runner.references import captured_templates
 from argosy.runner.reporter import Reporter
 from argosy.runner.result import Plan, WorkflowResult
 from argosy.runner.scope import Scope, global_variables, parameter_variables
+from argosy.runner.standbys import Standbys
 from argosy.runner.workflow import run_workflow
 
 DEFAULT_PARALLEL = 4
@@ -92,9 +93,13 @@ def _run(
         captured = captured_templates(plan.workflow)
         reporter.on_start(plan)
         with plain_path(run_dir) as seen_dir:
-            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured)
+            standbys = Standbys(environment)
+            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys)
             with _Signals(ctx):
-                result = await run_workflow(ctx, started)
+                try:
+                    result = await run_workflow(ctx, started)
+                finally:
+                    await standbys.close()
         reporter.on_finish(result)
         return result
 

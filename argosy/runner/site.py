@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from argosy.runner import standbys
 from argosy.runner.job import Produced
 from argosy.runner.model import Call, Template
 from argosy.runner.node import KINDS, Node, Phase, now
@@ -57,10 +58,21 @@ class Site:
             Node(self.name(call), call.template, self._kind(call), parent=self.parent) for call in calls
         )
 
+    def foresee(self, coming: Callable[[], Iterable[Call]]) -> None:
+        """Something was started; `coming` tells what comes next, once that is under way."""
+
+        def look() -> None:
+            for call in coming():
+                if call.loop is None:
+                    self.engine.foresee(self.template(call), self.name(call))
+
+        asyncio.get_running_loop().call_later(standbys.DELAY, look)
+
     def end(self, call: Call, name: str, parent: str, phase: Phase, message: str) -> Node:
         """Record the end of a call, or of one of its items, that did not come to its template."""
         kind = self._kind(call) if parent == self.parent else KINDS[self.template(call).kind]
         self.engine.ctx.state.empty(name)
+        self.engine.ctx.standbys.discard(name)
         node = Node(name, call.template, kind, phase, parent, finished_at=now(), message=message)
         return self.engine.ctx.state.put(node)
 

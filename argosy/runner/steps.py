@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from argosy.runner.calls import gather, run_call
@@ -29,6 +30,7 @@ async def run_steps(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outc
     site.expect(job.template.calls)
     fresh = job.fresh
     for index, group in enumerate(job.template.groups):
+        site.foresee(partial(_later, job, index))
         try:
             done = await gather(run_call(site, call, fresh=fresh) for call in group)
         except asyncio.CancelledError:
