@@ -48,11 +48,12 @@ class Engine:
             self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
             raise
 
-    def foresee(self, template: Template, name: str) -> None:
-        """A job that comes next: its first attempt's program may be started before its turn."""
-        if template.is_leaf and self.ctx.standbys.wants(name):
-            attempt = f"{name}(0)" if template.retry else name
-            Pod(self.ctx, template, Inputs(), name, attempt, 0).start_early()
+    def foresee(self, template: Template, name: str) -> bool:
+        """A job that comes next: start its first attempt's program before its turn, if that may be."""
+        if not template.is_leaf or not self.ctx.standbys.wants(name):
+            return False
+        attempt = f"{name}(0)" if template.retry else name
+        return Pod(self.ctx, template, Inputs(), name, attempt, 0).start_early()
 
     async def _attempts(self, job: Job) -> tuple[Node, Produced]:
         retry, began = job.template.retry, time.monotonic()

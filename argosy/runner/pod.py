@@ -56,8 +56,8 @@ class Pod:
         produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
         return self._outcome(ended, produced, missing, limit)
 
-    def start_early(self) -> None:
-        """Start the program before its turn, where that makes no difference except in time.
+    def start_early(self) -> bool:
+        """Start the program before its turn, where that makes no difference except in time; whether it did.
 
         So it is where the command is `python -m MODULE`, and nothing that an import can see will change
         until the turn: the folder is this node's own, new, and nothing is put where the program starts.
@@ -74,11 +74,13 @@ class Pod:
             or not all(path.startswith("/") for path in placed)
             or self.folder.exists()
         ):
-            return
+            return False
         with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
             _, env = self._environment()
             self._make_folders()
             self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
+            return True
+        return False
 
     def tail(self) -> tuple[str, ...]:
         """The last lines of the log."""

@@ -62,9 +62,9 @@ class Site:
         """Something was started; `coming` tells what comes next, once that is under way."""
 
         def look() -> None:
-            for call in coming():
-                if call.loop is None:
-                    self.engine.foresee(self.template(call), self.name(call))
+            calls = (call for call in coming() if call.loop is None)
+            if any(self.engine.foresee(self.template(call), self.name(call)) for call in calls):
+                asyncio.get_running_loop().call_later(standbys.DELAY, look)
 
         asyncio.get_running_loop().call_later(standbys.DELAY, look)
 

@@ -27,8 +27,8 @@ SWITCH = "ARGOSY_STANDBY"
 PATIENCE = 60.0
 """Seconds that a program waits for its turn."""
 
-DELAY = 0.05
-"""Seconds that a step has for its own start before the next ones' programs are started."""
+DELAY = 0.15
+"""Seconds from a step's own start to that of the first, and from one to the next: each imports by itself."""
 
 AT_MOST = 2
 """Programs that wait at the same time."""
