@@ -27,7 +27,7 @@ SWITCH = "ARGOSY_STANDBY"
 PATIENCE = 60.0
 """Seconds that a program waits for its turn."""
 
-DELAY = 0.15
+DELAY = 0.35
 """Seconds from a step's own start to that of the first, and from one to the next: each imports by itself."""
 
 AT_MOST = 2

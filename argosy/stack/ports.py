@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping
 
 from argosy.errors import StackError
 
@@ -16,6 +17,7 @@ HOST = "127.0.0.1"
 _LOWEST, _HIGHEST = 12_000, 22_000
 PAIR_DISTANCE = 10_000
 _ATTEMPTS = 500
+_POLL = 0.02
 
 
 def is_free(port: int) -> bool:
@@ -28,6 +30,16 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def let_go(ports: Iterable[int], within: float = 2.0) -> None:
+    """Wait, `within` seconds at most, until none of the ports of a killed server is bound any more.
+
+    Its process counts as ended a moment before the kernel has closed its sockets.
+    """
+    deadline = time.monotonic() + within
+    while not all(is_free(port) for port in ports) and time.monotonic() < deadline:
+        time.sleep(_POLL)
 
 
 def _usable(port: int, paired: bool) -> bool:

@@ -60,6 +60,8 @@ class Startup:
         alive = {name for name, launched in self._state.services.items() if launched.process.find()}
         kept = {port: self._state.ports[port] for name in alive for port in _PORTS[name]}
         needed = [port for name, wanted in _PORTS.items() if name not in alive for port in wanted]
+        killed = [port for name in self._state.services.keys() - alive for port in _PORTS[name]]
+        ports.let_go([self._state.ports[port] for port in killed])
         chosen = ports.choose(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
         self._remember(replace(self._state, ports={**kept, **chosen}))
         return catalogue(self._folder, self._state.ports, self._folder.ensure_credentials())
@@ -74,10 +76,13 @@ class Startup:
         tasks: list[Future[Any]] = [install, stored, tracked, served, seeded]
         for task in wait(tasks, return_when=FIRST_EXCEPTION).done:
             task.result()
+        if not self._state.stored:
+            self._remember(replace(self._state, stored=True))
 
     def _start_storage(self, parts: Catalogue) -> None:
         self._ensure(parts.storage)
-        storage.prepare(parts.endpoints.s3)
+        if not self._state.stored:
+            storage.prepare(parts.endpoints.s3)
 
     def _start_serving(self, parts: Catalogue) -> None:
         serving.lay_out_backends(self._folder.backends, parts.install)
@@ -86,7 +91,8 @@ class Startup:
             serving.load_models(parts.endpoints.triton.http, models, self._report, self._cancel.is_set)
 
     def _seed(self, parts: Catalogue) -> None:
-        dataset.seed(parts.endpoints.s3, self._report, self._cancel.is_set)
+        if not self._state.stored:
+            dataset.seed(parts.endpoints.s3, self._report, self._cancel.is_set)
 
     def _ensure(self, service: Service) -> bool:
         """Make one server run and answer; tell whether it had to be started."""
@@ -127,7 +133,8 @@ class Startup:
             identity = process.identify(child.pid)
             self._started[service.name] = (identity, service)
             services = {**self._state.services, service.name: Launched(identity, service.digest())}
-            self._remember(replace(self._state, services=services))
+            stored = self._state.stored and service.name != storage.NAME
+            self._remember(replace(self._state, services=services, stored=stored))
         service.wait_until_well(child, self._cancel)
         self._report(f"{service.name} is ready at {service.address} ({time.monotonic() - begun:.1f} s)")
 

@@ -49,6 +49,8 @@ class State:
 
     ports: dict[str, int] = field(default_factory=dict)
     services: dict[str, Launched] = field(default_factory=dict)
+    stored: bool = False
+    """Whether the S3 server that runs was seen to hold what an `up` puts there."""
 
     def to_json(self) -> str:
         """Return the text of state.json."""
@@ -64,7 +66,8 @@ class State:
             name: Launched(ProcessId(**launched["process"]), launched["command"])
             for name, launched in data["services"].items()
         }
-        return cls({name: int(port) for name, port in data["ports"].items()}, services)
+        ports = {name: int(port) for name, port in data["ports"].items()}
+        return cls(ports, services, bool(data.get("stored")))
 
 
 def default_state_dir() -> Path:

@@ -1,6 +1,7 @@
 """Ports: the same as before where possible, otherwise free ones, never one twice."""
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -50,3 +51,17 @@ def test_running_out_of_ports_is_one_clear_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ports, "is_free", lambda port: False)
     with pytest.raises(StackError, match="no free port for 'a' between"):
         ports.choose(["a"], {})
+
+
+def test_a_port_is_waited_for_until_it_is_let_go():
+    with socket.socket() as listening:
+        listening.bind((ports.HOST, 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        ports.let_go([port], within=0.1)
+        assert not ports.is_free(port)
+        closing = threading.Timer(0.2, listening.close)
+        closing.start()
+        ports.let_go([port], within=30.0)
+        assert ports.is_free(port)
+        closing.join()
