@@ -32,7 +32,7 @@ def upload_to_s3(
     replace: bool = False,
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
 ) -> Published:
-    """Publish the prepared version: staged first, verified, then copied to where Triton reads.
+    """Publish the prepared version: staged first, verified, then there all at once.
 
     A version that is published already with the same model is left as it is; one with other bytes is
     refused, or replaced where the user says so.  The step may be repeated at any point.

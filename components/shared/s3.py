@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from boto3.exceptions import S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from argosy.components.shared.fingerprint import MIB, PART_BYTES, Fingerprint, sha256_of
-from argosy.components.shared.progress import Progress
-from argosy.components.shared.s3_client import THREADS, check_bucket_name, make_client
+from argosy.components.shared.fingerprint import MIB, Fingerprint, sha256_of
+from argosy.components.shared.s3_client import check_bucket_name, make_client
 from argosy.components.shared.s3_copy import Copy
 from argosy.components.shared.s3_errors import (
     BrokenAnswer,
@@ -32,6 +29,8 @@ from argosy.components.shared.s3_errors import (
     resumed,
     status,
 )
+from argosy.components.shared.s3_multipart import Pending
+from argosy.components.shared.s3_upload import Upload
 from argosy.errors import StepError
 
 if TYPE_CHECKING:
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["MIB", "Bucket", "ObjectInfo", "Stored", "connect", "sha256_of"]
 
 PAGE_KEYS = 1000
-_TRANSFER = TransferConfig(
-    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=THREADS
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Bucket:
         """Turn S3's and the network's errors into a `StepError` that begins with `action`."""
         try:
             yield
-        except (ClientError, BotoCoreError, S3UploadFailedError, WriteConflict, BrokenAnswer) as error:
+        except (ClientError, BotoCoreError, WriteConflict, BrokenAnswer) as error:
             raise StepError(f"{self}: could not {action}: {cause(error)}") from error
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -170,25 +166,17 @@ class Bucket:
         """Write a small object over the one with that entity tag; False where it changed meanwhile."""
         return self._write(key, body, IfMatch=etag)
 
-    def upload(self, path: Path, key: str, sha256: str) -> None:
-        """Upload a file, in parallel parts where it is large, telling the progress in the log.
+    def stage(self, path: Path, key: str, expected: Fingerprint) -> AbstractContextManager[Pending]:
+        """A file as an object that is on the server, verified, and does not appear yet (see `s3_upload`).
 
-        S3 checks each part's checksum; `sha256` (of the whole file) is noted on the object.
+        What did not appear by the end of the block is given up.
         """
-        extra = {"ChecksumAlgorithm": "SHA256", "Metadata": {"sha256": sha256}}
-        progress = Progress(f"uploading {key}", path.stat().st_size)
-        with self.errors(f"upload {key}"):
-            self.client.upload_file(
-                str(path), self.name, key, ExtraArgs=extra, Config=_TRANSFER, Callback=progress
-            )
+        return Upload(self, path, key, expected).pending()
 
     def copy_if_absent(self, source: str, key: str, expected: Fingerprint) -> bool:
         """Copy inside S3, all or nothing and verified (see `s3_copy`); False where `key` exists already."""
-        return Copy(self, source, key, expected).run({"IfNoneMatch": "*"})
-
-    def copy_over(self, source: str, key: str, expected: Fingerprint, etag: str) -> bool:
-        """Copy over the object with that entity tag, all or nothing; False where it changed meanwhile."""
-        return Copy(self, source, key, expected).run({"IfMatch": etag})
+        with Copy(self, source, key, expected).pending() as copy:
+            return copy.appear()
 
     def delete(self, key: str) -> None:
         """Delete one key, whether it exists or not."""

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     ClientError,
     ConnectionError,
@@ -87,8 +86,6 @@ def status(error: ClientError) -> int:
 
 def cause(error: BaseException) -> str:
     """One line for the person at the terminal: what is wrong and where to look."""
-    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
-        error = error.__context__
     if isinstance(error, ClientError):
         return _refusal(error)
     if isinstance(error, NoCredentialsError | PartialCredentialsError):

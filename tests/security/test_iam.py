@@ -24,8 +24,8 @@ from tests.security.guarded_s3 import GuardedS3, guarded_s3
 from tests.security.iam import Grant, Use, grants, recorded
 
 POLICIES = Path(__file__).parent.parent.parent / "docs" / "iam"
-# boto3 gives up the parts of an upload that fails in its middle.
-AFTER_A_FAILED_UPLOAD = Use("s3:AbortMultipartUpload", "my-triton-models/staging/m/1-w/model.onnx")
+# A copy of the old bytes that fails in its middle is given up.
+AFTER_A_FAILED_COPY = Use("s3:AbortMultipartUpload", "my-triton-models/staging/m/replaced-1/model.onnx")
 
 
 def _check(policy: str, uses: set[Use]) -> None:
@@ -54,13 +54,10 @@ def test_deployment(
             triton_url=servers.triton,
             triton_grpc_url=servers.triton_grpc,
         )
-        # Somebody else was quicker: the unfinished copy is given up.
+        # Somebody else was quicker: what is staged is given up.
         file = prepared(tmp_path / "again", name, 1, models.conv_net(1)) / "1" / "model.onnx"
-        printed = fingerprint(file)
-        bucket.upload(file, f"staging/{name}/1-late/model.onnx", printed.sha256)
-        assert not bucket.copy_if_absent(
-            f"staging/{name}/1-late/model.onnx", keys.version(1) + "model.onnx", printed
-        )
+        with bucket.stage(file, keys.version(1) + "model.onnx", fingerprint(file)) as staged:
+            assert not staged.appear()
         # What a killed run left in a version that is not complete.
         bucket.write_if_absent(keys.version(3) + "weights", b"left")
         model = models.conv_net(3)
@@ -69,7 +66,15 @@ def test_deployment(
             model_version="2", model_sha256=hashlib.sha256(model).hexdigest(), force_version=3, **inputs
         )
         upload_to_s3(artifacts=prepared(tmp_path / "p", name, 3, model), triton_version=3, **inputs)
-    _check("deployment", uses | {AFTER_A_FAILED_UPLOAD})
+        _replace(tmp_path / "r", name, servers.mlflow, 3, inputs)
+    _check("deployment", uses | {AFTER_A_FAILED_COPY})
+
+
+def _replace(folder: Path, name: str, tracking: str, version: int, inputs: dict[str, str]) -> None:
+    model = models.conv_net(4)
+    forced = {"force_version": version, "replace": True, "mlflow_tracking_uri": tracking, **inputs}
+    determine_version(model_version="2", model_sha256=hashlib.sha256(model).hexdigest(), **forced)
+    upload_to_s3(artifacts=prepared(folder, name, version, model), triton_version=version, **forced)
 
 
 def test_prune(

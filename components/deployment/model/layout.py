@@ -4,7 +4,6 @@ models/<model>/config.pbtxt                  what Triton reads
 models/<model>/<version>/model.onnx
 models/<model>/<version>/metadata.json
 claims/<model>/<version>.json                who owns a version number
-staging/<model>/<version>-<owner>/...        uploads that no server is told of
 staging/<model>/replaced-<version>/...       the old bytes of a version while it is replaced
 locks/<model>/<what>.json                    leases: who does something that only one may do at a time
 deployments/<model>/<version>.json           the record: metadata.json, verification, rollback
@@ -122,13 +121,9 @@ class ModelKeys:
 
     @property
     def stagings(self) -> str:
-        """The folder of all uploads of the model."""
+        """The folder of the model's files that no server is told of."""
         return f"staging/{self.model}/"
 
     def replaced(self, version: int) -> str:
         """The folder of a version's old bytes while it is replaced."""
         return f"{self.stagings}replaced-{check_version(version)}/"
-
-    def staging(self, version: int, owner: str) -> str:
-        """The folder of one deployment's uploads."""
-        return f"{self.stagings}{check_version(version)}-{check_name('owner', owner)}/"

@@ -2,14 +2,14 @@
 
 S3 has no rename, and Triton takes a folder for a version as soon as one key is below it.  So:
 
-1. the model is uploaded to a staging folder that no server is told of, each part checked by S3;
+1. the model is staged: sent in parts as multipart uploads, each part checked by S3.  What is staged has no
+   key, so it lies outside of everything that Triton reads, whatever it lists;
 2. config.pbtxt is written if the model has none;
-3. model.onnx is copied inside S3, one atomic object, only if the version has none, and only after S3's own
-   checksums of the copy are those of the file (`s3_copy`): with it the version's folder comes into being,
-   complete from its first moment;
+3. model.onnx appears with one call, as one whole object, only if the version has none: with it the version's
+   folder comes into being, complete from its first moment;
 4. metadata.json, which Triton does not read, follows in one call.
 
-A model that does not fit into one file (above 2 GiB) has its data files copied before step 3.  Until then its
+A model that does not fit into one file (above 2 GiB) has its data files appear before step 3.  Until then its
 folder is there and no version: whoever reads the repository asks for model.onnx.  Measured on Triton 2.51
 with a folder that held a data file alone: a load whose policy names other versions succeeds and ignores it;
 only a policy that includes it fails (`File doesn't exist`), while what served goes on serving.  Deployments
@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from argosy.components.deployment.model.artifacts import Artifacts, LocalFile
@@ -34,7 +34,8 @@ from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import immutable, published_sha256
 from argosy.components.shared.fingerprint import MIB
 from argosy.components.shared.s3 import Bucket
-from argosy.errors import ArgosyError, StepError
+from argosy.components.shared.s3_multipart import Pending
+from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,6 @@ class Publication:
     keys: ModelKeys
     version: int
     owner: str
-
-    @property
-    def staging(self) -> str:
-        """The folder of this deployment's uploads."""
-        return self.keys.staging(self.version, self.owner)
 
     @property
     def target(self) -> str:
@@ -82,7 +78,6 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
         _publish_model(place, artifacts)
     else:
         log.info("%s is published already, with the same model", place.uri)
-        _discard(place)  # what a run left that was killed towards its end
     if not metadata_fits(place, artifacts):
         publish_metadata(place, artifacts)
     log.info("published %s", place.uri)
@@ -91,13 +86,12 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
 
 def _publish_model(place: Publication, artifacts: Artifacts) -> None:
     check_claim(place, artifacts.model_sha256)
-    files = artifacts.model_files
     _clear_leftovers(place)
-    with staged(place, files):
+    with staged(place, artifacts.model_files) as files:
         place.bucket.write_if_absent(place.keys.config, artifacts.config.encode())
         check_config(place, artifacts.config)
         for name, file in files.items():
-            _publish_file(place, name, file)
+            _publish_file(place, name, file, artifacts.files[name])
 
 
 def metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
@@ -150,31 +144,16 @@ def check_config(place: Publication, config: str) -> None:
 
 
 @contextmanager
-def staged(place: Publication, files: Mapping[str, LocalFile]) -> Iterator[None]:
-    """Files uploaded to the staging folder and verified there; the folder is gone afterwards in any case."""
-    try:
+def staged(place: Publication, files: Mapping[str, LocalFile]) -> Iterator[dict[str, Pending]]:
+    """Files on the server, verified, that do not appear yet; those that never do are gone afterwards."""
+    with ExitStack() as uploads:
+        found = {}
         for name, file in files.items():
-            _stage(place, place.staging + name, file)
-        yield
-    finally:
-        _discard(place)
-
-
-def _stage(place: Publication, key: str, file: LocalFile) -> None:
-    printed = file.printed
-    place.bucket.upload(file.path, key, printed.sha256)
-    info = place.bucket.head(key)
-    if info is None or info.size != printed.size:
-        raise StepError(f"{key} has {info.size if info else 'no'} bytes after its upload, not {printed.size}")
-    log.info("staged %s, %.2f MB", key, printed.size / MIB)
-
-
-def _discard(place: Publication) -> None:
-    try:
-        place.bucket.delete_below(place.staging)
-    except ArgosyError as error:
-        # A leftover in staging harms nobody; the outcome of the step is what counts.
-        log.warning("staging is not cleared: %s", error)
+            found[name] = uploads.enter_context(
+                place.bucket.stage(file.path, place.target + name, file.printed)
+            )
+            log.info("staged %s, %.2f MB", place.target + name, file.printed.size / MIB)
+        yield found
 
 
 def _clear_leftovers(place: Publication) -> None:
@@ -187,10 +166,10 @@ def _clear_leftovers(place: Publication) -> None:
         place.bucket.delete(key)
 
 
-def _publish_file(place: Publication, name: str, file: LocalFile) -> None:
+def _publish_file(place: Publication, name: str, staged: Pending, file: LocalFile) -> None:
     key = place.target + name
-    place.bucket.copy_if_absent(place.staging + name, key, file.printed)
-    # Asked whatever the copy said: the answer to a completion that arrived may have been lost.
+    staged.appear()
+    # Asked whatever that said: the answer to a completion that arrived may have been lost.
     info = place.bucket.head(key)
     if info is None or (info.size, info.sha256) != (file.printed.size, file.printed.sha256):
         raise StepError(

@@ -2,7 +2,8 @@
 
 1. nothing is replaced that MLflow's `live` or `previous` stand for, that config.pbtxt names for serving, or
    that has data files: they could not change at the same moment as the model;
-2. the new files are staged, and the old ones copied to staging/<model>/replaced-<version>/;
+2. the new model is staged (see `publishing`), the old files are copied to
+   staging/<model>/replaced-<version>/;
 3. model.onnx changes in one call, on the condition that it is still the old one: a reader sees the old bytes
    or the new, never none, never a mixture;
 4. metadata.json follows, and the copies of the old files are deleted.
@@ -33,6 +34,7 @@ from argosy.components.shared import lease
 from argosy.components.shared.fingerprint import PART_BYTES, Fingerprint
 from argosy.components.shared.lease import Lease
 from argosy.components.shared.s3 import ObjectInfo
+from argosy.components.shared.s3_multipart import Pending
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
@@ -73,22 +75,22 @@ def replace(place: Publication, artifacts: Artifacts, standing: Standing) -> str
         check_replaceable(standing, place.version, place.keys.model)
         key = place.keys.lock("serving")
         with (
-            staged(place, artifacts.model_files),
+            staged(place, artifacts.model_files) as files,
             lease.held(place.bucket, key, place.owner, seconds=_SECONDS, patience=_PATIENCE) as held,
         ):
             check_replaceable(standing, place.version, place.keys.model)
-            _replace(place, artifacts, held)
+            _replace(place, artifacts, files[MODEL_FILE], held)
         uri = place.uri
     place.bucket.delete_below(place.keys.replaced(place.version))
     return uri
 
 
-def _replace(place: Publication, artifacts: Artifacts, held: Lease) -> None:
+def _replace(place: Publication, artifacts: Artifacts, model: Pending, held: Lease) -> None:
     key, printed = place.target + MODEL_FILE, artifacts.files[MODEL_FILE].printed
     old = _keep(place)
     time.sleep(max(0.0, _RESOLUTION - old.age))
     held.renew()
-    place.bucket.copy_over(place.staging + MODEL_FILE, key, printed, old.etag)
+    model.take_the_place_of(old.etag)
     now = place.bucket.head(key)
     if now is None or now.sha256 != printed.sha256:
         raise StepError(f"{key} changed while it was replaced: something else writes there")

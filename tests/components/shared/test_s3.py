@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from argosy.components.shared import s3
-from argosy.components.shared.fingerprint import MIB, fingerprint
+from argosy.components.shared.fingerprint import MIB, Fingerprint, fingerprint
 from argosy.components.shared.s3 import Bucket, sha256_of
 from argosy.errors import StepError, UsageError
 
@@ -45,20 +45,106 @@ def test_one_of_many_writers_wins(bucket: Bucket, name: str) -> None:
     assert bucket.read(f"t/{name}/a") == (str(won[0]).encode(), bucket.head(f"t/{name}/a").etag)  # type: ignore[union-attr]
 
 
-def test_a_large_file_goes_up_and_is_copied_in_parts(bucket: Bucket, name: str, tmp_path: Path) -> None:
+def _put(bucket: Bucket, path: Path, key: str) -> None:
+    """Store a file as any other client does."""
+    bucket.client.upload_file(str(path), bucket.name, key)
+
+
+def _stage(bucket: Bucket, path: Path, key: str, printed: Fingerprint) -> bool:
+    with bucket.stage(path, key, printed) as staged:
+        return staged.appear()
+
+
+def test_what_is_staged_appears_with_one_call(bucket: Bucket, name: str, tmp_path: Path) -> None:
+    path, key = tmp_path / "big", f"t/{name}/a"
+    path.write_bytes(os.urandom(20 * MIB + 1))
+    printed = fingerprint(path, 8 * MIB)
+    assert len(printed.parts) == 3
+    with bucket.stage(path, key, printed) as staged:
+        assert bucket.head(key) is None
+        assert list(bucket.keys(f"t/{name}/")) == []
+        assert len(_unfinished(bucket, name)) == 1
+        assert staged.appear()
+    found = bucket.head(key)
+    assert found is not None
+    assert (found.size, found.sha256) == (20 * MIB + 1, printed.sha256)
+    assert bucket.sha256(key) == printed.sha256 == sha256_of(path)
+    assert not _stage(bucket, path, key, printed)
+    assert bucket.head(key) == found
+    assert _unfinished(bucket, name) == []
+
+
+def test_what_is_staged_takes_the_place_of_what_it_was_meant_for(
+    bucket: Bucket, name: str, tmp_path: Path
+) -> None:
+    path, key = tmp_path / "file", f"t/{name}/a"
+    bucket.write_if_absent(key, b"one")
+    path.write_bytes(b"two")
+    old = bucket.head(key)
+    assert old is not None
+    with bucket.stage(path, key, fingerprint(path)) as staged:
+        assert not staged.take_the_place_of('"0"')
+    with bucket.stage(path, key, fingerprint(path)) as staged:
+        assert staged.take_the_place_of(old.etag)
+    assert (bucket.read(key) or (b"",))[0] == b"two"
+    assert _unfinished(bucket, name) == []
+
+
+@pytest.mark.parametrize("content", [b"two", b"longer", b""])
+def test_a_file_that_changed_since_it_was_read_never_appears(
+    bucket: Bucket, name: str, tmp_path: Path, content: bytes
+) -> None:
+    path, key = tmp_path / "file", f"t/{name}/a"
+    path.write_bytes(b"one")
+    printed = fingerprint(path)
+    path.write_bytes(content)
+    with pytest.raises(StepError, match=r"changed since they were read|has \d bytes, not 3"):
+        _stage(bucket, path, key, printed)
+    assert bucket.head(key) is None
+    assert _unfinished(bucket, name) == []
+
+
+@pytest.mark.parametrize("server", ["with checksums", "without"])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_part_that_does_not_arrive_as_it_was_sent(
+    bucket: Bucket, name: str, tmp_path: Path, server: str, damaged: bool
+) -> None:
+    def answer(parsed: dict[str, Any], **_: object) -> None:
+        if server == "without":
+            parsed.pop("ChecksumSHA256", None)
+            parsed["ETag"] = '"0"' if damaged else parsed["ETag"]
+        elif damaged:
+            parsed["ChecksumSHA256"] = "0"
+
+    def plain(params: dict[str, Any], **_: object) -> None:
+        if server == "without":
+            params.pop("ChecksumAlgorithm", None)
+
+    bucket.client.meta.events.register("after-call.s3.UploadPart", answer)
+    bucket.client.meta.events.register("before-parameter-build.s3.CreateMultipartUpload", plain)
+    path, key = tmp_path / "file", f"t/{name}/a"
+    path.write_bytes(b"one")
+    if damaged:
+        with pytest.raises(StepError, match="bytes 0 to 2 did not arrive as they were sent"):
+            _stage(bucket, path, key, fingerprint(path))
+    else:
+        assert _stage(bucket, path, key, fingerprint(path))
+    assert (bucket.head(key) is None) == damaged
+    assert _unfinished(bucket, name) == []
+
+
+def test_a_large_file_is_copied_in_parts(bucket: Bucket, name: str, tmp_path: Path) -> None:
     path, source, target = tmp_path / "big", f"t/{name}/a", f"t/{name}/b"
     path.write_bytes(os.urandom(20 * MIB + 1))
     printed = fingerprint(path, 8 * MIB)
     assert len(printed.parts) == 3
-    bucket.upload(path, source, printed.sha256)
+    _put(bucket, path, source)
     assert bucket.copy_if_absent(source, target, printed)
     copied = bucket.head(target)
     assert copied is not None
     assert (copied.size, copied.sha256) == (20 * MIB + 1, printed.sha256)
     assert bucket.sha256(target) == printed.sha256 == sha256_of(path)
     assert not bucket.copy_if_absent(source, target, printed)
-    assert not bucket.copy_over(source, target, printed, '"0"')
-    assert bucket.copy_over(source, target, printed, copied.etag)
     assert _unfinished(bucket, name) == []
 
 
@@ -69,7 +155,7 @@ def test_damaged_bytes_never_appear(bucket: Bucket, name: str, tmp_path: Path) -
     with path.open("r+b") as file:
         file.seek(9 * MIB)
         file.write(b"x")
-    bucket.upload(path, source, printed.sha256)
+    _put(bucket, path, source)
     with pytest.raises(StepError, match="bytes 8388608 to 12582911 are not those that were uploaded"):
         bucket.copy_if_absent(source, target, printed)
     assert bucket.head(target) is None
@@ -92,7 +178,7 @@ def test_a_server_without_checksums_has_the_source_read_back(
     path.write_bytes(b"one")
     printed = fingerprint(path)
     path.write_bytes(b"two" if damaged else b"one")
-    bucket.upload(path, source, printed.sha256)
+    _put(bucket, path, source)
     if damaged:
         with pytest.raises(StepError, match="has sha256"):
             bucket.copy_if_absent(source, target, printed)
@@ -113,13 +199,13 @@ def test_copying_what_is_not_there_or_has_another_size(bucket: Bucket, name: str
 
 
 @pytest.mark.skipif(not os.environ.get("ARGOSY_TEST_LARGE"), reason="13 GB of disk: set ARGOSY_TEST_LARGE=1")
-def test_more_than_one_copy_call_can_take(bucket: Bucket, name: str, tmp_path: Path) -> None:
+def test_more_than_one_call_can_take(bucket: Bucket, name: str, tmp_path: Path) -> None:
     path, source, target = tmp_path / "huge", f"t/{name}/a", f"t/{name}/b"
     with path.open("wb") as file:
         file.seek(5 * 1024 * MIB + 12345)
         file.write(b"the end")
     printed = fingerprint(path)
-    bucket.upload(path, source, printed.sha256)
+    _put(bucket, path, source)
     assert bucket.copy_if_absent(source, target, printed)
     copied = bucket.head(target)
     assert copied is not None
@@ -134,7 +220,7 @@ def test_progress_of_a_large_transfer_is_logged(
     path = tmp_path / "big"
     path.write_bytes(os.urandom(64 * MIB))
     printed = fingerprint(path, 16 * MIB)
-    bucket.upload(path, f"t/{name}/a", printed.sha256)
+    _stage(bucket, path, f"t/{name}/a", printed)
     bucket.copy_if_absent(f"t/{name}/a", f"t/{name}/b", printed)
     for what in ("uploading", "copying"):
         lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith(what)]

@@ -36,7 +36,7 @@ def large(bucket: Bucket, name: str, tmp_path: Path) -> tuple[Path, str]:
     """A file of some MB, and its key in the bucket."""
     path, key = tmp_path / "large", f"t/{name}/large"
     path.write_bytes(os.urandom(5 * MIB))
-    bucket.upload(path, key, fingerprint(path).sha256)
+    bucket.client.upload_file(str(path), bucket.name, key)
     return path, key
 
 
@@ -69,7 +69,7 @@ def test_an_object_that_changes_between_two_halves_is_not_mixed(
 
     def change(**_: object) -> None:
         if next(calls) == 1:
-            bucket.upload(other, large[1], "")
+            bucket.client.upload_file(str(other), bucket.name, large[1])
 
     far.client.meta.events.register("before-call.s3.GetObject", change)
     with proxy.fault(Fault(cut_answer_after=4 * MIB, times=1)):
@@ -105,9 +105,9 @@ def test_an_upload_that_is_reset_arrives_whole(
     path, key = tmp_path / "file", f"t/{name}/a"
     path.write_bytes(os.urandom(5 * MIB))
     printed = fingerprint(path)
-    with proxy.fault(Fault(reset_after=after, times=2)):
-        far.upload(path, key, printed.sha256)
+    with proxy.fault(Fault(reset_after=after, times=2)), far.stage(path, key, printed) as staged:
         assert proxy.met == 2
+        assert staged.appear()
     assert bucket.sha256(key) == printed.sha256
 
 
@@ -168,7 +168,7 @@ def test_a_clock_that_is_far_off_is_told(s3_server: str, monkeypatch: pytest.Mon
 def test_a_completion_whose_answer_was_lost_is_no_failure(
     far: Bucket, bucket: Bucket, proxy: FaultProxy, large: tuple[Path, str]
 ) -> None:
-    """The client's second try finds the object there: the copy says no, and the bytes are the right ones."""
+    """The client's second try finds the object there: it says no, and the bytes are the right ones."""
     path, key = large
     printed = fingerprint(path)
 
@@ -176,8 +176,9 @@ def test_a_completion_whose_answer_was_lost_is_no_failure(
         proxy._set(Fault(cut_answer_after=1, times=1))
 
     far.client.meta.events.register("before-call.s3.CompleteMultipartUpload", cut)
-    far.copy_if_absent(key, key + "-copy", printed)
+    with far.stage(path, key + "-again", printed) as staged:
+        staged.appear()
     assert proxy.met == 1
-    copied = bucket.head(key + "-copy")
-    assert copied is not None
-    assert copied.sha256 == printed.sha256
+    found = bucket.head(key + "-again")
+    assert found is not None
+    assert found.sha256 == printed.sha256

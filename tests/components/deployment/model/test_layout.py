@@ -66,7 +66,7 @@ def test_keys() -> None:
     assert keys.claim(3) == "claims/net/3.json"
     assert keys.lock("serving") == "locks/net/serving.json"
     assert keys.record(3) == "deployments/net/3.json"
-    assert keys.staging(3, "uid-1") == "staging/net/3-uid-1/"
+    assert keys.replaced(3) == "staging/net/replaced-3/"
 
 
 @pytest.mark.parametrize(

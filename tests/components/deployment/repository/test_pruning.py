@@ -255,7 +255,7 @@ def test_what_ends_the_step_before_anything_goes(
 
 def _leave(bucket: Bucket, keys: ModelKeys) -> set[str]:
     """What killed steps leave behind."""
-    staged = {keys.staging(1, "dead") + "model.onnx", keys.replaced(1) + "model.onnx"}
+    staged = {keys.replaced(1) + "model.onnx", keys.replaced(1) + "metadata.json"}
     for key in staged:
         bucket.write_if_absent(key, b"x")
     bucket.write_if_absent(keys.lock("serving"), json.dumps(lease.Holder("dead", "x", 0).__dict__).encode())

@@ -17,6 +17,7 @@ from argosy.components.deployment.repository.published import published_sha256
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.s3_multipart import Pending
 from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_errors import TritonRefused
 from argosy.errors import StepError
@@ -48,8 +49,8 @@ class Site:
         return {key[len(self.keys.root) :] for key in self.bucket.keys(self.keys.root + folder)}
 
     def staged(self) -> list[str]:
-        """What lies in staging for this model."""
-        return list(self.bucket.keys(f"staging/{self.keys.model}/"))
+        """What is staged for this model, and did not appear."""
+        return [key for key, _, _ in self.bucket.unfinished(self.keys.root)]
 
     def body(self, name: str) -> bytes:
         """An object of the model's folder."""
@@ -159,12 +160,12 @@ def test_staging_is_cleared_when_publishing_fails(site: Site, monkeypatch: pytes
     site.claim(model)
     seen: list[str] = []
 
-    def fail(self: Bucket, source: str, key: str, expected: object) -> bool:
+    def fail(self: Pending) -> bool:
         seen.extend(site.staged())
         raise StepError("S3 went away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bucket, "copy_if_absent", fail)
+        patch.setattr(Pending, "appear", fail)
         with pytest.raises(StepError, match="S3 went away"):
             site.publish(model)
     assert [key.rpartition("/")[2] for key in seen] == ["model.onnx"]
@@ -284,7 +285,7 @@ def test_one_damaged_data_file_and_nothing_is_published(site: Site, tmp_path: Pa
     place = _claimed(site, artifacts)
     path = artifacts.files["weights"].path
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(StepError, match="are not those that were uploaded"):
+    with pytest.raises(StepError, match="changed since they were read"):
         publish(place, artifacts)
     assert site.objects("1/") == set()
     assert site.staged() == []

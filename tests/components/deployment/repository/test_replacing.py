@@ -20,6 +20,7 @@ from argosy.components.deployment.repository.publishing import Publication, publ
 from argosy.components.deployment.repository.replacing import replace
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.s3_multipart import Pending
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
@@ -91,8 +92,18 @@ def test_a_model_with_data_files_is_not_replaced(place: Publication, tmp_path: P
         _replace(place, tmp_path)
 
 
-CALLS = ("upload", "copy_if_absent", "copy_over", "delete_below", "head", "fetch", "write_if_absent")
-CALLS += ("write_if_unchanged",)
+CALLS = {
+    Bucket: (
+        "stage",
+        "copy_if_absent",
+        "delete_below",
+        "head",
+        "fetch",
+        "write_if_absent",
+        "write_if_unchanged",
+    ),
+    Pending: ("appear", "take_the_place_of"),
+}
 
 
 @pytest.mark.parametrize("killed_at", range(1, 44, 3))
@@ -102,10 +113,10 @@ def test_a_killed_run_loses_nothing_and_is_finished(
     """The process ends at any of its calls to S3: nothing of it, no clearing up, comes after that."""
     calls = 0
 
-    def dying(method: str) -> object:
-        real = getattr(Bucket, method)
+    def dying(kind: type, method: str) -> object:
+        real = getattr(kind, method)
 
-        def call(self: Bucket, *arguments: object) -> object:
+        def call(self: object, *arguments: object) -> object:
             nonlocal calls
             calls += 1
             if calls >= killed_at:
@@ -115,8 +126,9 @@ def test_a_killed_run_loses_nothing_and_is_finished(
         return call
 
     with monkeypatch.context() as patch:
-        for method in CALLS:
-            patch.setattr(Bucket, method, dying(method))
+        for kind, methods in CALLS.items():
+            for method in methods:
+                patch.setattr(kind, method, dying(kind, method))
         with contextlib.suppress(KeyboardInterrupt):
             _replace(place, tmp_path)
     there = _body(place, "model.onnx")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket, connect, sha256_of
 from argosy.components.training.data.download import Damaged, download
 from argosy.components.training.data.listing import Listing, RemoteFile, list_objects
@@ -153,7 +154,8 @@ def test_damage_is_found_and_leaves_nothing(
 def test_an_upload_in_parts_is_checked_by_its_noted_checksum(bucket: Bucket, tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.write_bytes(os.urandom(17 << 20))
-    bucket.upload(big, "parts/train/a/big.png", sha256_of(big))
+    with bucket.stage(big, "parts/train/a/big.png", fingerprint(big)) as staged:
+        assert staged.appear()
     listing = list_objects(bucket, "parts/")
     assert [file.etag.count("-") for file in listing] == [1]
     target = tmp_path / "target"
