@@ -51,7 +51,7 @@ def reload_triton(
     import uuid
 
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.swap.served_versions import registered, versions_beside
+    from argosy.components.deployment.swap.served_versions import versions_beside
     from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import Triton
@@ -67,7 +67,7 @@ def reload_triton(
     place = Place(triton, s3.connect(s3_bucket), keys)
     deadline = Deadline.after(load_timeout)
     with sole(place, owner, deadline) as hold:
-        beside = versions_beside(place, triton_version, registered(client, model_name), deadline)
+        beside = versions_beside(place, triton_version, client, deadline)
         bring_into_service(hold, triton_version, beside, deadline)
     return Serving(triton_version)
 

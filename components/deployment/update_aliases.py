@@ -55,6 +55,8 @@ def update_aliases(
         triton_url: the server, over HTTP; asked only after a rollback.
         triton_grpc_url: HOST:PORT of its gRPC service; empty: HTTP.
     """
+    from contextlib import ExitStack
+
     from argosy.components.deployment.aliases.history import now
     from argosy.components.deployment.aliases.moves import go_live
     from argosy.components.deployment.aliases.table import held_aliases, own_name
@@ -71,14 +73,15 @@ def update_aliases(
         raise UsageError(f"model_version {shown(model_version)} is not the number of a version in MLflow")
     client, bucket = registry.connect_lightly(mlflow_tracking_uri), s3.connect(s3_bucket)
     registry.get_version(client, model_name, model_version)
-    if was_rolled_back(bucket, keys, triton_version, owner):
-        # Only here, because these imports cost more than the whole step does otherwise.
-        from argosy.components.deployment.swap.retrying import Place, serve_again
-        from argosy.components.shared.triton import Triton
+    with ExitStack() as holds:
+        if was_rolled_back(bucket, keys, triton_version, owner):
+            # Only here, because these imports cost more than the whole step does otherwise.
+            from argosy.components.deployment.swap.retrying import Place, served_again
+            from argosy.components.shared.triton import Triton
 
-        place = Place(Triton(triton_url, triton_grpc_url.removeprefix("grpc://")), bucket, keys)
-        serve_again(client, place, triton_version, f"{owner}-aliases")
-    with held_aliases(client, bucket, keys, owner) as table:
+            place = Place(Triton(triton_url, triton_grpc_url.removeprefix("grpc://")), bucket, keys)
+            holds.enter_context(served_again(client, place, triton_version, f"{owner}-aliases"))
+        table = holds.enter_context(held_aliases(client, bucket, keys, owner))
         moved = go_live(table, model_version, triton_version, owner)
     block = {"live": moved.live, "previous": moved.previous, "at": now(), "workflow": owner}
     amend_record(bucket, keys, triton_version, aliases=block)

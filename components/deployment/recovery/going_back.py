@@ -19,7 +19,7 @@ from argosy.components.deployment.model.layout import version_number
 from argosy.components.deployment.recovery.site import Outcome, Site
 from argosy.components.deployment.repository.published_model import read_metadata
 from argosy.components.deployment.swap.served_versions import TRITON_VERSION, Registered, registered
-from argosy.components.deployment.swap.serving import published
+from argosy.components.deployment.swap.serving import published, sole
 from argosy.components.shared import registry
 from argosy.errors import StepError, UsageError
 
@@ -57,16 +57,16 @@ def go_back(site: Site, to: str, reason: str, request: str) -> Outcome:
     """
     target = _target(site, check_to(to), request)
     number = _number(site, target)
-    before = registered(site.client, site.place.model)
-    live = registry.version_by_alias(site.client, site.place.model, "live")
     version = str(target.version)
-    stays = live is not None and str(live.version) == version
-    beside = Registered(number, before.previous if stays else before.live)
-    site.serve(request, beside, _newer(site, number))
-    if live is not None and stays and not _asked(live, request):
-        return Outcome(version, number, "nothing-to-do")
-    with held_aliases(site.client, site.place.bucket, site.place.keys, request) as table:
-        aliases = go_live(table, version, number, request)
+    # Held until the target is live, so that no deployment finds it to be nobody's and drops it before.
+    with sole(site.place, request, site.deadline) as hold:
+        site.serve(hold, lambda: _wanted(site, number, version), _newer(site, number))
+        live = _live(site)
+        if live is not None and str(live.version) == version and not _asked(live, request):
+            return Outcome(version, number, "nothing-to-do")
+        with held_aliases(site.client, site.place.bucket, site.place.keys, request) as table:
+            hold.renew()
+            aliases = go_live(table, version, number, request)
     if aliases.live != version:
         raise StepError(f"another deployment of {site.place.model!r} went live meanwhile: {aliases}")
     _tell(site, version, request, reason)
@@ -86,6 +86,17 @@ def _target(site: Site, to: str, request: str) -> ModelVersion:
     if previous is None:
         raise StepError(f"{name!r} has no alias 'previous' to go back to: name a version, to=version:NUMBER")
     return previous
+
+
+def _wanted(site: Site, number: int, version: str) -> Registered:
+    """What will be live and previous once an MLflow version is live as `number` in Triton."""
+    before, live = registered(site.client, site.place.model), _live(site)
+    stays = live is not None and str(live.version) == version
+    return Registered(number, before.previous if stays else before.live)
+
+
+def _live(site: Site) -> ModelVersion | None:
+    return registry.version_by_alias(site.client, site.place.model, "live")
 
 
 def _asked(version: ModelVersion, request: str) -> bool:

@@ -25,7 +25,7 @@ from argosy.components.deployment.repository.claims import read_claim, versions_
 from argosy.components.deployment.repository.records import read_record
 from argosy.components.deployment.swap.readiness import ready_versions
 from argosy.components.deployment.swap.served_versions import Registered, registered
-from argosy.components.deployment.swap.serving import config_names, published
+from argosy.components.deployment.swap.serving import config_names, published, sole
 from argosy.components.shared import registry
 from argosy.components.shared.triton_deadline import patiently
 from argosy.errors import ArgosyError, StepError
@@ -123,7 +123,9 @@ def _serve(site: Site, owner: str, known: Registered, failed: frozenset[int]) ->
     if not serving & failed and (known.live is None or known.live in serving):
         log.info("Triton serves %s of %s, none of them failed", sorted(ready), place.model)
         return
-    site.serve(owner, known, failed)
+    with sole(place, owner, site.deadline) as hold:
+        # Asked again: while this step waited for the lease, another deployment may have gone live.
+        site.serve(hold, lambda: registered(site.client, place.model), failed)
 
 
 def _tried(call: Callable[[], None]) -> list[ArgosyError]:

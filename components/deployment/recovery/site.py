@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from argosy.components.deployment.aliases.history import now
 from argosy.components.deployment.repository.records import amend_record
-from argosy.components.deployment.swap.served_versions import Registered, versions_beside
+from argosy.components.deployment.swap.served_versions import Registered, Serving
 from argosy.components.deployment.swap.serving import bring_into_service, serve_exactly
-from argosy.components.deployment.swap.sole import Place, sole
+from argosy.components.deployment.swap.sole import Hold, Place
 from argosy.components.shared.triton_deadline import Deadline
 
 if TYPE_CHECKING:
@@ -45,24 +45,30 @@ class Site:
     place: Place
     deadline: Deadline
 
-    def serve(self, who: str, known: Registered, without: Collection[int]) -> None:
-        """Make Triton serve `known.live` and what belongs beside it, but none of `without`.
+    def serve(self, hold: Hold, ask: Callable[[], Registered], without: Collection[int]) -> None:
+        """Make Triton serve what is to be live and what belongs beside it, but none of `without`.
 
         Requests that name no version go to the highest one that serves, so a `previous` above `live` is not
         served: the rollback would not reach those clients.  Triton loads before it unloads.
 
+        Args:
+            hold: the serving lease of the model.
+            ask: tells what is to be live and previous; asked when it is known what serves (see `Serving`).
+            without: versions that must not serve.
+
         Raises:
-            StepError: Triton, S3 or the lease failed; what was served goes on being served.
+            StepError: Triton, S3 or MLflow failed, or the lease was lost; what was served goes on being
+                served.
         """
-        with sole(self.place, who, self.deadline) as hold:
-            asked = max(without, default=0) if known.live is None else known.live
-            beside = versions_beside(self.place, asked, known, self.deadline).difference(without)
-            if known.live is None:
-                serve_exactly(hold, beside - {asked}, self.deadline)
-                return
-            above = known.previous is not None and known.previous > known.live
-            beside -= {known.previous} if above and known.previous is not None else set()
-            bring_into_service(hold, known.live, beside, self.deadline)
+        serving, known = Serving.look(self.place, self.deadline), ask()
+        asked = max(without, default=0) if known.live is None else known.live
+        beside = serving.beside(asked, known).difference(without)
+        if known.live is None:
+            serve_exactly(hold, beside - {asked}, self.deadline)
+            return
+        above = known.previous is not None and known.previous > known.live
+        beside -= {known.previous} if above and known.previous is not None else set()
+        bring_into_service(hold, known.live, beside, self.deadline)
 
     def record(self, version: int, who: str, reason: str, to: str) -> None:
         """Note in a version's record that it was rolled back.

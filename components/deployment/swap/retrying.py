@@ -7,15 +7,17 @@ runs again sees in the version's record that its own workflow was rolled back, a
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.swap.readiness import ready_versions
-from argosy.components.deployment.swap.served_versions import registered, versions_beside
+from argosy.components.deployment.swap.served_versions import versions_beside
 from argosy.components.deployment.swap.serving import bring_into_service, config_names
 from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared.triton_deadline import Deadline, patiently
 
-__all__ = ["Place", "serve_again"]
+__all__ = ["Place", "served_again"]
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -25,8 +27,12 @@ log = logging.getLogger(__name__)
 _SECONDS = 300.0
 
 
-def serve_again(client: MlflowClient, place: Place, version: int, step: str) -> None:
-    """Bring the version into service as its load did, unless it serves.
+@contextmanager
+def served_again(client: MlflowClient, place: Place, version: int, step: str) -> Iterator[None]:
+    """Bring the version into service as its load did, unless it serves, and keep it so for the block.
+
+    The aliases move in that block.  Its deployment counts as ended, so nothing else would keep another
+    deployment from dropping the version before it is live.
 
     Args:
         client: connected to the registry.
@@ -40,10 +46,10 @@ def serve_again(client: MlflowClient, place: Place, version: int, step: str) -> 
     deadline = Deadline.after(_SECONDS)
     with sole(place, step, deadline) as hold:
         ready = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
-        if version in ready & config_names(place):
-            return
-        log.info(
-            "version %d of %s was rolled back: the retried workflow loads it again", version, place.model
-        )
-        beside = versions_beside(place, version, registered(client, place.model), deadline)
-        bring_into_service(hold, version, beside, deadline)
+        if version not in ready & config_names(place):
+            log.info(
+                "version %d of %s was rolled back: a retried workflow loads it again", version, place.model
+            )
+            beside = versions_beside(place, version, client, deadline)
+            bring_into_service(hold, version, beside, deadline)
+        yield

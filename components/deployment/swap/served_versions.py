@@ -49,23 +49,54 @@ def registered(client: MlflowClient, name: str) -> Registered:
     return Registered(_tagged(client, name, "live"), _tagged(client, name, "previous"))
 
 
-def versions_beside(place: Place, version: int, known: Registered, deadline: Deadline) -> frozenset[int]:
-    """The versions to serve beside `version`, by the table above.
+@dataclass(frozen=True)
+class Serving:
+    """What serves of a model, and which of it deployments under way have put there.
 
-    Where the registry knows no live version, as before the first deployment, the highest one that serves
-    counts as live: somebody may have put it into service by hand.
+    It is looked at before the registry is asked.  A deployment notes its end after its aliases moved, so one
+    that ends in between is found under way here, or live there; the other way round it could be missed.
+    """
+
+    place: Place
+    versions: frozenset[int]
+    under_way: frozenset[int]
+
+    @classmethod
+    def look(cls, place: Place, deadline: Deadline) -> Serving:
+        """As it is now.
+
+        Raises:
+            StepError: Triton or S3 failed.
+        """
+        versions = serving_now(place, deadline) | config_names(place)
+        return cls(place, versions, frozenset(v for v in versions if _in_flight(place, v)))
+
+    def beside(self, version: int, known: Registered) -> frozenset[int]:
+        """The versions to serve beside `version`, by the table above.
+
+        Where the registry knows no live version, as before the first deployment, the highest one that serves
+        counts as live: somebody may have put it into service by hand.
+
+        Raises:
+            StepError: S3 failed.
+        """
+        place, others = self.place, self.versions - {version}
+        live = known.live if known.live is not None else max(others, default=None)
+        wanted = {v for v in (live, known.previous, *self.under_way) if v is not None and v != version}
+        lost = sorted(v for v in wanted if not published(place, v))
+        if lost:
+            log.warning("%s of %s are gone from %s: Triton drops them", lost, place.model, place.bucket)
+        return frozenset(wanted.difference(lost))
+
+
+def versions_beside(place: Place, version: int, client: MlflowClient, deadline: Deadline) -> frozenset[int]:
+    """The versions to serve beside `version`, by what serves and what the registry says.
 
     Raises:
-        StepError: Triton or S3 failed.
+        StepError: Triton, S3 or MLflow failed.
     """
-    serving = (serving_now(place, deadline) | config_names(place)) - {version}
-    live = known.live if known.live is not None else max(serving, default=None)
-    wanted = {v for v in (live, known.previous) if v is not None and v != version}
-    wanted |= {v for v in serving - wanted if _in_flight(place, v)}
-    lost = sorted(v for v in wanted if not published(place, v))
-    if lost:
-        log.warning("%s of %s are gone from %s: Triton drops them", lost, place.model, place.bucket)
-    return frozenset(wanted.difference(lost))
+    serving = Serving.look(place, deadline)
+    return serving.beside(version, registered(client, place.model))
 
 
 def _in_flight(place: Place, version: int) -> bool:

@@ -8,7 +8,7 @@ from argosy.components.deployment.aliases.moves import go_live
 from argosy.components.deployment.aliases.table import held_aliases
 from argosy.components.deployment.repository.published_model import download_published
 from argosy.components.deployment.repository.records import was_rolled_back
-from argosy.components.deployment.swap.retrying import Place, serve_again
+from argosy.components.deployment.swap.retrying import Place, served_again
 from argosy.components.deployment.verification.checks import Expectation, Report, Subject, verify
 from argosy.components.deployment.verification.record import Noting
 from argosy.components.deployment.verification.reference import Reference
@@ -52,7 +52,9 @@ def _redeploy_if_rolled_back(noting: Noting, triton: Triton) -> None:
     if not was_rolled_back(place.bucket, place.keys, noting.version, noting.owner):
         return
     client, step = registry.connect_lightly(noting.mlflow), f"{noting.owner}-verify"
-    serve_again(client, place, noting.version, step)
     number = noting.model_version or noting.named_in_metadata()
-    with held_aliases(client, place.bucket, place.keys, step) as table:
+    with (
+        served_again(client, place, noting.version, step),
+        held_aliases(client, place.bucket, place.keys, step) as table,
+    ):
         go_live(table, number, noting.version, noting.owner)

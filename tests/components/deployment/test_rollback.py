@@ -3,16 +3,20 @@
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from argosy.components.deployment.aliases.table import AliasTable, held_aliases
 from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.recovery import going_back
 from argosy.components.deployment.recovery.going_back import go_back
 from argosy.components.deployment.recovery.rolling_back import roll_back
 from argosy.components.deployment.recovery.site import Site
-from argosy.components.deployment.swap.serving import Deadline, Place
+from argosy.components.deployment.swap.serving import Deadline, Place, sole
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError
@@ -95,6 +99,22 @@ def test_another_workflow_went_live_meanwhile(fleet: Fleet) -> None:
     assert fleet.answers_as(3)
 
 
+def test_another_workflow_goes_live_while_the_rollback_waits_for_its_turn(fleet: Fleet) -> None:
+    for owner in ("good", "failing"):
+        fleet.deploy(owner)
+    newest = fleet.publish("newest")
+    fleet.serve("newest", newest)
+    with ThreadPoolExecutor(1) as pool:
+        with sole(fleet.place, "anybody", Deadline.after(60)):
+            rollback = pool.submit(fleet.rollback, owner="failing")
+            while fleet.aliases() != ("1", ""):
+                assert not rollback.done()
+            fleet.go_live("newest", newest)
+            fleet.verify("newest", newest)
+        assert rollback.result() == ("1", 1, "rolled-back")
+    assert (fleet.aliases(), fleet.ready()) == (("3", "1"), {1, 3})
+
+
 def test_triton_is_down_and_the_aliases_go_back_still(fleet: Fleet) -> None:
     fleet.deploy("good")
     fleet.deploy("failing")
@@ -147,6 +167,30 @@ def test_by_hand_to_a_version_that_triton_dropped(fleet: Fleet) -> None:
     assert fleet.answers_as(1)
     assert fleet.rollback(to="version:1") == ("1", 1, "nothing-to-do")
     assert fleet.aliases() == ("1", "3")
+
+
+def test_by_hand_while_another_deployment_swaps(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No load comes between the rollback's own and its aliases: it would drop what is not live yet."""
+    for owner in ("first", "second", "third"):
+        fleet.deploy(owner)
+    newest, swapped = fleet.publish("newest"), threading.Event()
+
+    def swap() -> None:
+        fleet.serve("newest", newest)
+        swapped.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        swaps = []
+
+        def aliases_of(*given: Any) -> AbstractContextManager[AliasTable]:
+            swaps.append(pool.submit(swap))
+            assert not swapped.wait(3)
+            return held_aliases(*given)
+
+        monkeypatch.setattr(going_back, "held_aliases", aliases_of)
+        assert fleet.rollback(to="version:1") == ("1", 1, "rolled-back")
+        swaps[0].result()
+    assert (fleet.aliases(), fleet.ready()) == (("1", "3"), {1, 3, newest})
 
 
 @pytest.mark.parametrize("to", ["", "next", "version:", "version:0", "version:x", "previous\n", "alias:live"])

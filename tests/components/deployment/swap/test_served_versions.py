@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.records import amend_record
 from argosy.components.deployment.swap import served_versions, sole
-from argosy.components.deployment.swap.served_versions import Registered, registered, versions_beside
+from argosy.components.deployment.swap.served_versions import Registered, Serving, registered
 from argosy.components.deployment.swap.serving import Deadline, Place, serve_exactly
 from argosy.components.deployment.swap.sole import Hold
 from argosy.components.shared import registry
@@ -40,7 +40,7 @@ def place(bucket: Bucket, keys: ModelKeys, triton: Triton, tmp_path: Path) -> Pl
 
 
 def beside(place: Place, version: int, known: Registered) -> set[int]:
-    return set(versions_beside(place, version, known, Deadline.after(10)))
+    return set(Serving.look(place, Deadline.after(10)).beside(version, known))
 
 
 def test_the_rule(place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
