@@ -105,8 +105,7 @@ class Batches:
 
     def _gather(self, indices: list[int]) -> Batch:
         assert isinstance(self._data, CachedImages)
-        index = torch.tensor(indices, device=self._data.images.device)
-        images, labels = self._data.images[index], self._data.labels[index]
+        images, labels = _picked(self._data.images, indices), _picked(self._data.labels, indices)
         if self.device.type == "cuda" and not images.is_cuda:
             return images.pin_memory(), labels.pin_memory()
         return images, labels
@@ -134,6 +133,16 @@ class Batches:
             collate_fn=_as_is,
             worker_init_fn=_leave_signals_to_the_parent,
         )
+
+
+def _picked(entries: Tensor, indices: list[int]) -> Tensor:
+    """Some entries, in a new tensor.
+
+    On the CPU NumPy copies them: PyTorch would bring in a second team of threads, beside the network's.
+    """
+    if entries.device.type != "cpu":
+        return entries[torch.tensor(indices, device=entries.device)]
+    return torch.from_numpy(entries.numpy()[indices])
 
 
 def _as_is(batch: T) -> T:
