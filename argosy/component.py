@@ -108,9 +108,9 @@ class Component(Generic[P, R]):
 
     def main(self, argv: Sequence[str] | None = None) -> NoReturn:
         """Run the step from a command line, as its container does, and exit."""
-        from argosy.step import run_step
+        from argosy.step import leave, run_step
 
-        sys.exit(run_step(self, sys.argv[1:] if argv is None else argv))
+        leave(run_step(self, sys.argv[1:] if argv is None else argv))
 
 
 @functools.cache

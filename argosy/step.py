@@ -3,6 +3,8 @@
 `python -m argosy.step MODULE:FUNCTION ...` enters a step of a module that holds several.
 """
 
+import atexit
+import gc
 import importlib
 import logging
 import os
@@ -10,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -179,5 +181,15 @@ def main(argv: Sequence[str]) -> int:
     return run_step(component, argv[1:])
 
 
+def leave(code: int) -> NoReturn:
+    """End this program with an exit code.
+
+    The interpreter would first look for cycles among the objects of all libraries that the step imported.
+    That takes a tenth of a second, and the system takes back the memory in any case.
+    """
+    atexit.register(gc.freeze)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 STEP = '''
-import sys, tempfile
+import atexit, sys, tempfile, weakref
 from pathlib import Path
 from typing import Annotated, NamedTuple
 from argosy import Directory, File, component
@@ -33,6 +33,10 @@ def shown(source: File, text: str = "", times: int = 1, fail: str = "") -> Resul
         raise StepError("it did not work")
     if fail == "bug":
         raise KeyError("oops")
+    if fail == "late":
+        atexit.register(print, "at the end")
+        weakref.finalize(shown, print, "finalized")
+        sys.exit(7)
     work = Path(tempfile.mkdtemp())
     (work / "made").write_bytes(text.encode())
     (work / "d").mkdir()
@@ -126,3 +130,8 @@ def test_a_file_of_several_steps_is_entered_by_name(folder: Path) -> None:
     refused = run(folder, "shown:nobody", module="argosy.step")
     assert refused.returncode == 2
     assert "there is no component 'shown:nobody'" in refused.stderr
+
+
+def test_what_is_registered_for_the_end_of_the_program_happens(folder: Path) -> None:
+    done = run(folder, "--source=source", "--fail=late")
+    assert (done.returncode, done.stdout.split("\n")[:2]) == (7, ["finalized", "at the end"]), done.stderr

@@ -24,6 +24,7 @@ if not getattr(sys.flags, "safe_path", False):
 
 import ast
 import builtins
+import gc
 import importlib.util
 import json
 import runpy
@@ -41,10 +42,12 @@ def main(control: int, module: str) -> None:
     """Import, wait, and run `module`."""
     os.set_inheritable(control, False)
     sys.argv = ["-m"]
+    gc.disable()  # imports make objects that stay, and hardly any garbage
     try:
         _import_ahead(module)
     except BaseException:
         os._exit(0)  # the step itself says it, in its own log
+    gc.enable()
     order = _order(control)
     _check_silence()
     os.write(control, b"\n")

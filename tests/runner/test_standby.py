@@ -31,7 +31,7 @@ with open(os.environ["USED"] + ".starts", "a") as file: file.write("x")
 # What a program can see of its start; how it ends, its first argument says.
 PROBE = '''
 """A step."""
-import json, os, signal, stat, sys, time
+import gc, json, os, signal, stat, sys, time
 import early
 
 NAMES = sorted(vars(sys.modules["__main__"]))
@@ -50,7 +50,7 @@ def shown():
         "cwd": os.getcwd(), "env": dict(os.environ), "input": sys.stdin.read(), "nice": os.nice(0),
         "leads": os.getpgid(0) == os.getpid(), "descriptors": descriptors, "opened": opened,
         "handlers": handlers, "standard": standard, "hook": sys.excepthook is sys.__excepthook__,
-        "folder": sorted(os.listdir(".")), "tmp": os.listdir(os.environ["TMPDIR"]),
+        "folder": sorted(os.listdir(".")), "tmp": os.listdir(os.environ["TMPDIR"]), "collects": gc.isenabled(),
     }
 
 
