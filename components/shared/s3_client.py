@@ -20,8 +20,10 @@ import re
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import PartialCredentialsError
+from botocore.loaders import Loader, create_loader
 
 from argosy.components.shared.addresses import check_http
 from argosy.errors import StepError, UsageError
@@ -46,6 +48,21 @@ _SETTINGS = Config(
 )
 
 
+def _descriptions() -> Loader:
+    """What botocore makes a client for S3 from, which takes longer to read than a request."""
+    loader = create_loader(os.environ.get("AWS_DATA_PATH"))
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("s3", kind, api_version=None)
+    for name in ("partitions", "sdk-default-configuration", "_retry"):
+        loader.load_data(name)
+    loader.load_data_with_path("endpoints")
+    return loader
+
+
+# Read when the module is imported: a step that stands by has done it before its turn.
+_DESCRIPTIONS = _descriptions()
+
+
 def make_client() -> BaseClient:
     """A client for the server that AWS_ENDPOINT_URL_S3 names (AWS where it is not set).
 
@@ -59,9 +76,13 @@ def make_client() -> BaseClient:
     if endpoint:
         check_http("AWS_ENDPOINT_URL_S3", endpoint, "http://HOST:PORT")
     region = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    # A session of its own: boto3's default one remembers the credentials it first saw.
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _DESCRIPTIONS)
     try:
-        # A session of its own: boto3's default one remembers the credentials it first saw.
-        return boto3.Session().client("s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS)
+        return boto3.Session(botocore_session=session).client(
+            "s3", endpoint_url=endpoint, region_name=region, config=_SETTINGS
+        )
     except ValueError as error:
         raise UsageError(
             f"AWS_ENDPOINT_URL_S3 {endpoint!r} is no address such as http://HOST:PORT"

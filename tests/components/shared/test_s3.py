@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from argosy.components.shared import s3
 from argosy.components.shared.fingerprint import MIB, Fingerprint, fingerprint
 from argosy.components.shared.s3 import Bucket, sha256_of
 from argosy.errors import StepError, UsageError
+
+
+def test_a_client_is_made_from_what_its_import_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a step which stands by has nothing left to read when its turn comes."""
+
+    def refuse(loader: JSONFileLoader, path: str) -> None:
+        raise AssertionError(f"{path} is read")
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", refuse)
+    s3.make_client()
 
 
 def test_a_small_object_is_written_once(bucket: Bucket, name: str) -> None:
