@@ -61,10 +61,12 @@ class Signature:
 def check_model(path: Path) -> None:
     """Check that a model is whole, its data files beside it included, and that ONNX Runtime opens it.
 
+    Args:
+        path: a file that `load_graph` has read.
+
     Raises:
-        StepError: it is no ONNX model, breaks ONNX's rules, or ONNX Runtime refuses it.
+        StepError: it breaks ONNX's rules, or ONNX Runtime refuses it.
     """
-    load_graph(path)
     try:
         # By path, because a model in memory is limited to 2 GiB.
         onnx.checker.check_model(str(path))
@@ -79,7 +81,16 @@ def read_signature(path: Path) -> Signature:
     Raises:
         StepError: it is no ONNX model, or an input or output is no tensor.
     """
-    graph = load_graph(path).graph
+    return signature_of(load_graph(path))
+
+
+def signature_of(model: onnx.ModelProto) -> Signature:
+    """The same of a model that is loaded.
+
+    Raises:
+        StepError: an input or output is no tensor.
+    """
+    graph = model.graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_spec(value) for value in graph.input if value.name not in weights)
     return Signature(inputs, tuple(_spec(value) for value in graph.output))

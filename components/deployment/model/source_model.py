@@ -27,7 +27,7 @@ from argosy.components.deployment.model.onnx_model import (
     Signature,
     check_model,
     load_graph,
-    read_signature,
+    signature_of,
 )
 from argosy.components.deployment.model.source_files import SourceFiles
 from argosy.components.shared import registry
@@ -84,9 +84,9 @@ def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROT
         log.info("%s: the weights of %s go into it", MODEL_FILE, ", ".join(names))
         embed(graph, model.parent, file)
         model, names = file, []
+    signature = signature_of(graph)
     del graph
     check_model(model)
-    signature = read_signature(model)
     paths = {MODEL_FILE: model, **{name: model.parent / name for name in names}}
     files = {name: (path.stat().st_size, sha256_of(path)) for name, path in paths.items()}
     if names:

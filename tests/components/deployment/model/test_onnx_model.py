@@ -6,7 +6,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from argosy.components.deployment.model.onnx_model import TensorSpec, check_model, read_signature
+from argosy.components.deployment.model.onnx_model import (
+    TensorSpec,
+    check_model,
+    load_graph,
+    read_signature,
+)
 from argosy.errors import StepError
 from tests.components.deployment import models
 
@@ -75,6 +80,7 @@ def test_a_damaged_model_is_refused(tmp_path: Path, content: bytes, message: str
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(StepError, match=message):
+        load_graph(path)
         check_model(path)
 
 
