@@ -50,7 +50,8 @@ def shown():
         "cwd": os.getcwd(), "env": dict(os.environ), "input": sys.stdin.read(), "nice": os.nice(0),
         "leads": os.getpgid(0) == os.getpid(), "descriptors": descriptors, "opened": opened,
         "handlers": handlers, "standard": standard, "hook": sys.excepthook is sys.__excepthook__,
-        "folder": sorted(os.listdir(".")), "tmp": os.listdir(os.environ["TMPDIR"]), "collects": gc.isenabled(),
+        "folder": sorted(os.listdir(".")), "tmp": os.listdir(os.environ["TMPDIR"]),
+        "collects": gc.isenabled(),
     }
 
 
