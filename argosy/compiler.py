@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from argosy import collector
 from argosy.emit import to_yaml
 from argosy.errors import ComposeError, UsageError
 from argosy.interface import ENTRYPOINT, Port
@@ -18,6 +19,7 @@ Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronW
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
+@collector.paused()
 def compile(
     pipeline: Pipeline[Any, Any], kind: Kind = "Workflow", settings: Settings | None = None
 ) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from argosy import collector
+
 # Texts that some YAML reader takes for a number or a boolean, though PyYAML would not quote them.
 _MISREAD = re.compile(r"[-+]?(\d[\d_]*)?\.?\d+(\.\d*)?([eE][-+]?\d+)?|0[ox][0-9a-fA-F]+|[yYnN]")
 # A template's first line: the only mapping at this depth that starts with its name.
@@ -39,6 +41,7 @@ _Dumper.add_multi_representer(str, _text)
 _Dumper.add_multi_representer(dict, _mapping)
 
 
+@collector.paused()
 def to_yaml(manifest: dict[str, Any]) -> str:
     """A manifest as YAML, with an empty line before each template."""
     text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
