@@ -37,6 +37,7 @@ check: .venv/.test ## lint, types, and compiled YAML against the pipelines
 	$(BIN)/argosy lint pipelines/compiled examples/compiled --ignore ARG510
 
 wheel: .venv/.test ## build the wheel into dist/
+	rm -rf build/lib # setuptools would take modules along that were there at an earlier build
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean: ## stop the embedded stack, then remove what make made
