@@ -60,9 +60,6 @@ def service(
             f"--backend-directory={folder.backends}",
             f"--model-repository=s3://{bucket.endpoint}/{bucket.bucket}/{storage.MODELS}",
             "--model-control-mode=explicit",
-            # What deploys here brings a whole configuration. To complete one takes a Python backend another
-            # process, and a second, at each load.
-            "--disable-auto-complete-config",
             *(f"--http-address={HOST}", f"--http-port={ports['triton']}"),
             *(f"--grpc-address={HOST}", f"--grpc-port={ports['triton.grpc']}"),
             "--allow-metrics=false",

@@ -15,20 +15,10 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 from argosy.stack import Stack
 
 from .conftest import processes_of
-from .models import FEATURES, LINEAR_CONFIG, echo_text, linear, lookup, publish
+from .models import CLASSES, FEATURES, LINEAR_CONFIG, echo_text, linear, lookup, publish
 
-ECHO_CONFIG = """
-max_batch_size: 4
-input [{ name: "text", data_type: TYPE_STRING, dims: [1] }]
-output [{ name: "same", data_type: TYPE_STRING, dims: [1] }]
-"""
 # Requests wait for company a little, so that those sent at once become one batch.
-LOOKUP_CONFIG = """
-max_batch_size: 8
-dynamic_batching { max_queue_delay_microseconds: 300000 }
-input [{ name: "row", data_type: TYPE_INT64, dims: [1] }]
-output [{ name: "square", data_type: TYPE_INT64, dims: [1] }]
-"""
+WAIT_FOR_BATCH = "max_batch_size: 8\ndynamic_batching { max_queue_delay_microseconds: 300000 }"
 
 
 def expected(model: bytes, batch: np.ndarray) -> np.ndarray:
@@ -114,22 +104,27 @@ def test_requests_that_are_batched_together_get_their_own_answers(served: str, g
     assert executions(grpc_client, served) - before < len(batches)
 
 
-def test_a_configuration_has_to_name_the_tensors(stack: Stack):
+def test_a_configuration_without_tensors_is_completed_from_the_model(stack: Stack, http_client):
     publish(stack.endpoints().s3, "bare", 1, linear(3), rest="")
-    answer = load(stack, "bare")
-    assert answer.status_code == 400
-    assert "the configuration names no input; the model has input" in answer.json()["error"]
+    assert load(stack, "bare").status_code == 200
+    completed = http_client.get_model_config("bare")
+    assert completed["max_batch_size"] == 4
+    assert "dynamic_batching" in completed
+    assert [tensor["dims"] for tensor in completed["input"] + completed["output"]] == [[FEATURES], [CLASSES]]
+    batch = batch_of(2)
+    got = infer(http_client, http, "bare", {"input": batch}, "output")
+    np.testing.assert_allclose(got, expected(linear(3), batch), atol=1e-6)
 
 
 def test_text_travels_both_ways(stack: Stack, grpc_client):
-    publish(stack.endpoints().s3, "echo", 1, echo_text(), ECHO_CONFIG)
+    publish(stack.endpoints().s3, "echo", 1, echo_text(), rest="")
     assert load(stack, "echo").status_code == 200
     text = np.array([["Gruß".encode()], [b""]], dtype=np.object_)
     assert infer(grpc_client, grpc, "echo", {"text": text}, "same").tolist() == text.tolist()
 
 
 def test_only_the_request_that_fails_gets_the_error(stack: Stack, grpc_client):
-    publish(stack.endpoints().s3, "lookup", 1, lookup(), LOOKUP_CONFIG)
+    publish(stack.endpoints().s3, "lookup", 1, lookup(), rest=WAIT_FOR_BATCH)
     assert load(stack, "lookup").status_code == 200
 
     def ask(row: int) -> int | str:

@@ -2,8 +2,8 @@
 
 Triton runs this file as a *Python-based backend*: it is `onnxruntime/model.py` in the backend directory and
 serves every model whose configuration says `backend: "onnxruntime"`, so that a model repository made for
-Triton's own ONNX Runtime backend works unchanged, as long as the configurations name inputs and outputs. A
-process with numpy 1, and without Argosy, runs it for each instance of a model.
+Triton's own ONNX Runtime backend works unchanged. A process with numpy 1, and without Argosy, runs it for
+each instance of a model.
 
 A load must not slow down the models that serve, on a machine with few cores: ONNX Runtime is imported only
 where it is needed, at a low priority, and so is the model opened and run for the first time.
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_MODEL_FILE = "model.onnx"
+# What Triton's own backend sets for a model that can batch but has no configuration.
+DEFAULT_MAX_BATCH_SIZE = 4
 
 # How much lower the priority of a load is, in the system's steps of niceness (up to 19).
 NICER = 10
@@ -112,11 +114,36 @@ def _integer(parameters: dict[str, Any], name: str) -> int:
 # ---------------------------------------------------------------------------------------------- configuration
 
 
+def complete(config: Any, session: onnxruntime.InferenceSession) -> Any:
+    """Fill in the inputs, outputs and batching that a configuration leaves out."""
+    given = config.as_dict()
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    batches = all(dimensions(tensor.shape)[:1] == [-1] for tensor in tensors)
+    if given["max_batch_size"] == 0 and batches and not (given["input"] or given["output"]):
+        config.set_max_batch_size(DEFAULT_MAX_BATCH_SIZE)
+        config.set_dynamic_batching()
+    batch_dimensions = 1 if config.as_dict()["max_batch_size"] > 0 else 0
+    for key, declared, add in (
+        ("input", session.get_inputs(), config.add_input),
+        ("output", session.get_outputs(), config.add_output),
+    ):
+        if not given[key]:
+            for tensor in declared:
+                add(describe(tensor, batch_dimensions))
+    return config
+
+
+def describe(tensor: Any, batch_dimensions: int) -> dict[str, Any]:
+    """Return a tensor's entry in a configuration, whose shape is without the batch dimension."""
+    if tensor.type not in TYPES:
+        raise refuse(f"'{tensor.name}' is a {tensor.type}, which cannot be served")
+    shape = dimensions(tensor.shape)[batch_dimensions:]
+    return {"name": tensor.name, "data_type": TYPES[tensor.type], "dims": shape}
+
+
 def check(kind: str, configured: list[dict[str, Any]], declared: list[Any], batching: bool) -> None:
-    """Refuse a configuration that names nothing, or a name, type or shape that the model does not have."""
+    """Refuse a configuration that does not fit the model: a name, type or shape that it does not have."""
     there = {tensor.name: tensor for tensor in declared}
-    if there and not configured:
-        raise refuse(f"the configuration names no {kind}; the model has {', '.join(sorted(there))}")
     for entry in configured:
         name = entry["name"]
         if name not in there:
@@ -167,6 +194,16 @@ def stackable(feeds: list[Feed]) -> list[list[int]]:
 
 class TritonPythonModel:
     """One instance of one version of a model; Triton makes it and calls it, one call at a time."""
+
+    @staticmethod
+    def auto_complete_config(auto_complete_model_config: Any) -> Any:
+        """Complete a configuration from the model itself; Triton calls this before a load."""
+        given = auto_complete_model_config.as_dict()
+        if given["input"] and given["output"]:
+            return auto_complete_model_config
+        # This call is not told where the model is. The process is: its first argument is the model's file.
+        arguments = Path("/proc/self/cmdline").read_bytes().split(b"\0")
+        return complete(auto_complete_model_config, open_session(Path(arguments[1].decode()), {}))
 
     def initialize(self, args: dict[str, str]) -> None:
         """Open the model and hold the configuration against it; an error here fails the load."""
