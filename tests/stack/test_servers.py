@@ -251,7 +251,11 @@ def _a_failed_start_leaves_nothing_running(other: Stack) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_up_leaves_nothing_running(tmp_path: Path, number: signal.Signals):
-    code = "import sys; from argosy.cli.stack import up; up(sys.argv[1:])"
+    # Tests that run in the background may have inherited a SIGINT that is ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from argosy.cli.stack import up; up(sys.argv[1:])"
+    )
     child = subprocess.Popen(
         [sys.executable, "-c", code, "--state-dir", str(tmp_path)], stderr=subprocess.DEVNULL
     )
