@@ -14,13 +14,16 @@ _STYLES = {
     "Skipped": "dim",
     "Omitted": "dim",
 }
+# Of a step's name, in characters; a longer one, as of a loop's item, puts its phase out of line.
+_LONGEST = 40
 
 
 def print_summary(console: Console, result: WorkflowResult, places: Mapping[str, str]) -> None:
     """Print each node with its output parameters, the workflow's phase and the places."""
     console.print()
+    width = min(max((len(node.name) for node in result.nodes), default=0), _LONGEST)
     for node in result.nodes:
-        _print_node(console, node)
+        _print_node(console, node, width)
     console.print()
     console.print(Text.assemble(f"{result.name}: ", _phase(result.phase.value)), soft_wrap=True)
     if result.message:
@@ -29,14 +32,14 @@ def print_summary(console: Console, result: WorkflowResult, places: Mapping[str,
         console.print(Text(f"{what:<8}{place}"), soft_wrap=True)
 
 
-def _print_node(console: Console, node: Node) -> None:
+def _print_node(console: Console, node: Node, width: int) -> None:
     seconds = f"  {node.seconds:.1f} s" if node.seconds else ""
     console.print(
-        Text.assemble(f"{node.name:<22}", _phase(node.phase.value), (seconds, "dim")), soft_wrap=True
+        Text.assemble(f"{node.name:<{width}}  ", _phase(node.phase.value), (seconds, "dim")), soft_wrap=True
     )
-    width = max(map(len, node.outputs.parameters), default=0)
+    longest = max(map(len, node.outputs.parameters), default=0)
     for name, value in node.outputs.parameters.items():
-        line = Text.assemble("    ", (f"{name:<{width}}  ", "dim"), value or "-")
+        line = Text.assemble("    ", (f"{name:<{longest}}  ", "dim"), value or "-")
         console.print(line, soft_wrap=True)
 
 
