@@ -30,7 +30,6 @@ from argosy.components.training.network.optim import build_optimizer, build_sche
 from argosy.components.training.network.precision import Precision, choose_algorithms, choose_precision
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.tracking.metrics import Tracker
-from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ def fit(
         team.catch_up(state, recipe.seed)
         for number, metrics in enumerate(state.history, start=1):
             tracker.epoch(number, metrics)  # what was told before is not told twice
-        with _saved_when_interrupted(state, checkpoints, interruption):
+        with _settled(checkpoints), _saved_when_interrupted(state, checkpoints, interruption):
             while (epoch := state.epoch) <= recipe.epochs:
                 metrics = _run_epoch(state, feed, team, interruption.check)
                 state.end_epoch(metrics)
@@ -128,6 +127,22 @@ def _run_epoch(state: TrainingState, feed: Feed, team: Team, between: Callable[[
 
 
 @contextmanager
+def _settled(checkpoints: NoCheckpoints) -> Iterator[None]:
+    """No write of a checkpoint is under way when the block has ended, or it was given up with a warning.
+
+    An interruption does not wait: its last save has, and a pod that is told to go has no time to wait twice.
+    """
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception:
+        checkpoints.settle()
+        raise
+    checkpoints.settle()
+
+
+@contextmanager
 def _saved_when_interrupted(
     state: TrainingState, checkpoints: NoCheckpoints, interruption: Interruption
 ) -> Iterator[None]:
@@ -140,10 +155,6 @@ def _saved_when_interrupted(
             state.running.mean_loss()  # raises where the loss is not finite: no state to go on from
         where = f"in epoch {state.epoch}, after {state.running.batches} of its batches"
         raise Interrupted(signal.number, f"{where}; {checkpoints.save_last(state)}") from None
-    except ArgosyError:
-        checkpoints.settle()
-        raise
-    checkpoints.settle()
 
 
 def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch: int, team: Team) -> Engine:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,10 @@ def recipe(recipe: Recipe) -> Recipe:
     return recipe.override({"batch_norm_images": 64}, epochs=EPOCHS, batch_size=64)
 
 
-def _open(folder: Path, recipe: Recipe, data: ImageFolder, size: Size) -> Checkpoints:
-    return Checkpoints(FolderStore(folder), Identity.of("m", recipe, data, size))
+def _open(
+    folder: Path, recipe: Recipe, data: ImageFolder, size: Size, store: type[FolderStore] = FolderStore
+) -> Checkpoints:
+    return Checkpoints(store(folder), Identity.of("m", recipe, data, size))
 
 
 def _survive(
@@ -159,36 +163,62 @@ class _NanFrom(nn.Module):
         return logits if self.left > 0 else logits * float("nan")
 
 
+class _Slow(FolderStore):
+    """A store whose writes are still under way when the training goes on."""
+
+    def write(self, name: str, data: BytesIO) -> None:
+        """Write late."""
+        time.sleep(0.5)
+        super().write(name, data)
+
+
+@pytest.mark.parametrize("store", [FolderStore, _Slow])
 @pytest.mark.parametrize("cut", [0, 7])
 def test_a_loss_that_is_no_number_leaves_the_last_good_checkpoint(
-    cut: int, digits: ImageFolder, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cut: int,
+    store: type[FolderStore],
+    digits: ImageFolder,
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "starting_model", lambda *_: _NanFrom(5))
-    checkpoints = _open(tmp_path, recipe, digits, (16, 16))
+    checkpoints = _open(tmp_path, recipe, digits, (16, 16), store)
     with pytest.raises(StepError, match=r"^the training loss became nan: lower learning_rate"):
         fit(recipe, digits, (16, 16), Notes(), checkpoints, _SignalAt(cut))
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00002-batch-00000000.checkpoint"]
 
 
-class _Greedy(nn.Module):
-    """Asks for more memory than there is."""
+class _GreedyFrom(nn.Module):
+    """Asks for more memory than there is, from this training step on."""
 
-    def __init__(self) -> None:
+    def __init__(self, step: int) -> None:
         super().__init__()
         self.network = small_network()
+        self.left = step
 
     def forward(self, images: Tensor) -> Tensor:
-        """Never returns."""
-        return self.network(images.repeat(1 << 40, 1, 1, 1))  # type: ignore[no-any-return]
+        """The network's answers, until that step."""
+        self.left -= self.training
+        copies = 1 if self.left > 0 else 1 << 40
+        return self.network(images.repeat(copies, 1, 1, 1))  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize(("step", "left"), [(1, []), (5, ["epoch-00002-batch-00000000.checkpoint"])])
 def test_too_little_memory_is_one_line(
-    digits: ImageFolder, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    step: int,
+    left: list[str],
+    digits: ImageFolder,
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "starting_model", lambda *_: _Greedy())
+    monkeypatch.setattr(module, "starting_model", lambda *_: _GreedyFrom(step))
+    checkpoints = _open(tmp_path, recipe, digits, (16, 16), _Slow)
     words = "the memory is too small for resnet18 at 16x16 with batch_size 64: lower batch_size"
     with pytest.raises(StepError, match=words):
-        fit(recipe, digits, (16, 16), NullTracker())
+        fit(recipe, digits, (16, 16), NullTracker(), checkpoints)
+    assert [path.name for path in tmp_path.iterdir()] == left
 
 
 def test_without_checkpoints_a_signal_says_that_all_is_lost(digits: ImageFolder, recipe: Recipe) -> None:
