@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ from argosy.stack.triton_install import TritonInstall
 NAME = "triton"
 BACKEND = "onnxruntime"
 PORTS = ("triton", "triton.grpc")
+OPTIONS = "ARGOSY_TRITON_OPTIONS"
+"""Variable with more options for the server, in a shell's words, as `--log-verbose=1`."""
 _LOAD_SECONDS = 120.0
 _SHARED_MEMORY = Path("/dev/shm")
 # The policy of a model that was published and whose first version did not answer yet, or was rolled back.
@@ -67,6 +71,7 @@ def service(
             # Importing onnxruntime in a model's process can take its time on a busy machine.
             "--backend-config=python,stub-timeout-seconds=120",
             f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(folder)}",
+            *shlex.split(os.environ.get(OPTIONS, "")),
         ),
         environment={
             **install.environment(),

@@ -1,4 +1,4 @@
-"""One embedded stack for all end-to-end tests, and `argosy` as a user types it."""
+"""`argosy` as a user types it, and an embedded stack that it starts itself, empty at first."""
 
 import json
 import os
@@ -39,10 +39,8 @@ class Done:
 Argosy = Callable[..., Done]
 
 
-@pytest.fixture(scope="package")
-def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
-    """Runs `argosy ARGS`; the stack that it starts is stopped at the end."""
-    state = tmp_path_factory.mktemp("state") / ".argosy"
+def argosy_in(state: Path) -> Argosy:
+    """`argosy ARGS` with that folder for its state."""
     environment = {**os.environ, "ARGOSY_STATE_DIR": str(state)}
 
     def call(*args: str) -> Done:
@@ -52,11 +50,18 @@ def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
         document = json.loads(done.stdout) if done.stdout.startswith("{") else None
         return Done(done.returncode, document, done.stderr)
 
+    return call
+
+
+@pytest.fixture(scope="module")
+def argosy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Argosy]:
+    """Runs `argosy ARGS`; the stack that it starts is stopped at the end."""
+    call = argosy_in(tmp_path_factory.mktemp("state") / ".argosy")
     yield call
     call("down")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def endpoints(argosy: Argosy) -> dict[str, Any]:
     """Where the servers of the stack are; starts it."""
     assert argosy("up").code == 0
@@ -66,13 +71,13 @@ def endpoints(argosy: Argosy) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def registry(endpoints: dict[str, Any]) -> MlflowClient:
     """The stack's MLflow."""
     return MlflowClient(endpoints["mlflow"], endpoints["mlflow"])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bucket(endpoints: dict[str, Any]) -> Any:
     """The stack's S3 bucket."""
     s3 = endpoints["s3"]

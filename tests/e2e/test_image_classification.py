@@ -15,6 +15,8 @@ from tritonclient import http as triton
 
 from tests.e2e.conftest import Argosy, Done
 
+pytestmark = pytest.mark.story
+
 MODEL = "resnet18-imagenette"
 ONNX_MODEL = f"{MODEL}-onnx"
 PIPELINE = "pipeline-image-classification"
@@ -28,6 +30,8 @@ DEPLOYMENT = (
     "update-aliases",
     "verify-deployment",
 )
+# Of a candidate that gets no further than Gate 1.
+QUICKLY = ("-p", "epochs=1", "-p", "input-shape=1,3,8,8")
 
 
 def run(argosy: Argosy, pipeline: str, *args: str) -> Done:
@@ -115,7 +119,7 @@ def test_metadata_tells_where_the_model_comes_from(first: Done, registry: Mlflow
 def test_second_run_without_improvement_skips_deployment(
     argosy: Argosy, first: Done, registry: MlflowClient, bucket: Any
 ) -> None:
-    second = run(argosy, PIPELINE)
+    second = run(argosy, PIPELINE, *QUICKLY, "-p", "min-accuracy=0.01")
     assert (second.code, second.document["phase"]) == (0, "Succeeded")
     assert second.outputs("promote")["result"] == "failed"
     assert second.outputs("promote")["champion-accuracy"] == first.outputs("promote")["val-accuracy"]
@@ -154,7 +158,7 @@ def test_a_failing_step_fails_the_workflow_and_omits_what_follows(
 
 
 def test_a_gate_that_crashes_fails_the_workflow(argosy: Argosy, first: Done) -> None:
-    crashed = run(argosy, "train-model-image-classification", "-p", "epochs=1", "-p", "min-accuracy=2")
+    crashed = run(argosy, "train-model-image-classification", *QUICKLY, "-p", "min-accuracy=2")
     assert (crashed.code, crashed.document["phase"]) == (1, "Failed")
     assert crashed.phases()["promote"] == "Failed"
     assert {crashed.phases()[n] for n in TRAINING[2:]} == {"Omitted"}

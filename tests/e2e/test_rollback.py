@@ -17,9 +17,13 @@ from mlflow import MlflowClient
 from onnx import numpy_helper
 
 from argosy.components.shared import registry as shared_registry
+from argosy.stack import Stack
 from tests.components.deployment.models import conv_net
 from tests.components.deployment.registering import register_model
-from tests.e2e.conftest import Argosy, Done
+from tests.conftest import quick_loads
+from tests.e2e.conftest import Argosy, Done, argosy_in
+
+pytestmark = pytest.mark.story
 
 MODEL = "rolled-back-onnx"
 SIZE = 32
@@ -83,6 +87,13 @@ def record(bucket: Any, version: int) -> dict[str, Any]:
     body = bucket.Object(f"deployments/{MODEL}/{version}.json").get()["Body"].read()
     found: dict[str, Any] = json.loads(body)
     return found
+
+
+@pytest.fixture(scope="module")
+def argosy(shared_stack: Stack) -> Argosy:
+    """Runs `argosy ARGS` on the stack that is up already."""
+    with quick_loads():
+        return argosy_in(shared_stack.state_dir)
 
 
 @pytest.fixture(scope="module")

@@ -13,18 +13,19 @@ import pytest
 from mlflow import MlflowClient
 from tritonclient import http as triton
 
+from argosy.stack import Stack
+from tests.conftest import quick_loads
 from tests.examples.test_examples import ARGOSY, EXAMPLES, phases
 
 PROGRAM = EXAMPLES / "tabular" / "pipeline.py"
 MODEL = "mlp-breast-cancer"
 
 
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A stack of the module's own, stopped at the end."""
-    folder = tmp_path_factory.mktemp("tabular") / ".argosy"
-    yield folder
-    argosy(folder, "down")
+@pytest.fixture
+def state(shared_stack: Stack) -> Iterator[Path]:
+    """The folder of the stack that is up already."""
+    with quick_loads():
+        yield shared_stack.state_dir
 
 
 def argosy(state: Path, *args: str) -> Any:

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 STEPS = "argosy.components.deployment"
-MODULES = ("alias_moves", "artifacts", "claims", "publishing", "serving", "source_model", "verification")
-PRELOAD = [f"{STEPS}.{module}" for module in MODULES]
 
 
 def run_step(step: str, argv: Sequence[str], environment: Mapping[str, str], log: str, limit: int) -> None:

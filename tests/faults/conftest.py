@@ -17,6 +17,7 @@ from argosy.components.shared.triton import Triton
 from argosy.stack import Stack
 from tests.components.deployment.models import SIZE, conv_net
 from tests.components.deployment.registering import register_model
+from tests.conftest import pointed_at, quick_loads
 from tests.faults.proxy import FaultProxy
 from tests.faults.workflow import Workflow
 
@@ -39,18 +40,16 @@ class World:
 
 
 @pytest.fixture(scope="package")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(shared_stack: Stack) -> Iterator[World]:
     """MLflow, S3 and Triton; this process speaks to them directly, the steps through the proxies."""
-    stack = Stack(tmp_path_factory.mktemp("faults") / "state")
-    where = stack.up()
+    where = shared_stack.endpoints()
     proxies = [FaultProxy(t) for t in (where.mlflow, where.s3.endpoint, where.triton.http, where.triton.grpc)]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.environment().items():
-            patch.setenv(name, value)
-        yield World(stack, where.mlflow, where.s3.bucket, where.triton.http, where.triton.grpc, *proxies)
+    with pointed_at(shared_stack), quick_loads():
+        yield World(
+            shared_stack, where.mlflow, where.s3.bucket, where.triton.http, where.triton.grpc, *proxies
+        )
     for proxy in proxies:
         proxy.close()
-    stack.down()
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from tests.components.deployment.models import conv_net
 from tests.faults.checks import TRITON_VERSION, aliases, answers, nothing_half_published
 from tests.faults.workflow import Workflow
 
-AT_ONCE = 8
+AT_ONCE = 4
 
 
-def test_eight_deployments_at_once_share_nothing_and_all_arrive(
+def test_deployments_at_once_share_nothing_and_all_arrive(
     deployed: Workflow,
     register: Callable[[bytes], str],
     workflow: Callable[[str], Workflow],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections.abc import Callable
 
 import pytest
@@ -16,9 +14,8 @@ from argosy.components.shared.triton import Triton
 from tests.components.deployment.models import conv_net
 from tests.faults.checks import aliases, answers, live_is_served, nothing_half_published
 from tests.faults.workflow import ORDER, Workflow
+from tests.kills import KILLS, moments
 
-# Of each step; with ARGOSY_TEST_KILLS=100 the seven steps take a quarter of an hour.
-KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "15"))
 OLD, NEW = conv_net(1), conv_net(2)
 
 
@@ -37,10 +34,10 @@ def test_a_killed_step_loses_nothing_and_is_finished_by_its_next_run(
     second = workflow("second")
     if step != ORDER[0]:
         second.run_all(last=ORDER[ORDER.index(step) - 1])
-    moments = random.Random(step)
+    chances = moments(step)
     longest, killed = 0.3, 0
     while killed < KILLS:
-        ran = second.run(step, kill_after=moments.uniform(0, longest))
+        ran = second.run(step, kill_after=chances.uniform(0, longest))
         assert ran.code in (0, -9), ran.log
         killed += ran.code == -9
         # The window follows what a run takes, so that the kills are spread over all of it.

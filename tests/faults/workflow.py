@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from typing import Any
 
 from argosy.artifacts import ArtifactKind
 from argosy.component import Component
-from tests.faults.child import PRELOAD, STEPS, run_step
+from tests.faults.child import STEPS, run_step
+from tests.forking import processes
 
 ORDER = (
     "fetch_model",
@@ -25,9 +25,6 @@ ORDER = (
     "verify_deployment",
 )
 LONGEST_STEP = 180.0
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(PRELOAD)
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Workflow:
         log = place / "log"
         log.touch()
         arguments = (step, argv, self.environment, str(log), file_limit)
-        process = _processes.Process(target=run_step, args=arguments)
+        process = processes.Process(target=run_step, args=arguments)
         process.start()
         return Started(component, process, place, log)
 

@@ -20,6 +20,7 @@ from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.stack import Stack
 from tests.components.deployment.registering import GATE_2, register_model
+from tests.conftest import pointed_at
 
 NUMBERS = itertools.count(1)
 
@@ -35,15 +36,11 @@ class Servers:
 
 
 @pytest.fixture(scope="package")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(shared_stack: Stack) -> Iterator[Servers]:
     """MLflow, S3 and Triton, with this process's environment pointing at the S3 server."""
-    stack = Stack(tmp_path_factory.mktemp("deployment") / "state")
-    where = stack.up()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in stack.environment().items():
-            patch.setenv(name, value)
+    where = shared_stack.endpoints()
+    with pointed_at(shared_stack):
         yield Servers(where.mlflow, where.s3.bucket, where.triton.http, where.triton.grpc)
-    stack.down()
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_by_hand_to_previous_and_back_without_a_gap(fleet: Fleet) -> None:
     over, answered = threading.Event(), []
 
     def use() -> None:
-        while not over.is_set():
+        while not over.wait(0.01):
             answered.append(fleet.answers_as(1) or fleet.answers_as(2))
 
     with ThreadPoolExecutor(1) as pool:

@@ -7,7 +7,6 @@ touched nothing.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import sys
@@ -17,11 +16,9 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-PRELOAD = ["argosy.components.training.fitting.run", "torch._dynamo"]
-LONGEST = 180.0
+from tests.forking import processes
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(PRELOAD)
+LONGEST = 180.0
 
 
 def attempt(argv: Sequence[str], environment: Mapping[str, str], log: str, dies_at_the_end: bool) -> None:
@@ -107,7 +104,7 @@ class Training:
         argv = [f"--{name}={value}" for name, value in values.items()]
         outputs = [f"--output-{name}={self.folder / name}" for name in ("run-id", "best-val-accuracy")]
         arguments = ([*argv, *outputs], self.environment, str(log), dies_at_the_end)
-        process = _processes.Process(target=attempt, args=arguments)
+        process = processes.Process(target=attempt, args=arguments)
         process.start()
         return Attempt(process, log)
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
@@ -19,11 +19,14 @@ from argosy.components.shared import registry
 from argosy.components.training.data.cache import VARIABLE
 from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.export_to_onnx import export_to_onnx
+from argosy.components.training.fitting import launch
 from argosy.components.training.promote import Promotion, promote
 from argosy.components.training.recipe.config import Recipe, load
 from argosy.components.training.train import Trained, train
 from argosy.stack import Stack
 from tests.components.training.digits import write_digits
+from tests.conftest import pointed_at
+from tests.forking import processes
 
 NUMBERS = itertools.count(1)
 SHAPE = "1,3,16,16"
@@ -55,16 +58,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def started(shared_stack: Stack) -> Servers:
+    """MLflow and S3; what is made only once stands on this, and needs no S3."""
+    where = shared_stack.endpoints()
+    return Servers(where.mlflow, where.s3.bucket)
+
+
 @pytest.fixture(scope="package")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(started: Servers, shared_stack: Stack) -> Iterator[Servers]:
     """MLflow and S3, with this process's environment pointing at the S3 server."""
-    stack = Stack(tmp_path_factory.mktemp("training") / "state")
-    where = stack.up()
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in stack.environment().items():
-            patch.setenv(key, value)
-        yield Servers(where.mlflow, where.s3.bucket)
-    stack.down()
+    with pointed_at(shared_stack):
+        yield started
 
 
 @pytest.fixture
@@ -77,6 +82,18 @@ def client(servers: Servers) -> MlflowClient:
 def name() -> str:
     """A model name of the test's own."""
     return f"model-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that train together start with PyTorch loaded, where how they start is not what is asked."""
+    first = processes.Process(target=abs, args=(0,))  # the server that forks stays, from here on
+    first.start()
+    first.join()
+    settings = launch._settings
+    monkeypatch.setattr(
+        launch, "_settings", lambda count: replace(settings(count), start_method="forkserver")
+    )
 
 
 @pytest.fixture
@@ -104,28 +121,28 @@ def candidate(client: MlflowClient, name: str) -> Callable[..., str]:
     return make
 
 
-@pytest.fixture(scope="package")
-def model(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
+@pytest.fixture(scope="session")
+def model(started: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """ResNet18, trained for an epoch on a few digits and promoted by a gate that asks for nothing."""
     data = tmp_path_factory.mktemp("digits")
     write_digits(data, train=10, val=3)
     trained = train(
         dataset=str(data),
         model_name="digits",
-        mlflow_tracking_uri=servers.mlflow,
+        mlflow_tracking_uri=started.mlflow,
         input_shape=SHAPE,
         epochs=2,
         batch_size=25,
     )
-    promotion = promote(trained.run_id, "digits", servers.mlflow, min_accuracy=0.0, min_improvement=0.0)
+    promotion = promote(trained.run_id, "digits", started.mlflow, min_accuracy=0.0, min_improvement=0.0)
     return Model("digits", data, trained, promotion)
 
 
-@pytest.fixture(scope="package")
-def export_run(model: Model, servers: Servers) -> str:
+@pytest.fixture(scope="session")
+def export_run(model: Model, started: Servers) -> str:
     """The export run of `model`."""
     version = model.promotion.model_version
-    return export_to_onnx(version, model.name, servers.mlflow, SHAPE).export_run_id
+    return export_to_onnx(version, model.name, started.mlflow, SHAPE).export_run_id
 
 
 def small_network() -> nn.Module:
@@ -135,8 +152,8 @@ def small_network() -> nn.Module:
     )
 
 
-@pytest.fixture(scope="package")
-def small(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
+@pytest.fixture(scope="session")
+def small(started: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A small network of another family, trained on real digits; its run holds real validation samples."""
     torch.manual_seed(0)
     scans = load_digits()
@@ -152,7 +169,7 @@ def small(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("small")
     np.save(folder / "validation_inputs.npy", inputs[1500:].numpy())
     np.save(folder / "validation_labels.npy", labels[1500:].numpy())
-    registry.connect(servers.mlflow)
+    registry.connect(started.mlflow)
     mlflow.set_experiment("small")
     with mlflow.start_run() as run:
         mlflow.log_metric("best_val_accuracy", accuracy)
@@ -162,15 +179,15 @@ def small(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Model:
             network, name="model", input_example=inputs[:2].numpy(), pip_requirements=["torch"]
         )
     trained = Trained(run.info.run_id, accuracy)
-    promotion = promote(trained.run_id, "small", servers.mlflow, min_accuracy=0.5)
+    promotion = promote(trained.run_id, "small", started.mlflow, min_accuracy=0.5)
     return Model("small", folder, trained, promotion)
 
 
-@pytest.fixture(scope="package")
-def small_export(small: Model, servers: Servers) -> str:
+@pytest.fixture(scope="session")
+def small_export(small: Model, started: Servers) -> str:
     """The export run of `small`."""
     version = small.promotion.model_version
-    return export_to_onnx(version, small.name, servers.mlflow, "1,1,8,8").export_run_id
+    return export_to_onnx(version, small.name, started.mlflow, "1,1,8,8").export_run_id
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,10 @@ Quantize = Callable[..., Quantized]
 INT8 = VariantRule("int8", 0.99, 0.01, 100, 0)
 
 
-@pytest.fixture(scope="package")
-def validated(small_export: str, small: Model, servers: Servers) -> Validation:
+@pytest.fixture(scope="session")
+def validated(small_export: str, small: Model, started: Servers) -> Validation:
     """The float model, through Gate 2."""
-    return validate_onnx(small_export, small.name, servers.mlflow)
+    return validate_onnx(small_export, small.name, started.mlflow)
 
 
 @pytest.fixture

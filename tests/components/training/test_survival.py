@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,8 @@ from tests.components.training.conftest import SHAPE, Servers
 from tests.components.training.digits import write_digits
 from tests.components.training.small import TIMES, weights
 from tests.faults.proxy import Fault, FaultProxy
+from tests.kills import KILLS, moments
 
-KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "8"))
 EPOCHS = 12
 Make = Callable[..., Training]
 # They tell about the machine, not about the training.
@@ -111,18 +110,18 @@ def test_killed_at_random_moments(
     training: Make, place: str, name: str, client: MlflowClient, whole: tuple[str, float]
 ) -> None:
     mine = training(place)
-    moments = random.Random(place.partition(":")[0] == "s3")
+    chances = moments(f"train {place.partition(':')[0]}")
     killed, longest = 0, 1.0
     while killed < KILLS:
         attempt = mine.start()
-        code = attempt.end(after=moments.uniform(0, longest))
+        code = attempt.end(after=chances.uniform(0, longest))
         assert code in (0, -signal.SIGKILL), attempt.text
         if code == 0:
             break
         killed += 1
         longest *= 1.3
     _equals(client, mine.finish(), whole)
-    assert killed > 2
+    assert killed >= min(KILLS, 3)
     assert len(_runs(client, name)) == 1
 
 

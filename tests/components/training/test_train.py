@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import boto3
 import mlflow
 import pytest
 import torch
@@ -10,10 +11,12 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.export.models import load_pytorch
+from argosy.components.training.fitting import fit
 from argosy.components.training.train import train
 from argosy.errors import UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers
 from tests.components.training.digits import write_digits
+from tests.components.training.small import small_network
 
 
 def test_every_epoch_has_its_metrics(model: Model, client: MlflowClient) -> None:
@@ -78,17 +81,24 @@ def test_damaged_images_are_left_out_or_refused(
     assert len(client.search_runs([run.info.experiment_id])) == 1  # the second one was never begun
 
 
-def test_from_s3(servers: Servers, client: MlflowClient, name: str) -> None:
+def test_from_s3(
+    servers: Servers, client: MlflowClient, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "starting_model", small_network)
+    write_digits(tmp_path, train=12, val=3)
+    bucket = boto3.resource("s3").Bucket(servers.bucket)
+    for file in tmp_path.rglob("*.png"):
+        bucket.upload_file(str(file), f"datasets/{name}/{file.relative_to(tmp_path)}")
     done = train(
-        dataset=f"s3://{servers.bucket}/datasets/digits",
+        dataset=f"s3://{servers.bucket}/datasets/{name}",
         model_name=name,
         mlflow_tracking_uri=servers.mlflow,
         input_shape=SHAPE,
         epochs=1,
-        batch_size=256,
+        batch_size=60,
     )
     params = client.get_run(done.run_id).data.params
-    assert (params["train_images"], params["val_images"], params["classes"]) == ("1442", "355", "10")
+    assert (params["train_images"], params["val_images"], params["classes"]) == ("120", "30", "10")
 
 
 @pytest.mark.parametrize(

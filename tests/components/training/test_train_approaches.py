@@ -53,6 +53,7 @@ def test_from_trained_weights_on_s3(
     assert run.data.params["epochs"] == "1"  # a parameter comes before the config
 
 
+@pytest.mark.usefixtures("forked")
 def test_two_processes_make_one_run(servers: Servers, client: MlflowClient, name: str, data: str) -> None:
     done = train(
         dataset=data,

@@ -55,10 +55,10 @@ def _export_again(small_export: str, client: MlflowClient, path: Path) -> str:
     return str(run.info.run_id)
 
 
-@pytest.fixture(scope="package")
-def passed(small_export: str, small: Model, servers: Servers) -> Validation:
+@pytest.fixture(scope="session")
+def passed(small_export: str, small: Model, started: Servers) -> Validation:
     """What Gate 2 says about a real export."""
-    return validate_onnx(small_export, small.name, servers.mlflow)
+    return validate_onnx(small_export, small.name, started.mlflow)
 
 
 def test_an_export_passes_and_its_numbers_are_in_its_run(

@@ -22,6 +22,7 @@ from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_errors import TritonRefused
 from argosy.errors import StepError
 from tests.components.deployment import models
+from tests.components.deployment.configuring import config_of_a_load
 from tests.components.deployment.conftest import claim_for, prepared
 
 
@@ -181,7 +182,7 @@ def test_no_reader_sees_a_version_without_its_model(site: Site) -> None:
     done, seen = threading.Event(), []
 
     def watch() -> None:
-        while not done.is_set():
+        while not done.wait(0.01):
             if keys := site.objects("1/"):
                 info = site.bucket.head(site.keys.version(1) + "model.onnx")
                 seen.append((keys, info.size if info else 0))
@@ -227,7 +228,7 @@ def test_the_data_files_are_there_before_the_model(site: Site, triton: Triton, t
     place, done, seen = _claimed(site, artifacts), threading.Event(), set()
 
     def watch() -> None:
-        while not done.is_set():
+        while not done.wait(0.01):
             seen.add(frozenset(site.objects("1/")))
 
     reader = threading.Thread(target=watch)
@@ -241,7 +242,7 @@ def test_the_data_files_are_there_before_the_model(site: Site, triton: Triton, t
     assert site.objects() == WHOLE | {"1/weights"}
     assert published_sha256(site.bucket, site.keys, 1) == artifacts.model_sha256
     publish(place, artifacts)  # a second run finds it published
-    triton.load(site.keys.model, 60, _naming(site, 1))
+    triton.load(site.keys.model, 60, config_of_a_load(site.keys.model, 1, size=16))
     image = np.ones((1, 3, 16, 16), np.float32)
     assert triton.infer(site.keys.model, 1, {"input": image})["output"].shape == (1, 10)
 
@@ -254,21 +255,12 @@ def test_a_version_whose_data_files_alone_are_there_harms_no_load(
     site.claim(model)
     site.publish(model)
     site.bucket.write_if_absent(site.keys.version(2) + "weights", b"half of a version")
-    triton.load(site.keys.model, 60, _naming(site, 1))
+    triton.load(site.keys.model, 60, config_of_a_load(site.keys.model, 1))
     assert triton.version_ready(site.keys.model, 1)
     with pytest.raises(TritonRefused, match="version 2 is at UNAVAILABLE state"):
-        triton.load(site.keys.model, 60, _naming(site, 1, 2))
+        triton.load(site.keys.model, 60, config_of_a_load(site.keys.model, 1, 2))
     assert triton.version_ready(site.keys.model, 1)
     assert published_sha256(site.bucket, site.keys, 2) is None
-
-
-def _naming(site: Site, *versions: int) -> dict[str, object]:
-    return {
-        "name": site.keys.model,
-        "backend": "onnxruntime",
-        "instance_group": [{"count": 1}],
-        "version_policy": {"specific": {"versions": list(versions)}},
-    }
 
 
 def test_data_files_of_a_run_that_was_killed_are_not_mixed_with_others(site: Site, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from argosy.components.shared.s3_multipart import Pending
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
+from tests.components.deployment.configuring import config_of_a_load
 from tests.components.deployment.conftest import Servers, claim_for, prepared
 
 OLD, NEW = models.conv_net(1), models.conv_net(2)
@@ -147,7 +148,7 @@ def test_a_reader_sees_the_old_bytes_or_the_new(place: Publication, tmp_path: Pa
     done, seen = threading.Event(), set()
 
     def watch() -> None:
-        while not done.is_set():
+        while not done.wait(0.01):
             found = place.bucket.read(place.target + "model.onnx")
             seen.add(found[0] if found else b"")
 
@@ -171,12 +172,7 @@ def test_triton_serves_the_new_bytes_after_the_next_load(
         served = triton.infer(place.keys.model, 1, {"input": image})["output"]
         return bool(np.allclose(served, session.run(None, {"input": image})[0], atol=1e-5))
 
-    config = {
-        "name": place.keys.model,
-        "backend": "onnxruntime",
-        "version_policy": {"specific": {"versions": [1]}},
-        "instance_group": [{"count": 1}],
-    }
+    config = config_of_a_load(place.keys.model, 1)
     triton.load(place.keys.model, 60, config)
     assert answers(OLD)
     _replace(place, tmp_path)

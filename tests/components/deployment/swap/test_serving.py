@@ -90,7 +90,7 @@ def test_a_new_version_is_served_beside_the_old_one_and_no_request_fails(reposit
     swapped, answered = threading.Event(), []
 
     def use() -> None:
-        while not swapped.is_set():
+        while not swapped.wait(0.01):
             answered.append(repository.answers(1))
 
     with ThreadPoolExecutor(1) as pool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
-import random
 import resource
 import signal
 import time
@@ -19,11 +17,11 @@ from argosy.components.training.checkpoints.store import FolderStore, Store, ope
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Servers
 from tests.faults.proxy import Fault, FaultProxy
+from tests.forking import processes
+from tests.kills import KILLS, moments
 
 NUMBERS = itertools.count(1)
 MIB = 1 << 20
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["argosy.components.training.checkpoints.store"])
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -119,11 +117,11 @@ def _write_for_ever(place: str) -> None:
 def test_a_write_that_is_killed_leaves_all_of_the_old_or_all_of_the_new(place: str) -> None:
     store: Store = open_store(place, "owner")
     store.write("name", BytesIO(b"-" * (8 * MIB)))
-    moments = random.Random(1)
-    for _ in range(8):
-        process = _processes.Process(target=_write_for_ever, args=(place,))
+    chances = moments(place.partition(":")[0])
+    for _ in range(KILLS):
+        process = processes.Process(target=_write_for_ever, args=(place,))
         process.start()
-        time.sleep(0.3 + moments.uniform(0, 0.5))
+        time.sleep(0.3 + chances.uniform(0, 0.5))
         process.kill()
         process.join()
         data = store.read("name")

@@ -40,24 +40,24 @@ def test_a_long_listing_takes_no_more_memory_than_a_short_one() -> None:
     tracemalloc.start()
     try:
         peaks = {}
-        for pages in (5, 100):
+        for pages in (5, 30):
             tracemalloc.reset_peak()
             listing = Listing("data/", files_of(_pages(pages, 1000), "data/", "bucket"))
             assert listing.files == pages * 1000
             assert listing.bytes == pages * sum(range(1000))
             peaks[pages] = max(tracemalloc.get_traced_memory()[1], _peak(listing))
-        assert peaks[100] < peaks[5] + MIB
+        assert peaks[30] < peaks[5] + MIB
     finally:
         tracemalloc.stop()
 
 
-def test_thousands_of_real_keys(servers: Servers) -> None:
+def test_more_real_keys_than_a_page_holds(servers: Servers) -> None:
     bucket = connect(servers.bucket)
-    paths = [f"{split}/class-{n % 3}/{n:05}.png" for n in range(1250) for split in ("train", "val")]
+    paths = [f"{split}/class-{n % 3}/{n:05}.png" for n in range(550) for split in ("train", "val")]
     _put_all(bucket, [f"long/{path}" for path in paths])
     listing = list_objects(bucket, "long/")
     assert sorted(file.path for file in listing) == sorted(paths)
-    assert (listing.files, listing.bytes) == (2500, 2500)
+    assert (listing.files, listing.bytes) == (1100, 1100)
     assert list_objects(bucket, "long/").digest == listing.digest
 
 

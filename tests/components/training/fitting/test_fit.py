@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from argosy.components.training.data.dataset import ImageFolder, open_folder
+from argosy.components.training.fitting import fit as module
 from argosy.components.training.fitting.fit import fit
 from argosy.components.training.recipe.config import Recipe
 from argosy.components.training.tracking.metrics import NullTracker
 from argosy.errors import StepError
+from tests.components.training.small import small_network
 
 SIZE = (16, 16)
 
@@ -25,9 +27,16 @@ class _Notes:
         self.epochs.append((number, dict(metrics)))
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network, where the loop around it is what is asked."""
+    monkeypatch.setattr(module, "starting_model", small_network)
+
+
+@pytest.mark.usefixtures("small")
 def test_it_learns_and_reports_every_epoch(digits: ImageFolder, recipe: Recipe) -> None:
     notes = _Notes()
-    fitted = fit(recipe.override(epochs=5, batch_size=16), digits, SIZE, notes)
+    fitted = fit(recipe.override(epochs=5, batch_size=16, learning_rate=0.02), digits, SIZE, notes)
     numbers, metrics = zip(*notes.epochs, strict=True)
     assert numbers == (1, 2, 3, 4, 5)
     assert set(metrics[0]) == {
@@ -53,6 +62,7 @@ def test_the_model_is_that_of_the_best_epoch_ready_to_be_stored(digits: ImageFol
     assert model(torch.zeros(1, 3, *SIZE)).shape == (1, 10)
 
 
+@pytest.mark.usefixtures("small")
 def test_the_seed_decides_everything(folder: Path, recipe: Recipe) -> None:
     data = open_folder(folder)
 
@@ -64,6 +74,7 @@ def test_the_seed_decides_everything(folder: Path, recipe: Recipe) -> None:
     assert not torch.equal(weights(3), weights(4))
 
 
+@pytest.mark.usefixtures("small")
 def test_without_a_cache_it_learns_the_same(digits: ImageFolder, recipe: Recipe) -> None:
     cached, streamed = _Notes(), _Notes()
     fit(recipe, digits, SIZE, cached)
@@ -72,6 +83,7 @@ def test_without_a_cache_it_learns_the_same(digits: ImageFolder, recipe: Recipe)
     assert streamed.epochs[0][1]["train_loss"] == pytest.approx(cached.epochs[0][1]["train_loss"], rel=0.2)
 
 
+@pytest.mark.usefixtures("small")
 def test_bf16_and_random_crops_learn_too(digits: ImageFolder, recipe: Recipe) -> None:
     notes = _Notes()
     recipe = recipe.override(precision="bf16", horizontal_flip=False, epochs=2)
