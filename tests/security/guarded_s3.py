@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 
 from argosy.stack import ports, process, storage
 from argosy.stack.endpoints import S3Endpoint
@@ -33,7 +32,13 @@ class GuardedS3:
                 '"s3:ListBucket", "s3:ListBucketMultipartUploads"', '"s3:ListBucket"'
             )
             iam.put_user_policy(UserName=name, PolicyName=policy.stem, PolicyDocument=text)
-        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        return {
+            "AWS_ENDPOINT_URL_S3": self.where.endpoint,
+            "AWS_DEFAULT_REGION": storage.REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
 
     def put(self, key: str, body: bytes, bucket: str = "") -> None:
         """Write an object as the administrator."""
@@ -55,7 +60,7 @@ class GuardedS3:
 
 @contextmanager
 def guarded_s3(place: Path) -> Iterator[GuardedS3]:
-    """The server, with this process's environment pointing at it; no credentials are set."""
+    """The server; whoever uses it becomes one of its users."""
     folder = StateFolder(place)
     credentials = folder.ensure_credentials()
     chosen = ports.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
@@ -67,11 +72,7 @@ def guarded_s3(place: Path) -> Iterator[GuardedS3]:
         server.wait_until_well(child, threading.Event())
         where = storage.endpoint(chosen, credentials)
         storage.prepare(where)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AWS_ENDPOINT_URL_S3", where.endpoint)
-            patch.setenv("AWS_DEFAULT_REGION", storage.REGION)
-            patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-            yield GuardedS3(where)
+        yield GuardedS3(where)
     finally:
         process.stop(identify(child.pid), server.stop_within)
         server.sweep()
