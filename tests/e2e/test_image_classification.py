@@ -31,7 +31,7 @@ DEPLOYMENT = (
     "verify-deployment",
 )
 # Of a candidate that gets no further than Gate 1.
-QUICKLY = ("-p", "epochs=1", "-p", "input-shape=1,3,8,8")
+QUICKLY = ("-p", "epochs=1", "-p", "input-shape=1,3,16,16")
 
 
 def run(argosy: Argosy, pipeline: str, *args: str) -> Done:

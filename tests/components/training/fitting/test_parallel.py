@@ -21,7 +21,7 @@ from argosy.components.training.fitting.fit import fit
 from argosy.components.training.fitting.launch import together
 from argosy.components.training.fitting.parallel import ALONE, how_many, team
 from argosy.components.training.network.model import build_model
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe.config import Recipe, load
 from argosy.components.training.tracking.metrics import NullTracker
 from argosy.errors import StepError, UsageError
 from tests.components.training.small import small_network
@@ -175,33 +175,31 @@ from argosy.errors import ArgosyError
 from tests.components.training.fitting.test_parallel import train_with_checkpoints
 if __name__ == "__main__":
     recipe = load().override(epochs=8, batch_size=20, workers=1)
-    data, place, stop = sys.argv[1:]
+    data, place = sys.argv[1:]
     try:
-        print(together(2, train_with_checkpoints, recipe, Path(data), place, stop == "stop"))
+        together(2, train_with_checkpoints, recipe, Path(data), place, True)
     except ArgosyError as error:
         print(error)
         sys.exit(error.exit_code)
 """
 
 
-def test_a_signal_ends_all_and_the_same_command_goes_on(
+@pytest.mark.usefixtures("forked")
+def test_a_signal_ends_all_and_the_same_training_goes_on(
     digits: ImageFolder, tmp_path: Path, repository: Path
 ) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-
-    def run(stop: str) -> tuple[int, str]:
-        command = [sys.executable, tmp_path / "program.py", digits.root, tmp_path / "kept", stop]
-        environment = {**os.environ, "PYTHONPATH": str(repository)}
-        done = subprocess.run(
-            command, cwd=repository, env=environment, stdout=subprocess.PIPE, text=True, check=False
-        )
-        return done.returncode, done.stdout.strip()
-
-    code, words = run("stop")
-    assert code == 143
+    command = [sys.executable, tmp_path / "program.py", digits.root, tmp_path / "kept"]
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    done = subprocess.run(
+        command, cwd=repository, env=environment, stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 143
+    words = done.stdout.strip()
     assert words.startswith("interrupted by SIGTERM in epoch 3, after ")
     assert words.endswith("and the same command goes on from there")
-    assert run("go on") == (0, "8")
+    recipe = load().override(epochs=8, batch_size=20, workers=1)
+    assert together(2, train_with_checkpoints, recipe, digits.root, str(tmp_path / "kept"), False) == 8
     for process in psutil.process_iter(["cmdline"]):
         assert str(tmp_path) not in " ".join(process.info["cmdline"] or [])  # nobody is left
 
