@@ -3,21 +3,20 @@
 A message is one line for the person at the terminal: the offending value, what is allowed, what to do next.
 """
 
+from __future__ import annotations
 
-class ArgosyError(Exception):
-    """Base of all errors that Argosy raises on purpose; `exit_code` is the command line's."""
+from argosy.step.errors import ArgosyError, DeclarationError, StepError, UsageError
 
-    exit_code = 1
-
-
-class UsageError(ArgosyError):
-    """The input is wrong: nothing was started, nothing was changed."""
-
-    exit_code = 2
-
-
-class DeclarationError(UsageError):
-    """A component or a pipeline is declared in a way that cannot work."""
+__all__ = [
+    "ArgosyError",
+    "ComposeError",
+    "DeclarationError",
+    "LanguageError",
+    "ManifestError",
+    "StackError",
+    "StepError",
+    "UsageError",
+]
 
 
 class ComposeError(UsageError):
@@ -28,8 +27,8 @@ class ManifestError(UsageError):
     """A manifest is malformed, or asks for something that cannot be done here."""
 
 
-class StepError(ArgosyError):
-    """A step could not do its work."""
+class LanguageError(ArgosyError):
+    """A condition, an expression or a tag that Argo's engine could not read or evaluate."""
 
 
 class StackError(ArgosyError):

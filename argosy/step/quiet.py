@@ -1,5 +1,7 @@
 """Couler's fork prints its workflow when the interpreter ends; nobody here asked for it."""
 
+from __future__ import annotations
+
 import atexit
 import sys
 

@@ -1,5 +1,7 @@
 """Values travel as text and come back unaltered, or are refused."""
 
+from enum import Enum
+from http import HTTPStatus
 from typing import Any, Literal
 
 import pytest
@@ -51,6 +53,38 @@ def test_round_trip(hint: Any, value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("hint", "text", "value"),
+    [
+        (list[float], '["0.5", "1"]', [0.5, 1.0]),
+        (list[int], '["3", 4]', [3, 4]),
+        (list[bool], '["true", false]', [True, False]),
+        (list[str], '["0.5", "1"]', ["0.5", "1"]),
+        (list[float], "[]", []),
+    ],
+)
+def test_elements_may_be_texts_as_argo_gathers_a_loops_outputs(hint: Any, text: str, value: Any) -> None:
+    assert ValueType.from_hint(hint).decode(text) == value
+
+
+class Colour(str, Enum):
+    """An enumeration whose `str` is not its text."""
+
+    RED = "red"
+
+
+def test_a_subclass_travels_as_its_base() -> None:
+    assert ValueType.from_hint(str).encode(Colour.RED) == "red"
+    assert ValueType.from_hint(int).encode(HTTPStatus.OK) == "200"
+
+
+@pytest.mark.parametrize("value", [10**5000, float("inf"), float("nan")], ids=["huge", "inf", "nan"])
+def test_a_number_that_is_none_to_a_reader_is_not_written(value: Any) -> None:
+    for hint in (float, list, list[float], int):
+        with pytest.raises(TypeError):
+            ValueType.from_hint(hint).encode(value if hint in (float, int) else [value])
+
+
+@pytest.mark.parametrize(
     ("hint", "text", "fragment"),
     [
         (int, "3.0", "whole number"),
@@ -63,6 +97,12 @@ def test_round_trip(hint: Any, value: Any, text: str) -> None:
         (list[int], "[true]", "JSON list of int"),
         (list[int], "1,2", "JSON list"),
         (list[int], "[" * 100_000, "JSON list"),
+        (list[float], '["0.5", "x"]', "JSON list of float"),
+        (list[float], '["nan"]', "JSON list of float"),
+        (list[float], "[NaN]", "JSON list"),
+        (list[float], "[1e999]", "JSON list of float"),
+        (list[Any], "[Infinity]", "JSON list"),
+        (dict[str, Any], '{"a": NaN}', "JSON object"),
         (dict[str, Any], "[]", "JSON object"),
         (Literal["a", "b"], "c", "one of 'a', 'b'"),
         (int | None, "x", "or empty"),

@@ -1,0 +1,169 @@
+"""Copies of a step's files, so made that nothing but the place of the copy is changed.
+
+A file that a step returns may be anybody's: the user's own data, what another step still reads, a file that
+is still written.  So it is copied, never moved, and never linked: a link would show later changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import io
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Iterator  # noqa: UP035 - Python 3.9
+
+
+def refuse_occupied(target: Path) -> None:
+    """Raises OSError if `target` is a folder with something in it, which may be anybody's."""
+    if target.is_dir() and any(target.iterdir()):
+        raise OSError(errno.ENOTEMPTY, "there is something in that folder; name a new one", str(target))
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a file that is there completely or not at all."""
+    with _published(target) as beside:
+        beside.write_bytes(text.encode())
+
+
+def copy_to(source: Path, target: Path) -> None:
+    """Copy a file or a folder to `target`, complete or not at all; a file there is replaced.
+
+    What this program has written to files there that it has open is in the copy. A link in the place of
+    `source` is followed. In a folder, links to its own inside stay links; others become copies of what they
+    lead to.
+
+    Raises:
+        OSError: it cannot be read or written, holds a socket or a device, or leads back to itself.
+    """
+    _flush_writers_below(source)
+    if target.exists() and source.samefile(target):
+        return
+    if source.is_dir():
+        refuse_occupied(target)
+        _copy_folder_to(source.resolve(), target)
+        return
+    with _published(target) as beside:
+        _copy_file(source, beside)
+
+
+def _flush_writers_below(source: Path) -> None:
+    """Put on the disk what this program has written to open files there; the copy would lack it."""
+    real = source.resolve()
+    writers = [w for w in gc.get_objects() if issubclass(type(w), _WRITERS)] if _may_be_open(real) else []
+    for writer in writers:
+        with suppress(OSError, ValueError):  # closed by now, or without a place to write to
+            if not writer.closed and writer.writable() and _is_below(writer.fileno(), real):
+                writer.flush()
+
+
+_WRITERS = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+_TELLS_FILES = Path("/proc/self/fd").is_dir()
+
+
+def _may_be_open(real: Path) -> bool:
+    """Whether a file there is open; where the system does not tell, it may be."""
+    if not _TELLS_FILES:
+        return True
+    with os.scandir("/proc/self/fd") as entries:
+        return any(_is_below(int(entry.name), real) for entry in entries)
+
+
+def _is_below(descriptor: int, real: Path) -> bool:
+    try:
+        place = Path(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - of what may be no path
+    except OSError:
+        return not _TELLS_FILES
+    return place == real or real in place.parents
+
+
+def _copy_folder_to(source: Path, target: Path) -> None:
+    if source == source.parent:
+        raise OSError(errno.EINVAL, "it is the whole file system", str(source))
+    if target.is_dir():  # given empty, perhaps a mounted volume: it cannot be replaced
+        _copy_entries(source, target, (source,), target.resolve())
+        return
+    with _published(target) as beside:
+        beside.mkdir()
+        _copy_entries(source, beside, (source,), beside.parent.resolve())
+        _copy_mode(source, beside)
+
+
+@contextmanager
+def _published(target: Path) -> Iterator[Path]:
+    """A path beside `target`, whose content takes the place of `target` in the end."""
+    import tempfile  # slow to import, and few that import this module write
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix=".argosy-", dir=target.parent)
+    try:
+        beside = Path(folder) / "content"
+        yield beside
+        _replace(beside, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(beside: Path, target: Path) -> None:
+    try:
+        beside.replace(target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:  # a file that is a mount point is filled instead
+            raise
+        shutil.copyfile(beside, target)
+
+
+def _copy_entries(source: Path, target: Path, followed: tuple[Path, ...], own: Path) -> None:
+    """Copy what is in a folder. `followed`: the folder's root, and those that led here; `own` is left out."""
+    with os.scandir(source) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        path, copy = source / name, target / name
+        if path == own:
+            continue
+        if path.is_symlink():
+            _copy_link(path, copy, followed, own)
+        elif path.is_dir():
+            copy.mkdir()
+            _copy_entries(path, copy, followed, own)
+            _copy_mode(path, copy)
+        elif path.is_file():
+            _copy_file(path, copy)
+        else:
+            raise OSError(errno.EINVAL, "it is neither file nor folder", str(path))
+
+
+def _copy_link(link: Path, copy: Path, followed: tuple[Path, ...], own: Path) -> None:
+    try:
+        real = link.resolve(strict=True)
+    except (OSError, RuntimeError):  # leads nowhere, as it did before
+        copy.symlink_to(os.readlink(link))  # noqa: PTH115 - Path.readlink fails on what is no path here
+        return
+    if real.is_relative_to(followed[-1]):
+        copy.symlink_to(os.path.relpath(real, link.parent))
+    elif any(root.is_relative_to(real) for root in followed):
+        raise OSError(errno.ELOOP, "the link leads back to a folder that it is in", str(link))
+    elif real.is_dir():
+        copy.mkdir()
+        _copy_entries(real, copy, (*followed, real), own)
+        _copy_mode(real, copy)
+    else:
+        _copy_file(real, copy)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with source.open("rb") as reader, target.open("xb") as writer:
+        # The kernel copies, and shares the blocks where the file system can (a later change is not shared).
+        with suppress(OSError, AttributeError):
+            while os.copy_file_range(reader.fileno(), writer.fileno(), 1 << 30):
+                pass
+        shutil.copyfileobj(reader, writer, 1 << 20)  # the rest, or all of it
+    shutil.copystat(source, target)
+
+
+def _copy_mode(source: Path, target: Path) -> None:
+    """A folder's copy is as its original, except that its owner may fill, move and remove it."""
+    shutil.copystat(source, target)
+    target.chmod(target.stat().st_mode | 0o700)
