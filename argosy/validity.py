@@ -1,10 +1,16 @@
 """What a manifest must be before it is written, run or sent: valid, and small enough for Kubernetes."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from argosy.errors import ManifestError
-from argosy.merge import merged
+from argosy.manifest.reading import from_object
+from argosy.manifest.tree import Map
+
+if TYPE_CHECKING:
+    from argosy.lint import Violation
+    from argosy.manifest.reading import Source
 
 # What etcd takes in one request, and therefore Kubernetes as one object.
 MAX_BYTES = 3 * 512 * 1024
@@ -22,21 +28,41 @@ def refuse_too_large(size: int, name: str) -> None:
 
 def refuse_invalid(manifest: Mapping[str, Any], name: str) -> None:
     """Raises ManifestError with the linter's first error, if it finds any."""
-    from argosy.lint import lint_manifest
-
-    errors = [v for v in lint_manifest(_with_values(manifest), source=name) if v.is_error]
+    errors = _errors([from_object(dict(manifest), name)])
     if errors:
-        first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise ManifestError(f"{name}: {first.path}: {first.code} {first.message}. {first.hint}{more}")
+        raise ManifestError(f"{name}: {errors[0].path}: {_said(errors)}")
 
 
-def _with_values(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest as it will be submitted: each parameter has a value by then."""
-    spec = manifest.get("spec")
-    arguments = spec.get("arguments") if isinstance(spec, Mapping) else None
-    parameters = arguments.get("parameters") if isinstance(arguments, Mapping) else None
-    if not isinstance(parameters, list):
-        return dict(manifest)
-    filled = [{"value": (p.get("enum") or [""])[0], **p} if isinstance(p, Mapping) else p for p in parameters]
-    return merged(manifest, {"spec": {"arguments": {"parameters": filled}}})
+def refuse_invalid_files(files: Iterable[Path]) -> None:
+    """The same for manifests as they are written, looked at together: the message has the line."""
+    from argosy.lint.engine import load
+
+    errors = _errors(load(list(files)))
+    if errors:
+        raise ManifestError(f"{errors[0].file}:{errors[0].line}: {_said(errors)}")
+
+
+def _errors(sources: "list[Source]") -> "list[Violation]":
+    """What the linter calls an error in manifests as they will be submitted."""
+    from argosy.lint.engine import lint_sources
+
+    for document in (d for source in sources for d in source.documents if d.is_argo):
+        _give_values(document.root)
+    return [v for v in lint_sources(sources) if v.is_error]
+
+
+def _said(errors: "list[Violation]") -> str:
+    first, more = errors[0], f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first.code} {first.message}. {first.hint}{more}"
+
+
+def _give_values(manifest: Map) -> None:
+    """Give each of the workflow's parameters a value, as each has one by the time it is submitted."""
+    outer = manifest.get("spec")
+    spec = outer.get("workflowSpec", outer) if isinstance(outer, Map) else None
+    for field in ("arguments", "parameters"):
+        spec = spec.get(field) if isinstance(spec, Map) else None
+    for parameter in spec if isinstance(spec, list) else ():
+        if isinstance(parameter, Map) and "value" not in parameter:
+            value = (parameter.get("enum") or [""])[0]
+            parameter.put("value", value, parameter.mark, parameter.mark)

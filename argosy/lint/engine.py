@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
-from argosy.lint.document import Document, Source, from_object, read
 from argosy.lint.library import Library
 from argosy.lint.limits import MAX_FINDINGS
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, Rule, rules
 from argosy.lint.subject import Subject
 from argosy.lint.suppress import Silence
-from argosy.lint.tree import locate
 from argosy.lint.violation import Severity, Violation, render
+from argosy.manifest.reading import Document, Problem, Source, from_object, read
+from argosy.manifest.tree import locate
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
@@ -61,6 +61,10 @@ def load(paths: Sequence[str | Path]) -> list[Source]:
     for path in map(Path, paths):
         if path.is_dir():
             below = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
+            if not below:
+                raise UsageError(
+                    f"the folder '{path}' holds no file to lint: none ends in {', '.join(SUFFIXES)}"
+                )
             for file in below:
                 found.setdefault(file.resolve(), (str(file), False))
         elif path.exists():
@@ -80,7 +84,7 @@ def _read(path: Path, name: str, explicit: bool) -> Source:
 def lint_sources(sources: Iterable[Source], options: Options | None = None) -> list[Violation]:
     """Run the rules over what was read; sorted by file and line."""
     options, sources = options or Options(), list(sources)
-    documents = [d for source in sources for d in source.documents]
+    documents = [d for source in sources for d in _documents(source)]
     resources = [Resource(d) for d in documents if d.is_argo and not _unreadable(d)]
     library = Library(resources)
     found = [v for d in documents for v in _run(options, "document", d, d)]
@@ -90,6 +94,14 @@ def lint_sources(sources: Iterable[Source], options: Options | None = None) -> l
     silences = {source.file: Silence(source.text) for source in sources}
     kept = {v for v in found if not silences[v.file].covers(v.code, v.line)}
     return sorted(_raised(v) if options.strict else v for v in kept)
+
+
+def _documents(source: Source) -> list[Document]:
+    """Those of a file; of an empty one, a document that says so. Comments alone may stand in a folder."""
+    found = source.documents
+    if any(d.root is not None or d.problems for d in found) or (source.text.strip() and not source.explicit):
+        return found
+    return [Document(source.file, None, [Problem("ARG002", "the file holds no manifest", (1, 1))])]
 
 
 def _unreadable(document: Document) -> bool:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.lint.tree import Map, Seq
-from argosy.lint.violation import Path
+from argosy.manifest.tree import Map, Path, Seq
 
 LOCATIONS = ("artifactory", "azure", "git", "gcs", "hdfs", "http", "oss", "raw", "s3")
 EMPTY = Map()

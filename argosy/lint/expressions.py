@@ -5,16 +5,18 @@ expr-lang; any other is a plain name. Names that do not start with one of `PREFI
 (Helm, Jinja, the user's own program) and are left alone.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.lint.tree import Map, Seq
-from argosy.lint.violation import Path
+from argosy.manifest.tags import filled, spans
+from argosy.manifest.tree import Map, Path, Seq
 
 PREFIXES = ("item.", "steps.", "inputs.", "outputs.", "pod.", "workflow.", "tasks.")
 # Known only once the workflow runs; Argo lets whatever starts like them pass.
 AT_RUN_TIME = ("workflow.creationTimestamp", "workflow.scheduledTime", "workflow.duration")
+_NESTED = re.compile(r"(\{\{[^{}]*)\{\{\s*([^{}]+?)\s*\}\}")
 NODE_NAMES = ("tasks.name", "steps.name", "node.name")
 
 
@@ -34,17 +36,12 @@ class Tag:
 
 def split(value: str) -> Iterator[tuple[str, bool]]:
     """(text, is expression) of each closed tag in a string."""
-    start = value.find("{{")
-    while start >= 0:
-        end = value.find("}}", start + 2)
-        if end < 0:
-            return
-        inner = value[start + 2 : end]
-        if inner.startswith("="):
-            yield inner[1:].strip(), True
-        else:
-            yield inner.strip(), False
-        start = value.find("{{", end + 2)
+    yield from (_inner(value[start:end]) for start, end in spans(value))
+
+
+def _inner(tag: str) -> tuple[str, bool]:
+    inner = tag[2:-2]
+    return (inner[1:].strip(), True) if inner.startswith("=") else (inner.strip(), False)
 
 
 def has_tag(value: Any) -> bool:
@@ -72,17 +69,20 @@ def _may_hold(value: Any) -> bool:
 
 def replace(value: str, by: Callable[[str, bool], str | None]) -> str:
     """The text with each tag replaced by what `by(tag, is expression)` says; None leaves it as it is."""
-    parts, done = [], 0
-    start = value.find("{{")
-    while start >= 0 and (end := value.find("}}", start + 2)) >= 0:
-        inner = value[start + 2 : end]
-        expression = inner.startswith("=")
-        new = by(inner[expression:].strip(), expression)
-        if new is not None:
-            parts += [value[done:start], new]
-            done = end + 2
-        start = value.find("{{", end + 2)
-    return "".join(parts) + value[done:]
+    written = [value[start:end] for start, end in spans(value)]
+    new = [by(*_inner(tag)) for tag in written]
+    return filled(value, [tag if word is None else word for tag, word in zip(written, new, strict=True)])
+
+
+def fill_nested(value: str, known: Mapping[str, str]) -> str:
+    """The text with the tags inside of other tags replaced where `known` has their value."""
+    if value.count("{{") < 2:
+        return value
+
+    def filled(match: re.Match[str]) -> str:
+        return match[1] + known[match[2]] if match[2] in known else match[0]
+
+    return _NESTED.sub(filled, value)
 
 
 def substitute(value: str, known: dict[str, str]) -> str:

@@ -1,8 +1,8 @@
 """`--fix`: edits that cannot change what a manifest means; made on the text, so that comments stay.
 
-Quoted: numbers and booleans in fields that are texts (ARG010). Corrected: the case of fields (ARG014).
-Rewritten: fields of Argo 3 to the lists that
-replaced them in Argo 4 (ARG006), where the value stands on the key's own line.
+Quoted: numbers and booleans in fields that are texts (ARG010), and keys that read otherwise (ARG015).
+Corrected: the case of fields (ARG014). Rewritten: fields of Argo 3 to the lists that replaced them in Argo 4
+(ARG006), where the value stands on the key's own line.
 """
 
 import re
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from argosy.lint.document import Document, Source, read
 from argosy.lint.schema import Defect, check
-from argosy.lint.tree import Map, Mark
+from argosy.manifest.reading import STOPS_ARGO, Document, Source, read
+from argosy.manifest.tree import Map, Mark
 
 LISTS = {"schedule": "schedules", "mutex": "mutexes", "semaphore": "semaphores"}
-_PLAIN = re.compile(r"[-+.:\w]+")
+_ANCHOR = r"(?:[&!]\S+[ \t]+)*"
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def fixed(source: Source) -> tuple[str, int]:
 
 
 def _edits(document: Document, lines: list[str]) -> list[Edit]:
-    if any(p.code in ("ARG001", "ARG004") for p in document.problems):
+    if any(p.code in STOPS_ARGO for p in document.problems):
         return []
-    edits: list[Edit] = []
+    edits = [Edit(p.mark, p.written, f'"{p.written}"') for p in document.problems if p.written]
     for defect in check(document.root, document.kind):
         parent, key = _parent(document.root, defect)
         if defect.kind == "unquoted":
-            edits += _quote(parent, key, lines)
+            edits += _quote(parent, key, defect.value, lines)
         elif defect.kind == "case":
             edits.append(Edit(parent.marks[key], defect.value, key))
         else:
@@ -66,10 +66,10 @@ def _edits(document: Document, lines: list[str]) -> list[Edit]:
     return edits
 
 
-def _quote(parent: Any, key: Any, lines: list[str]) -> list[Edit]:
-    mark = parent.value_marks[key] if isinstance(parent, Map) else parent.marks[key]
-    match = _PLAIN.match(_rest(lines, mark))
-    return [Edit(mark, match[0], f'"{match[0]}"')] if match else []
+def _quote(parent: Any, key: Any, written: str, lines: list[str]) -> list[Edit]:
+    mark = parent.place(key)
+    match = re.match(rf"({_ANCHOR})({re.escape(written)}|\*[^\s,\]}}]+)", _rest(lines, mark))
+    return [Edit(mark, match[0], f'{match[1]}"{written}"')] if match else []
 
 
 def _rename(parent: Any, key: Any, defect: Defect, lines: list[str]) -> list[Edit]:
@@ -115,5 +115,5 @@ def _rest(lines: list[str], mark: Mark) -> str:
 def _broken(source: Source, text: str) -> bool:
     """True if the edited text can no longer be read, or has other documents."""
     again = read(source.file, text.encode())
-    problems = [p for d in again.documents for p in d.problems]
+    problems = [p for d in again.documents for p in d.problems if p.code in STOPS_ARGO]
     return bool(problems) or [d.kind for d in again.documents] != [d.kind for d in source.documents]

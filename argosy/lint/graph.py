@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from argosy.lint.entry import text, texts
-from argosy.lint.grammar import depends_references
+from argosy.lint.expressions import has_tag
 from argosy.lint.model import Call, Template
+from argosy.manifest.depends import references
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ class Graph:
 def depends_on(call: Call) -> Iterator[Dependency]:
     """The dependencies of a task, from `depends` or, without it, from `dependencies`."""
     depends = text(call.body.get("depends"))
-    if depends:
-        yield from (Dependency(name, result) for name, result in depends_references(depends))
+    if has_tag(depends):
+        # Names with tags in them are compared as they are written; other tags are known at run time only.
+        named = (c.name for c in call.template.calls if has_tag(c.name) and c.name in depends)
+        yield from (Dependency(name) for name in named)
+    elif depends:
+        yield from (Dependency(name, result) for name, result in references(depends))
     else:
         yield from (Dependency(d) for d in texts(call.body.get("dependencies")))
 

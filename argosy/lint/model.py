@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from argosy.lint.document import Document
 from argosy.lint.entry import Entry, mapping, sequence, text
 from argosy.lint.schema import Defect, check
 from argosy.lint.tag_index import TagIndex
-from argosy.lint.tree import Map
-from argosy.lint.violation import Path
+from argosy.manifest.reading import Document
+from argosy.manifest.scalars import as_text
+from argosy.manifest.tree import Map, Path
 
 LEAVES = ("container", "containerSet", "script", "resource", "data", "http", "plugin")
 TYPES = (
@@ -94,7 +94,13 @@ class Resource(Entry):
         for template in self.all_templates:
             places += [template.path, template.at("outputs"), template.at("dag", "target")]
             places += [call.path for call in template.calls]
-        return TagIndex(self.body, places)
+        return TagIndex(self.body, places, self.values)
+
+    @cached_property
+    def values(self) -> dict[str, str]:
+        """The workflow's parameters that have a value, by the names of their tags."""
+        given = ((p.name, p.body.get("value")) for p in self.parameters)
+        return {f"workflow.parameters.{n}": as_text(v) for n, v in given if isinstance(v, str | int | float)}
 
     @property
     def template_ref(self) -> Entry | None:

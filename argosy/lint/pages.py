@@ -7,7 +7,7 @@ from pathlib import Path
 
 from argosy.lint.registry import SECTIONS, Rule, rules
 
-FOLDER = Path(__file__).parents[2] / "docs" / "rules"
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "rules"
 FAMILIES = {
     "ARG0": "Reading and schema",
     "ARG1": "Names",

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from argosy.lint.tree import Mark
-from argosy.lint.violation import Path, Severity
+from argosy.lint.violation import Severity
+from argosy.manifest.tree import Mark, Path
 
 SECTIONS = ("Why:", "Bad:", "Good:")
 

@@ -1,6 +1,7 @@
 """A document against the table of `schema.json`: unknown fields, types, enumerations, quantities."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +10,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from argosy.lint.limits import MAX_FINDINGS
-from argosy.lint.tree import Map, Seq
-from argosy.lint.violation import Path
+from argosy.manifest.scalars import as_text
+from argosy.manifest.tree import Map, Path, Seq
 
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[KMGTPE]i|[numkMGTPE])?", re.ASCII)
 EXACT = ("WorkflowStep",)  # Argo reads these by hand, and minds the case
@@ -25,9 +26,12 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Defect:
-    """One place where the document differs from the schema. `kind` chooses the rule that reports it."""
+    """One place where the document differs from the schema. `kind` chooses the rule that reports it.
 
-    kind: str  # unknown, case, type, enum, quantity, unquoted, required
+    `value` is what stands there; of an unquoted number or boolean, how it is written.
+    """
+
+    kind: str  # unknown, case, type, enum, quantity, unquoted, rewritten, required
     path: Path
     type: str
     value: Any = None
@@ -44,27 +48,47 @@ def table() -> dict[str, Any]:
 def check(root: Any, kind: str) -> list[Defect]:
     """Every difference between an object of `kind` and its schema.
 
-    Argo reads most field names without regard to case. So a field that differs in case only is renamed in
-    place, and reported as `case`: whoever looks later finds it under its right name.
+    What has one remedy is mended in the tree once it is reported, so that whoever looks later finds what was
+    meant: a field that differs in case only has its right name, and an unquoted number is a text.
     """
     found: list[Defect] = []
-    stack: list[tuple[Any, str, Path]] = [(root, kind, ())]
+    stack: list[tuple[Any, str, Path, Any]] = [(root, kind, (), None)]
     types = table()["types"]
     while stack and len(found) < MAX_FINDINGS:
-        value, wanted, path = stack.pop()
+        value, wanted, path, parent = stack.pop()
         if value is None or wanted == "*":
             continue
         if wanted[0] == "[" and isinstance(value, Seq):
-            stack.extend((v, wanted[1:], (*path, i)) for i, v in reversed(list(enumerate(value))))
+            stack.extend((v, wanted[1:], (*path, i), value) for i, v in reversed(list(enumerate(value))))
         elif wanted[0] == "{" and isinstance(value, Map):
-            stack.extend((v, wanted[1:], (*path, k)) for k, v in reversed(value.items()))
+            stack.extend((v, wanted[1:], (*path, k), value) for k, v in reversed(value.items()))
         elif wanted in types and isinstance(value, Map):
             found += _fields(value, wanted, path)
             fields = types[wanted]
-            stack.extend((v, fields[k], (*path, k)) for k, v in reversed(value.items()) if k in fields)
+            stack.extend((v, fields[k], (*path, k), value) for k, v in reversed(value.items()) if k in fields)
+        elif wanted == "s" and isinstance(value, bool | int | float):
+            found.append(Defect("unquoted", path, wanted, _quoted(parent, path[-1], value)))
+        elif wanted == "a" and (as_written := rewritten(parent, path[-1])):
+            found.append(Defect("rewritten", path, wanted, as_written, (as_text(value),)))
         else:
             found += _scalar(value, wanted, path)
     return found
+
+
+def rewritten(parent: Map | Seq | None, key: Any) -> str:
+    """How a value is written, if Argo makes another text of it; else the empty string."""
+    if parent is None or key not in parent.written:
+        return ""
+    written = parent.written[key]
+    value = parent[key]
+    return written if value is not None and as_text(value) != written else ""
+
+
+def _quoted(parent: Map | Seq, key: Any, value: bool | int | float) -> str:
+    """Make the value a text, as it is written; returns that text."""
+    text = parent.written.get(key) or as_text(value)
+    parent[key] = text
+    return text
 
 
 def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
@@ -75,7 +99,8 @@ def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
         if canonical is None:
             yield Defect("unknown", (*path, key), wanted, key, tuple(fields))
         else:
-            value.put(canonical, value.pop(key), value.marks.pop(key), value.value_marks.pop(key))
+            places = value.marks.pop(key), value.value_marks.pop(key)
+            value.put(canonical, value.pop(key), *places, value.written.pop(key, None))
             yield Defect("case", (*path, canonical), wanted, key, (canonical,))
     for field in table()["required"].get(wanted, ()):
         if value.get(field) is None:
@@ -84,7 +109,7 @@ def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
 
 def _scalar(value: Any, wanted: str, path: Path) -> Iterator[Defect]:
     text, number = isinstance(value, str), isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    whole = number and value == int(value)  # in JSON, 5400.0 is 5400
     if wanted.startswith("e:"):
         allowed = tuple(wanted[2:].split("|"))
         if not text or (value and value not in allowed and "{{" not in value):
@@ -92,8 +117,6 @@ def _scalar(value: Any, wanted: str, path: Path) -> Iterator[Defect]:
     elif wanted == "q":
         if not (number or (text and _QUANTITY.fullmatch(value.strip()))):
             yield Defect("quantity", path, wanted, value)
-    elif wanted == "s" and not text and not isinstance(value, Map | Seq):
-        yield Defect("unquoted", path, wanted, value)
     elif not _fits(wanted, text, number, whole, value):
         yield Defect("type", path, wanted, value)
 
@@ -104,6 +127,25 @@ def _fits(wanted: str, text: bool, number: bool, whole: bool, value: Any) -> boo
     if wanted == "a":
         return not isinstance(value, Map | Seq)
     return {"s": text, "i": whole, "n": number, "is": text or whole}.get(wanted, False)
+
+
+def conformed(value: Any, wanted: str) -> Any:
+    """What Python says loosely, as Argo takes it: a copy in which texts are texts and integers integers.
+
+    `wanted` is a type of the table, such as "Template". A fraction where Argo counts whole seconds or tries
+    becomes the nearest integer, and not 0; a number or a boolean where Argo has a text becomes that text.
+    """
+    types = table()["types"]
+    if isinstance(value, dict):
+        of_all, fields = wanted[1:] if wanted[0] == "{" else "*", types.get(wanted, {})
+        return {k: conformed(v, fields.get(k, of_all)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [conformed(v, wanted[1:] if wanted[0] == "[" else "*") for v in value]
+    if wanted == "s" and isinstance(value, bool | int | float):
+        return as_text(value)
+    if wanted in ("i", "is") and isinstance(value, float) and math.isfinite(value):
+        return round(value) or math.ceil(value)
+    return value
 
 
 def describe(wanted: str) -> str:

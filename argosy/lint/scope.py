@@ -1,7 +1,7 @@
 """Which names a template may use: its own inputs, its pod, its loop, and what its steps or tasks give.
 
-The rules are those of Argo's validator. Names of the whole workflow are looked at in `globals.py`, because
-they depend on who calls the template.
+The rules are those of Argo's validator. Names of the whole workflow are looked at in `workflow_scope.py`,
+because they depend on who calls the template.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from argosy.lint.expressions import NODE_NAMES, Tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library, Target
 from argosy.lint.model import PODS, Call, Template
-from argosy.lint.tree import Map, Seq
+from argosy.manifest.tree import Map, Seq
 
 ALWAYS = frozenset({"id", "startedAt", "finishedAt", "hostNodeName"})
 
@@ -37,8 +37,12 @@ class Scope:
 
     @cached_property
     def inputs(self) -> set[str]:
-        """`inputs.*` names of the template."""
-        return input_names(self.template)
+        """`inputs.*` names of the template; one that is written in a call has those around it, too."""
+        names, caller = input_names(self.template), self.template.caller
+        while caller is not None:
+            names |= {n for n in input_names(caller.template) if n.startswith("inputs.parameters")}
+            caller = caller.template.caller
+        return names
 
     @cached_property
     def calls(self) -> dict[str, Call]:
@@ -76,9 +80,12 @@ class Scope:
             yield from self._steps()
         elif self.template.type == "dag":
             yield from self._dag()
-        elif self.template.types and self.template.caller is None:
-            tags = self.tags.plain(self.template.path)
-            yield from (Unresolved(t, self.template) for t in tags if not self._own(t))
+        elif self.template.types:
+            for tag in self.tags.plain(self.template.path):
+                # Inputs of an inline template are looked at together with the call that it is written in.
+                inline = self.template.caller is not None and tag.text.startswith(("inputs.", "pod."))
+                if not inline and not self._own(tag):
+                    yield Unresolved(tag, self.template)
 
     def _own(self, tag: Tag, items: set[str] | None = None) -> bool:
         """True if the tag needs no step or task: inputs, outputs, pod, loop items."""

@@ -1,19 +1,22 @@
 """All tags of a resource, found in one walk and looked up by place."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from argosy.lint.expressions import PREFIXES, Tag, split, walk
-from argosy.lint.tree import Map
-from argosy.lint.violation import Path
+from argosy.lint.expressions import PREFIXES, Tag, fill_nested, split, walk
+from argosy.manifest.tree import Map, Path
 
 
 class TagIndex:
-    """Tags below each of the given places, in order of writing; `texts` are the strings that hold any."""
+    """Tags below each of the given places, in order of writing; `texts` are the strings that hold any.
 
-    def __init__(self, root: Map, places: Iterable[Path]) -> None:
+    A tag within a tag is filled in where `known` has its value: then the outer one has a name to look up.
+    """
+
+    def __init__(self, root: Map, places: Iterable[Path], known: Mapping[str, str]) -> None:
         self.texts: list[tuple[str, Path]] = list(walk(root, ()))
-        self.tags = [Tag(inner, path, e) for value, path in self.texts for inner, e in split(value)]
+        filled = ((fill_nested(value, known), path) for value, path in self.texts)
+        self.tags = [Tag(inner, path, e) for value, path in filled for inner, e in split(value)]
         wanted = set(places)
         lengths = sorted({len(p) for p in wanted})
         self._below: dict[Path, list[Tag]] = defaultdict(list)

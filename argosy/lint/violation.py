@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-Path = tuple[str | int, ...]
+from argosy.manifest.tree import Path
 
 
 class Severity(IntEnum):

@@ -13,8 +13,7 @@ from argosy.lint.expressions import AT_RUN_TIME, Tag, has_tag
 from argosy.lint.graph import Graph
 from argosy.lint.library import Library
 from argosy.lint.model import Call, Resource, Template
-from argosy.lint.tree import Map
-from argosy.lint.violation import Path
+from argosy.manifest.tree import Map, Path
 
 PLAIN = [
     "name",
@@ -28,6 +27,10 @@ PLAIN = [
     "labels",
     "labels.json",
 ]
+
+
+# What a CronWorkflow adds to each workflow that it starts. Its own labels and annotations stay with it.
+FROM_CRON = ("labels.workflows.argoproj.io/cron-workflow", "annotations.workflows.argoproj.io/scheduled-time")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class WorkflowScope:
     def __init__(self, resource: Resource, library: Library) -> None:
         self.resource, self.library = resource, library
         self.known = {f"workflow.{name}" for name in PLAIN}
+        if resource.kind == "CronWorkflow":
+            self.known |= {f"workflow.{name}" for name in FROM_CRON}
         self.missing: list[Missing] = []
         self._seen: set[tuple[int, int]] = set()
         self._any_output: set[str] = set()
@@ -159,7 +164,7 @@ class WorkflowScope:
 
 
 def _metadata(resource: Resource, own: bool) -> Iterator[tuple[str, Map]]:
-    if own:
+    if own and resource.kind != "CronWorkflow":
         yield "labels", mapping(resource.metadata.get("labels"))
         yield "annotations", mapping(resource.metadata.get("annotations"))
     outer = mapping(resource.body.get("spec")) if resource.kind == "CronWorkflow" else None

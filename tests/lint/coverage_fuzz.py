@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 import atheris
 
 with atheris.instrument_imports(include=["argosy.lint"]):
-    from argosy.lint.document import read
     from argosy.lint.engine import lint_sources
+    from argosy.manifest.reading import read
 
 from tests.lint.cases import corpus
 

@@ -72,3 +72,63 @@ def test_fix_edits_in_place(tmp_path: Path) -> None:
     file.write_text((FIXTURES / "ARG006" / "bad.yaml").read_text())
     assert run(str(file), "--fix").exit_code == 0
     assert 'schedules: ["0 2 * * *"]' in file.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "# nothing yet\n", "---\n---\n", "null\n"])
+def test_a_file_that_holds_nothing_is_a_finding(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "empty.yaml"
+    file.write_text(text)
+    done = run(str(file))
+    assert done.exit_code == 1 and "ARG002" in done.output and "holds no manifest" in done.output
+
+
+def test_an_empty_file_of_a_folder_is_a_finding_and_comments_alone_are_not(tmp_path: Path) -> None:
+    (tmp_path / "comments.yaml").write_text("# kept for later\n")
+    assert run(str(tmp_path)).exit_code == 0
+    (tmp_path / "empty.yaml").touch()
+    done = run(str(tmp_path))
+    assert done.exit_code == 1 and "empty.yaml:1" in done.output and "comments.yaml" not in done.output
+
+
+def test_nothing_on_standard_input_is_a_finding() -> None:
+    assert run("-", stdin="").exit_code == 1
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    error = run(str(tmp_path)).exception
+    assert isinstance(error, ArgosyError) and "holds no file to lint" in str(error)
+
+
+PROGRAM = """
+from argosy import Schedule, component, pipeline
+
+@component(image="example/steps:latest")
+def say(text: str) -> None: ...
+
+@pipeline(schedule=Schedule("0 3 * * *"))
+def nightly(who: str = "all"):
+    say(text=who)
+
+@pipeline  # argosy: ignore[ARG509]
+def required(who: str):
+    say(text=who)
+"""
+
+
+def test_a_python_file_is_linted_by_what_it_compiles_to(tmp_path: Path) -> None:
+    file = tmp_path / "linted_program.py"
+    file.write_text(PROGRAM)
+    done = run(str(file), "--format", "json", "--select", "ARG509")
+    found = json.loads(done.output)
+    assert {(v["file"], v["line"]) for v in found} == {(str(file), 7)}
+    assert [v["path"] for v in found] == ["spec.templates[1].container.image"]  # once for both its kinds
+    named = run(f"{file}:required", "--format", "json", "--select", "ARG509")
+    assert json.loads(named.output) == []
+
+
+def test_a_python_file_that_does_not_compile_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "linted_badly.py"
+    file.write_text(PROGRAM.replace("say(text=who)", "say(txt=who)"))
+    error = run(str(file)).exception
+    assert isinstance(error, ArgosyError) and "linted_badly.py:9: say() got an undeclared input" in str(error)

@@ -14,3 +14,30 @@ def test_a_case_has_exactly_its_errors(case: Case) -> None:
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(corpus()) + len(list(FIXTURES.glob("*/*.yaml"))) >= 300
+
+
+SHELL = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: x-}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    inputs: {parameters: [{name: given, value: hi}]}
+    steps:
+    - - {name: a, template: say, arguments: {parameters: [{name: text, value: hello}]}}
+      - {name: b, template: say, arguments: {parameters: [{name: text, value: VALUE}]}}
+  - name: say
+    inputs: {parameters: [{name: text}]}
+    container: {image: "alpine:3.20", command: [sh, -c], args: ["echo {{inputs.parameters.text}}"]}
+"""
+
+
+@pytest.mark.parametrize(("value", "found"), [("bye", False), ('"{{inputs.parameters.given}}"', True)])
+def test_a_shell_s_text_is_minded_unless_every_call_gives_a_fixed_one(value: str, found: bool) -> None:
+    assert ("ARG701" in {v.code for v in lint_manifest(SHELL.replace("VALUE", value))}) is found
+    reusable = SHELL.replace("kind: Workflow", "kind: WorkflowTemplate").replace(
+        "generateName: x-", "name: x"
+    )
+    assert "ARG701" in {v.code for v in lint_manifest(reusable.replace("VALUE", value))}

@@ -1,11 +1,14 @@
 """Choosing rules, reading files and folders, and references across them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from argosy.errors import UsageError
 from argosy.lint import Options, Violation, lint_manifest, lint_paths
+from benchmarks.linting import PEAK, chain
 
 CALLER = """\
 apiVersion: argoproj.io/v1alpha1
@@ -136,3 +139,11 @@ def test_a_thousand_nested_templates_are_no_trouble() -> None:
         + "  - {name: t1500, suspend: {}}\n"
     )
     assert lint_manifest(text) == []
+
+
+def test_a_thousand_tasks_take_less_than_200_megabytes(tmp_path: Path) -> None:
+    (tmp_path / "chain.yaml").write_text(chain(1000))
+    told = subprocess.run(
+        [sys.executable, "-c", PEAK, "chain.yaml"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert int(told.stdout) < 200 * 1024

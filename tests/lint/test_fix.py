@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from argosy.lint import lint_manifest
-from argosy.lint.document import read
 from argosy.lint.engine import load
 from argosy.lint.fix import fix_files, fixed
+from argosy.manifest.reading import read
 
 HEAD = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: x}\nspec:\n  entrypoint: w\n"
 BODY = "  templates:\n  - name: w\n    container: {image: 'alpine:3.20', resources: {requests: {cpu: 1}}}\n"
@@ -16,6 +16,15 @@ INNER = "  workflowSpec:\n    entrypoint: w\n    templates: [{name: w, suspend: 
 EDITS = {
     "a number": ("  schedulerName: 12  # a\n", '  schedulerName: "12"  # a\n'),
     "a boolean": ("  nodeSelector: {gpu: true, a: b}\n", '  nodeSelector: {gpu: "true", a: b}\n'),
+    "as it is written": (
+        "  hostNetwork: yes\n  schedulerName: 1.10\n",
+        '  hostNetwork: yes\n  schedulerName: "1.10"\n',
+    ),
+    "a word": ("  nodeSelector: {a: on, b: N}\n", '  nodeSelector: {a: "on", b: "N"}\n'),
+    "an anchor": ("  onExit: &a 08 # c\n", '  onExit: &a "08" # c\n'),
+    "a key": ("  nodeSelector: {on: x, n: 'z'}  # k\n", '  nodeSelector: {"on": x, "n": \'z\'}  # k\n'),
+    "an alias": ("  priority: &n 5\n  onExit: *n\n", '  priority: &n 5\n  onExit: "5"\n'),
+    "windows lines": ("  onExit: yes\r\n", '  onExit: "yes"\r\n'),
     "case": ("  serviceaccountname: x # b\n", "  serviceAccountName: x # b\n"),
     "mutex": ("  synchronization: {mutex: {name: m}}\n", None),
     "mutex in a block": (
@@ -50,7 +59,7 @@ def test_nothing_to_do(text: str) -> None:
 
 
 def test_fixing_twice_changes_nothing_more_and_leaves_no_finding() -> None:
-    text = HEAD + "".join(b for b, _ in list(EDITS.values())[:3]) + BODY
+    text = HEAD + "".join(b for b, _ in (EDITS["a number"], EDITS["a boolean"], EDITS["case"])) + BODY
     once = fix(text)
     assert fix(once) == once
     assert {v.code for v in lint_manifest(text)} == {"ARG010", "ARG014"} and lint_manifest(once) == []

@@ -6,7 +6,6 @@ from argosy.lint.truth import never_true
 
 NEVER = [
     "false",
-    "'false'",
     "a == b",
     "'a' != 'a'",
     "false && {{x}} == y",
@@ -16,6 +15,8 @@ NEVER = [
     "({{workflow.status}} == Done)",
     "{{x}} == y && 1 == 2",
     "false || 1 == 2",
+    "1 < 0",
+    "!true",
 ]
 POSSIBLE = [
     "true",
@@ -29,7 +30,6 @@ POSSIBLE = [
     "!false",
     "{{x}} == a && {{y}} == b",
     "{{steps.a.outputs.parameters.exit-status}} == 3",
-    "1 < 0",
     "{{",
     "false || {{x}}",
 ]

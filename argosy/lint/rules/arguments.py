@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from argosy.lint.entry import Entry, mapping
 from argosy.lint.registry import Found, rule
-from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
+from argosy.manifest.scalars import as_text
 
 ONLY_ELSEWHERE = ("path", "jsonPath", "parameter", "expression")
 

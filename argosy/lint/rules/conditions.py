@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from argosy.lint.entry import text
-from argosy.lint.grammar import Syntax, parse
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.truth import never_true
-from argosy.lint.violation import Path, Severity
+from argosy.lint.violation import Severity
+from argosy.manifest.conditions import ConditionError, check
+from argosy.manifest.tree import Path
 
 
 def _conditions(subject: Subject) -> Iterator[tuple[str, Path]]:
@@ -32,16 +33,10 @@ def when_syntax(subject: Subject) -> Iterator[Found]:
     """
     for when, path in _conditions(subject):
         try:
-            tree = parse("when", when)
-        except Syntax as error:
-            yield Found(path, f"when '{when[:60]}' cannot be read: {error}", "Correct it.")
-            continue
-        for words in tree.find_data("primary"):
-            if len(words.children) > 1 and not any("{{" in str(c) for c in words.children):
-                shown = " ".join(str(c) for c in words.children if not hasattr(c, "data"))
-                yield Found(
-                    path, f"when has '{shown}' without an operator", "Put a text of several words in quotes."
-                )
+            check(when)
+        except ConditionError as error:
+            fix = f"{error.fix[:1].upper()}{error.fix[1:]}." if error.fix else "Correct it."
+            yield Found(path, f"when '{when[:60]}' cannot be read: {error.why}", fix)
 
 
 @rule("ARG422", "when-never-true", Severity.WARNING)

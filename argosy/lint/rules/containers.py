@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import mapping, text
+from argosy.lint.entry import Entry, mapping, text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
@@ -122,3 +122,43 @@ def resources_missing(subject: Subject) -> Iterator[Found]:
                 f"'{template.title}' asks for no resources",
                 "Add 'resources: {requests: ...}'.",
             )
+
+
+@rule("ARG511", "plugin-sidecar")
+def plugin_sidecar(subject: Subject) -> Iterator[Found]:
+    """An executor plugin's sidecar lacks a port, resource requests or limits, or a security context.
+
+    Why: Argo insists on all of them, because the sidecar runs in the agent's pod of every workflow.
+
+    Bad:
+        executorPlugins:
+          - {metadata: {name: greet}, spec: {sidecar: {container: {name: greet, image: "greet:1"}}}}
+
+    Good:
+        executorPlugins:
+          - metadata: {name: greet}
+            spec:
+              sidecar:
+                container:
+                  name: greet
+                  image: greet:1
+                  ports: [{containerPort: 4355}]
+                  resources: {requests: {cpu: 100m}, limits: {cpu: 200m}}
+                  securityContext: {runAsNonRoot: true}
+    """
+    for plugin in subject.resource.spec.entries("executorPlugins"):
+        container = mapping(plugin.get("spec", "sidecar", "container"))
+        place = plugin.at("spec", "sidecar", "container")
+        if not container.get("ports"):
+            yield Found(place, f"the sidecar of plugin '{_title(plugin)}' has no port", "Add 'ports:'.")
+        for key in ("requests", "limits"):
+            if mapping(container.get("resources")).get(key) is None:
+                message = f"the sidecar of plugin '{_title(plugin)}' has no resource {key}"
+                yield Found(place, message, f"Add 'resources: {{{key}: ...}}'.")
+        if container.get("securityContext") is None:
+            message = f"the sidecar of plugin '{_title(plugin)}' has no security context"
+            yield Found(place, message, "Add 'securityContext:'.")
+
+
+def _title(plugin: Entry) -> str:
+    return text(plugin.get("metadata", "name"))

@@ -6,9 +6,9 @@ from argosy.lint.entry import mapping, sequence, text
 from argosy.lint.expressions import has_tag, substitute
 from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
-from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
+from argosy.lint.violation import Severity
 
 
 def _dags(subject: Subject) -> Iterator[Template]:
@@ -97,10 +97,8 @@ def dag_target(subject: Subject) -> Iterator[Found]:
     Good:
         dag: {target: train, tasks: [{name: train, template: train}]}
     """
-    parameters = subject.resource.parameters
-    values = {f"workflow.parameters.{p.name}": as_text(p.get("value")) for p in parameters if p.get("value")}
     for template in _dags(subject):
-        target = substitute(text(mapping(template.get("dag")).get("target")), values)
+        target = substitute(text(mapping(template.get("dag")).get("target")), subject.resource.values)
         names = {c.name for c in template.calls}
         for name in target.split(" ") if target else ():
             if name not in names and not has_tag(name):
@@ -161,3 +159,34 @@ def dependency_missing(subject: Subject) -> Iterator[Found]:
 
 def _leading_task(value: str) -> str:
     return value[len("{{tasks.") :].split(".", 1)[0] if value.startswith("{{tasks.") else ""
+
+
+# Words of the expression language into which the controller puts the tasks of `depends`.
+OPERATORS = ("in", "not", "and", "or", "matches", "contains", "startsWith", "endsWith")
+WORDS = (*OPERATORS, "let", "nil", "true", "false")
+
+
+@rule("ARG412", "task-name-operator", Severity.WARNING)
+def task_name_operator(subject: Subject) -> Iterator[Found]:
+    """A task that others depend on is named like a word of the expression language.
+
+    The words are in, not, and, or, matches, contains, startsWith, endsWith, let, nil, true and false.
+
+    Why: the controller evaluates `depends` as an expression, in which the word is an operator or a constant:
+    the task that depends on it ends in Error, and the validator says nothing.
+
+    Bad:
+        - {name: in, template: read}
+        - {name: train, template: train, depends: in}
+
+    Good:
+        - {name: read, template: read}
+        - {name: train, template: train, depends: read}
+    """
+    for template in _dags(subject):
+        graph = subject.scope(template).graph
+        needed = {d.name: name for name, found in graph.dependencies.items() for d in found}
+        for name in WORDS:
+            if name in graph.tasks and name in needed:
+                message = f"'{needed[name]}' depends on '{name}', which is a word of the expression language"
+                yield Found(graph.tasks[name].at("name"), message, "Rename the task.")

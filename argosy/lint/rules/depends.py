@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 from argosy.lint.entry import sequence, text
 from argosy.lint.expressions import has_tag
-from argosy.lint.grammar import Syntax, parse
 from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
-
-RESULTS = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
-
+from argosy.manifest.conditions import ConditionError
+from argosy.manifest.depends import RESULTS, read
 
 OF_ITEMS = ("AnySucceeded", "AllFailed")
 
@@ -140,10 +138,7 @@ def depends_syntax(subject: Subject) -> Iterator[Found]:
             source = text(call.get("depends"))
             if source and not has_tag(source):
                 try:
-                    parse("depends", source)
-                except Syntax as error:
-                    yield Found(
-                        call.at("depends"),
-                        f"depends '{source[:60]}' cannot be read: {error}",
-                        "Use &&, || and !.",
-                    )
+                    read(source)
+                except ConditionError as error:
+                    message = f"depends '{source[:60]}' cannot be read: {error.why}"
+                    yield Found(call.at("depends"), message, "Use &&, || and !.")

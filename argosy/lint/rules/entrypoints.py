@@ -6,10 +6,13 @@ from argosy.lint.entry import text
 from argosy.lint.expressions import has_tag, substitute
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
-from argosy.lint.scalars import as_text
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
-from argosy.lint.violation import Path, Severity
+from argosy.lint.violation import Severity
+from argosy.manifest.tree import Path
+
+# Looked up before any tag has a value.
+FIXED = ("entrypoint", "onExit")
 
 
 @rule("ARG201", "entrypoint-missing")
@@ -57,6 +60,8 @@ def _named(resource: Resource) -> Iterator[tuple[Path, str, str]]:
 def template_undefined(subject: Subject) -> Iterator[Found]:
     """A step, task, hook, entrypoint or exit handler names a template that is not there.
 
+    The entrypoint and the exit handler must be fixed: Argo looks them up before it fills in any tag.
+
     Why: Argo refuses it; a hook's template is looked up only when the hook fires.
 
     Bad:
@@ -75,19 +80,16 @@ def template_undefined(subject: Subject) -> Iterator[Found]:
             return
         where = found
     for path, what, name in _named(resource):
-        if name and name not in where.by_name and not has_tag(name):
+        if has_tag(name) and what in FIXED and where is resource:
+            yield Found(path, f"{what} '{name}' holds a tag, and is looked up as it is", "Name a template.")
+        elif name and name not in where.by_name and not has_tag(name):
             yield Found(
                 path,
                 f"{what} names template '{name}', which is not defined",
                 did_you_mean(name, where.by_name),
             )
-    values = {
-        f"workflow.parameters.{p.name}": as_text(p.get("value"))
-        for p in resource.parameters
-        if p.get("value")
-    }
     for path, name in _called(subject):
-        name = substitute(name, values)
+        name = substitute(name, resource.values)
         if has_tag(name):
             hint = "A local name must be fixed; templateRef may hold tags."
             yield Found(path, f"template name '{name}' is known only when the workflow runs", hint)

@@ -5,13 +5,19 @@ from typing import Any
 
 from argosy.lint.entry import Entry, mapping
 from argosy.lint.expressions import replace
-from argosy.lint.grammar import Syntax, parse
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Path
+from argosy.manifest.expressions import check, roots
+from argosy.manifest.functions import FUNCTIONS
+from argosy.manifest.syntax import ExpressionError, Node, parse, walk
+from argosy.manifest.tags import ROOTS
+from argosy.manifest.tree import Path
+from argosy.text import nearest
 
 FIELDS = ("fromExpression", "expression")
+# First words: of tags, of a transformation's data, of a CronWorkflow's end, of the engine's own libraries.
+WORDS = ROOTS | FUNCTIONS.keys() | {"data", "failed", "succeeded", "cronworkflow", "sprig", "$env"}
 
 
 def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
@@ -23,7 +29,7 @@ def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
             value = entry.get(field)
             if isinstance(value, str) and value.strip() and "{{=" not in value:
                 # A plain tag inside an expression becomes text before the expression is read.
-                yield replace(value, lambda tag, expression: "x"), entry.at(field)
+                yield replace(value, lambda tag, expression: "workflow"), entry.at(field)
 
 
 def _holders(resource: Resource, subject: Subject) -> Iterator[Entry]:
@@ -48,10 +54,13 @@ def _hooks(resource: Resource) -> Iterator[tuple[str, Any]]:
 
 @rule("ARG341", "expression-syntax")
 def expression_syntax(subject: Subject) -> Iterator[Found]:
-    """An expression does not follow the grammar of expr-lang.
+    """An expression cannot be read, or its types do not fit, whatever its values will be.
 
     The language of {{=...}}, fromExpression, expression of hooks, retryStrategy, stopStrategy, valueFrom and
     data transformations.
+
+    A text compared with a number, a function that does not exist, an operator between types that do not fit,
+    a first word that Argo never knows: the engine checks names and types before it evaluates.
 
     Why: the validator does not read expressions; the workflow fails when it gets there.
 
@@ -63,9 +72,14 @@ def expression_syntax(subject: Subject) -> Iterator[Found]:
     """
     for source, path in _written(subject):
         try:
-            parse("expr", source)
-        except Syntax as error:
-            yield Found(path, f"the expression '{_short(source)}' cannot be read: {error}", "Correct it.")
+            check(source)
+        except ExpressionError as error:
+            yield Found(path, f"the expression '{_short(source)}' {error.verdict}", "Correct it.")
+            continue
+        for name in sorted(roots(source) - WORDS):
+            near = nearest(name, WORDS).removeprefix("; ").capitalize()
+            message = f"the expression '{_short(source)}' cannot be evaluated: there is no '{name}' here"
+            yield Found(path, message, f"{near}." if near else "Name a value of Argo's.")
 
 
 def _short(source: str) -> str:
@@ -99,27 +113,23 @@ def expression_step(subject: Subject) -> Iterator[Found]:
 
 
 def _names(source: str, prefix: str) -> set[str]:
+    """Names behind `steps.` or `tasks.`; not those that a '-' cuts in two: they may be meant otherwise."""
     try:
-        tree = parse("expr", source)
-    except Syntax:
+        nodes = list(walk(parse(source)))
+    except (ExpressionError, RecursionError):
         return set()
-    found = {str(n.children[1]) for n in tree.find_data("member") if _is(n.children[0], prefix)}
-    for node in tree.find_data("item"):
-        if _is(node.children[0], prefix):
-            strings = list(node.children[-1].find_data("string"))
-            found |= {str(s.children[0])[1:-1] for s in strings[:1] if len(node.children[-1].children) == 1}
-    return found - _subtracted(tree, prefix)
+    members = {id(node): str(node.parts[1].value) for node in nodes if _is_member(node, prefix)}
+    cut = {
+        members[id(inner)]
+        for node in nodes
+        if node.kind == "binary" and node.value in ("+", "-")
+        for inner in walk(node)
+        if id(inner) in members and inner.value != "["
+    }
+    return set(members.values()) - cut
 
 
-def _subtracted(tree: Any, prefix: str) -> set[str]:
-    """Names that a '-' cuts in two, as in steps.flip-coin.outputs: they may be meant otherwise."""
-    cut = set()
-    for node in tree.find_data("sum"):
-        for member in node.find_data("member"):
-            if _is(member.children[0], prefix):
-                cut.add(str(member.children[1]))
-    return cut
-
-
-def _is(node: Any, name: str) -> bool:
-    return getattr(node, "data", "") == "name" and str(node.children[0]) == name
+def _is_member(node: Node, prefix: str) -> bool:
+    if node.kind != "member" or node.parts[0].kind != "name" or node.parts[0].value != prefix:
+        return False
+    return node.parts[1].kind == "constant" and isinstance(node.parts[1].value, str)

@@ -7,7 +7,8 @@ from argosy.lint.model import Call, Resource, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
-from argosy.lint.violation import Path, Severity
+from argosy.lint.violation import Severity
+from argosy.manifest.tree import Path
 
 
 def _supplied(given: Entry | None, wanted: Entry, by_call: bool) -> bool:

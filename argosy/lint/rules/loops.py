@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import mapping
-from argosy.lint.expressions import has_tag
+from argosy.lint.entry import mapping, text
+from argosy.lint.expressions import Tag, has_tag
+from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
@@ -87,6 +88,104 @@ def loop_empty(subject: Subject) -> Iterator[Found]:
             yield Found(
                 call.at("withItems"), f"withItems of '{call.name}' is empty", "Add items, or remove it."
             )
+
+
+def _gathered(subject: Subject) -> Iterator[tuple[Tag, Call, Call, Template]]:
+    """Each tag in a call that reads what a loop beside it gathered: the tag, the loop, the call."""
+    for template in subject.templates:
+        loops = {call.name: call for call in template.calls if call.loops}
+        tags = ((c, t) for c in template.calls if loops for t in subject.resource.tags.plain(c.path))
+        for call, tag in tags:
+            prefix, name, rest = (*tag.text.split(".", 2), "", "")[:3]
+            if prefix in ("steps", "tasks") and name in loops and rest.startswith("outputs."):
+                yield tag, loops[name], call, template
+
+
+@rule("ARG435", "loop-result", Severity.WARNING)
+def loop_result(subject: Subject) -> Iterator[Found]:
+    """{{steps.…outputs.result}} or {{tasks.…outputs.result}} is read of a loop.
+
+    What the items print is gathered into a list of JSON values. Reported where nothing in the script says
+    that it prints JSON.
+
+    Why: where an item prints plain text, such as heads, the workflow ends in Error: "invalid character".
+
+    Bad:
+        - {name: flip, template: flip, withItems: [1, 2]}
+        - name: show
+          template: show
+          arguments: {parameters: [{name: x, value: "{{steps.flip.outputs.result}}"}]}
+
+    Good:
+        - {name: flip, template: flip, withItems: [1, 2]}
+        - name: show
+          template: show
+          arguments: {parameters: [{name: x, value: "{{steps.flip.outputs.parameters.side}}"}]}
+    """
+    for tag, loop, _, _ in _gathered(subject):
+        target = subject.target(loop).template
+        if tag.text.endswith(".outputs.result") and not (target and _prints_json(target)):
+            message = f"'{{{{{tag.text}}}}}' fails unless every item of '{loop.name}' prints JSON"
+            yield Found(tag.path, message, "Let the items print JSON, or give the step an output parameter.")
+
+
+def _prints_json(template: Template) -> bool:
+    return any(word in text(template.get("script", "source")) for word in ("json", "jq "))
+
+
+@rule("ARG436", "loop-maybe-empty", Severity.WARNING)
+def loop_maybe_empty(subject: Subject) -> Iterator[Found]:
+    """What a loop gathered is read in a step or task beside it, though the loop may have no items.
+
+    A loop over withParam has no items where its list is empty; one with a count has none at 0. Not reported
+    where each call of the template that holds both has a `when` of its own, nor where a task depends on the
+    loop's success: it is then omitted.
+
+    Why: an empty loop is skipped and gathers nothing; the controller waits for the value for ever.
+
+    Bad:
+        - {name: fit, template: fit, withParam: "{{steps.list.outputs.result}}"}
+        - name: best
+          template: best
+          arguments: {parameters: [{name: all, value: "{{steps.fit.outputs.parameters.score}}"}]}
+
+    Good:
+        # fit and best in a template of their own, called by
+        - {name: sweep, template: sweep, when: "'{{steps.list.outputs.result}}' != '[]'"}
+        # or, in a DAG
+        - {name: best, template: best, depends: fit.Succeeded}
+    """
+    guarded = _guarded(subject)
+    for tag, loop, call, template in _gathered(subject):
+        if _maybe_empty(loop) and template.name not in guarded and not _wants_success(call, loop):
+            message = f"if the loop '{loop.name}' has no items, '{{{{{tag.text}}}}}' is waited for for ever"
+            hint = (
+                f"Write 'depends: {loop.name}.Succeeded'."
+                if template.type == "dag"
+                else "Put both into a template of their own, called with a 'when:'."
+            )
+            yield Found(tag.path, message, hint)
+
+
+def _wants_success(call: Call, loop: Call) -> bool:
+    """Whether a task runs only after the loop's items did: a term of its `depends` speaks of nothing else."""
+    ends = {f"{loop.name}.{end}" for end in ("Succeeded", "Failed", "AnySucceeded")}
+    terms = text(call.get("depends")).split("&&")
+    return any({part.strip("() ") for part in term.split("||")} <= ends for term in terms)
+
+
+def _guarded(subject: Subject) -> set[str]:
+    """The templates that are called with a condition only."""
+    called: dict[str, bool] = {subject.resource.entrypoint: False}
+    for call in subject.calls:
+        called[call.target] = called.get(call.target, True) and bool(call.get("when"))
+    return {name for name, always in called.items() if always}
+
+
+def _maybe_empty(call: Call) -> bool:
+    if "withSequence" in call.loops:
+        return has_tag(call.get("withSequence", "count"))
+    return "withParam" in call.loops and has_tag(call.get("withParam"))
 
 
 @rule("ARG441", "hook-expression")

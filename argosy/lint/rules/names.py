@@ -10,8 +10,9 @@ from argosy.lint.subject import Subject
 
 FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*", re.ASCII)
 VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
-KNOWN_TAG = re.compile(r"\{\{\s*(inputs|workflow)\.[^{}]+\}\}")  # in a step's name, it is filled in first
+KNOWN_TAG = re.compile(r"\{\{\s*(inputs|workflow)\.[^{}]+\}\}")  # in a name, it is filled in first
 LONGEST_FIELD = 128
+TAGGED = ("template", "step", "task")
 
 
 def _groups(subject: Subject) -> Iterator[tuple[str, list[Entry], re.Pattern[str]]]:
@@ -57,7 +58,8 @@ def name_invalid(subject: Subject) -> Iterator[Found]:
     """A name has a character that Argo does not allow, or is too long.
 
     Templates, steps, tasks and containers: letters, digits and '-', not '-' first, at most 128 characters.
-    Parameters and artifacts: letters, digits, '-' and '_'. The name of a step may hold a tag of an input.
+    Parameters and artifacts: letters, digits, '-' and '_'. Names of templates, steps and tasks may hold
+    tags of inputs and of the workflow.
 
     Why: names end up in variables and in names of pods.
 
@@ -70,7 +72,7 @@ def name_invalid(subject: Subject) -> Iterator[Found]:
     for what, entries, pattern in _groups(subject):
         for entry in entries:
             allowed = "letters, digits and '-'" + (", '_'" if pattern is VALUE else ", starting with no '-'")
-            name = KNOWN_TAG.sub("x", entry.name) if what == "step" else entry.name
+            name = KNOWN_TAG.sub("x", entry.name) if what in TAGGED else entry.name
             if name and not pattern.fullmatch(name):
                 yield Found(entry.at("name"), f"{what} name '{entry.name}' is invalid", f"Use {allowed}.")
             elif pattern is FIELD and len(name) > LONGEST_FIELD:

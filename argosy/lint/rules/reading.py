@@ -1,13 +1,14 @@
 """ARG0, first half: can the document be read at all, and is it one of Argo's?"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from argosy.lint.document import GROUP, KINDS, Document
 from argosy.lint.limits import MAX_OBJECT_BYTES
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.tree import Map
 from argosy.lint.violation import Severity
+from argosy.manifest.reading import GROUP, KINDS, Document
+from argosy.manifest.tree import Map
 
 ARGO_FIELDS = frozenset(
     {"entrypoint", "templates", "workflowTemplateRef", "workflowSpec", "schedules", "schedule"}
@@ -39,7 +40,7 @@ def unreadable(document: Document) -> Iterator[Found]:
 
 @rule("ARG002", "not-an-object", on="document")
 def not_an_object(document: Document) -> Iterator[Found]:
-    """The document is a list or a text, where Kubernetes wants an object.
+    """The document is a list or a text, where Kubernetes wants an object, or the file is empty.
 
     Why: a file that lost its first lines, or is no manifest, should not pass as "nothing to lint".
 
@@ -49,6 +50,9 @@ def not_an_object(document: Document) -> Iterator[Found]:
     Good:
         kind: Workflow
     """
+    for problem in document.problems:
+        if problem.code == "ARG002":
+            yield Found((), problem.message, "Write a manifest, or leave the file out.", mark=problem.mark)
     unreadable_too = any(p.code == "ARG001" for p in document.problems)
     if (
         document.explicit
@@ -145,6 +149,26 @@ def too_large(document: Document) -> Iterator[Found]:
             yield Found(
                 (), f"the object has {size:,} bytes; Kubernetes stores at most {MAX_OBJECT_BYTES:,}", hint
             )
+
+
+@rule("ARG015", "key-misread", Severity.WARNING, on="document")
+def key_misread(document: Document) -> Iterator[Found]:
+    """A key is read as another text than the one that is written.
+
+    `--fix` quotes it.
+
+    Why: Argo reads YAML 1.1, where an unquoted `on` or `y` is a boolean and `0x10` a number: the label or
+    selector gets the name `true` or `16`.
+
+    Bad:
+        labels: {on: "1"}
+
+    Good:
+        labels: {"on": "1"}
+    """
+    if document.is_argo:
+        for found in _problems(document, "ARG015"):
+            yield replace(found, hint="Put the key in quotes.")
 
 
 def _json(root: object) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from argosy.lint.registry import Found, rule
-from argosy.lint.schema import Defect, describe
+from argosy.lint.schema import Defect, describe, rewritten
 from argosy.lint.subject import Subject
 from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
+from argosy.manifest.scalars import as_text, resolve
+from argosy.manifest.tree import Map, Path, Seq
 
 # Fields of Argo 3 that Argo 4 no longer has, and what to write instead.
 REMOVED = {
@@ -67,13 +69,13 @@ def removed_field(subject: Subject) -> Iterator[Found]:
             yield Found(defect.path, f"'{defect.value}' of {defect.type} was removed in Argo 4", hint)
 
 
-@rule("ARG014", "field-case", Severity.WARNING)
+@rule("ARG014", "field-case")
 def field_case(subject: Subject) -> Iterator[Found]:
     """A field's name is right but for upper and lower case.
 
     `--fix` corrects it.
 
-    Why: `argo` takes it, the API server does not: there the field is lost.
+    Why: Argo refuses it as unknown, and the API server drops the field without a word.
 
     Bad:
         serviceaccountname: runner
@@ -148,13 +150,15 @@ def quantity(subject: Subject) -> Iterator[Found]:
         yield Found(defect.path, f"{_show(defect.value)} is not a quantity", hint)
 
 
-@rule("ARG010", "unquoted", Severity.WARNING)
+@rule("ARG010", "unquoted")
 def unquoted(subject: Subject) -> Iterator[Found]:
     """A number or a boolean stands where the field is a text.
 
-    `--fix` quotes it.
+    Argo reads YAML 1.1: unquoted, y, n, yes, no, on and off are booleans, and 1e3, 1_000, 0o17, 08 and +1 are
+    numbers. `--fix` quotes them as they are written.
 
-    Why: `argo` turns it into a text, but the API server refuses it, and 1.10 becomes 1.1 on the way.
+    Why: Argo refuses the manifest. A cluster whose CRDs have no schema takes it, and its controller stops at
+    it again and again, for everybody.
 
     Bad:
         env: [{name: WORKERS, value: 4}]
@@ -163,7 +167,43 @@ def unquoted(subject: Subject) -> Iterator[Found]:
         env: [{name: WORKERS, value: "4"}]
     """
     for defect in _found(subject, "unquoted"):
-        yield Found(defect.path, f"{_show(defect.value)} is not a text", "Put it in quotes.")
+        kind = "boolean" if isinstance(resolve(defect.value), bool) else "number"
+        message = f"'{defect.value}' is a {kind} to Argo, and this field is a text"
+        yield Found(defect.path, message, f'Write "{defect.value}".')
+
+
+@rule("ARG016", "value-rewritten", Severity.WARNING)
+def value_rewritten(subject: Subject) -> Iterator[Found]:
+    """The value of a parameter, or an item of a loop, arrives as another text than the one that is written.
+
+    Why: Argo takes any value there, reads it as YAML 1.1 does, and makes a text of what it read: yes is true,
+    1.10 is 1.1, 1e3 is 1000 and 0777 is 511.
+
+    Bad:
+        parameters: [{name: version, value: 1.10}]
+
+    Good:
+        parameters: [{name: version, value: "1.10"}]
+    """
+    for defect in _found(subject, "rewritten"):
+        yield _arrives(defect.path, defect.value, defect.allowed[0])
+    for call in subject.calls:
+        for node, path in _below(call.get("withItems"), call.at("withItems")):
+            for key in node.written:
+                if written := rewritten(node, key):
+                    yield _arrives((*path, key), written, as_text(node[key]))
+
+
+def _below(node: object, path: Path) -> Iterator[tuple[Map | Seq, Path]]:
+    """A list or a mapping, and those in it."""
+    if isinstance(node, Map | Seq):
+        yield node, path
+        for key, value in node.items() if isinstance(node, Map) else enumerate(node):
+            yield from _below(value, (*path, key))
+
+
+def _arrives(path: Path, written: str, text: str) -> Found:
+    return Found(path, f"'{written}' arrives as '{text}'", f'Write "{written}" in quotes, or {text}.')
 
 
 @rule("ARG011", "required-field", Severity.WARNING)

@@ -4,12 +4,13 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, sequence, text
+from argosy.lint.entry import Entry, mapping, sequence, text
 from argosy.lint.expressions import has_tag, split
 from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Path, Severity
+from argosy.lint.violation import Severity
+from argosy.manifest.tree import Path
 
 SHELLS = ("sh", "bash", "ash", "dash", "zsh", "ksh")
 FOREIGN = ("inputs.parameters.", "workflow.parameters.", "item", "steps.", "tasks.", "workflow.labels.")
@@ -36,11 +37,36 @@ def _shell_texts(template: Template) -> Iterator[tuple[Path, str]]:
                 break
 
 
+def _fixed_inputs(subject: Subject) -> dict[str, frozenset[str]]:
+    """By template, the tags of inputs whose value is a text of the manifest wherever it is called."""
+    if subject.resource.is_reusable:
+        return {}
+    found: dict[str, frozenset[str]] = dict.fromkeys(_called_otherwise(subject), frozenset())
+    for call in subject.calls:
+        given = call.entries("arguments", "parameters")
+        texts = [e.name for e in given if e.get("value") is not None and not has_tag(e.get("value"))]
+        fixed = frozenset(f"inputs.parameters.{name}" for name in texts)
+        found[call.target] = found[call.target] & fixed if call.target in found else fixed
+    return found
+
+
+def _called_otherwise(subject: Subject) -> Iterator[str]:
+    """Templates that are reached by no step or task, or beside one."""
+    spec = subject.resource.spec
+    yield from (text(spec.get("entrypoint")), text(spec.get("onExit")))
+    hooks = [h for h in mapping(spec.get("hooks")).values() if isinstance(h, dict)]
+    yield from (text(h.get("template")) for h in hooks)
+    for call in subject.calls:
+        yield text(call.get("onExit"))
+        yield from (text(h.get("template")) for h in call.hooks.values())
+
+
 @rule("ARG701", "shell-injection", Severity.WARNING)
 def shell_injection(subject: Subject) -> Iterator[Found]:
     """A parameter is written into the text of a shell command or a script.
 
-    Argo pastes the value into the text before the shell reads it, so quotes around the tag do not help.
+    Argo pastes the value into the text before the shell reads it, so quotes around the tag do not help. Not
+    reported of an input to which every call in the manifest gives a fixed text.
 
     Why: a value such as `; rm -rf /work` is run. Pass it as an environment variable or as an argument of
     its own.
@@ -54,10 +80,12 @@ def shell_injection(subject: Subject) -> Iterator[Found]:
         args: ['echo "$NAME"']
         env: [{name: NAME, value: "{{inputs.parameters.name}}"}]
     """
+    fixed = _fixed_inputs(subject)
     for template in subject.templates:
         for path, script in _shell_texts(template):
             pasted = dict.fromkeys(i for i, _ in split(script) if i.startswith(FOREIGN) or ".parameters" in i)
-            pasted = {i: None for i in pasted if not i.endswith(".path")}
+            known = fixed.get(template.name, frozenset()) if template.caller is None else frozenset()
+            pasted = {i: None for i in pasted if not i.endswith(".path") and i not in known}
             if pasted:
                 shown = ", ".join(f"{{{{{i}}}}}" for i in list(pasted)[:3])
                 yield Found(path, f"{shown} is pasted into a program's text", "Pass it through 'env:'.")

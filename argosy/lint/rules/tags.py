@@ -32,7 +32,7 @@ def item_without_loop(subject: Subject) -> Iterator[Found]:
 
 @rule("ARG337", "tag-unclosed")
 def tag_unclosed(subject: Subject) -> Iterator[Found]:
-    """A tag that starts like one of Argo's is never closed.
+    """A tag that starts like one of Argo's is never closed, or any tag in an argument of a step or task.
 
     Why: Argo reads on to the next braces, wherever they are, and refuses what it finds.
 
@@ -45,7 +45,8 @@ def tag_unclosed(subject: Subject) -> Iterator[Found]:
     ours = ("inputs.", "steps.", "tasks.", "workflow.", "item.")
     for value, path in subject.resource.tags.texts:
         rest = value[value.rfind("{{") + 2 :].strip()
-        if "templates" in path and "}}" not in rest and rest.startswith(ours):
+        argument = "arguments" in path and ("steps" in path or "tasks" in path)
+        if "templates" in path and "}}" not in rest and "{{" in value and (argument or rest.startswith(ours)):
             yield Found(path, f"'{{{{{rest[:40]}' is not closed", "Close it with '}}'.")
 
 

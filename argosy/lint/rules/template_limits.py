@@ -10,9 +10,9 @@ from argosy.lint.subject import Subject
 
 @rule("ARG212", "parallelism-on-leaf")
 def parallelism_on_leaf(subject: Subject) -> Iterator[Found]:
-    """A template that is neither steps nor dag sets parallelism.
+    """A template that is neither steps nor dag sets parallelism, or one whose list of steps is empty.
 
-    Why: it runs one pod; Argo refuses the field there.
+    Why: it runs one pod, or nothing; Argo refuses the field there.
 
     Bad:
         - {name: train, parallelism: 2, container: {image: alpine}}
@@ -21,8 +21,11 @@ def parallelism_on_leaf(subject: Subject) -> Iterator[Found]:
         - {name: all, parallelism: 2, dag: {tasks: [{name: train, template: train}]}}
     """
     for template in subject.templates:
-        if template.types and not template.is_graph and template.get("parallelism") is not None:
-            message = f"parallelism is not for {template.type} templates"
+        emptied = template.type == "steps" and not template.get("steps")
+        parallel = template.get("parallelism") is not None and bool(template.types)
+        if parallel and (emptied or not template.is_graph):
+            what = "a template without steps" if emptied else f"{template.type} templates"
+            message = f"parallelism is not for {what}"
             yield Found(
                 template.at("parallelism"),
                 message,

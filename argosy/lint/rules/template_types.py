@@ -6,7 +6,7 @@ from argosy.lint.entry import sequence, text
 from argosy.lint.model import TYPES
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.tree import Map, Seq
+from argosy.manifest.tree import Map, Seq
 
 TYPE_NAMES = ", ".join(TYPES)
 

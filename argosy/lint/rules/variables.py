@@ -127,6 +127,10 @@ def item_variable(subject: Subject) -> Iterator[Found]:
         arguments: {parameters: [{name: tag, value: "{{item.tag}}"}]}
     """
     for found in _of(subject, "item."):
+        if found.call is None and found.template.caller is not None:
+            message = f"'{{{{{found.tag.text}}}}}' is not known inside of an inline template"
+            yield Found(found.tag.path, message, "Give the template an input, and the input this value.")
+            continue
         names = item_names(found.call) if found.call else set()
         hint = (
             _near(found.tag.text, names)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from argosy.lint.document import Source, from_object, read
-from argosy.lint.limits import MAX_BYTES, MAX_DOCUMENTS
-from argosy.lint.tree import locate
+from argosy.manifest.reading import MAX_BYTES, MAX_DOCUMENTS, Source, from_object, read
+from argosy.manifest.tree import locate, unmarked
 
 BOMB = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
     b"a%d: &a%d [%s]\n" % (i, i, b",".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 12)
@@ -81,8 +80,8 @@ def test_encodings_of_yaml(encoding: str) -> None:
 
 
 def test_merge_keys_fill_in_what_is_not_said() -> None:
-    root = read("x.yaml", b"a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n").documents[0].root
-    assert root["b"] == {"x": 1, "y": 3}
+    root = read("x.yaml", b"a: &a {x: 1, z: 2}\nb:\n  <<: *a\n  z: 3\n").documents[0].root
+    assert root["b"] == {"x": 1, "z": 3}
 
 
 def test_json_is_yaml() -> None:
@@ -95,3 +94,36 @@ def test_an_object_within_itself_is_a_problem() -> None:
     manifest: dict[str, object] = {"kind": "Workflow"}
     manifest["spec"] = manifest
     assert problems(from_object(manifest, "<x>"))
+
+
+@pytest.mark.parametrize("text", [b"a: .inf", b"- .nan", b"a: {b: -.INF}"])
+def test_a_number_that_json_has_not_stops_the_reading(text: bytes) -> None:
+    assert "is no number that JSON" in problems(read("x.yaml", text))[0]
+
+
+def test_a_key_that_is_null_stops_the_reading() -> None:
+    assert "null; put it in quotes" in problems(read("x.yaml", b"~: 1"))[0]
+
+
+def test_a_key_that_reads_as_another_text_is_a_problem_with_its_place() -> None:
+    document = read("x.yaml", b"a:\n  on: x\n  0x10: y\n  12: z\n").documents[0]
+    assert list(document.root["a"]) == ["true", "16", "12"]
+    assert [(p.message, p.mark) for p in document.problems] == [
+        ("the key 'on' is read as 'true'", (2, 3)),
+        ("the key '0x10' is read as '16'", (3, 3)),
+    ]
+
+
+def test_a_tag_decides_before_the_text_does() -> None:
+    root = read("x.yaml", b"[!!str 5, !mine 5, !!int '5', ! no]").documents[0].root
+    assert root == ["5", "5", 5, False]
+
+
+def test_a_number_remembers_how_it_was_written() -> None:
+    root = read("x.yaml", b"a: 1.10\nb: [yes, x]\nc: ~\n").documents[0].root
+    assert root.written["a"] == "1.10" and root["b"].written == {0: "yes"} and "b" not in root.written
+
+
+def test_the_tree_can_be_had_without_places() -> None:
+    root = unmarked(read("x.yaml", b"a: [{b: 1}]").documents[0].root)
+    assert root == {"a": [{"b": 1}]} and type(root) is dict and type(root["a"]) is list

@@ -1,14 +1,13 @@
 """YAML events to trees with positions, without recursion."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from argosy.lint.limits import MAX_DEPTH, MAX_VALUES
-from argosy.lint.scalars import as_text, resolve
-from argosy.lint.tree import Map, Mark, Seq
-from argosy.lint.violation import Path
+from argosy.manifest.scalars import Scalar, key_text, resolve
+from argosy.manifest.tree import Map, Mark, Path, Seq
 
 try:
     from yaml import CSafeLoader as Loader
@@ -17,15 +16,22 @@ except ImportError:  # PyYAML built without libyaml: slower, the same events
 
 __all__ = ["Builder", "Built", "Loader", "Trouble"]
 
-_TAGS = {"tag:yaml.org,2002:str", "!", "!!str"}
+# An Argo manifest nests about 20 levels, with an inline template about 40.
+MAX_DEPTH = 100
+# Values of one document after aliases are written out. More do not fit into an object of Kubernetes.
+MAX_VALUES = 300_000
+# Explicit tags under which a text may be a number or a boolean; under any other it stays a text.
+_RESOLVED = {f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null", "timestamp")}
 
 
 class Trouble(Exception):
     """The document cannot be read; reading stops."""
 
-    def __init__(self, message: str, mark: Mark, code: str = "ARG001", path: Path = ()) -> None:
+    def __init__(
+        self, message: str, mark: Mark, code: str = "ARG001", path: Path = (), written: str = ""
+    ) -> None:
         super().__init__(message)
-        self.message, self.mark, self.code, self.path = message, mark, code, path
+        self.message, self.mark, self.code, self.path, self.written = message, mark, code, path, written
 
 
 @dataclass
@@ -81,12 +87,15 @@ class Builder:
         return None
 
     def _scalar(self, event: Any) -> None:
-        quoted = not event.implicit[0] and (event.tag is None or event.tag in _TAGS or event.implicit[1])
-        value = event.value if quoted else resolve(event.value)
+        plain = event.implicit[0] or event.tag in _RESOLVED
+        value = resolve(event.value) if plain else event.value
+        if isinstance(value, float) and not math.isfinite(value):
+            problem = f"'{event.value}' is no number that JSON, and so Argo, can hold; put it in quotes"
+            raise Trouble(problem, _mark(event))
+        written = event.value if plain and not isinstance(value, str) else None
         if event.anchor:
             self._anchors[event.anchor] = (value, 1, len(event.value))
-        plain_merge = event.value == "<<" and not quoted
-        self._add(value, _mark(event), 1, len(event.value), plain_merge)
+        self._add(value, _mark(event), 1, len(event.value), written, plain and event.value == "<<")
 
     def _open(self, node: Map | Seq, event: Any) -> None:
         mark = _mark(event)
@@ -111,7 +120,15 @@ class Builder:
             raise Trouble(f"alias '*{event.anchor}' names no anchor that is complete before it", _mark(event))
         self._add(self._anchors[event.anchor][0], _mark(event), *self._anchors[event.anchor][1:])
 
-    def _add(self, value: Any, mark: Mark, values: int, size: int, merge_key: bool = False) -> None:
+    def _add(
+        self,
+        value: Any,
+        mark: Mark,
+        values: int,
+        size: int,
+        written: str | None = None,
+        merge_key: bool = False,
+    ) -> None:
         if not self._frames:
             self._root, self._size = value, size
             return
@@ -121,30 +138,35 @@ class Builder:
         if frame.values > MAX_VALUES:
             raise Trouble(f"more than {MAX_VALUES:,} values once its aliases are written out", mark)
         if isinstance(frame.node, Seq):
-            frame.node.put(value, mark)
+            frame.node.put(value, mark, written)
         elif frame.key is None:
-            self._key(frame, value, mark, merge_key)
+            frame.key, frame.key_mark = "<<" if merge_key else self._key(value, mark, written), mark
         else:
-            self._value(frame, value, mark)
+            self._value(frame, value, mark, written)
 
-    def _key(self, frame: _Frame, value: Any, mark: Mark, merge_key: bool) -> None:
+    def _key(self, value: Scalar | Map | Seq, mark: Mark, written: str | None) -> str:
         if isinstance(value, Map | Seq):
             raise Trouble("a key must be a text, not a list or a mapping", mark)
-        frame.key, frame.key_mark = "<<" if merge_key else as_text(value), mark
-        if merge_key:
-            return
-        if frame.key in frame.node:
-            path = (*self._path(), frame.key)
-            first = frame.node.marks[frame.key][0]  # type: ignore[union-attr,call-overload]
-            message = f"key '{frame.key}' is here a second time; the first is on line {first}"
-            self._troubles.append(Trouble(message, mark, "ARG004", path))
+        try:
+            key = key_text(value)
+        except ValueError as error:
+            raise Trouble(str(error), mark) from None
+        node = self._frames[-1].node
+        assert isinstance(node, Map)
+        if key in node:
+            message = f"key '{key}' is here a second time; the first is on line {node.marks[key][0]}"
+            self._troubles.append(Trouble(message, mark, "ARG004", (*self._path(), key)))
+        elif written is not None and written != key:
+            message = f"the key '{written}' is read as '{key}'"
+            self._troubles.append(Trouble(message, mark, "ARG015", (*self._path(), key), written))
+        return key
 
-    def _value(self, frame: _Frame, value: Any, mark: Mark) -> None:
+    def _value(self, frame: _Frame, value: Any, mark: Mark, written: str | None) -> None:
         assert isinstance(frame.node, Map) and frame.key is not None
         if frame.key == "<<" and isinstance(value, Map | Seq):
             frame.merges.append((value, frame.key_mark))
         else:
-            frame.node.put(frame.key, value, frame.key_mark, mark)
+            frame.node.put(frame.key, value, frame.key_mark, mark, written)
         frame.key = None
 
     def _path(self) -> Path:
@@ -163,7 +185,7 @@ def _merge(frame: _Frame) -> None:
             for key, item in base.items():
                 if key not in frame.node:
                     assert isinstance(frame.node, Map)
-                    frame.node.put(key, item, base.marks[key], base.value_marks[key])
+                    frame.node.put(key, item, base.marks[key], base.value_marks[key], base.written.get(key))
 
 
 def _mark(event: Any) -> Mark:

@@ -11,23 +11,31 @@ from typing import Any
 
 import yaml
 
-from argosy.lint.builder import Builder, Loader, Trouble
-from argosy.lint.limits import MAX_BYTES, MAX_DOCUMENTS
-from argosy.lint.tree import Map, Mark, plain
-from argosy.lint.violation import Path
+from argosy.manifest.builder import Builder, Loader, Trouble
+from argosy.manifest.tree import Map, Mark, Path, marked
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 GROUP = "argoproj.io/"
+# Kubernetes refuses an object of more than 1.5 MiB; a file may hold many objects.
+MAX_BYTES = 16 * 1024 * 1024
+# Documents of one file.
+MAX_DOCUMENTS = 5_000
+# The problems that make Argo refuse a file; the others change what it means.
+STOPS_ARGO = ("ARG001", "ARG004")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Trouble met while reading, under the code of the rule that reports it."""
+    """Trouble met while reading, under the code of the rule that reports it.
+
+    `written` is the text that should be in quotes, if quotes would mend it.
+    """
 
     code: str
     message: str
     mark: Mark
     path: Path = ()
+    written: str = ""
 
 
 @dataclass
@@ -61,6 +69,7 @@ class Source:
     file: str
     documents: list[Document]
     text: str = ""
+    explicit: bool = True
 
 
 def read(file: str, data: bytes, explicit: bool = True) -> Source:
@@ -71,16 +80,19 @@ def read(file: str, data: bytes, explicit: bool = True) -> Source:
     text, problem = _decode(data)
     if problem:
         return Source(file, [Document(file, None, [problem], explicit)], text)
-    return Source(file, list(_documents(file, text, explicit)), text)
+    return Source(file, list(_documents(file, text, explicit)), text, explicit)
 
 
-def from_object(manifest: dict[str, Any], source: str) -> Source:
-    """A manifest that is in memory; all findings are at line 1."""
+def from_object(manifest: dict[str, Any], source: str, line: int = 1) -> Source:
+    """A manifest that is in memory; all findings are at one line."""
+    mark = (line, 1)
     try:
-        return Source(source, [Document(source, plain(manifest))])
+        return Source(source, [Document(source, marked(manifest, mark))])
     except RecursionError:
-        problem = Problem("ARG001", "nested too deeply, or within itself", (1, 1))
-        return Source(source, [Document(source, None, [problem])])
+        problem = Problem("ARG001", "nested too deeply, or within itself", mark)
+    except ValueError as error:
+        problem = Problem("ARG001", str(error), mark)
+    return Source(source, [Document(source, None, [problem])])
 
 
 def _decode(data: bytes) -> tuple[str, Problem | None]:
@@ -109,7 +121,7 @@ def _documents(file: str, text: str, explicit: bool) -> Iterator[Document]:
                 if count > MAX_DOCUMENTS:
                     line = event.start_mark.line + 1 if event.start_mark else 1
                     raise Trouble(f"more than {MAX_DOCUMENTS:,} documents; the rest is not read", (line, 1))
-                problems = [Problem(t.code, t.message, t.mark, t.path) for t in done.troubles]
+                problems = [Problem(t.code, t.message, t.mark, t.path, t.written) for t in done.troubles]
                 yield Document(file, done.root, problems, explicit, done.size)
     except Trouble as trouble:
         yield Document(file, None, [Problem(trouble.code, trouble.message, trouble.mark)], explicit)

@@ -1,0 +1,1 @@
+"""Argo's language, once: reading and writing manifests; what tags, conditions and expressions mean."""

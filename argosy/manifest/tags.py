@@ -1,0 +1,261 @@
+"""Text with tags: `{{name}}` stands for a value, `{{=...}}` for the value of an expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from argosy.errors import LanguageError
+from argosy.manifest import golang
+from argosy.manifest.expressions import ExpressionError, evaluate, reads, roots
+from argosy.manifest.functions import FUNCTIONS
+
+ROOTS = frozenset(
+    {"inputs", "outputs", "item", "workflow", "tasks", "steps", "pod", "node", "retries", "lastRetry"}
+)
+"""First words that make a tag Argo's own."""
+
+Rewrite = Callable[[str, bool, bool], str]
+
+
+class TagError(LanguageError):
+    """A tag that is not closed, or that stands for nothing at the moment it is needed."""
+
+    def __init__(self, why: str, tag: str = "") -> None:
+        super().__init__(why)
+        self.tag = tag
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What stands between the braces; `expression` marks the `{{=...}}` kind."""
+
+    name: str
+    expression: bool = False
+
+    def __str__(self) -> str:
+        return f"{{{{{'=' if self.expression else ''}{self.name}}}}}"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that it reads; of an expression that cannot be read none."""
+        if not self.expression:
+            return frozenset(name for tag in parse(self.name).tags for name in tag.names) or frozenset(
+                {self.name}
+            )
+        try:
+            return reads(self.name)
+        except ExpressionError:
+            return frozenset()
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of a field: literal parts and tags in the order of the source.
+
+    As in Argo, braces whose content does not begin with one of Argo's own roots (a Jinja or Helm snippet
+    inside a script) are ordinary text.
+    """
+
+    source: str
+    parts: tuple[str | Tag, ...]
+
+    @property
+    def tags(self) -> tuple[Tag, ...]:
+        """The tags, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Tag))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its tags read."""
+        return frozenset(name for tag in self.tags for name in tag.names)
+
+    @property
+    def only_tag(self) -> Tag | None:
+        """The tag, if the text is that one tag and nothing else."""
+        part = self.parts[0] if len(self.parts) == 1 else None
+        return part if isinstance(part, Tag) else None
+
+    def filled(self, value: str) -> str:
+        """The text with the same value in place of each tag."""
+        return "".join(value if isinstance(part, Tag) else part for part in self.parts)
+
+    def render(self, values: Mapping[str, Any], rewrite: Rewrite | None = None) -> str:
+        """Put values in place of the tags; a tag within a tag first, values are never looked at again.
+
+        `rewrite(literal, after_tag, before_tag)` may change a literal part; values are never rewritten.
+        Raises TagError, naming the tag, where there is no value, and ExpressionError.
+        """
+        rendered = []
+        for index, part in enumerate(self.parts):
+            if isinstance(part, Tag):
+                rendered.append(_value(part, values))
+            elif rewrite is None:
+                rendered.append(part)
+            else:
+                rendered.append(rewrite(part, index > 0, index + 1 < len(self.parts)))
+        return "".join(rendered)
+
+
+def _value(tag: Tag, values: Mapping[str, Any]) -> str:
+    if tag.expression:
+        return value_text(tag.name, evaluate(tag.name, values))
+    name = parse(tag.name).render(values) if "{{" in tag.name else tag.name
+    value = values.get(name)
+    if value is None:
+        raise TagError(f"cannot resolve {{{{{name}}}}}: it has no value here", name)
+    return str(value)
+
+
+_LOST = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
+
+
+def carried(name: str, value: str) -> str:
+    """A value, if the engine can put it into a text: it fails at control characters. Raises TagError."""
+    found = _LOST.search(value)
+    if found:
+        raise TagError(
+            f"the value of {{{{{name}}}}} holds the character {found[0]!r}, which cannot be passed", name
+        )
+    return value
+
+
+@lru_cache(maxsize=8192)
+def parse(source: str) -> Text:
+    """Split the text of a field; never fails: what is not a tag is literal."""
+    parts: list[str | Tag] = []
+    literal: list[str] = []
+    position = 0
+    while (start := source.find("{{", position)) >= 0:
+        literal.append(source[position:start])
+        end = _closing(source, start)
+        tag = _tag(source[start + 2 : end]) if end >= 0 else None
+        if tag is None:  # step over one brace only: `{{{item}}}` holds a tag
+            literal.append("{")
+            position = start + 1
+            continue
+        _flush(literal, parts)
+        parts.append(tag)
+        position = end + 2
+    literal.append(source[position:])
+    _flush(literal, parts)
+    return Text(source, tuple(parts))
+
+
+def _closing(source: str, start: int) -> int:
+    """Where the tag that opens at `start` closes: behind the tags within it, unless it is an expression."""
+    end = source.find("}}", start)
+    if source.startswith("{{=", start):
+        return end
+    inner = source.find("{{", start + 2, end)
+    while 0 <= inner < end:
+        end, inner = source.find("}}", end + 2), source.find("{{", end)
+    return end
+
+
+def spans(source: str) -> list[tuple[int, int]]:
+    """Where the outermost tags of a text begin and end, whatever they name; what is not closed is no tag."""
+    found = []
+    start = source.find("{{")
+    while start >= 0 and (end := _closing(source, start)) >= 0:
+        found.append((start, end + 2))
+        start = source.find("{{", end + 2)
+    return found
+
+
+def filled(source: str, words: Sequence[str]) -> str:
+    """The text with a word in place of each of its outermost tags."""
+    parts, done = [], 0
+    for (start, end), word in zip(spans(source), words, strict=True):
+        parts += [source[done:start], word]
+        done = end
+    return "".join([*parts, source[done:]])
+
+
+def _flush(literal: list[str], parts: list[str | Tag]) -> None:
+    joined = "".join(literal)
+    if joined:
+        parts.append(joined)
+    literal.clear()
+
+
+def _tag(content: str) -> Tag | None:
+    if content.startswith("="):
+        return Tag(content[1:].strip(), expression=True)
+    name = content.strip()
+    outer = (
+        "".join(part if isinstance(part, str) else "" for part in parse(name).parts) if "{{" in name else name
+    )
+    known = name.split(".", 1)[0] in ROOTS
+    return Tag(name) if known and not any(c.isspace() or c in "{}" for c in outer) else None
+
+
+@lru_cache(maxsize=8192)
+def split(text: str) -> tuple[str | Tag, ...]:
+    """Literal parts and tags, in order. Raises TagError where a tag is not closed."""
+    return tuple(_parts(text))
+
+
+def _parts(text: str) -> Iterator[str | Tag]:
+    at = 0
+    while (start := text.find("{{", at)) >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
+            raise TagError(f"a tag is not closed: {text[start : start + 40]!r}; add }}}}")
+        if start > at:
+            yield text[at:start]
+        inner = text[start + 2 : end]
+        yield Tag(inner[1:], expression=True) if inner.startswith("=") else Tag(inner)
+        at = end + 2
+    if at < len(text):
+        yield text[at:]
+
+
+def tags(text: str) -> tuple[Tag, ...]:
+    """The tags of a text, in order. Raises TagError where one is not closed."""
+    return tuple(part for part in split(text) if isinstance(part, Tag))
+
+
+def render(text: str, values: Mapping[str, Any]) -> str:
+    """A text with values in place of its tags, given flat values such as `{"inputs.parameters.n": "3"}`.
+
+    Values are not looked at again. Raises TagError, naming the tag, where there is no value, and
+    ExpressionError where an expression fails.
+    """
+    return "".join(part if isinstance(part, str) else replaced(part, values) for part in split(text))
+
+
+def replaced(tag: Tag, values: Mapping[str, Any]) -> str:
+    """The text that stands for a tag. Raises TagError and ExpressionError."""
+    if tag.expression:
+        _check_names(tag, values)
+        return value_text(tag.name, evaluate(tag.name, values))
+    value = values.get(tag.name.strip())
+    if value is not None:
+        return carried(tag.name.strip(), str(value))
+    outer, opened, inner = tag.name.rpartition("{{")
+    if opened and outer and values.get(inner) is not None:
+        return f"{{{{{outer}{values[inner]}"  # a tag within a tag: the inner one is replaced first
+    raise TagError(f"cannot resolve {tag}: it has no value here", tag.name.strip())
+
+
+def _check_names(tag: Tag, values: Mapping[str, Any]) -> None:
+    """The engine looks for each name before it reads on: also for those of `let` and behind `??`."""
+    first_words = {name.partition(".")[0] for name in values}
+    for name in sorted(roots(tag.name) - first_words - {"sprig", "$env"} - FUNCTIONS.keys()):
+        raise TagError(f"cannot resolve {tag}: there is no {name!r} here", name)
+
+
+def value_text(expression: str, value: Any) -> str:
+    """An expression's value: a text as it is, anything else as JSON. Raises ExpressionError for nothing."""
+    if value is None:
+        raise ExpressionError(f"expression '{expression}' yields nothing; give another value with ??")
+    if isinstance(value, str):
+        return value
+    try:
+        return golang.to_json(value, escape_html=False)
+    except (ValueError, TypeError) as error:
+        raise ExpressionError(f"expression '{expression}': its value cannot be written: {error}") from error

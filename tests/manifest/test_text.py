@@ -1,0 +1,43 @@
+"""Tags: what is one, what is only text, and that values stay values."""
+
+from __future__ import annotations
+
+import pytest
+
+from argosy.manifest.tags import TagError, parse
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("plain", "plain"),
+        ("{{item}}", "VALUE"),
+        ("{{ item }}", "VALUE"),
+        ("a{{item}}b{{item}}", "aVALUEbVALUE"),
+        ("{{{item}}}", "{VALUE}"),
+        ("{{ jinja }} {{ .Values.x }} {{item}}", "{{ jinja }} {{ .Values.x }} VALUE"),
+        ("{{open {{item}}", "{{open VALUE"),
+        ("{{item", "{{item"),
+        ("{{inputs.parameters.{{item}}}}!", "INNER!"),
+        ("{{=item + 's'}}", "VALUEs"),
+        ("}}{{item}}{{", "}}VALUE{{"),
+        ("", ""),
+    ],
+)
+def test_rendering(source: str, expected: str) -> None:
+    assert parse(source).render({"item": "VALUE", "inputs.parameters.VALUE": "INNER"}) == expected
+
+
+def test_a_value_is_not_rendered_again() -> None:
+    assert (
+        parse("{{item}}").render({"item": "{{workflow.name}}", "workflow.name": "no"}) == "{{workflow.name}}"
+    )
+
+
+def test_an_unknown_tag_is_named() -> None:
+    with pytest.raises(TagError, match=r"\{\{tasks\.a\.status\}\}"):
+        parse("x {{tasks.a.status}}").render({})
+
+
+def test_expressions_are_told_apart() -> None:
+    assert [tag.expression for tag in parse("{{=1 + 1}} {{item}}").tags] == [True, False]
