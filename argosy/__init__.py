@@ -1,21 +1,24 @@
 """Argosy: typed steps and conditional pipelines for Argo Workflows, composed with Couler."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from argosy.approval import approval
-from argosy.artifacts import Artifact, Directory, File, Stored
-from argosy.compiler import compile
 from argosy.component import Component, component
 from argosy.container import Toleration
 from argosy.environment import FromConfigMap, FromField, FromSecret
-from argosy.outputs import Outputs
 from argosy.pipeline import TTL, Pipeline, pipeline
 from argosy.resources import Resources
 from argosy.retry import Retry
 from argosy.schedule import Schedule
+from argosy.step.artifacts import Artifact, Directory, File, Stored
+from argosy.step.outputs import Outputs
 from argosy.volumes import Scratch, SharedMemory, Volume
 
 if TYPE_CHECKING:
+    from argosy.compiler import compile
+    from argosy.compose.ending import Ending, on_exit
     from argosy.reuse.kfp_load import load_component
     from argosy.reuse.library_load import Library, load_library
     from argosy.reuse.referenced import template_ref
@@ -27,6 +30,7 @@ __all__ = [
     "Artifact",
     "Component",
     "Directory",
+    "Ending",
     "File",
     "FromConfigMap",
     "FromField",
@@ -47,12 +51,16 @@ __all__ = [
     "component",
     "load_component",
     "load_library",
+    "on_exit",
     "pipeline",
     "template_ref",
 ]
 
-# Few programs need these: they are imported on first use.
+# Few programs need these: they are imported on first use. A step's container does not have them.
 _LATER = {
+    "compile": "argosy.compiler",
+    "Ending": "argosy.compose.ending",
+    "on_exit": "argosy.compose.ending",
     "Library": "argosy.reuse.library_load",
     "load_component": "argosy.reuse.kfp_load",
     "load_library": "argosy.reuse.library_load",
@@ -65,4 +73,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_LATER[name]), name)
+    try:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != _LATER[name]:
+            raise
+    from argosy.step.absent import Absent
+
+    return Absent(f"argosy.{name}")

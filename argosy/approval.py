@@ -1,17 +1,25 @@
 """`approval`: the workflow waits until a person lets it go on."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from argosy.component import Component
 from argosy.container import ContainerSpec
 from argosy.errors import DeclarationError, UsageError
-from argosy.interface import Interface
+from argosy.step.interface import Interface
 
 # A suspended step has no container; nothing of this is written.
 _NONE = ContainerSpec(image="none")
 
 
-class Approval(Component[[], None]):
+if TYPE_CHECKING:
+    _Base = Component[[], None]
+else:
+    _Base = Component  # Python 3.9 cannot write the other
+
+
+class Approval(_Base):
     """A step that does nothing but wait: Argo's `suspend`."""
 
     def __init__(self, name: str, timeout: int | None) -> None:

@@ -1,14 +1,15 @@
-"""Manifests as text: deterministic, in reading order, quoted where a YAML reader might guess wrong."""
+"""Manifests as text: deterministic, in reading order, quoted where a reader would not take it for a text."""
 
+import math
 import re
 from typing import Any
 
 import yaml
 
 from argosy import collector
+from argosy.errors import ManifestError
+from argosy.manifest.scalars import is_text
 
-# Texts that some YAML reader takes for a number or a boolean, though PyYAML would not quote them.
-_MISREAD = re.compile(r"[-+]?(\d[\d_]*)?\.?\d+(\.\d*)?([eE][-+]?\d+)?|0[ox][0-9a-fA-F]+|[yYnN]")
 # A template's first line: the only mapping at this depth that starts with its name.
 _TEMPLATE = re.compile(r"^(?P<indent> +)- name: ")
 
@@ -27,7 +28,7 @@ def _text(dumper: Any, text: str) -> Any:
     style = None
     if "\n" in text and not re.search(r"[ \t]\n|\A[ \t\n]", text):
         style = "|"
-    elif _MISREAD.fullmatch(text):
+    elif not is_text(text):  # PyYAML quotes what it would misread itself; this is what Argo would
         style = "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style=style)
 
@@ -36,14 +37,24 @@ def _mapping(dumper: Any, mapping: dict[str, Any]) -> Any:
     return dumper.represent_mapping("tag:yaml.org,2002:map", mapping.items())
 
 
+def _number(dumper: Any, number: float) -> Any:
+    if not math.isfinite(number):
+        raise ManifestError(f"{number} is no number that Argo can read; give it as a text")
+    return dumper.represent_float(number)
+
+
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(float, _number)
 _Dumper.add_multi_representer(str, _text)
 _Dumper.add_multi_representer(dict, _mapping)
 
 
 @collector.paused()
 def to_yaml(manifest: dict[str, Any]) -> str:
-    """A manifest as YAML, with an empty line before each template."""
+    """A manifest as YAML, with an empty line before each template.
+
+    Raises ManifestError for a number that JSON, and so Argo, has no form for.
+    """
     text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
     head, mark, tail = text.partition("templates:\n")
     if not mark:

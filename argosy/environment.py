@@ -1,7 +1,9 @@
 """Where a container's environment variables come from, besides plain text."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class FromField:
         return {"fieldRef": {"fieldPath": self.path}}
 
 
-EnvValue = str | FromSecret | FromConfigMap | FromField
+EnvValue = Union[str, FromSecret, FromConfigMap, FromField]  # noqa: UP007 - Python 3.9 reads this in a container
 
 
 def env_entry(name: str, value: EnvValue) -> dict[str, Any]:

@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping
 
 from argosy.errors import UsageError
-from argosy.interface import Interface
-from argosy.values import ValueType, shown
+from argosy.step.interface import Interface
+from argosy.step.values import ValueType, shown, unfit
 
-# Linux takes 128 KiB for one word of a command line; the rest is for the option's name.
-MAX_BYTES = 127 * 1024
 # What strconv.Quote, with which Argo writes a value into a template's JSON, makes of these is no JSON.
 _NO_JSON_ESCAPE = re.compile(r"[\x01-\x07\x0b\x0e-\x1f\x7f]")
 # Kubernetes puts a variable of the container, which may be a secret, in place of $(NAME), and $ for $$.
@@ -33,9 +31,14 @@ def check_types(interface: Interface, given: Mapping[str, str]) -> None:
 def check_values(given: Mapping[str, str]) -> None:
     """Raise UsageError for a value that no program can be given: too long, with a NUL, or no text."""
     for name, value in given.items():
-        problem = _cannot_be_a_word(value)
+        problem = unfit(value)
         if problem:
             raise UsageError(f"parameter '{name}': {shown(value)} {problem}")
+
+
+def without_password(value: str) -> str:
+    """A text in which each password of an address is `***`."""
+    return _PASSWORD.sub("***", value)
 
 
 def check_for_cluster(given: Mapping[str, str]) -> None:
@@ -53,16 +56,6 @@ def check_for_cluster(given: Mapping[str, str]) -> None:
         problem = _would_change(value)
         if problem:
             raise UsageError(f"parameter '{name}': {shown(value)} {problem}")
-
-
-def _cannot_be_a_word(value: str) -> str:
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        return "is not text in UTF-8"
-    if size > MAX_BYTES:
-        return f"has {size} bytes; at most {MAX_BYTES} fit on a step's command line: pass a file's address"
-    return "holds a NUL character, which no program can be given" if "\0" in value else ""
 
 
 def _would_change(value: str) -> str:

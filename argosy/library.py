@@ -5,6 +5,8 @@ load them twice when one runs as `python -m`; a plain submodule import would lea
 component's name.  A component library imports on first use and always answers with the component.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
 from types import ModuleType

@@ -1,22 +1,33 @@
 """`@pipeline`: a Couler program becomes a workflow."""
 
+from __future__ import annotations
+
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
 
 from argosy.compose.context import current_composer
 from argosy.errors import DeclarationError, UsageError
-from argosy.interface import Interface
-from argosy.quiet import keep_couler_quiet
+from argosy.retry import seconds
 from argosy.schedule import Schedule
-from argosy.signature import read_pipeline, where
+from argosy.signature import check_function, read_pipeline, where
+from argosy.step.interface import Interface
+from argosy.step.quiet import keep_couler_quiet
 
 if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    from typing_extensions import Unpack
+
     from argosy.component import Component
 
-P = ParamSpec("P")
+    P = ParamSpec("P")
+else:
+    P = TypeVar("P")  # Python 3.9, which may read this in a container, has no ParamSpec
 R = TypeVar("R")
+
+PodGC = Literal["OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class TTL:
         return {key: value for key, value in pairs.items() if value is not None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)  # kw_only is not in Python 3.9, which reads this in a container
 class WorkflowSpec:
     """What holds for a whole workflow.
 
@@ -40,7 +51,7 @@ class WorkflowSpec:
         service_account: the ServiceAccount of its pods.
         ttl: how long Argo keeps it.
         pod_gc: when Argo deletes its pods.
-        timeout: seconds until Argo stops it.
+        timeout: until Argo stops it: seconds, or a text such as "1h30m".
         parallelism: how many of its pods run at a time.
         mutex: the name of a lock that one workflow holds at a time; it may name parameters:
             `"deploy-{{workflow.parameters.model-name}}"`.
@@ -52,10 +63,8 @@ class WorkflowSpec:
 
     service_account: str | None = None
     ttl: TTL | None = field(default_factory=TTL)
-    pod_gc: Literal["OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"] | None = (
-        "OnPodSuccess"
-    )
-    timeout: int | None = None
+    pod_gc: PodGC | None = "OnPodSuccess"
+    timeout: int | str | None = None
     parallelism: int | None = None
     mutex: str | None = None
     schedule: Schedule | None = None
@@ -63,6 +72,9 @@ class WorkflowSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     local: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
 
 
 class Pipeline(Generic[P, R]):
@@ -88,17 +100,35 @@ class Pipeline(Generic[P, R]):
         return f"<pipeline {self.interface.name}>"
 
     @property
-    def by_reference(self) -> "Component[P, R]":
+    def by_reference(self) -> Component[P, R]:
         """This pipeline as one step: a `templateRef` to the WorkflowTemplate that it compiles to."""
         from argosy.reuse.referenced import pipeline_reference
 
         return pipeline_reference(self)
 
 
+class WorkflowOptions(TypedDict, total=False):
+    """The fields of `WorkflowSpec`, as keyword arguments that a type checker knows."""
+
+    service_account: str | None
+    ttl: TTL | None
+    pod_gc: PodGC | None
+    timeout: int | str | None
+    parallelism: int | None
+    mutex: str | None
+    schedule: Schedule | None
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    local: Mapping[str, str]
+
+
 @overload
 def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
 @overload
-def pipeline(*, name: str | None = None, **spec: Any) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(
+    *, name: str | None = None, **spec: Unpack[WorkflowOptions]
+) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
 def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = None, **spec: Any) -> Any:
     """Declare a pipeline, as `@pipeline` or `@pipeline(...)`; the options are those of `WorkflowSpec`.
 
@@ -107,21 +137,39 @@ def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = No
     in where the step that it comes from did not run.
 
     Raises:
-        DeclarationError: a parameter or an option cannot become part of a workflow.
+        DeclarationError: the function, a parameter or an option cannot become part of a workflow.
     """
-    try:
-        workflow_spec = WorkflowSpec(**spec)
-    except TypeError as error:
-        raise DeclarationError(f"pipeline(): {error}") from None
+    workflow_spec = _spec_of(spec)
 
     def declare(function: Callable[P, R]) -> Pipeline[P, R]:
         keep_couler_quiet()
+        check_function(function, "pipeline", name)
         interface = read_pipeline(function, name)
-        unknown = set(workflow_spec.local) - {p.name for p in interface.inputs}
+        names = [p.name for p in interface.inputs]
+        unknown = next((local for local in workflow_spec.local if local not in names), None)
         if unknown:
             raise DeclarationError(
-                f"{where(function)}: 'local' names no parameter: {', '.join(sorted(unknown))}"
+                f"{where(function)}: 'local' names no parameter: {unknown}; there is: {', '.join(names)}"
             )
         return Pipeline(function, interface, workflow_spec)
 
     return declare if function is None else declare(function)
+
+
+def _spec_of(options: dict[str, Any]) -> WorkflowSpec:
+    known = [field.name for field in fields(WorkflowSpec)]
+    for name in options:
+        if name not in known:
+            raise _refusal(f"there is no option '{name}'", name, known)
+    try:
+        return WorkflowSpec(**options)
+    except DeclarationError as error:
+        raise _refusal(str(error)) from None
+
+
+def _refusal(problem: str, name: str = "", known: Sequence[str] = ()) -> DeclarationError:
+    """On the line of the decorator."""
+    from argosy.compose.source import call_site
+    from argosy.text import did_you_mean
+
+    return DeclarationError(f"{call_site()}: pipeline(): {problem}{did_you_mean(name, known)}")

@@ -9,6 +9,8 @@ import sys
 from types import ModuleType
 from typing import Any
 
+from argosy.compose.upstream import complete_couler
+
 _CLIENT = "kubernetes"
 _PARTS = ("client", "config")
 
@@ -23,9 +25,13 @@ class Later(ModuleType):
 
 
 def import_couler() -> None:
-    """Import Couler, if nobody has; `import kubernetes` is for everybody else what it was."""
-    if "couler.argo" in sys.modules or _CLIENT in sys.modules:
-        return
+    """Import Couler, if nobody has, and add what it lacks; `import kubernetes` stays what it was."""
+    if not ("couler.argo" in sys.modules or _CLIENT in sys.modules):
+        _import_quickly()
+    complete_couler()
+
+
+def _import_quickly() -> None:
     package = ModuleType(_CLIENT)
     for part in _PARTS:
         setattr(package, part, Later(f"{_CLIENT}.{part}"))

@@ -1,5 +1,7 @@
 """What a step may ask of its node: CPU, memory, GPUs."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from decimal import Decimal

@@ -3,10 +3,16 @@
 from typing import Any
 
 from argosy.component import Component
-from argosy.container import ContainerSpec
+from argosy.container import CACHE_ANNOTATION, WORLD_ANNOTATION, ContainerSpec
 from argosy.environment import env_entry
-from argosy.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
 from argosy.merge import merged
+from argosy.step.arguments import OPTIONAL
+from argosy.step.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
+
+PACKAGES_ANNOTATION = "argosy.dev/packages"
+"""The packages of a component, a line each."""
+CODE_ANNOTATION = "argosy.dev/code"
+"""Where a component's code is, on the template of one that declares it."""
 
 
 def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]:
@@ -34,7 +40,12 @@ def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]
 
 
 def _metadata(spec: ContainerSpec) -> dict[str, Any]:
-    pairs = {"labels": dict(spec.labels), "annotations": dict(spec.annotations)}
+    annotations = {**spec.annotations, **({CODE_ANNOTATION: spec.code} if spec.code else {})}
+    if spec.packages:
+        annotations[PACKAGES_ANNOTATION] = "\n".join(spec.packages)
+    marks = {CACHE_ANNOTATION: spec.cache, WORLD_ANNOTATION: spec.changes_world}
+    annotations |= {name: "true" for name, on in marks.items() if on}
+    pairs = {"labels": dict(spec.labels), "annotations": annotations}
     return {key: value for key, value in pairs.items() if value}
 
 
@@ -46,7 +57,7 @@ def _ports(ports: tuple[Port, ...], parameter: Any, directory: str) -> dict[str,
 
 def _artifact(port: Port, directory: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": port.argo_name, "path": path_of(port, directory)}
-    if directory == INPUTS_DIR and not port.required:
+    if port.optional:
         entry["optional"] = True
     return {**entry, **port.stored.to_dict()} if port.stored else entry
 
@@ -93,7 +104,8 @@ def _arguments(interface: Interface) -> list[str]:
     words = []
     for port in interface.inputs:
         source = f"artifacts.{port.argo_name}.path" if port.is_artifact else f"parameters.{port.argo_name}"
-        words.append(f"--{port.argo_name}={{{{inputs.{source}}}}}")
+        option = f"{OPTIONAL}{port.argo_name}" if port.optional else port.argo_name
+        words.append(f"--{option}={{{{inputs.{source}}}}}")
     for port in interface.outputs:
         kind = "artifacts" if port.is_artifact else "parameters"
         words.append(f"--output-{port.argo_name}={{{{outputs.{kind}.{port.argo_name}.path}}}}")

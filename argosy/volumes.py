@@ -1,5 +1,7 @@
 """Volumes that a step mounts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 

@@ -140,7 +140,22 @@ def test_the_gates_guard_what_follows_them() -> None:
     assert found["validate-onnx"]["depends"] == "export-onnx.Succeeded"
     assert found["fetch-model"]["depends"] == "validate-onnx.Succeeded"
     assert found["fetch-model"]["when"] == "{{tasks.validate-onnx.outputs.parameters.result}} == passed"
-    assert [n for n, t in found.items() if "when" in t] == ["export-onnx", "fetch-model"]
+    assert [n for n, t in found.items() if "when" in t] == [
+        "export-onnx",
+        "fetch-model",
+        "compare-live",
+        "withdraw-version",
+    ]
+
+
+def test_gate_3_is_off_by_default_and_guards_the_load() -> None:
+    assert defaults("deploy-model-image-classification")["compare"] == "false"
+    found = tasks("deploy-model-image-classification")
+    assert found["compare-live"]["when"] == "{{inputs.parameters.compare}} == true"
+    assert found["withdraw-version"]["when"] == "{{tasks.compare-live.outputs.parameters.result}} == failed"
+    depends = found["reload-triton"]["depends"]
+    assert "(compare-live.Succeeded || compare-live.Skipped)" in depends
+    assert "(withdraw-version.Skipped || withdraw-version.Omitted)" in depends
 
 
 def test_aliases_and_verification_run_side_by_side_after_the_load() -> None:
@@ -150,6 +165,8 @@ def test_aliases_and_verification_run_side_by_side_after_the_load() -> None:
         "determine-version",
         "prepare-artifacts",
         "upload-to-s3",
+        "compare-live",
+        "withdraw-version",
         "reload-triton",
         "update-aliases",
         "verify-deployment",
@@ -182,6 +199,17 @@ def test_a_pipeline_is_an_ordinary_couler_program() -> None:
     assert module.couler.__name__ == "couler.argo"
 
 
+def test_pruning_is_a_cron_workflow_too() -> None:
+    spec = manifest("prune-versions", "CronWorkflow")["spec"]
+    assert (spec["schedules"], spec["concurrencyPolicy"]) == (["0 3 * * *"], "Forbid")
+    assert spec["workflowSpec"]["entrypoint"] == "main"
+
+
+def test_replicas_are_brought_to_what_is_live_on_a_schedule() -> None:
+    spec = manifest("sync-triton", "CronWorkflow")["spec"]
+    assert (spec["schedules"], spec["concurrencyPolicy"]) == (["*/5 * * * *"], "Forbid")
+
+
 def test_the_committed_picture_is_of_the_pipeline(repository: Path, tmp_path: Path) -> None:
     file = tmp_path / "picture.svg"
     command = [sys.executable, "-m", "argosy.cli.main", "graph", "pipeline-image-classification"]
@@ -200,3 +228,33 @@ def test_every_step_meets_the_pod_security_standard_restricted(name: str) -> Non
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert context["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "told_by"),
+    [
+        ("pipeline-image-classification", "fetch-model", "validate-onnx"),
+        (
+            "pipeline-image-classification-by-reference",
+            "deploy-model-image-classification",
+            "train-model-image-classification",
+        ),
+    ],
+)
+def test_a_combined_pipeline_deploys_the_version_that_it_validated(
+    name: str, step: str, told_by: str
+) -> None:
+    """The alias deploy may have been moved by another workflow since; a source that is given still wins."""
+    given = {p["name"]: p["value"] for p in tasks(name)[step]["arguments"]["parameters"]}
+    assert given["validated-version"] == f"{{{{tasks.{told_by}.outputs.parameters.onnx-model-version}}}}"
+    assert given["source"] == "{{inputs.parameters.source}}"
+    assert defaults(name)["source"] == ""
+    assert defaults("deploy-model-image-classification")["source"] == "alias:deploy"
+
+
+def test_deployed_by_is_the_pods_name() -> None:
+    (env,) = templates("deploy-model-image-classification")["prepare-artifacts"]["container"]["env"]
+    assert env == {
+        "name": "ARGOSY_POD_NAME",
+        "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}},
+    }

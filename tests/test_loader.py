@@ -27,6 +27,7 @@ def test_built_in_pipelines_are_found_by_name() -> None:
         "pipeline-image-classification-by-reference",
         "prune-versions",
         "rollback-model",
+        "sync-triton",
         "train-model-image-classification",
     ]
     for name in built_in_names():
@@ -84,12 +85,21 @@ def test_unknown_pipelines(name: str, fragment: str) -> None:
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        (b"a: [1\n", "not YAML"),
+        (b"a: [1\n", r"workflow.yaml:2: not valid YAML"),
         (b"kind: Workflow\n---\nkind: Workflow\n", "holds 2 documents"),
         (b"", "holds 0 documents"),
         (b"- 1\n", "no 'kind'"),
-        (b"\xff\xfe\x00", "not YAML"),
-        (b"[" * 20_000, "not YAML"),
+        (b"\xff\xfe\x00", "not valid UTF-16"),
+        (b"[" * 20_000, "levels deep"),
+        (b"kind: Workflow\nkind: Workflow\n", r"workflow.yaml:2: key 'kind' is here a second time"),
+        (
+            b"kind: Workflow\nspec:\n  entrypoint: on\n",
+            r"workflow.yaml:3: 'on' is no text .*; write \"on\"",
+        ),
+        (
+            b"kind: Workflow\nmetadata:\n  annotations:\n    day: 08\n",
+            r"workflow.yaml:4: '08' is no text to Argo, as metadata.annotations.day ",
+        ),
     ],
 )
 def test_refused_manifests(tmp_path: Path, content: bytes, fragment: str) -> None:
@@ -102,3 +112,9 @@ def test_refused_manifests(tmp_path: Path, content: bytes, fragment: str) -> Non
 def test_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(ArgosyError, match="cannot read"):
         load_manifest(tmp_path / "none.yaml")
+
+
+def test_a_manifest_is_read_as_argo_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text("kind: Workflow\nspec:\n  labels: {on: 12:30}\n  priority: 1_0\n  day: 2024-01-01\n")
+    assert load_manifest(file)["spec"] == {"labels": {"true": "12:30"}, "priority": 10, "day": "2024-01-01"}

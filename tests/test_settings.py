@@ -126,3 +126,17 @@ def test_a_pipeline_without_schedule_has_no_cron_workflow() -> None:
 def test_a_template_cannot_replace_the_signature() -> None:
     with pytest.raises(DeclarationError, match="'inputs' comes from the component's signature"):
         component(image="a", template={"inputs": {}})
+
+
+def test_the_nearest_file_upwards_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARGOSY_SETTINGS", raising=False)
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (tmp_path / "argosy.yaml").write_text("namespace: top\nsecrets: keys/secrets.yaml\n")
+    monkeypatch.chdir(deep)
+    assert Settings.find().namespace == "top"
+    assert Settings.find().secrets == tmp_path / "keys/secrets.yaml"
+    (tmp_path / "a" / "argosy.yaml").write_text("namespace: nearer\n")
+    assert (Settings.find().namespace, Settings.find().secrets) == ("nearer", None)
+    monkeypatch.setenv("ARGOSY_SETTINGS", str(tmp_path / "argosy.yaml"))
+    assert Settings.find().namespace == "top"

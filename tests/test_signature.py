@@ -55,10 +55,58 @@ def test_outputs_in_place() -> None:
     assert [p.name for p in read_interface(step).outputs] == ["result", "model"]
 
 
+def test_a_bare_type_is_one_output() -> None:
+    def step() -> float:
+        """Measure.
+
+        Returns:
+            how good it is.
+        """
+        raise NotImplementedError
+
+    interface = read_interface(step)
+    assert [(p.name, str(p.type), p.description) for p in interface.outputs] == [
+        ("result", "float", "how good it is.")
+    ]
+    assert interface.bare
+
+
+@pytest.mark.parametrize(
+    ("hint", "kind"),
+    [
+        (float, "float"),
+        (list[Any], "list"),
+        (list, "list"),
+        (dict, "dict"),
+        (dict[str, Any], "dict"),
+        (File, "file"),
+        (File | None, "file | none"),
+        (Annotated[Directory, "d"] | None, "directory | none"),
+        (Annotated[Directory | None, "d"], "directory | none"),
+        (int | None, "int | none"),
+    ],
+)
+def test_what_may_travel(hint: Any, kind: str) -> None:
+    def step(a):  # type: ignore[no-untyped-def]
+        raise NotImplementedError
+
+    step.__annotations__ = {"a": hint, "return": hint}
+    interface = read_interface(step)
+    assert [str(p.type) for p in (*interface.inputs, *interface.outputs)] == [kind, kind]
+
+
 def no_type(a) -> None: ...  # type: ignore[no-untyped-def]
 def no_return(a: str): ...  # type: ignore[no-untyped-def]
-def bare_text(a: str) -> str: ...  # type: ignore[empty-body]
+def bare_bytes(a: str) -> bytes: ...  # type: ignore[empty-body]
 def bare_tuple(a: str) -> tuple[str, int]: ...  # type: ignore[empty-body]
+def bytes_in(a: bytes) -> None: ...
+def keyed(a: dict[int, str]) -> None: ...
+def nested(a: list[list[int]]) -> None: ...
+def typed_values(a: dict[str, int]) -> None: ...
+def plain_class(a: str) -> Callable[..., Any]: ...  # type: ignore[empty-body]
+def output_twice(output_result: str) -> float: ...  # type: ignore[empty-body]
+def helpless(help: str) -> None: ...
+def optional_twice(optional_a: str, a: File | None = None) -> None: ...
 def starred(*a: str) -> None: ...
 def keywords(**a: str) -> None: ...
 def positional(a: str, /) -> None: ...
@@ -75,15 +123,23 @@ def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-t
     [
         (no_type, "input 'a' has no type"),
         (no_return, "no return type"),
-        (bare_text, "outputs have names"),
+        (bare_bytes, "bytes; write 'File'"),
         (bare_tuple, "class Result\\(NamedTuple\\)"),
+        (bytes_in, "'a' is bytes; write 'File' or 'Directory'"),
+        (keyed, "has keys that are not text"),
+        (nested, "write 'list'"),
+        (typed_values, "write 'dict' or 'dict\\[str, Any\\]'"),
+        (plain_class, "cannot travel as a parameter; write str, int, float"),
+        (output_twice, "'--output-result' would mean two things"),
+        (helpless, "'--help' would mean two things"),
+        (optional_twice, "'--optional-a' would mean two things"),
         (starred, "\\*a cannot become an input"),
         (keywords, "\\*\\*a cannot become an input"),
         (positional, "positional-only a"),
         (path, "write 'File' or 'Directory'"),
         (union, "only 'T | None'"),
         (wrong_default, "the default of input 'a': 'x' is not a whole number"),
-        (artifact_default, "is an artifact and cannot have a default"),
+        (artifact_default, "its only default is None: write 'a: File | None = None'"),
         (unknown_name, "Nope"),
         (slashed, "a plain name is wanted"),
     ],

@@ -3,10 +3,10 @@
 import re
 
 from argosy.catalogue.graph import Way
+from argosy.manifest.depends import references
 
 _TAG = re.compile(r"\"?'?\{\{=?\s*(?P<path>[^}]*?)\s*\}\}'?\"?")
 _SOURCE = re.compile(r"\b(?:tasks|steps)\.([A-Za-z0-9_-]+)\.")
-_TERM = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_-]*)(?:\.(\w+))?")
 _FAILURES = {"Failed", "Errored", "Daemoned"}
 
 
@@ -35,7 +35,7 @@ def short(text: str) -> str:
 def waits(depends: str) -> dict[str, Way]:
     """The tasks of a `depends` expression, and how each is waited for."""
     seen: dict[str, set[str]] = {}
-    for name, status in _TERM.findall(depends):
+    for name, status in references(depends):
         seen.setdefault(name, set()).add(status or "Succeeded")
     return {name: _way(statuses) for name, statuses in seen.items()}
 

@@ -5,7 +5,6 @@ imported.
 """
 
 import ast
-import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from types import ModuleType
 from typing import Any
 
 from argosy.component import Component
-from argosy.errors import ArgosyError, UsageError
-from argosy.loader import explain
-from argosy.quiet import keep_couler_quiet
+from argosy.errors import UsageError
+from argosy.loader import import_module
+from argosy.modules import home_of, prefer
+from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
 
 BUILT_IN = "argosy.components"
@@ -84,35 +84,20 @@ def _modules(target: str) -> Iterator[ModuleType]:
     if path.suffix == ".py" or path.is_dir():
         if not path.exists():
             raise UsageError(f"there is no file '{target}'")
-        name = _reachable(path.resolve())
+        home = home_of(path)
+        prefer(*home.folders)
+        name = home.name
     else:
         name = target
-        _prefer(Path.cwd())
+        prefer(str(Path.cwd()))
     spec = _spec(name, target)
     if not spec.submodule_search_locations:
-        yield _imported(name)
+        yield import_module(name)
         return
     for folder in map(Path, spec.submodule_search_locations):
         for file in sorted(folder.rglob("*.py")):
             if _declares(file):
-                yield _imported(_dotted(name, folder, file))
-
-
-def _reachable(path: Path) -> str:
-    """The dotted name of a file or folder, whose topmost package's folder becomes importable."""
-    parts = [path.stem]
-    top = path.parent
-    while (top / "__init__.py").is_file():
-        parts.insert(0, top.name)
-        top = top.parent
-    _prefer(top)
-    return ".".join(parts)
-
-
-def _prefer(folder: Path) -> None:
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
+                yield import_module(_dotted(name, folder, file))
 
 
 def _spec(name: str, target: str) -> Any:
@@ -143,15 +128,6 @@ def _declares(file: Path) -> bool:
         elif isinstance(node, ast.Attribute) and node.attr in _MAKERS:
             return True
     return False
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ArgosyError:
-        raise
-    except Exception as error:
-        raise UsageError(explain(error, Path(name))) from error
 
 
 def _declared(module: ModuleType) -> Iterator[Entry]:

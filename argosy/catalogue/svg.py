@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from html import escape
 
-from argosy.catalogue.graph import Drawing
+from argosy.catalogue.graph import Drawing, Node
 from argosy.catalogue.layout import (
     CHIP,
     FONT,
@@ -52,7 +52,7 @@ def to_svg(drawing: Drawing) -> str:
     Raises:
         ManifestError: tasks wait for each other in a circle.
     """
-    painter = _Painter({tint: TINTS[n % len(TINTS)] for n, tint in enumerate(drawing.tints)})
+    painter = Painter({tint: TINTS[n % len(TINTS)] for n, tint in enumerate(drawing.tints)})
     main = place(drawing.main)
     parts = [f'<text class="title" x="{_n(MARGIN)}" y="{_n(MARGIN + 10)}">{escape(drawing.title)}</text>']
     parts += painter.diagram(main, MARGIN, MARGIN + TITLE)
@@ -78,20 +78,27 @@ def _n(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-class _Painter:
+class Painter:
     """Writes placed diagrams as elements."""
 
     def __init__(self, tints: dict[str, str]) -> None:
         self.tints = tints
 
-    def diagram(self, placed: Placed, dx: float, dy: float) -> Iterator[str]:
-        """The elements of a diagram whose corner is at `dx`, `dy`; edges first, under the nodes."""
+    def path(self, node: Node, prefix: str) -> str:
+        """A task's name with those that it is inside of."""
+        return f"{prefix}.{node.name}" if prefix else node.name
+
+    def diagram(self, placed: Placed, dx: float, dy: float, prefix: str = "") -> Iterator[str]:
+        """The elements of a diagram whose corner is at `dx`, `dy`; edges first, under the nodes.
+
+        `prefix` is the path of what it is inside of.
+        """
         for line in placed.lines:
             yield from self.line(line, dx, dy)
         for box in placed.boxes:
-            yield from self.box(box, dx + box.x, dy + box.y)
+            yield from self.box(box, dx + box.x, dy + box.y, prefix)
 
-    def box(self, box: Box, x: float, y: float) -> Iterator[str]:
+    def box(self, box: Box, x: float, y: float, prefix: str = "") -> Iterator[str]:
         """A node, with its chip above and its diagram inside."""
         node, top = box.node, y + (box.top - box.y)
         height = box.height - (box.top - box.y)
@@ -102,7 +109,7 @@ class _Painter:
                 node.name, second_line(node), x, top, box.width, height, stacked=bool(node.loop)
             )
             inset = (box.width - box.inside.width) / 2
-            yield from self.diagram(box.inside, x + inset, top + HEADER + FRAME)
+            yield from self.diagram(box.inside, x + inset, top + HEADER + FRAME, self.path(node, prefix))
             return
         if node.loop:
             yield _rect("box", x + STACK, top - STACK, box.width, height)

@@ -1,22 +1,29 @@
 """From a component's call in a pipeline to the arguments of its task."""
 
+import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.artifacts import ArtifactKind
-from argosy.compose.references import OutputRef, ParameterRef, TaskHandle, couler_output_text, tasks_in
+from argosy.compose.placeholders import Placeholder, refuse_unseen
+from argosy.compose.references import Fields, ItemRef, OutputRef, TaskHandle, couler_output_text
+from argosy.compose.tags import json_of_text, names_in, path_of, tasks_in
 from argosy.errors import ComposeError
 from argosy.interface import Interface, Port
+from argosy.step.values import ValueType, unboxed
 from argosy.text import did_you_mean
-from argosy.values import ValueType
+
+_TEXT = ValueType(str)
 
 
 @dataclass
 class Arguments:
-    """What a task is given, and the tasks that this data comes from."""
+    """What a task is given, and the tasks that this data comes from; `optional` are artifacts among it."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
+    optional: set[str] = field(default_factory=set)
     needs: dict[str, None] = field(default_factory=dict)
 
 
@@ -33,10 +40,31 @@ def bind(interface: Interface, args: tuple[Any, ...], kwargs: dict[str, Any], si
             if port.required:
                 raise ComposeError(f"{site}: {interface.name}() misses the input '{port.name}' ({port.type})")
             continue
-        text = _text(interface, port, given[port.name], site)
+        if port.optional:
+            if given[port.name] is None:
+                continue
+            arguments.optional.add(port.argo_name)
+        text = _text(_Given(interface, port, site), given[port.name])
         (arguments.artifacts if port.is_artifact else arguments.parameters)[port.argo_name] = text
         arguments.needs.update(dict.fromkeys(tasks_in(text)))
     return arguments
+
+
+def _text(given: "_Given", value: Any) -> str:
+    try:
+        return given.text(value)
+    except RecursionError:
+        raise given.mismatch("one that holds itself") from None
+
+
+def refuse_other_type(interface: Interface, port: Port, value: Any, site: str) -> None:
+    """Raise ComposeError for an output that a pipeline returns, and declares to be of another type."""
+    kind = value.kind if isinstance(value, OutputRef) else None
+    if kind is not None and not _feeds(kind, port.type):
+        raise ComposeError(
+            f"{site}: {interface.name}(): its output '{port.name}' is declared as {port.type}, and "
+            f"{value.what} is {kind}"
+        )
 
 
 def _name_arguments(
@@ -56,39 +84,221 @@ def _name_arguments(
     return given
 
 
-def _text(interface: Interface, port: Port, value: Any, site: str) -> str:
-    if isinstance(value, TaskHandle):
-        value = value[0]  # as in Couler, a step stands for its first output
-    if isinstance(value, (OutputRef, ParameterRef)):
-        _check_types(interface, port, value, site)
-        return str(value)
-    tag = couler_output_text(value)
-    if tag is not None:
-        if (".outputs.artifacts." in tag) != port.is_artifact:
-            raise _mismatch(interface, port, f"the output {tag}", site)
-        return tag
-    if isinstance(value, str) and "{{" in value and not port.is_artifact:
-        return str(value)
-    if isinstance(port.type, ArtifactKind):
-        raise _mismatch(interface, port, repr(value), site)
-    try:
-        return port.type.encode(value)
-    except TypeError:
-        raise _mismatch(interface, port, repr(value), site) from None
+@dataclass(frozen=True)
+class _Given:
+    """What is given to one input."""
+
+    interface: Interface
+    port: Port
+    site: str
+
+    def text(self, value: Any) -> str:
+        """The text that the input gets, with tags for what is not there yet."""
+        kind = self.port.type
+        if isinstance(kind, ArtifactKind):
+            kind = dataclasses.replace(kind, optional=self.port.optional)
+        if type(value) is TaskHandle:
+            value = self._first_output(value)
+        if isinstance(value, Placeholder):
+            self._check_types(value, kind)
+            return str(value)
+        tag = couler_output_text(value)
+        if tag is not None:
+            if (".outputs.artifacts." in tag) != self.port.is_artifact:
+                raise self.mismatch(f"the output {tag}")
+            return tag
+        if isinstance(kind, ArtifactKind):
+            raise self.mismatch(repr(value))
+        if isinstance(value, str):
+            refuse_unseen(value, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
+            if "{{" in value:
+                return value
+        if isinstance(value, (list, dict)) and kind.base is type(value) and holds_placeholder(value):
+            return self._json(value, ValueType(kind.item) if kind.item else None)
+        try:
+            text = kind.encode(value)
+        except TypeError:
+            raise self.mismatch(repr(value) + _rewritten(value, kind)) from None
+        refuse_unseen(text, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
+        return text
+
+    def _first_output(self, handle: TaskHandle) -> Any:
+        """As in Couler, a step stands for its first output."""
+        if not isinstance(handle[0], OutputRef):
+            raise self.mismatch(f"the task '{handle}', which has no outputs")
+        return handle[0]
+
+    def _check_types(self, value: Placeholder, target: ValueType | ArtifactKind) -> None:
+        if isinstance(value, ItemRef) and value.values is not None:
+            self._check_items(value.values, target)
+        elif isinstance(value, OutputRef) and value.gathered:
+            self._check_gathered(value, target)
+        elif value.kind is not None and not _feeds(value.kind, target):
+            raise self.mismatch(f"{value.what} ({value.kind})", target)
+
+    def _check_items(self, items: list[Any], target: ValueType | ArtifactKind) -> None:
+        for number, item in enumerate(items, 1):
+            value = item[0] if isinstance(item, TaskHandle) else item
+            if isinstance(value, Placeholder):
+                self._check_types(value, target)
+            elif not _fits(value, target):
+                raise self.mismatch(f"{value!r} (item {number} of couler.map)", target)
+
+    def _check_gathered(self, value: OutputRef, target: ValueType | ArtifactKind) -> None:
+        """Argo hands over each element as text, which the step reads as its input's elements are declared."""
+        source = value.kind
+        if source is None:
+            return
+        assert isinstance(source, ValueType)  # files of a loop have no handle
+        if not isinstance(target, ValueType) or target.base not in (list, str):
+            raise self.mismatch(f"{value.what} ({source})", target)
+        if target.base is str or source.item is None:
+            if not source.feeds(target):
+                raise self.mismatch(f"{value.what} ({source})", target)
+        elif target.item is None and source.item is not str:
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): the elements of {value.what} come as text; "
+                f"declare the input '{self.port.name}' as {source}, so that each is read as "
+                f"{source.item.__name__}"
+            )
+        elif target.item is not None and not ValueType(source.item).feeds(ValueType(target.item)):
+            raise self.mismatch(f"{value.what} ({source})", target)
+
+    def _json(self, value: Any, item: ValueType | None = None) -> str:
+        """JSON in which tags stand for what is not there yet: numbers bare, text escaped by Argo."""
+        if isinstance(value, TaskHandle):
+            value = self._first_output(value)
+        if isinstance(value, Placeholder):
+            return self._json_tag(value, item)
+        tag = couler_output_text(value)
+        if tag is not None:
+            return self._tag_as(tag, None, item or _TEXT)
+        if item is None and isinstance(value, dict):
+            return "{" + ", ".join(f"{self._key(k)}: {self._json(v)}" for k, v in value.items()) + "}"
+        if item is None and isinstance(value, (list, tuple)):
+            return "[" + ", ".join(map(self._json, value)) + "]"
+        if isinstance(value, list):
+            return "[" + ", ".join(self._json(v, item) for v in value) + "]"
+        if item is not None and not _fits(value, item):
+            raise self.mismatch(f"an element {value!r}")
+        if isinstance(value, str) and "{{" in value:
+            return self._text_json(value)
+        return self._constant(value)
+
+    def _key(self, key: Any) -> str:
+        """A key as JSON writes it: numbers, booleans and None as text."""
+        if key is not None and not isinstance(key, (str, int, float)):
+            raise self.mismatch(f"the key {key!r}; keys are texts")
+        return json.dumps({key: 0})[1:-4]
+
+    def _text_json(self, text: str) -> str:
+        """A text with tags inside of JSON: put together and escaped by Argo."""
+        refuse_unseen(text, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
+        if "{{=" in text:
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): the input '{self.port.name}' holds the expression "
+                f"{text!r}, whose result would not be escaped; give it to an input of its own"
+            )
+        return json_of_text(text)
+
+    def _constant(self, value: Any) -> str:
+        value = unboxed(value)
+        if isinstance(value, str):
+            refuse_unseen(value, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
+        try:
+            return json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            hint = (
+                "dataclasses.asdict(...)"
+                if dataclasses.is_dataclass(value)
+                else "a text, a number, a list or a dict"
+            )
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): the input '{self.port.name}' holds {value!r}, "
+                f"which JSON does not know; write {hint} in its place"
+            ) from None
+
+    def _json_tag(self, value: Placeholder, item: ValueType | None) -> str:
+        if item is not None:
+            self._check_types(value, item)
+        kind: Any = value.kind
+        if isinstance(kind, ArtifactKind):
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): {value.what} is a {kind}, which cannot stand "
+                f"inside of the {self.port.type} '{self.port.name}'; give it to an input of its own, "
+                "declared as File"
+            )
+        if isinstance(value, OutputRef) and value.gathered and kind.item not in (None, str):
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): the elements of {value.what} come as text, which "
+                f"inside of '{self.port.name}' nobody would read as {kind.item.__name__}; give it to an "
+                f"input of its own, declared as {kind}"
+            )
+        kind = kind or item
+        if kind is None:
+            raise ComposeError(
+                f"{self.site}: {self.interface.name}(): whether {value.what} is a number or a text is not "
+                f"known, which the JSON of '{self.port.name}' must say; loop over a list[int], "
+                "list[float] or list[str]"
+            )
+        return self._tag_as(str(value), value, kind)
+
+    def _tag_as(self, tag: str, value: Placeholder | None, kind: ValueType) -> str:
+        """A tag inside of JSON: as it is where its text is JSON, escaped where it is any text."""
+        if kind.base is not str and not kind.optional:
+            return tag
+        path = value.path if value is not None else path_of(next(names_in(tag)))
+        escaped = f"toJson({path})" if kind.base is str else path
+        return f"{{{{={path} == '' ? 'null' : {escaped}}}}}" if kind.optional else f"{{{{={escaped}}}}}"
+
+    def mismatch(self, what: str, target: ValueType | ArtifactKind | None = None) -> ComposeError:
+        """The error for something that is not of the input's type."""
+        wanted = self.port.type.expectation
+        return ComposeError(
+            f"{self.site}: {self.interface.name}(): the input '{self.port.name}' wants {wanted}, got {what}"
+        )
 
 
-def _check_types(interface: Interface, port: Port, value: OutputRef | ParameterRef, site: str) -> None:
-    source, target = value.port.type, port.type
+def _feeds(source: ValueType | ArtifactKind, target: ValueType | ArtifactKind) -> bool:
     if isinstance(source, ValueType):
-        fits = isinstance(target, ValueType) and source.feeds(target)
-    else:
-        fits = isinstance(target, ArtifactKind) and source.feeds(target)
-    if not fits:
-        what = repr(value) if isinstance(value, OutputRef) else f"parameter '{value.port.name}'"
-        raise _mismatch(interface, port, f"{what} ({source})", site)
+        return isinstance(target, ValueType) and source.feeds(target)
+    return isinstance(target, ArtifactKind) and source.feeds(target)
 
 
-def _mismatch(interface: Interface, port: Port, what: str, site: str) -> ComposeError:
-    return ComposeError(
-        f"{site}: {interface.name}(): the input '{port.name}' wants {port.type.expectation}, got {what}"
-    )
+def _fits(value: Any, target: ValueType | ArtifactKind) -> bool:
+    """Whether an item of a list in the program may be handed to an input; a number is also a text."""
+    if not isinstance(target, ValueType):
+        return False
+    if isinstance(value, str) and "{{" in value:
+        return True
+    if target.base is str and not target.choices and isinstance(value, (int, float)):
+        return True
+    try:
+        target.encode(list(value.values()) if isinstance(value, Fields) and value.ordered else value)
+    except TypeError:
+        return holds_placeholder(value)
+    return True
+
+
+def holds_placeholder(value: Any) -> bool:
+    """Whether there is a value that is not there yet anywhere in a list, dict, tuple or dataclass."""
+    if isinstance(value, (Placeholder, TaskHandle)) or couler_output_text(value) is not None:
+        return True
+    if isinstance(value, dict):
+        return any(map(holds_placeholder, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(holds_placeholder, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return any(holds_placeholder(getattr(value, f.name)) for f in dataclasses.fields(value))
+    return False
+
+
+def _rewritten(value: Any, target: ValueType) -> str:
+    """How to write a collection as what the input wants, for error messages."""
+    if target.base is dict and hasattr(value, "_asdict"):
+        return "; write x._asdict()"
+    if target.base is dict and dataclasses.is_dataclass(value):
+        return "; write dataclasses.asdict(x)"
+    if target.base is list and isinstance(value, (tuple, set, frozenset)):
+        return "; write list(x)"
+    return ""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 import couler.argo as couler
@@ -16,12 +15,17 @@ from argosy.compose.conditions import Condition
 from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
-from argosy.compose.loops import Group, Items, looped_over, own_item, read_items, stand_ins
-from argosy.compose.references import TaskHandle, tasks_in
+from argosy.compose.ending import EVERY_END
+from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
+from argosy.compose.loops import Group, looped_over, own_item, read_items, stand_ins
+from argosy.compose.placeholders import explained
+from argosy.compose.references import TaskHandle
 from argosy.compose.source import call_site
 from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
+from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Task
 from argosy.compose.templates import Templates
+from argosy.errors import ComposeError
 
 
 class Composition:
@@ -47,12 +51,10 @@ class Composition:
         self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
         self._names: set[str] = set()
         self._adding = False
-        # The DAG that tasks go into, innermost last; and the handles that were made in it.
+        # The DAG that tasks go into, innermost last.
         self._scopes: list[dict[str, Task]] = [self.tasks]
-        self._made: list[list[Any]] = [[]]
         self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
-        self._replays: dict[FrameType, Iterator[Any]] = {}
 
     @classmethod
     def of(cls, program: Callable[[], Any]) -> "Composition":
@@ -62,14 +64,23 @@ class Composition:
             ComposeError: the program calls a component or uses an output wrongly.
         """
         composition = cls()
-        with fresh_couler(composition.on_couler_task, composition.name_couler_step), composing(composition):
-            composition.result = program()
+        with fresh_couler(composition), composing(composition):
+            try:
+                composition.result = program()
+            except TypeError as error:
+                if mistake := explained(error):
+                    raise mistake from error
+                raise
             collector = ManifestCollector()
             couler.run(submitter=collector)
         composition.manifest = collector.manifest
-        composition._replays.clear()
         composition._chains.clear()
         return composition
+
+    @property
+    def components(self) -> dict[str, Component[Any, Any]]:
+        """The components that the program calls, by the names of their templates."""
+        return self._templates.components
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -84,13 +95,14 @@ class Composition:
         """Add the task of one call and return the handle of its outputs."""
         site = call_site()
         around = read_surroundings()
-        if around.loop:
-            handle: TaskHandle = next(self._replay(*around.loop, site))
-            return handle
+        if len(self._scopes) > 1:
+            _refuse_one_place_for_all(component, site)
         arguments = bind(component.interface, args, kwargs, site)
         # `couler.dag` names a node once for each edge: the same call there is the same task.
         identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
-        handle = self._calls.get(identity) or self._add(component, arguments, around, site)
+        handle = self._calls.get(identity)
+        if handle is None:
+            handle = self._add(component, arguments, around, site)
         if identity:
             self._calls[identity] = handle
         task = self._scope(around)[str(handle)]
@@ -108,25 +120,21 @@ class Composition:
             site=site,
             parameters=arguments.parameters,
             artifacts=arguments.artifacts,
+            optional=arguments.optional,
             needs=arguments.needs,
         )
         self._place(task, around)
-        handle = TaskHandle(task.name, task.template, component.interface.outputs)
-        for made in self._made:
-            made.append(handle)
-        return handle
+        return TaskHandle.of_ports(task.name, task.template, component.interface.outputs)
 
     def on_couler_task(self, name: str, entry: dict[str, Any]) -> None:
         """Couler has put a task into its table: one of our own, or one of its own steps."""
         if self._adding:
             return
         around = read_surroundings()
-        if around.loop:
-            states.workflow.dag_tasks.pop(name, None)
-            return
         task = self._scope(around).get(name)
         if task is None:
-            task = couler_task(name, entry, call_site())
+            task = couler_task(name, entry, states.workflow.get_template(entry["template"]), call_site())
+            task.bare = True
             self._names.add(name)
             self._place(task, around)
         self._order(task, around)
@@ -138,61 +146,68 @@ class Composition:
         Elsewhere each call is a task of its own.
         """
         around = read_surroundings()
-        if around.loop:
-            return str(next(self._replay(*around.loop, call_site())))
-        if "dag" not in around.verbs and "set_dependencies" not in around.verbs:
-            name = self._free_name(name)
-        for made in self._made:
-            made.append(name)
-        return name
+        in_graph = "dag" in around.verbs or "set_dependencies" in around.verbs
+        return name if in_graph else self._free_name(name)
 
-    def _replay(self, verb: str, frame: FrameType, site: str) -> Iterator[Any]:
-        """What the steps of a loop's body are known by: handles, or the names of Couler's own.
-
-        The body is composed when Couler's own pass through it reaches its first step.
-        """
-        if frame not in self._replays:
-            self._made.append([])
-            self._compose_loop(verb, frame, site)
-            self._replays[frame] = iter(self._made.pop())
-        return self._replays[frame]
-
-    def _compose_loop(self, verb: str, frame: FrameType, site: str) -> None:
-        around = read_surroundings(frame.f_back)
-        given = frame.f_locals
+    def map(self, function: Callable[..., Any], *lists: Any) -> TaskHandle:
+        """`couler.map`: add the task of a loop, and return the handle of what its items put out."""
+        site = call_site()
+        items = looped_over(lists)
         self._loops += 1
         number = self._loops
+        body, result = self._compose_body(function, stand_ins(lists, items, number), "couler.map", site)
+        group = None
+        task = next(iter(body.values()))
+        bare = task.bare
+        if len(body) > 1 or task.conditions or task.items:
+            group = self._group("map", number, body)
+            task = group.call(site)
+        task.parameters = {n: own_item(t, number) for n, t in task.parameters.items()}
+        task.items = read_items(items)
+        for text in _texts_of(task.items):
+            task.needs.update(dict.fromkeys(tasks_in(text)))
+        handle = loop_handle(task, body, group, returned_outputs(result, site))
+        self._add_loop(task, bare)
+        return handle
+
+    def exec_while(self, condition: dict[str, Any], function: Callable[..., Any]) -> TaskHandle:
+        """`couler.exec_while`: add the task of a repetition, and return the handle of its last round."""
+        site = call_site()
+        self._loops += 1
+        body, result = self._compose_body(function, [], "couler.exec_while", site)
+        bare = next(iter(body.values())).bare
+        group = self._group("while", self._loops, body)
+        steps = dict(body)
+        returned = returned_outputs(result, site)
+        group.repeat_while(condition, next(iter(returned.values()), None), site)
+        task = group.call(site)
+        self._add_loop(task, bare)
+        return last_handle(task, steps, group, returned)
+
+    def _compose_body(
+        self, function: Callable[..., Any], items: list[Any], verb: str, site: str
+    ) -> tuple[dict[str, Task], Any]:
+        """The tasks of a loop's body, and what it returns."""
+        if not callable(function):
+            raise ComposeError(f"{site}: {verb} takes a function that calls the steps, got {function!r}")
         body: dict[str, Task] = {}
         self._scopes.append(body)
         try:
-            if verb == "exec_while":
-                result = compose_body(given["inner_while"])
-            else:
-                compose_body(given["function"], *stand_ins(given, number))
+            result = compose_body(function, *items)
         finally:
             self._scopes.pop()
-        if verb == "exec_while":
-            group = self._group("while", number, body)
-            group.repeat_while(given["condition"], result, site)
-            task = group.call(site)
-        else:
-            task = self._loop_task(number, body, read_items(looped_over(given)), site)
+        if not body:
+            raise ComposeError(f"{site}: the body of {verb} calls no step")
+        return body, result
+
+    def _add_loop(self, task: Task, bare: bool) -> None:
+        around = read_surroundings()
         self._place(task, around)
         self._order(task, around)
-        if isinstance(next(iter(self._made[-1]), None), str):
+        if bare:
             self._chain_bare(task, around)
         else:
             self._note(task, around)
-
-    def _loop_task(self, number: int, body: dict[str, Task], items: Items, site: str) -> Task:
-        """A task for the body: the one that it consists of, or a call of a template made from it."""
-        task = next(iter(body.values()))
-        if len(body) > 1 or task.conditions or task.items:
-            task = self._group("map", number, body).call(site)
-        task.parameters = {n: own_item(t, number) for n, t in task.parameters.items()}
-        task.items = items
-        task.needs.update(dict.fromkeys(tasks_in(items.get("withParam", ""))))
-        return task
 
     def _group(self, prefix: str, number: int, body: dict[str, Task]) -> Group:
         group = Group(self._free_name(f"{prefix}-{next(iter(body))}"), number, body)
@@ -212,9 +227,14 @@ class Composition:
         return self.exit_tasks if around.exit_status else self._scopes[-1]
 
     def _place(self, task: Task, around: Surroundings) -> None:
-        task.conditions = around.conditions
-        self._scope(around)[task.name] = task
-        if around.exit_status:
+        scope = self._scope(around)
+        # A loop under a condition that does not hold is done, with nothing gathered: who reads what it
+        # gathers stands under the condition, too.
+        loops = [scope[name] for name in task.needs if name in scope and scope[name].items]
+        gathered = dict.fromkeys(c for loop in loops for c in loop.conditions)
+        task.conditions = tuple(dict.fromkeys([*around.conditions, *gathered]))
+        scope[task.name] = task
+        if around.exit_status and around.exit_status != EVERY_END:
             task.conditions = (
                 Condition(f"{{{{workflow.status}}}} == {around.exit_status}"),
                 *task.conditions,
@@ -248,3 +268,24 @@ class Composition:
             update_step(task.template, None, task.name, None)
         finally:
             self._adding = False
+
+
+def _texts_of(items: Any) -> Iterator[str]:
+    """The texts of `withItems` or `withParam`, which may hold tags."""
+    if isinstance(items, str):
+        yield items
+    elif isinstance(items, (list, dict)):
+        for part in items.values() if isinstance(items, dict) else items:
+            yield from _texts_of(part)
+
+
+def _refuse_one_place_for_all(component: Component[Any, Any], site: str) -> None:
+    """In a loop each item needs a place of its own for its files, or the last one overwrites the others."""
+    for port in component.interface.outputs:
+        key = port.stored.key if port.stored else None
+        if (key and "{{" not in key) or (port.stored and port.stored.global_name):
+            what = f"the key {key!r}" if key and "{{" not in key else f"the name {port.stored.global_name!r}"  # type: ignore[union-attr]
+            raise ComposeError(
+                f"{site}: {component.interface.name}() is called in a loop, and each item would keep the "
+                f"output '{port.name}' under {what}; put {{{{pod.name}}}} into the key, or leave it out"
+            )

@@ -3,6 +3,8 @@
 Kept apart from the bridge so that a step's own process never loads Couler.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 class Composer(Protocol):
     """What turns a component's call into a task."""
 
-    def call(self, component: "Component[Any, Any]", args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add a task and return the handle of its outputs."""
 
 

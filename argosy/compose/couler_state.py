@@ -4,22 +4,29 @@ Couler composes into one global workflow and forgets to reset half of its state.
 lock, starts from a clean slate, sees every task that Couler wires, and leaves no trace behind.
 """
 
+import importlib
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import FunctionType
+from typing import Any, Protocol
 
 import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
 from couler.core import states, step_update_utils, utils
 from couler.core.templates import output
+from couler.core.templates.script import Script
 
+from argosy.compose.couler_outputs import careful_outputs
 from argosy.compose.naming import Places
-from argosy.quiet import keep_couler_quiet
+from argosy.compose.scripts import script_of
+from argosy.compose.upstream import complete_couler
+from argosy.step.quiet import keep_couler_quiet
 
 keep_couler_quiet()
+complete_couler()
 
 _LOCK = threading.RLock()
 
@@ -37,6 +44,22 @@ _FORGOTTEN: dict[str, Any] = {
 
 OnTask = Callable[[str, dict[str, Any]], None]
 NameStep = Callable[[str], str]
+
+
+class Follower(Protocol):
+    """Who hears of what a program does with Couler."""
+
+    def on_couler_task(self, name: str, entry: dict[str, Any]) -> None:
+        """Couler has put a task into its table."""
+
+    def name_couler_step(self, name: str) -> str:
+        """The name of a task for one of Couler's own steps."""
+
+    def map(self, function: Callable[..., Any], *lists: Any) -> Any:
+        """`couler.map`."""
+
+    def exec_while(self, condition: dict[str, Any], function: Callable[..., Any]) -> Any:
+        """`couler.exec_while`."""
 
 
 class WatchedTasks(OrderedDict[str, Any]):
@@ -133,6 +156,16 @@ def _any_operand(value: Any) -> dict[str, Any]:
     return {"id": task, "name": template, "output": ".".join(path), "value": value}
 
 
+def _script_dict(script: Any) -> Any:
+    """Couler's text of a script, of a function that is complete in itself."""
+    if callable(script.source):
+        script.source = script_of(script.source, script.command)
+    return _couler_script_dict(script)
+
+
+_couler_script_dict = Script.script_dict
+
+
 @contextmanager
 def _named(name_step: NameStep) -> Iterator[None]:
     """Couler's own steps get the name that `name_step` makes of the given one, or of the function's.
@@ -149,26 +182,72 @@ def _named(name_step: NameStep) -> Iterator[None]:
         return update_step(function, args, name_step(step_name or function), line)
 
     step_update_utils.update_step, utils.invocation_location = named_update, Places()
+    Script.script_dict = _script_dict
     output.extract_step_return = _any_operand
     try:
         yield
     finally:
+        Script.script_dict = _couler_script_dict
         step_update_utils.update_step, utils.invocation_location = update_step, locate
         output.extract_step_return = extract
 
 
+_followers: list[Follower] = []
+
+
+def _map(function: Any = None, *lists: Any, **named: Any) -> Any:
+    # Runs as the body of Couler's own function: it sees nothing of this module.
+    from argosy.compose.couler_state import _followers
+
+    return _followers[-1].map(function, *lists, *named.values())
+
+
+def _exec_while(condition: Any, inner_while: Any) -> Any:
+    from argosy.compose.couler_state import _followers
+
+    return _followers[-1].exec_while(condition, inner_while)
+
+
+def _loop_verbs() -> Iterator[tuple[FunctionType, FunctionType]]:
+    """Couler's loops, in the fork and upstream, each with ours."""
+    ours = {"map": _map, "map_": _map, "exec_while": _exec_while}
+    for module in ("loop", "recursion"):
+        found = vars(importlib.import_module(f"couler.core.syntax.{module}"))
+        yield from ((found[name], own) for name, own in ours.items() if name in found)  # type: ignore[misc]
+
+
 @contextmanager
-def clean_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
-    """Couler, clean and in DAG mode; `on_task` hears of each of its own tasks, `name_step` names it."""
-    with _kept(), _named(name_step):
-        watch_couler(on_task)
+def _own_loops(follower: Follower) -> Iterator[None]:
+    """Couler's loops are the follower's.
+
+    Couler's own call the body with the first item and look at what comes back.  A program may have
+    imported them by name, so it is not the name in Couler's module that is replaced, but the function's code.
+    """
+    verbs = list(_loop_verbs())
+    before = [theirs.__code__ for theirs, _ in verbs]
+    for theirs, own in verbs:
+        theirs.__code__ = own.__code__
+    _followers.append(follower)
+    try:
+        yield
+    finally:
+        _followers.remove(follower)
+        for (theirs, _), code in zip(verbs, before, strict=True):
+            theirs.__code__ = code
+
+
+@contextmanager
+def clean_couler(follower: Follower) -> Iterator[None]:
+    """Couler, clean and in DAG mode, whose tasks and loops are the follower's."""
+    with _kept(), _named(follower.name_couler_step), careful_outputs(), _own_loops(follower):
+        watch_couler(follower.on_couler_task)
         yield
 
 
 @contextmanager
-def fresh_couler(on_task: OnTask, name_step: NameStep) -> Iterator[None]:
+def fresh_couler(follower: Follower) -> Iterator[None]:
     """`clean_couler`, one composition at a time."""
-    with _LOCK, clean_couler(on_task, name_step):
+    with _LOCK, clean_couler(follower):
         yield
 
 

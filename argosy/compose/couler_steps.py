@@ -1,24 +1,93 @@
 """Couler's own steps, with its values put right."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from argosy.compose.references import couler_output_text, tasks_in
+from argosy.compose.placeholders import Placeholder, refuse_unseen
+from argosy.compose.references import couler_output_text
+from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
+from argosy.merge import plain
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.
 _QUOTED = re.compile(r"""^(?:"(\{\{.*\}\})"|'(-?\d+(?:\.\d+)?|True|False)')$""", re.S)
 
 
-def couler_task(name: str, entry: dict[str, Any], site: str) -> Task:
-    """The task for an entry of Couler's table of tasks."""
+def couler_task(name: str, entry: dict[str, Any], template: Any, site: str) -> Task:
+    """The task for an entry of Couler's table of tasks; its arguments hold what its template borrows, too."""
     task = Task(name=name, template=entry["template"], site=site)
     arguments = entry.get("arguments", {})
     task.parameters = {p["name"]: unquoted(p["value"]) for p in arguments.get("parameters", ())}
     task.artifacts = {a["name"]: unquoted(a["from"]) for a in arguments.get("artifacts", ())}
+    borrowed = _borrowed(written(plain(template.to_dict()), site)) if template else {}
+    task.parameters |= {inner: f"{{{{{name}}}}}" for name, inner in borrowed.items()}
+    for text in task.parameters.values():
+        refuse_unseen(text, f"an argument of the step '{name}'", site)
     for text in (*task.parameters.values(), *task.artifacts.values()):
         task.needs.update(dict.fromkeys(tasks_in(text)))
     return task
+
+
+def written(value: Any, step: str) -> Any:
+    """A part of a step's template, with the tags of values that are not there yet.
+
+    Raises:
+        ComposeError: a text shows such a value in place of its tag.
+    """
+    if isinstance(value, Placeholder):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: written(inner, step) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [written(inner, step) for inner in value]
+    if isinstance(value, str):
+        refuse_unseen(value, f"the template of the step '{step}'", step)
+    return value
+
+
+def _borrowed(template: dict[str, Any]) -> dict[str, str]:
+    """What a template's text takes from around its task, each with the input that it must come through."""
+    own = {p["name"] for p in template.get("inputs", {}).get("parameters", ())}
+    found = {}
+    for name in dict.fromkeys(name for text in _texts(template) for name in names_in(text)):
+        words = name.split(".")
+        if words[0] == "inputs" and len(words) == 3 and words[1] == "parameters" and words[2] not in own:
+            found[name] = words[2]
+        elif words[0] == "tasks" and "artifacts" not in words:
+            found[name] = f"{words[1]}-{words[-1]}"
+        elif words[0] == "loops":
+            found[name] = "-".join(["loop", *words[1:]])
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def own_inputs(template: dict[str, Any]) -> dict[str, Any]:
+    """The template with an input for each value that it takes from around its task (see `couler_task`)."""
+    borrowed = _borrowed(template)
+    if not borrowed:
+        return template
+
+    def inner(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: inner(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [inner(part) for part in value]
+        if not isinstance(value, str):
+            return value
+        return renamed(value, lambda n: f"inputs.parameters.{borrowed[n]}" if n in borrowed else n)
+
+    inputs = template.get("inputs", {})
+    parameters = [*inputs.get("parameters", ()), *({"name": n} for n in borrowed.values())]
+    rest = {key: inner(part) for key, part in template.items() if key not in ("name", "inputs")}
+    return {"name": template["name"], "inputs": {**inputs, "parameters": parameters}, **rest}
 
 
 def unquoted(value: Any) -> str:

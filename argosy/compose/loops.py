@@ -1,62 +1,141 @@
 """Loops: `couler.map` over a list or an output, and the recursion of `couler.exec_while`.
 
-Couler runs a loop's body once, with the first item, and looks at what comes back.  Here the body is composed
-once more with a stand-in for the item.  A body of one task becomes that task with `withItems` or `withParam`;
-any other becomes a template of its own, whose inputs are what the body takes from around it.
+The body is composed once, with a stand-in for the item.  A body of one task becomes that task with
+`withItems`
+or `withParam`; any other becomes a template of its own, whose inputs are what the body takes from around it,
+and
+whose outputs are what it returns.
 """
 
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from argosy.artifacts import ArtifactKind
+from argosy.compose.binding import holds_placeholder
 from argosy.compose.conditions import Condition, read_condition
-from argosy.compose.references import ItemRef, OutputRef, couler_output_text, tasks_in
+from argosy.compose.placeholders import Placeholder, refuse_unseen
+from argosy.compose.references import Fields, ItemRef, TaskHandle, couler_output_text
+from argosy.compose.source import call_site
+from argosy.compose.tags import renamed, tasks_in
 from argosy.compose.tasks import Task
 from argosy.errors import ComposeError
+from argosy.values import ValueType
 
-_TAG = re.compile(
-    r"\{\{\s*(?:inputs\.(?P<kind>parameters|artifacts)\.(?P<input>[\w-]+)"
-    r"|tasks\.(?P<task>[\w-]+)\.outputs\.(?P<out_kind>parameters|artifacts)\.(?P<output>[\w-]+)"
-    r"|tasks\.(?P<script>[\w-]+)\.outputs\.result"
-    r"|loops\.(?P<loop>\d+)\.item(?:\.(?P<field>[\w-]+))?)\s*\}\}"
-)
 Items = dict[str, Any]
+
+
+def looped_over(lists: Sequence[Any]) -> Any:
+    """What a `couler.map` goes over: its one list, or several walked side by side.
+
+    Raises:
+        ComposeError: there is nothing to go over, or lists of different lengths.
+    """
+    items = lists[0] if len(lists) == 1 else _side_by_side(lists)
+    if isinstance(items, TaskHandle):
+        items = items[0]
+    if isinstance(items, Placeholder) or couler_output_text(items) is not None:
+        kind = getattr(items, "kind", None)
+        if isinstance(kind, ArtifactKind) or (kind is not None and kind.base not in (list, str)):
+            raise ComposeError(f"{call_site()}: couler.map goes over a list; {items!r} is declared as {kind}")
+        return items
+    if isinstance(items, str):
+        if "{{" in items:
+            return items
+        raise ComposeError(f"{call_site()}: couler.map goes over a list, got the text {items!r}")
+    items = list(items)
+    if not items:
+        raise ComposeError(
+            f"{call_site()}: couler.map over an empty list runs nothing, and Argo would run the step "
+            "once; leave it out, or take the list as a parameter of the pipeline"
+        )
+    return items
+
+
+def _side_by_side(lists: Sequence[Any]) -> list[Any]:
+    unseen = next((i for i in lists if isinstance(i, (Placeholder, TaskHandle, str))), None)
+    if unseen is not None or len({len(i) for i in lists}) != 1:
+        raise ComposeError(
+            f"{call_site()}: couler.map walks lists of the program that are equally long side by side; "
+            "join others in a component that returns one list of dicts"
+        )
+    return list(zip(*lists, strict=True))
 
 
 def read_items(items: Any) -> Items:
     """`withItems` for a list, `withParam` for an output or a parameter of the pipeline."""
-    if isinstance(items, OutputRef):
+    if isinstance(items, (Placeholder, str)):
         return {"withParam": str(items)}
-    tag = str(items) if isinstance(items, str) else couler_output_text(items)
-    if tag is not None:
-        return {"withParam": tag}
-    return {"withItems": [_item(i) for i in items]}
+    tag = couler_output_text(items)
+    return {"withParam": tag} if tag is not None else {"withItems": [_item(i) for i in items]}
 
 
-def looped_over(given: Mapping[str, Any]) -> Any:
-    """What a `couler.map` goes over, from its local variables.
-
-    The fork takes one list; upstream takes one for each argument of the body, and walks them side by side.
-    """
-    lists = given.get("arguments", (given.get("input_list"),))
-    return lists[0] if len(lists) == 1 else list(zip(*lists, strict=True))
-
-
-def stand_ins(given: Mapping[str, Any], loop: int) -> list[ItemRef]:
+def stand_ins(lists: Sequence[Any], items: Any, loop: int) -> list[ItemRef]:
     """What the body of a `couler.map` is called with in place of its first item, or items."""
-    item, count = ItemRef.of_loop(loop), len(given.get("arguments", (None,)))
-    return [item] if count == 1 else [item[n] for n in range(count)]
+    known = [Fields.of(i) or i for i in items] if isinstance(items, list) else None
+    kind = getattr(items, "kind", None)
+    of_items = ValueType(kind.item) if isinstance(kind, ValueType) and kind.item else None
+    item = ItemRef(f"loops.{loop}.item", of_items, known)
+    return [item] if len(lists) == 1 else [item[n] for n in range(len(lists))]
 
 
 def own_item(text: str, loop: int) -> str:
     """A text in which the items of loop `loop` have the name that Argo gives them."""
-    return text.replace(f"{{{{loops.{loop}.item", "{{item")
+    return renamed(text, lambda name: _own(name, loop))
+
+
+def _own(name: str, loop: int) -> str:
+    prefix = f"loops.{loop}.item"
+    return f"item{name[len(prefix) :]}" if name == prefix or name.startswith(f"{prefix}.") else name
 
 
 def _item(item: Any) -> Any:
-    # Argo addresses the fields of a mapping, not the elements of a list: these get names.
-    return {f"v{n}": v for n, v in enumerate(item)} if isinstance(item, (list, tuple)) else item
+    fields = Fields.of(item)
+    if fields is None:
+        return _part(item)
+    return {name: _part(value) for name, value in fields.items()}
+
+
+def _part(value: Any) -> Any:
+    """An item, or a part of one, as YAML: tags for what is not there yet, None as the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, TaskHandle):
+        value = value[0]
+    tag = str(value) if isinstance(value, Placeholder) else couler_output_text(value)
+    refuse_unseen(tag or str(value), "an item of couler.map", call_site())
+    if tag is not None:
+        return tag
+    value = value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ComposeError(f"{call_site()}: an item of couler.map is {value}, which is no JSON")
+    if isinstance(value, (list, tuple, dict)) and holds_placeholder(value):
+        raise ComposeError(
+            f"{call_site()}: an item of couler.map holds a {type(value).__name__} with a value that is "
+            "not there yet; make it in the loop's body from parts of the item"
+        )
+    if isinstance(value, (set, frozenset)) or (
+        Fields.of(value) is None and not isinstance(value, (str, int, float))
+    ):
+        raise ComposeError(f"{call_site()}: an item of couler.map is {value!r}, which is no JSON")
+    return value
+
+
+@dataclass
+class Given:
+    """An output of a group: where it comes from, and whether anybody reads it.
+
+    Attributes:
+        source: `parameter` or `expression`, in Argo's `valueFrom`, and a `default`.
+    """
+
+    source: dict[str, str]
+    read: bool = False
+
+    def use(self) -> None:
+        """Somebody reads it."""
+        self.read = True
 
 
 @dataclass
@@ -68,6 +147,8 @@ class Group:
         loop: the loop's number; its items are this group's.
         tasks: of the body.
         parameters, artifacts: its inputs, each with what it stands for where the loop stands.
+        outputs: what it gives, by Argo's name.
+        optional: those artifacts that may be missing.
     """
 
     name: str
@@ -75,50 +156,67 @@ class Group:
     tasks: dict[str, Task]
     parameters: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Given] = field(default_factory=dict)
+    optional: set[str] = field(default_factory=set)
 
     def close(self) -> None:
         """Make everything that the body takes from around it an input."""
         for task in self.tasks.values():
             task.parameters = {n: self._lifted(t) for n, t in task.parameters.items()}
             task.artifacts = {n: self._lifted(t) for n, t in task.artifacts.items()}
-            task.items = {k: self._lifted(v) if k == "withParam" else v for k, v in task.items.items()}
+            for name in task.optional:
+                lifted = task.artifacts[name].removeprefix("{{inputs.artifacts.").removesuffix("}}")
+                self.optional |= {lifted} & set(self.artifacts)
+            task.items = {k: self._lifted_items(v) for k, v in task.items.items()}
             task.conditions = tuple(Condition(self._lifted(c.text)) for c in task.conditions)
             task.needs = {t: None for t in task.needs if t in self.tasks}
 
     def _lifted(self, text: str) -> str:
-        return _TAG.sub(self._lift, text)
+        return renamed(text, self._lift)
 
-    def _lift(self, match: re.Match[str]) -> str:
-        if (match["task"] or match["script"]) in self.tasks:
-            return match[0]
-        kind = match["kind"] or match["out_kind"] or "parameters"
-        name = self._name(match)
-        (self.artifacts if kind == "artifacts" else self.parameters)[name] = own_item(match[0], self.loop)
-        return f"{{{{inputs.{kind}.{name}}}}}"
+    def _lifted_items(self, items: Any) -> Any:
+        if isinstance(items, str):
+            return self._lifted(items)
+        if isinstance(items, list):
+            return [self._lifted_items(i) for i in items]
+        if isinstance(items, dict):
+            return {k: self._lifted_items(v) for k, v in items.items()}
+        return items
 
-    def _name(self, match: re.Match[str]) -> str:
-        if match["input"]:
-            return match["input"]
-        if match["task"]:
-            return f"{match['task']}-{match['output']}"
-        if match["script"]:
-            return f"{match['script']}-result"
-        item = "item" if int(match["loop"]) == self.loop else f"loop-{match['loop']}-item"
-        return f"{item}-{match['field']}" if match["field"] else item
+    def _lift(self, name: str) -> str:
+        """The name of the group's input for a name from around it."""
+        words = name.split(".")
+        if words[0] not in ("inputs", "tasks", "loops") or (words[0] == "tasks" and words[1] in self.tasks):
+            return name
+        kind = "artifacts" if "artifacts" in words[:-1] else "parameters"
+        inner = self._input_name(words)
+        (self.artifacts if kind == "artifacts" else self.parameters)[inner] = (
+            f"{{{{{_own(name, self.loop)}}}}}"
+        )
+        return f"inputs.{kind}.{inner}"
+
+    def _input_name(self, words: list[str]) -> str:
+        if words[0] == "inputs":
+            return words[-1]
+        if words[0] == "tasks":
+            return f"{words[1]}-{words[-1]}"
+        item = "item" if int(words[1]) == self.loop else f"loop-{words[1]}-item"
+        return f"{item}-{words[3]}" if len(words) > 3 else item
 
     def call(self, site: str) -> Task:
         """The task that calls the template from where the loop stands."""
-        task = Task(self.name, self.name, site, dict(self.parameters), dict(self.artifacts))
+        task = Task(
+            self.name, self.name, site, dict(self.parameters), dict(self.artifacts), set(self.optional)
+        )
         for text in (*task.parameters.values(), *task.artifacts.values()):
             task.needs.update(dict.fromkeys(tasks_in(text)))
         return task
 
-    def repeat_while(self, condition: dict[str, Any], result: Any, site: str) -> None:
-        """Call the group again at its end, while the body's result fulfils `condition`.
+    def repeat_while(self, condition: dict[str, Any], first: Any, site: str) -> None:
+        """Call the group again at its end, while `first` fulfils `condition`.
 
         `couler.equal("tails")` compares the first output of what the body returns with 'tails'.
         """
-        first = result[0] if isinstance(result, list) and result else None
         text = couler_output_text(first)
         if text is None:
             raise ComposeError(f"{site}: the body of couler.exec_while must return its last step")
@@ -128,6 +226,7 @@ class Group:
         again = Task(name=f"{self.name}-again", template=self.name, site=site, conditions=(compared,))
         again.parameters = {n: f"{{{{inputs.parameters.{n}}}}}" for n in self.parameters}
         again.artifacts = {n: f"{{{{inputs.artifacts.{n}}}}}" for n in self.artifacts}
+        again.optional = set(self.optional)
         again.needs = dict.fromkeys(tasks_in(text))
         self.tasks[again.name] = again
 
@@ -135,10 +234,16 @@ class Group:
         """The template."""
         inputs = {
             "parameters": [{"name": n} for n in self.parameters],
-            "artifacts": [{"name": n} for n in self.artifacts],
+            "artifacts": [
+                {"name": n, **({"optional": True} if n in self.optional else {})} for n in self.artifacts
+            ],
         }
         template: dict[str, Any] = {"name": self.name}
         if inputs := {k: v for k, v in inputs.items() if v}:
             template["inputs"] = inputs
+        if given := {n: g for n, g in self.outputs.items() if g.read}:
+            template["outputs"] = {
+                "parameters": [{"name": n, "valueFrom": dict(g.source)} for n, g in given.items()]
+            }
         template["dag"] = {"tasks": [t.to_dict(self.tasks) for t in self.tasks.values()]}
         return template

@@ -3,8 +3,12 @@
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 from couler.core.utils import argo_safe_name
+
+from argosy.compose.source import call_site
+from argosy.errors import ComposeError
 
 
 class Places:
@@ -19,6 +23,7 @@ class Places:
 
     def __call__(self) -> tuple[str, int]:
         """The name for the step that is being made, and the line where its function was called."""
+        _refuse_dropped(sys._getframe(1).f_locals.get("args"))
         maker = sys._getframe(2)  # above this function and the verb that asks
         function, line = maker.f_code.co_name, maker.f_lineno
         if function.startswith("<") and function != "<lambda>":  # the top of a module, or a comprehension
@@ -27,6 +32,15 @@ class Places:
         if self._first.setdefault(name, place) != place:
             name = f"{name}-{line}"
         return name, maker.f_back.f_lineno if maker.f_back else line
+
+
+def _refuse_dropped(args: Any) -> None:
+    """Of arguments that begin with a step Couler takes that step's outputs, and drops the rest."""
+    if isinstance(args, list) and len(args) > 1 and isinstance(args[0], list) and args[0]:
+        raise ComposeError(
+            f"{call_site()}: the arguments of a step of Couler's begin with a whole step, and Couler would "
+            "drop the others; name the outputs: args=[step[0], ...]"
+        )
 
 
 def _safe(name: str) -> str:

@@ -1,102 +1,115 @@
-"""What stands for a value that does not exist yet: a parameter of the pipeline, an output of a task."""
+"""What stands for a value that does not exist yet: a parameter, an output, a loop's item, a whole task."""
 
-import re
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 
 from argosy.artifacts import ArtifactKind
-from argosy.compose.source import call_site
+from argosy.compose.placeholders import Placeholder
+from argosy.compose.source import call_site, is_user_code
 from argosy.errors import ComposeError
 from argosy.interface import Port
 from argosy.text import did_you_mean
-from argosy.values import ValueType
-
-_TASK_TAG = re.compile(r"\{\{=?[^}]*?\btasks\.([A-Za-z0-9_-]+)\.")
+from argosy.values import SCALARS, ValueType
 
 
-def tasks_in(text: str) -> list[str]:
-    """The tasks whose outputs a text refers to, in order."""
-    return list(dict.fromkeys(_TASK_TAG.findall(text)))
+class ParameterRef(Placeholder):
+    """A parameter of the pipeline."""
+
+    def __init__(self, port: Port) -> None:
+        self.port, self.kind = port, port.type
+        self.name = f"inputs.parameters.{port.argo_name}"
+        self.what = f"parameter '{port.name}'"
 
 
-class ParameterRef(str):
-    """A parameter of the pipeline: the text `{{inputs.parameters.NAME}}`, with its type.
+class OutputRef(Placeholder, OutputParameter):  # type: ignore[misc]  # couler carries no types
+    """An output of a task; to Couler's verbs it is one of theirs.
 
-    Being text, it can stand inside other text: `f"{model_name}-onnx"`.
+    Attributes:
+        gathered: the task is a loop, and this is the list of what its items put out, each as text.
+        on_use: called when the output's name is written somewhere.
     """
 
-    port: Port
+    def __init__(
+        self,
+        task: str,
+        port: Port,
+        template: str,
+        gathered: bool = False,
+        on_use: Callable[[], None] | None = None,
+    ) -> None:
+        self.task, self.port, self.gathered, self._on_use = task, port, gathered, on_use
+        self.kind = gathered_type(port.type) if gathered else port.type
+        kind = "artifacts" if port.is_artifact else "parameters"
+        self._name = f"tasks.{task}.outputs.{kind}.{port.argo_name}"
+        self.what = f"output '{port.name}' of '{task}'"
+        OutputParameter.__init__(self, f"couler.{task}.{template}.outputs.{kind}.{port.argo_name}")
 
-    def __new__(cls, port: Port) -> "ParameterRef":
-        ref = super().__new__(cls, f"{{{{inputs.parameters.{port.argo_name}}}}}")
-        ref.port = port
+    @classmethod
+    def gathered_from(cls, task: str, template: str, output: Any) -> "OutputRef":
+        """The list of an output, ours or Couler's own, of the one step that a loop's body consists of."""
+        if isinstance(output, OutputRef):
+            return cls(task, output.port, template, gathered=True)
+        path = output.value.split(".", 3)[3]
+        ref = cls(task, Port(path.rpartition(".")[2], None), template, gathered=True)  # type: ignore[arg-type]
+        ref._name, ref.value = f"tasks.{task}.{path}", f"couler.{task}.{template}.{path}"
         return ref
 
     @property
-    def type(self) -> ValueType | ArtifactKind:
-        return self.port.type
+    def name(self) -> str:  # type: ignore[override]
+        self._used()
+        return self._name
 
-    def __bool__(self) -> NoReturn:
-        raise ComposeError(_no_value_yet(f"parameter '{self.port.name}'"))
+    @property
+    def value(self) -> str:
+        """What Couler makes its tags of."""
+        self._used()
+        return self._value
 
+    @value.setter
+    def value(self, value: str) -> None:
+        self._value = value
 
-class OutputRef(list[Any], OutputParameter):  # type: ignore[misc]  # couler carries no types
-    """An output of a task.
-
-    Couler knows an output in two shapes: `couler.when` wants a list whose first element is an
-    `Output`, the `args` of `couler.run_container` want the `Output` itself.  This is both: a list
-    whose every element is itself, and whose length is 0, so that Couler does not unpack it.
-    """
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-
-    def __init__(self, task: str, port: Port, template: str) -> None:
-        list.__init__(self)
-        self.task, self.port = task, port
-        kind = "artifacts" if port.is_artifact else "parameters"
-        self.path = f"outputs.{kind}.{port.argo_name}"
-        OutputParameter.__init__(self, f"couler.{task}.{template}.{self.path}")
-
-    def __getitem__(self, index: Any) -> Any:
-        return self
-
-    def __str__(self) -> str:
-        return f"{{{{tasks.{self.task}.{self.path}}}}}"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
-
-    def __repr__(self) -> str:
-        return f"<output {self.port.argo_name} of {self.task}>"
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        raise ComposeError(_no_value_yet(f"output '{self.port.name}' of '{self.task}'"))
-
-    def __bool__(self) -> NoReturn:
-        raise ComposeError(_no_value_yet(f"output '{self.port.name}' of '{self.task}'"))
+    def _used(self) -> None:
+        if self._on_use:
+            self._on_use()
 
 
-def _no_value_yet(what: str) -> str:
-    return (
-        f"{call_site()}: {what} has no value while the pipeline is composed; "
-        "branch on it with couler.when(couler.equal(...), ...)"
-    )
+def gathered_type(kind: ValueType | ArtifactKind | None) -> ValueType | ArtifactKind | None:
+    """The type of a loop's output: a list; of texts, where each may be empty or one of several words."""
+    if not isinstance(kind, ValueType):
+        return kind
+    if kind.base in (list, dict) and not kind.optional:
+        return ValueType(list)
+    return ValueType(list, item=str if kind.optional or kind.choices else kind.base)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unreadable:
+    """An output that a task has and that cannot be read where its handle is known, with the reason."""
+
+    reason: str
 
 
 class TaskHandle(list[Any]):
     """What a component's call returns in a pipeline: its outputs, as attributes or unpacked.
 
     It is a list, first output first, because that is what Couler's own steps return and what Couler's verbs
-    take; a step without outputs has one empty element, as Couler's have.
+    take; a step without outputs has one empty element, as Couler's have.  Its text is the task's name.
     """
 
-    def __init__(self, task: str, template: str, ports: tuple[Port, ...]) -> None:
-        self._task, self._template, self._ports = task, template, ports
-        refs: list[Any] = [OutputRef(task, port, template) for port in ports]
+    def __init__(self, task: str, template: str, outputs: Mapping[str, Any]) -> None:
+        self._task, self._outputs = task, outputs
+        refs = [ref for ref in outputs.values() if not isinstance(ref, Unreadable)]
         super().__init__(refs or [OutputEmpty(f"couler.{task}.{template}.outputs.parameters.none")])
+
+    @classmethod
+    def of_ports(cls, task: str, template: str, ports: tuple[Port, ...]) -> "TaskHandle":
+        """The handle of a single task."""
+        return cls(task, template, {port.name: OutputRef(task, port, template) for port in ports})
 
     def __getattribute__(self, name: str) -> Any:
         # Before the methods of a list: an output may be called `count` or `index`.
@@ -105,16 +118,44 @@ class TaskHandle(list[Any]):
         return super().__getattribute__(name)
 
     def _output(self, name: str) -> OutputRef:
-        port = next((p for p in self._ports if p.name == name), None)
-        if port is None:
-            hint = did_you_mean(name, [p.name for p in self._ports]) or "; it has none"
+        if name not in self._outputs:
+            hint = did_you_mean(name, list(self._outputs)) or "; it has none"
             raise ComposeError(f"{call_site()}: '{self._task}' has no output '{name}'{hint}")
-        return OutputRef(self._task, port, self._template)
+        found = self._outputs[name]
+        if isinstance(found, Unreadable):
+            raise ComposeError(f"{call_site()}: output '{name}' of '{self._task}' {found.reason}")
+        ref: OutputRef = found
+        return ref
+
+    def _refuse(self, problem: str) -> NoReturn:
+        names = list(self._outputs)
+        example = f"'{self._task}' is a task, not a value; its outputs are {', '.join(names) or 'none'}"
+        raise ComposeError(f"{call_site()}: {example}; {problem}")
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        return self is other
+        if self is other or isinstance(other, TaskHandle):
+            return self is other
+        return self._refuse("compare one of them with couler.equal(...)")
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __bool__(self) -> bool:
+        if is_user_code(sys._getframe(1)):  # to Couler it is a list
+            self._refuse("branch on one of them with couler.when(couler.equal(...), ...)")
+        return True
+
+    def __lt__(self, other: object) -> bool:
+        self._refuse("compare one of them with couler.smaller(...) or couler.bigger(...)")
+
+    __le__ = __gt__ = __ge__ = __lt__  # type: ignore[assignment]
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self._refuse("a format is made of a value: compute it in a component")
+        return self._task
 
     def __str__(self) -> str:
         return self._task
@@ -123,33 +164,108 @@ class TaskHandle(list[Any]):
         return f"<task {self._task}>"
 
 
-class ItemRef(str):
-    """The item of a loop; `item["name"]` is a field of it.
+class ItemRef(Placeholder):
+    """The item of a loop; `item["name"]`, `item[0]` or, of a NamedTuple or dataclass, `item.name` is a part.
 
-    The text `{{loops.N.item}}` until loop N is complete and tells `{{item}}` of its own from an outer loop's.
+    Named `loops.N.item` until loop N is complete and tells `item` of its own from an outer loop's.
+
+    Attributes:
+        values: what it stands for one after the other, where the list is written in the program, else None.
     """
 
-    __slots__ = ()
-
-    def __new__(cls, path: str) -> "ItemRef":
-        return super().__new__(cls, f"{{{{{path}}}}}")
-
-    @classmethod
-    def of_loop(cls, number: int) -> "ItemRef":
-        """The item of loop `number`."""
-        return cls(f"loops.{number}.item")
+    def __init__(self, name: str, kind: ValueType | None = None, values: list[Any] | None = None) -> None:
+        self.name, self.values = name, values
+        self.kind = kind if values is None else _common_type(values)
+        field = name.partition(".item")[2]
+        self.what = f"the item of couler.map{field and f' ({field[1:]})'}"
 
     def __getitem__(self, key: Any) -> "ItemRef":
-        field = f"v{key}" if isinstance(key, int) else key
-        return ItemRef(f"{self.removeprefix('{{').removesuffix('}}')}.{field}")
+        field = f"v{key}" if type(key) is int and key >= 0 else key
+        if not isinstance(field, str):
+            self.refuse("take one part by its number or its name")
+        if self.values is None:
+            return ItemRef(f"{self.name}.{field}")
+        known = [list(v) if isinstance(v, Fields) else [] for v in self.values]
+        bad = next((n for n, names in enumerate(known) if field not in names), None)
+        if bad is not None:
+            has = did_you_mean(field, known[bad]) or "; it is one value without parts"
+            raise ComposeError(f"{call_site()}: item {bad + 1} of couler.map has no {key!r}{has}")
+        return ItemRef(f"{self.name}.{field}", values=[v[field] for v in self.values])
+
+    def __iter__(self) -> Iterator["ItemRef"]:
+        sizes = {len(v) if isinstance(v, Fields) and v.ordered else None for v in self.values or [None]}
+        size = sizes.pop()
+        if sizes or size is None:
+            self.refuse("its parts are not known here: take each by its number or name, item[0]")
+        return iter([self[n] for n in range(size)])
+
+    def _asked(self, name: str) -> Any:
+        if self.values and all(isinstance(v, Fields) and v.named for v in self.values):
+            return self[name]
+        return super()._asked(name)
+
+
+def _common_type(values: list[Any]) -> ValueType | None:
+    """The type that all items of a list in the program have, if one; whole and other numbers are floats."""
+    kinds: set[Any] = {
+        v.kind if isinstance(v, Placeholder) else ValueType(type(v)) if type(v) in SCALARS else None
+        for v in values
+    }
+    if kinds == {ValueType(int), ValueType(float)}:
+        return ValueType(float)
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+class Fields(dict[str, Any]):
+    """An item of several parts; Argo addresses the fields of a mapping, not the elements of a list.
+
+    Attributes:
+        ordered: it was a list or a tuple, whose elements are `v0`, `v1`.
+        named: it was a NamedTuple or a dataclass.
+    """
+
+    ordered = named = False
+
+    @classmethod
+    def of(cls, item: Any) -> "Fields | None":
+        """The parts of an item; None for one that has none."""
+        if isinstance(item, Placeholder) or couler_output_text(item) is not None:
+            return None
+        fields: Fields | None = None
+        if isinstance(item, tuple) and hasattr(item, "_fields"):
+            fields = cls(zip(item._fields, item, strict=True))
+            fields.named = True
+        elif dataclasses.is_dataclass(item) and not isinstance(item, type):
+            fields = cls({f.name: getattr(item, f.name) for f in dataclasses.fields(item)})
+            fields.named = True
+        elif isinstance(item, (list, tuple)):
+            fields = cls({f"v{n}": v for n, v in enumerate(item)})
+            fields.ordered = True
+        elif isinstance(item, dict):
+            fields = cls({str(k): v for k, v in item.items()})
+        return fields
+
+
+def _step_returned(value: list[Any]) -> Any:
+    """The first output of what a step of Couler's returned; None for a list that the user made of outputs."""
+    if isinstance(value, TaskHandle):
+        return value[0]
+    tasks = {
+        o.value.split(".")[1] if isinstance(o, Output) and type(o) is not OutputRef else "" for o in value
+    }
+    return value[0] if len(tasks) == 1 and "" not in tasks else None
 
 
 def couler_output_text(value: Any) -> str | None:
     """The tag for an output, ours or of one of Couler's own steps; None if `value` is none."""
     if isinstance(value, OutputRef):
         return str(value)
-    if isinstance(value, list) and value and isinstance(value[0], Output):
-        value = value[0]
+    if isinstance(value, Placeholder):
+        return None
+    if isinstance(value, list):
+        value = _step_returned(value)
+    if isinstance(value, OutputRef):
+        return str(value)
     if not isinstance(value, Output):
         return None
     _, task, _, *path = value.value.split(".")

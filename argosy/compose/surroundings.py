@@ -13,6 +13,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from argosy.compose.conditions import Condition, read_condition
+from argosy.compose.ending import EVERY_END, at_every_end
 
 _SYNTAX = "couler.core.syntax."
 _VERBS = {
@@ -20,10 +21,7 @@ _VERBS = {
     "dag": ("dag", "set_dependencies"),
     "concurrent": ("concurrent",),
     "exit_handler": ("set_exit_handler",),
-    "loop": ("map", "map_"),
-    "recursion": ("exec_while",),
 }
-LOOPS = ("map", "map_", "exec_while")
 
 
 def compose_body(body: Callable[..., Any], *items: Any) -> Any:
@@ -32,7 +30,7 @@ def compose_body(body: Callable[..., Any], *items: Any) -> Any:
 
 
 def _verb_codes() -> dict[CodeType, str]:
-    codes = {compose_body.__code__: "body"}
+    codes = {compose_body.__code__: "body", at_every_end.__code__: "every_end"}
     for module_name, names in _VERBS.items():
         module = importlib.import_module(_SYNTAX + module_name)
         for name in names:
@@ -53,8 +51,7 @@ class Surroundings:
         conditions: of the `when`s, outermost first.
         dependencies: what the innermost `set_dependencies` was given: names, or an expression.
         chained: inside `dag`, where each call comes after the one before it in its list.
-        exit_status: inside `set_exit_handler`, the workflow's status that it waits for.
-        loop: the outermost loop whose body is not being composed yet: its verb and its frame.
+        exit_status: inside `set_exit_handler`, the workflow's status that it waits for, or EVERY_END.
         forks: the frames of `concurrent`, outermost first.
     """
 
@@ -62,14 +59,8 @@ class Surroundings:
     dependencies: list[Any] | str | None = None
     chained: bool = False
     exit_status: str | None = None
-    loop: tuple[str, FrameType] | None = None
     forks: list[FrameType] = field(default_factory=list)
     verbs: list[str] = field(default_factory=list)
-
-
-def verb_of(frame: FrameType | None) -> str | None:
-    """The verb that a frame belongs to, if any."""
-    return _CODES.get(frame.f_code) if frame else None
 
 
 def _frames(frame: FrameType | None) -> Iterator[tuple[str, FrameType]]:
@@ -94,11 +85,11 @@ def read_surroundings(start: FrameType | None = None) -> Surroundings:
             found.dependencies = frame.f_locals["dependencies"]
         elif verb == "dag":
             found.chained = "set_dependencies" not in found.verbs
-        elif verb == "set_exit_handler":
+        elif verb == "every_end":
+            found.exit_status = EVERY_END
+        elif verb == "set_exit_handler" and found.exit_status is None:
             found.exit_status = frame.f_locals["status"].value
         elif verb == "concurrent":
             found.forks.insert(0, frame)
-        elif verb in LOOPS:
-            found.loop = (verb, frame)
     found.conditions = tuple(reversed(conditions))
     return found

@@ -1,20 +1,11 @@
 """Our templates in Couler's table: complete, each once."""
 
-import sys
 from typing import Any
 
 from couler.core import states
 from couler.core.templates import Container
 
 from argosy.component import Component
-from argosy.compose.surroundings import verb_of
-
-
-class NoInputs(list[Any]):
-    """No inputs to count, and one at every place: the fork's loop counts them, upstream's takes them."""
-
-    def __getitem__(self, index: Any) -> Any:
-        return {"name": "item"}
 
 
 class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
@@ -25,9 +16,7 @@ class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no ty
         self.template = template
 
     def to_dict(self) -> dict[str, Any]:
-        """The template as it was rendered; none of its inputs to Couler's loop, which would fill them."""
-        if verb_of(sys._getframe(1)) in ("map", "map_"):
-            return {"inputs": {"parameters": NoInputs()}}
+        """The template as it was rendered."""
         return self.template
 
     def get_volume_mounts(self) -> None:
@@ -40,6 +29,11 @@ class Templates:
     def __init__(self) -> None:
         self._by_name: dict[str, dict[str, Any]] = {}
         self._names: dict[Component[Any, Any], str] = {}
+
+    @property
+    def components(self) -> dict[str, Component[Any, Any]]:
+        """The components by the names of their templates."""
+        return {name: component for component, name in self._names.items()}
 
     def add(self, component: Component[Any, Any]) -> str:
         """What a component's task calls: a template that is added here, or one published elsewhere.

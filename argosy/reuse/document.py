@@ -6,6 +6,8 @@ from typing import Any
 import yaml
 
 from argosy.errors import DeclarationError
+from argosy.manifest.reading import STOPS_ARGO, read
+from argosy.manifest.tree import Map, Seq
 
 
 class Mapping(dict[Any, Any]):
@@ -123,3 +125,29 @@ class Source:
             if not isinstance(entry, Mapping):
                 raise self.error(f"an entry of '{key}' is not a mapping", line)
         return list(found)
+
+
+class Manifest(Source):
+    """A manifest of Argo's, whose values are read as Argo reads them."""
+
+    def _parse(self, text: str) -> list[Any]:
+        source = read(self.name, text.encode())
+        for problem in (p for d in source.documents for p in d.problems if p.code in STOPS_ARGO):
+            raise self.error(f"not YAML: {problem.message}", problem.mark[0])
+        found = [_lined(d.root) for d in source.documents if d.root is not None]
+        if not found or not all(isinstance(d, Mapping) for d in found):
+            raise self.error("is not a mapping")
+        return found
+
+
+def _lined(value: Any) -> Any:
+    """A tree of the reader's, in the form that is looked at here."""
+    if isinstance(value, Map):
+        mapping = Mapping({key: _lined(item) for key, item in value.items()})
+        mapping.line, mapping.lines = value.mark[0], {key: mark[0] for key, mark in value.marks.items()}
+        return mapping
+    if isinstance(value, Seq):
+        sequence = Sequence(_lined(item) for item in value)
+        sequence.lines = [mark[0] for mark in value.marks]
+        return sequence
+    return value

@@ -77,4 +77,4 @@ def _described(interface: Interface) -> dict[str, Any]:
 
 def port_type(port: Port) -> Any:
     """The type of a port as plain data; an artifact's is its kind."""
-    return type_to_data(port.type) if isinstance(port.type, ValueType) else str(port.type)
+    return type_to_data(port.type) if isinstance(port.type, ValueType) else port.type.noun

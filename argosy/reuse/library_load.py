@@ -9,7 +9,8 @@ import yaml
 from argosy.artifacts import ArtifactKind
 from argosy.component import Component
 from argosy.interface import REQUIRED, Interface, Port, argo_name
-from argosy.reuse.document import Mapping, Source
+from argosy.manifest.scalars import as_text
+from argosy.reuse.document import Manifest, Mapping, Source
 from argosy.reuse.library_export import INTERFACES
 from argosy.reuse.names import python_name
 from argosy.reuse.reference import TemplateRef
@@ -54,7 +55,7 @@ def load_library(source: str | Path) -> Library:
     Raises:
         DeclarationError: the file cannot be read, or is no (Cluster)WorkflowTemplate.
     """
-    document = Source(source)
+    document = Manifest(source)
     if len(document.documents) != 1:
         raise document.error(f"holds {len(document.documents)} documents; one WorkflowTemplate is wanted")
     root = document.documents[0]
@@ -119,7 +120,7 @@ class _Reader:
     def _parameter(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
         name, enum = self._name(entry), entry.get("enum")
         kind = (
-            ValueType(str, choices=tuple(map(str, enum)))
+            ValueType(str, choices=tuple(map(as_text, enum)))
             if isinstance(enum, list) and enum
             else ValueType(str)
         )
@@ -131,7 +132,7 @@ class _Reader:
         return _port(name, kind, entry, _default(kind, entry) if is_input else REQUIRED)
 
     def _artifact(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
-        kind = ArtifactKind(_ARTIFACTS.get(noted, "any"))  # type: ignore[arg-type]  # the values are the kinds
+        kind = ArtifactKind(_ARTIFACTS.get(noted, "any"), optional=entry.get("optional") is True)  # type: ignore[arg-type]
         own = bool(entry.get("optional")) or bool(set(entry) - {"name", "path", "mode", "archive"})
         return _port(self._name(entry), kind, entry, None if is_input and own else REQUIRED)
 
@@ -147,7 +148,7 @@ def _default(kind: ValueType, entry: Mapping) -> Any:
     if text is None:
         return None if "valueFrom" in entry else REQUIRED
     try:
-        return kind.decode(str(text))
+        return kind.decode(as_text(text))
     except ValueError:
         return None
 

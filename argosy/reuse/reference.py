@@ -1,5 +1,7 @@
 """A template that lives in another WorkflowTemplate."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 
@@ -19,7 +21,7 @@ class TemplateRef(str):
     workflow_template: str
     cluster_scope: bool
 
-    def __new__(cls, workflow_template: str, template: str, cluster_scope: bool = False) -> "TemplateRef":
+    def __new__(cls, workflow_template: str, template: str, cluster_scope: bool = False) -> TemplateRef:
         for name in (workflow_template, template):
             if not _NAME.fullmatch(name):
                 raise DeclarationError(f"templateRef: {name!r} is not the name of a template")

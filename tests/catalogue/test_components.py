@@ -62,10 +62,22 @@ def test_the_page_in_docs_is_what_the_declarations_say(repository: Path) -> None
 
 def test_every_component_is_listed_once_under_its_group() -> None:
     lines = shown().splitlines()
-    assert [line for line in lines if line and not line.startswith(" ")] == ["deployment", "training"]
+    groups = [line for line in lines if line and not line.startswith(" ")]
+    assert groups == ["deployment", "notification", "training"]
     names = [line.split()[0] for line in lines if line.startswith(" ")]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 18
     assert {"train", "export-onnx", "verify-deployment"} <= set(names)
+
+
+def test_every_input_and_output_is_described() -> None:
+    """A docstring that is indented otherwise than its neighbours lost all its descriptions once."""
+    silent = [
+        f"{entry.component.interface.name}: {port.name}"
+        for entry in find_components()
+        for port in (*entry.component.interface.inputs, *entry.component.interface.outputs)
+        if not port.description
+    ]
+    assert silent == []
 
 
 @pytest.mark.parametrize("name", ["export-onnx", "export_to_onnx"])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import couler.argo as couler
 import pytest
 
-from argosy import compile, pipeline
+from argosy import compile, component, pipeline
 from argosy.emit import to_yaml
 from tests.compose.steps import gate, make, notify, publish
 
@@ -225,8 +225,11 @@ def test_plain_couler_steps_take_our_outputs_and_keep_their_arguments() -> None:
 
 
 def test_our_components_take_outputs_of_plain_couler_steps() -> None:
+    def saying() -> None:
+        print("said")
+
     def program() -> None:
-        said = couler.run_script(image="python:3.11", source=tasks_of, step_name="say")
+        said = couler.run_script(image="python:3.11", source=saying, step_name="say")
         notify(text=said)
 
     task = tasks_of(program)["notify"]
@@ -290,3 +293,22 @@ def test_a_pipeline_without_options_needs_no_brackets() -> None:
 
     assert bare.interface.name == "bare"
     assert compile(bare)["metadata"]["generateName"] == "bare-"
+
+
+@component(image="example/steps:1")
+def measure() -> float:
+    """Measure it."""
+    raise NotImplementedError
+
+
+def test_a_step_that_returns_a_bare_value_has_one_output_named_result() -> None:
+    def program() -> None:
+        gate(number=1, least=measure())
+        notify(text=measure().result)  # type: ignore[attr-defined]  # a float, where no pipeline is composed
+
+    tasks = tasks_of(program)
+    taken = [{p["name"]: p["value"] for p in tasks[t]["arguments"]["parameters"]} for t in ("gate", "notify")]
+    assert taken == [
+        {"number": "1", "least": "{{tasks.measure.outputs.parameters.result}}"},
+        {"text": "{{tasks.measure-2.outputs.parameters.result}}"},
+    ]

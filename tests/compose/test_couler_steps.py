@@ -1,13 +1,22 @@
 """Programs of Couler's own steps, as its documentation writes them."""
 
+import math
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import couler.argo as couler
 import pytest
 
 from argosy import compile, pipeline
+from argosy.errors import ComposeError
+from tests.compose import steps as local_steps
 from tests.compose.steps import make, notify, publish
+
+VALUE = 1
 
 
 def compiled(program: Callable[..., Any]) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -199,3 +208,133 @@ def test_the_same_name_in_a_drawn_dag_is_the_same_task() -> None:
 
     tasks, _ = compiled(program)
     assert {n: t.get("depends") for n, t in tasks.items()} == {"A": None, "B": "A", "C": "A", "D": "B && C"}
+
+
+def complete() -> None:
+    import random
+
+    print([random.random() for _ in range(3)])
+
+
+def test_a_function_becomes_the_script_that_its_body_is() -> None:
+    def program() -> None:
+        couler.run_script(image="python:3", source=complete, step_name="numbers")
+
+    source = compiled(program)[1]["numbers"]["script"]["source"]
+    assert source == "import random\n\nprint([random.random() for _ in range(3)])\n"
+
+
+def with_imports_of_its_file() -> None:
+    print([math.sqrt(number) for number in range(3)], Path("x").name)
+
+
+def returning() -> None:
+    for number in range(3):
+        if number:
+            return
+        print(number)
+
+
+def recursive() -> None:
+    print(recursive)
+
+
+def with_lines_of_a_text() -> None:
+    print("""first
+  second""")
+
+
+def with_a_comment() -> None:
+    # Said before anything is done.
+    print("done")  # and after
+
+
+def of_a_deeper_place() -> Callable[[], None]:
+    def deep() -> None:
+        print("""a
+b""")
+
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("function", "source", "prints"),
+    [
+        (
+            with_imports_of_its_file,
+            "import math\nfrom pathlib import Path\n\nprint([math.sqrt(number) for number in range(3)], "
+            'Path("x").name)\n',
+            "[0.0, 1.0, 1.4142135623730951] x",
+        ),
+        (returning, None, "0"),
+        (recursive, None, "<function recursive at ...>"),
+        (with_lines_of_a_text, None, "first\n  second"),
+        (of_a_deeper_place(), None, "a\nb"),
+        (with_a_comment, '# Said before anything is done.\nprint("done")  # and after\n', "done"),
+    ],
+)
+@pytest.mark.parametrize("command", [None, "python3", ["/usr/bin/python3", "-u"]])
+def test_the_script_does_what_the_function_does(
+    function: Callable[..., None], source: str | None, prints: str, command: Any
+) -> None:
+    def program() -> None:
+        couler.run_script(image="python:3", source=function, step_name="said", command=command)
+
+    script = compiled(program)[1]["said"]["script"]["source"]
+    assert source in (None, script.lstrip("\n"))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert re.sub("0x[0-9a-f]+", "...", done.stdout) == f"{prints}\n", done.stderr
+
+
+def test_a_function_is_no_script_of_another_language() -> None:
+    with pytest.raises(ComposeError, match=r"with_a_comment\(\) is Python, and the command .* is 'bash'"):
+        compiled(lambda: couler.run_script(image="a:1", source=with_a_comment, command="bash"))
+
+
+def generating() -> Any:
+    yield 1
+
+
+async def waiting() -> None: ...
+
+
+def with_a_module_of_the_project() -> None:
+    print(local_steps.make, VALUE)
+
+
+def from_its_module() -> None:
+    print([couler.__name__ for _ in range(3)])
+
+
+def with_argument(word: str = "x") -> None:
+    print(word)
+
+
+def of_a_local(word: str) -> Any:
+    def say() -> None:
+        print(word)
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("source", "fragment"),
+    [
+        (lambda: print("x"), "a lambda has no text of its own"),
+        (from_its_module, "from_its_module() uses couler from around it"),
+        (with_a_module_of_the_project, "uses local_steps, VALUE from around it"),
+        (generating, "generating() would only be made, and not run"),
+        (waiting, "waiting() would only be made, and not run"),
+        (with_argument, "with_argument() takes word"),
+        (of_a_local("x"), "say() uses word from around it"),
+        (make, "<component make> is no function and no text"),
+    ],
+)
+def test_a_function_that_is_no_script_is_refused_on_its_line(source: Any, fragment: str) -> None:
+    def program() -> None:
+        couler.run_script(image="python:3", source=source, step_name="said")
+
+    with pytest.raises(ComposeError) as caught:
+        compiled(program)
+    assert fragment in str(caught.value)
+    assert source is make or "test_couler_steps.py:" in str(caught.value)

@@ -7,7 +7,6 @@ import couler.argo as couler
 import pytest
 
 from argosy import compile, pipeline
-from argosy.compose.loops import looped_over, read_items, stand_ins
 from argosy.errors import ComposeError
 from tests.compose.steps import gate, make, notify, publish
 
@@ -38,11 +37,11 @@ def test_a_list_becomes_with_items(items: list[Any], use: Any, value: str, rende
 
 def test_an_output_becomes_with_param_and_an_edge() -> None:
     def program() -> None:
-        couler.map(lambda x: notify(text=x), make().number)
+        couler.map(lambda x: notify(text=x), gate(number=1).note)
 
     task = tasks_of(templates_of(program)["main"])["notify"]
-    assert task["withParam"] == "{{tasks.make.outputs.parameters.number}}"
-    assert task["depends"] == "make"
+    assert task["withParam"] == "{{tasks.gate.outputs.parameters.note}}"
+    assert task["depends"] == "gate"
 
 
 def test_a_parameter_becomes_with_param() -> None:
@@ -148,9 +147,9 @@ def test_a_body_that_returns_nothing_cannot_be_repeated() -> None:
         compile(pipeline(name="p")(program))
 
 
-def test_the_loop_of_couler_upstream_walks_lists_side_by_side() -> None:
-    given = {"function": notify, "arguments": (["a", "b"], [1, 2])}
-    assert read_items(looped_over(given)) == {"withItems": [{"v0": "a", "v1": 1}, {"v0": "b", "v1": 2}]}
-    assert stand_ins(given, 3) == ["{{loops.3.item.v0}}", "{{loops.3.item.v1}}"]
-    single = {"function": notify, "arguments": (["a"],)}
-    assert (looped_over(single), stand_ins(single, 1)) == (["a"], ["{{loops.1.item}}"])
+def test_lists_are_walked_side_by_side_as_upstream_walks_them() -> None:
+    task = tasks_of(
+        templates_of(lambda: couler.map(lambda a, n: make(name=a, times=n), ["a", "b"], [1, 2]))["main"]
+    )
+    assert task["make"]["withItems"] == [{"v0": "a", "v1": 1}, {"v0": "b", "v1": 2}]
+    assert [p["value"] for p in task["make"]["arguments"]["parameters"]] == ["{{item.v0}}", "{{item.v1}}"]

@@ -39,9 +39,9 @@ def install(python: Path, *what: str) -> None:
 def project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     base = tmp_path_factory.mktemp("project")
     source = base / "argosy"
-    for name in ("argosy", "components", "pipelines"):
-        shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md"):
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(repository / "src", source / "src", ignore=ignored)  # what its links lead to
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(repository / name, source / name)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(base), str(source)]
     subprocess.run(build, check=True, capture_output=True)
@@ -50,7 +50,8 @@ def project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     python = base / "venv" / "bin" / "python"
     # The environment of the tests provides the dependencies; its own Argosy, an editable one, stays unseen.
     site = sysconfig.get_path("purelib", vars={"base": str(base / "venv")})
-    Path(site, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    others = [p for p in sys.path if p.endswith("site-packages")]
+    Path(site, "dependencies.pth").write_text("\n".join(others) + "\n")
     # So does its Triton, which is large.
     (base / "venv" / "share").mkdir()
     shared = Path(sys.prefix) / "share" / "argosy"

@@ -178,3 +178,23 @@ def test_yaml_is_deterministic(team: Library, kind: Kind) -> None:
 
     made = pipeline(name="p")(program)
     assert to_yaml(compile(made, kind)) == to_yaml(compile(made, kind))
+
+
+def test_a_library_s_values_are_read_as_argo_reads_them() -> None:
+    library = load_library("""\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: team}
+spec:
+  templates:
+  - name: fit
+    inputs:
+      parameters:
+      - {name: at, value: 12:30:45}
+      - {name: rate, value: 1e3}
+      - {name: on-call, value: yes, enum: [yes, no]}
+    container: {image: "fit:1"}
+""")
+    ports = {p.argo_name: p for p in library.fit.interface.inputs}
+    assert [ports[name].default for name in ("at", "rate", "on-call")] == ["12:30:45", "1000", "true"]
+    assert ports["on-call"].type.choices == ("true", "false")  # type: ignore[union-attr]

@@ -1,0 +1,63 @@
+"""An exit handler for every end of a workflow: `argosy.on_exit`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import couler.argo as couler
+
+from argosy.compose.placeholders import Placeholder
+from argosy.errors import ComposeError
+from argosy.interface import ENTRYPOINT
+from argosy.step.values import ValueType
+
+EVERY_END = "every end"
+"""In place of a status: the handler's steps run whatever it is."""
+
+# The engine quotes the JSON once more. It lists the entrypoint, too, and beside a step each attempt of it.
+_STEPS = f"#.templateName != '{ENTRYPOINT}' and not (#.displayName matches '[(][0-9]+[)]$')"
+_FAILED = f"toJson(map(filter(fromJSON(fromJSON(workflow.failures)) ?? [], {{{_STEPS}}}), {{#.displayName}}))"
+
+
+class _OfTheEnd(Placeholder):
+    """A value that is known when the workflow has ended."""
+
+    def __init__(self, name: str, kind: ValueType, what: str) -> None:
+        self.name, self.kind, self.what = name, kind, what
+
+
+class _Failed(_OfTheEnd):
+    def __str__(self) -> str:
+        return f"{{{{={_FAILED}}}}}"
+
+
+class Ending:
+    """How a workflow ended, for the steps of its exit handler.
+
+    Attributes:
+        status: Succeeded, Failed or Error; a text.
+        failed: the names of the steps that failed; a `list[str]`, empty after a success.
+    """
+
+    def __init__(self) -> None:
+        self.status: Any = _OfTheEnd("workflow.status", ValueType(str), "the workflow's status")
+        names = ValueType.from_hint(list[str])
+        self.failed: Any = _Failed("workflow.failures", names, "the list of failed steps")
+
+
+def on_exit(handler: Callable[[Ending], Any]) -> None:
+    """Run the steps of `handler` at every end of the workflow; it takes what is known of that end.
+
+    Raises:
+        ComposeError: `handler` is no function.
+    """
+    from argosy.compose.source import call_site
+
+    if not callable(handler):
+        raise ComposeError(f"{call_site()}: on_exit takes a function of the ending, not {handler!r}")
+    couler.set_exit_handler(couler.WFStatus.Succeeded, lambda: at_every_end(handler))
+
+
+def at_every_end(handler: Callable[[Ending], Any]) -> bool:
+    """Compose the handler's steps; its frame tells them from those of one status."""
+    handler(Ending())
+    return True

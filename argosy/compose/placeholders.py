@@ -1,0 +1,187 @@
+"""A value that is not there yet: what Python may do with it while a pipeline is composed, and what not.
+
+It can be handed to a step, stand inside a text (`f"{name}-onnx"`) and in lists and dicts that are handed to
+a step, and be compared with `couler.equal` and its like.  Anything that would look at the value is refused
+on the user's line, with what to write instead; docs/values.md has the table.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from couler.core.templates.output import Output
+
+from argosy.artifacts import ArtifactKind
+from argosy.compose.source import call_site, is_user_code, raised_at
+from argosy.compose.tags import path_of
+from argosy.errors import ComposeError
+from argosy.values import ValueType
+
+UNSEEN = ", no value yet>"
+"""How the `repr` of a placeholder ends: a text that holds it was made from one by mistake."""
+
+BRANCH = "branch on it with couler.when(couler.equal(...), ...)"
+_COMPUTE = "compute it in a component that takes the value as an input"
+_LOOP = "loop over it with couler.map(...), or take it apart in a component"
+_ARITHMETIC = (
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "divmod",
+    "pow",
+    "lshift",
+    "rshift",
+    "and",
+    "or",
+    "xor",
+)
+_REMEDIES = {
+    BRANCH: ("bool", "eq", "ne", "lt", "le", "gt", "ge", "contains"),
+    _LOOP: ("len", "iter", "reversed", "getitem", "setitem", "delitem"),
+    _COMPUTE: (
+        *_ARITHMETIC,
+        *(f"r{name}" for name in _ARITHMETIC),
+        *(
+            "neg",
+            "pos",
+            "abs",
+            "invert",
+            "int",
+            "float",
+            "complex",
+            "index",
+            "round",
+            "trunc",
+            "floor",
+            "ceil",
+        ),
+    ),
+    "use a name as the key": ("hash",),
+}
+
+
+class Placeholder:
+    """Stands for a value that a running workflow will have.
+
+    Attributes:
+        name: of the value in Argo, `inputs.parameters.x`.
+        kind: the value's type; None where it is not known.
+        what: how messages call it.
+    """
+
+    name: str
+    kind: ValueType | ArtifactKind | None
+    what: str
+
+    @property
+    def path(self) -> str:
+        """The name as Argo's expressions write it."""
+        return path_of(self.name)
+
+    def refuse(self, remedy: str) -> NoReturn:
+        """Raise ComposeError: the value was looked at."""
+        raise ComposeError(
+            f"{call_site()}: {self.what} has no value while the pipeline is composed; {remedy}"
+        )
+
+    def __str__(self) -> str:
+        return f"{{{{{self.name}}}}}"
+
+    def __repr__(self) -> str:
+        return f"<{self.what}{UNSEEN}"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            self.refuse(f"the format ':{spec}' must be made of the value: {_COMPUTE}")
+        return str(self)
+
+    def __add__(self, other: Any) -> str:
+        self._refuse_sum(other)
+        return f"{self}{other}"
+
+    def __radd__(self, other: Any) -> str:
+        self._refuse_sum(other)
+        return f"{other}{self}"
+
+    def _refuse_sum(self, other: Any) -> None:
+        """Text may be put together, numbers may not be added."""
+        kind = getattr(other, "kind", None) if isinstance(other, Placeholder) else ValueType(str)
+        if not isinstance(other, (str, Placeholder)) or not (_is_text(self.kind) and _is_text(kind)):
+            self.refuse(f"{_COMPUTE}; text is put together with f'...'")
+
+    def __getattribute__(self, name: str) -> Any:
+        # Attributes are ours and Couler's; the user would ask for one of the value.
+        if (name[0] != "_" or name == "__class__") and is_user_code(sys._getframe(1)):
+            return self._asked(name)
+        return object.__getattribute__(self, name)
+
+    def _asked(self, name: str) -> Any:
+        """The user asked for an attribute; `isinstance` and `match` ask for the class."""
+        if name == "__class__":
+            self.refuse(f"ask for its type in a component, or {BRANCH}")
+        self.refuse(f"'.{name}' must be made of the value: {_COMPUTE}")
+
+    def __copy__(self) -> "Placeholder":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Placeholder":
+        return self
+
+
+def _is_text(kind: ValueType | ArtifactKind | None) -> bool:
+    return kind is None or (isinstance(kind, ValueType) and kind.base is str)
+
+
+def _refusal(remedy: str) -> Callable[..., NoReturn]:
+    def refused(self: Placeholder, *_: Any) -> NoReturn:
+        self.refuse(remedy)
+
+    return refused
+
+
+for _remedy, _names in _REMEDIES.items():
+    for _name in _names:
+        setattr(Placeholder, f"__{_name}__", _refusal(_remedy))
+
+
+# The tag of an output that is a file; with `.path` it is the file's place in its own step.
+_FILE = re.compile(r"\{\{\s*(?:tasks|steps)\.[\w-]+\.outputs\.artifacts\.[\w-]+\s*\}\}")
+
+
+def explained(error: TypeError) -> ComposeError | None:
+    """The mistake behind an error of a function that was given a placeholder; None if there is none.
+
+    Python's own functions name the type that they cannot take.
+    """
+    text = str(error)
+    kinds = {kind.__name__ for kind in _kinds(Placeholder)} | {kind.__name__ for kind in _kinds(Output)}
+    if kinds.isdisjoint(re.findall(r"\w+", text)):
+        return None
+    return ComposeError(
+        f"{raised_at(error)}: a value that is not there while the pipeline is composed was given to a "
+        f"function that is no component ({text}); give it, or the list or dict that holds it, to a "
+        "component, or write f'...' where a text is wanted"
+    )
+
+
+def _kinds(kind: type[Any]) -> list[type[Any]]:
+    return [kind, *(k for below in kind.__subclasses__() for k in _kinds(below))]
+
+
+def refuse_unseen(text: str, what: str, site: str) -> None:
+    """Raise ComposeError for a text made with `repr`, of a list or of a file, in place of the value."""
+    if file := _FILE.search(text):
+        raise ComposeError(
+            f"{site}: {what} holds '{file[0]}', and a file has no text in a workflow: give it to an input "
+            "declared as File, or let a component return its content or its address"
+        )
+    if UNSEEN in text:
+        raise ComposeError(
+            f"{site}: {what} holds the text {text!r}, which is what repr() shows of a value that is not "
+            "there yet; write f'{value}' without '!r', or give the list or dict itself to an input of "
+            "that type"
+        )
