@@ -13,6 +13,8 @@ import yaml
 
 from argosy.compiler import LOCAL_PARAMETERS
 from argosy.errors import ManifestError
+from argosy.given import without_password
+from argosy.values import shown
 
 if TYPE_CHECKING:
     from argosy.stack import Stack
@@ -40,6 +42,17 @@ class Binding:
         """All values that differ from the manifest's; without a stack its names stand for themselves."""
         places = stack.parameters() if stack else {name: name for name in self.from_stack}
         return {**self.laptop, **{name: places[name] for name in self.from_stack}, **self.given}
+
+    def told(self, stack: "Stack | None") -> list[str]:
+        """`name = value` of each parameter that is set here, with a word for those that the user set."""
+        values = self.parameters(stack).items()
+        return [f"{n} = {_line(v)} (as given)" if n in self.given else f"{n} = {v}" for n, v in values]
+
+
+def _line(value: str) -> str:
+    """A user's value on one line, cut where it is long, without a password."""
+    text = without_password(value)
+    return text if text.isprintable() and len(text) < 100 else shown(text)
 
 
 def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Binding:

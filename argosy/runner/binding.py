@@ -7,7 +7,7 @@ from pathlib import Path
 from argosy.runner.artifacts import from_text
 from argosy.runner.errors import NodeError
 from argosy.runner.job import Inputs
-from argosy.runner.model import Arguments, Template
+from argosy.runner.model import Arguments, ArtifactArgument, Template
 from argosy.runner.scope import Scope
 
 _NOTHING = Inputs()
@@ -44,7 +44,7 @@ def bind(
         passed = arguments.artifacts.get(artifact.name)
         source: Path | None = None
         if passed is not None:
-            source = _passed(passed.source, passed.raw, scope, run_dir)
+            source = _passed(passed, scope, run_dir)
             source = source / scope.render(passed.sub_path) if source and passed.sub_path else source
         elif artifact.raw is not None:
             source = from_text(outer.render(artifact.raw), run_dir)
@@ -55,7 +55,9 @@ def bind(
     return Inputs(parameters, artifacts)
 
 
-def _passed(source: str | None, raw: str | None, scope: Scope, run_dir: Path) -> Path | None:
-    if raw is not None:
-        return from_text(scope.render(raw), run_dir)
-    return scope.artifact(source) if source else None
+def _passed(passed: ArtifactArgument, scope: Scope, run_dir: Path) -> Path | None:
+    if passed.raw is not None:
+        return from_text(scope.render(passed.raw), run_dir)
+    if passed.source or passed.expression:
+        return scope.artifact(passed.source, passed.expression)
+    return None

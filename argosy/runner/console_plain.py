@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -11,9 +12,10 @@ from rich.text import Text
 from argosy.runner.console_style import describe
 from argosy.runner.follow import LogFollower
 from argosy.runner.node import Node, Phase
-from argosy.runner.result import Plan, WorkflowResult
+from argosy.text import one_line
 
 _INTERVAL = 0.3
+_LONGEST = 2000  # of a step's line, in characters; the log has all of it
 
 
 class PlainLines:
@@ -28,9 +30,9 @@ class PlainLines:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="logs", daemon=True)
 
-    def on_start(self, plan: Plan) -> None:
+    def begin(self, run_dir: Path) -> None:
         """Begin to follow the logs."""
-        self._run_dir = plan.run_dir or Path()
+        self._run_dir = run_dir
         self._thread.start()
 
     def on_node(self, node: Node) -> None:
@@ -46,7 +48,7 @@ class PlainLines:
             if node.phase is not Phase.PENDING:
                 self._console.print(describe(node, node.name))
 
-    def on_finish(self, result: WorkflowResult) -> None:
+    def end(self, nodes: Iterable[Node] = ()) -> None:
         """Stop following."""
         self._over.set()
         self._thread.join()
@@ -60,4 +62,4 @@ class PlainLines:
     def _print_log(self, name: str, *, last: bool = False) -> None:
         follower = self._followed.get(name)
         for line in follower.lines(last=last) if follower else ():
-            self._console.print(Text.assemble((f"  {name} | ", "dim"), line))
+            self._console.print(Text.assemble((f"  {one_line(name)} | ", "dim"), one_line(line, _LONGEST)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from argosy.runner.node import Node, Phase
+from argosy.text import one_line
 
 _LOOKS = {
     Phase.PENDING: ("◌", "dim"),
@@ -19,14 +20,20 @@ _LOOKS = {
 
 def describe(node: Node, name: str) -> Text:
     """Symbol, name, duration, and what there is to say."""
-    symbol, style = _LOOKS[node.phase]
-    line = Text.assemble((f"{symbol} ", style), (name, "" if style == "cyan" else style))
+    waits = node.seconds_to_retry
+    symbol, style = ("◌", "yellow") if waits is not None else _LOOKS[node.phase]
+    name = one_line(name)
+    line = Text.assemble((f"{symbol} ", style), (name, "" if style in ("cyan", "yellow") else style))
     if node.started_at:
         line.append(f"  {duration(node.seconds)}", "dim")
     if node.phase in (Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED):
         line.append(f"  {node.phase.value}", style)
+    if node.reused:
+        line.append(f"  from {one_line(node.reused)}", "magenta")
     if node.message:
-        line.append(f"  {node.message}", "red" if node.phase.is_bad else "dim")
+        line.append(f"  {one_line(node.message)}", "red" if node.phase.is_bad else "dim")
+    if waits is not None:
+        line.append(f"  retry in {waits} s", "yellow")
     return line
 
 

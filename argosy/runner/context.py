@@ -8,14 +8,45 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from argosy.runner.approval import EXIT_HANDLER as EXIT_HANDLER
+from argosy.runner.approval import Approval
+from argosy.runner.job import Inputs, Produced
+from argosy.runner.kept import Kept
+from argosy.runner.node import Values
 from argosy.runner.result import Plan
 from argosy.runner.scope import Scope
 from argosy.runner.standbys import Standbys
 from argosy.runner.state import RunState
 
-EXIT_HANDLER = "onExit"
-"""Name of the workflow's exit handler among the nodes, and suffix of a task's."""
+HOOKS = "hooks"
+"""Last word but one of a hook's node: `TASK.hooks.NAME`."""
+
+
+class Reuse(Protocol):
+    """Outputs that earlier runs made; `dry`: what is not found is not carried out."""
+
+    dry: bool
+
+    def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
+        """What decides the outputs of a template with these inputs, as one text; None: never reused."""
+
+    def find(self, key: str, node: str) -> tuple[str, Values] | None:
+        """The run that made such outputs, and these, in this run's folder."""
+
+    def keep(self, key: str, produced: Produced) -> None:
+        """Remember what was made."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """One node that is carried out in place of the workflow; with `terminal` under pdb, on the terminal."""
+
+    name: str
+    template: str
+    inputs: Inputs
+    terminal: bool = False
 
 
 @dataclass
@@ -33,6 +64,10 @@ class Context:
     captured: frozenset[str]
     """Templates whose standard output somebody asks for."""
     standbys: Standbys
+    kept: Kept = field(default_factory=Kept)
+    only: Only | None = None
+    reuse: Reuse | None = None
+    approval: Approval = field(default_factory=Approval)
     executed: set[str] = field(default_factory=set)
     """Nodes that ran in this session: what depends on them cannot be kept from an earlier one."""
     began: float = field(default_factory=time.monotonic)

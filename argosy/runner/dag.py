@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from argosy.runner import depends
-from argosy.runner.calls import run_call
+from argosy.manifest import depends
+from argosy.runner.calls import FAILED_FAST, run_call
 from argosy.runner.errors import NodeError
-from argosy.runner.job import Job, Outcome
+from argosy.runner.job import Job, Outcome, Produced
 from argosy.runner.model import Call, Template
 from argosy.runner.node import Phase
 from argosy.runner.outputs import of_composite
@@ -23,8 +23,8 @@ async def run_dag(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcom
     """Carry a DAG out. Its phase is that of its targets: tasks nothing depends on, or `target`.
 
     A target that was skipped or omitted has the phase of the branch that leads to it, so a failure that
-    nobody handles fails the DAG. With failFast, a DAG that has failed starts nothing more and waits for
-    what runs.
+    nobody handles fails the DAG. As in Argo, a task whose dependencies are met runs also after another branch
+    has failed, whatever failFast says.
     """
     return await _Dag(engine, job, prefix, scope).run()
 
@@ -52,14 +52,15 @@ class _Dag:
         self.waiting = {name: set(self.conditions[name].tasks) for name in self.tasks}
         self.running: dict[asyncio.Task[Finished], str] = {}
         self.known: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+        """Why what comes after a task cannot start, by the task."""
+        self.broken = ""
+        """The task whose condition could not be read."""
         artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
         self.scope = scope.inner(self.known, artifacts)
-        self.site = Site(engine, prefix, job.name, "tasks", self.scope)
-
-    @property
-    def failed(self) -> str | None:
-        """The first target whose branch has failed, if failFast makes that final."""
-        return next(iter(self._failing()), None) if self.job.template.fail_fast else None
+        limit = job.template.parallelism
+        slots = asyncio.Semaphore(limit) if limit else None
+        self.site = Site(engine, prefix, job.name, "tasks", self.scope, slots, job.template.fail_fast)
 
     async def run(self) -> Outcome:
         self.site.expect(self.tasks.values())
@@ -95,26 +96,20 @@ class _Dag:
     def _start_ready(self) -> bool:
         """Start or omit whatever can be decided now; False if nothing was left to decide.
 
-        Tasks that become ready at the same moment are decided together, before a failure that one of them
-        makes final stops the others.
+        After a condition that could not be read nothing more starts.
         """
         while ready := [name for name, unmet in self.waiting.items() if not unmet]:
-            failed = self.failed
             for name in ready:
-                if failed is not None:
-                    self._omit(name, f"not started: '{failed}' failed")
+                if self.broken:
+                    self._omit(name, f"not started: '{self.broken}' could not be resolved")
                 elif not self._may_run(name):
                     self._omit(name, f"depends '{self.conditions[name].source}' is not met")
-                elif self._is_full():
-                    return True
                 else:
                     self._start(name)
         return False
 
     def _coming(self) -> list[Call]:
         """Tasks that only what runs now stands in the way of, or other such tasks; the nearest first."""
-        if self.failed is not None:
-            return []
         known, coming = set(self.running.values()), list[Call]()
         for name, unmet in self.waiting.items():
             if unmet <= known:
@@ -122,14 +117,16 @@ class _Dag:
                 coming.append(self.tasks[name])
         return coming
 
-    def _is_full(self) -> bool:
-        return (
-            self.job.template.parallelism is not None and len(self.running) >= self.job.template.parallelism
-        )
-
     def _start(self, name: str) -> None:
         del self.waiting[name]
         upstream = {self.finished[needed].node.name for needed in self.conditions[name].tasks}
+        if problem := next((self.problems[n] for n in self.conditions[name].tasks if n in self.problems), ""):
+            node = self.site.end(
+                self.tasks[name], self.site.name(self.tasks[name]), self.job.name, Phase.ERROR, problem
+            )
+            self.problems[name] = problem
+            self._finish(name, self.site.finished(self.tasks[name], node, Produced()))
+            return
         fresh = self.job.fresh or not upstream.isdisjoint(self.engine.ctx.executed)
         task = asyncio.ensure_future(run_call(self.site, self.tasks[name], fresh=fresh))
         self.running[task] = name
@@ -141,6 +138,10 @@ class _Dag:
     def _finish(self, name: str, finished: Finished) -> None:
         self.finished[name] = finished
         self.branches[name] = self._branch(name)
+        if finished.problem and self.tasks[name].loop is None:
+            self.broken = name
+        elif finished.problem:
+            self.problems[name] = finished.problem
         self.known.update(finished.variables)
         self.scope.artifacts.maps[0].update(finished.artifacts)
         for unmet in self.waiting.values():
@@ -178,11 +179,14 @@ class _Dag:
         return failing
 
     def _outcome(self) -> Outcome:
+        if self.site.is_over:
+            return Outcome(Phase.FAILED, FAILED_FAST)
         failing = self._failing()
         if failing:
             bad = [name for name, finished in self.finished.items() if finished.node.phase.is_bad]
             names = ", ".join(f"'{name}'" for name in bad)
-            return Outcome(self.branches[failing[0]], f"task{'s' if len(bad) > 1 else ''} {names} failed")
+            decides = failing[0 if self.job.template.dag_fail_fast else -1]
+            return Outcome(self.branches[decides], f"task{'s' if len(bad) > 1 else ''} {names} failed")
         try:
             return Outcome(Phase.SUCCEEDED, produced=of_composite(self.job.template, self.scope))
         except NodeError as error:

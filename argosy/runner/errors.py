@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from argosy.errors import ArgosyError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from argosy.errors import ArgosyError, LanguageError
 
 
 class NodeError(ArgosyError):
     """A node cannot be carried out, for a reason other than its program's exit code."""
 
 
-class Unresolved(NodeError):
-    """A tag has no value at the moment it is needed."""
+class NoProgram(NodeError):
+    """A step's program cannot be started. As in Argo, the step Failed with an exit code of its own."""
 
-    def __init__(self, tag: str, why: str = "it has no value here") -> None:
-        super().__init__(f"cannot resolve {{{{{tag}}}}}: {why}")
-        self.tag = tag
+    CODE = 64
+
+    def __init__(self, program: str, why: str) -> None:
+        super().__init__(f"exit code {self.CODE}: the program '{program}' cannot be started: {why}")
 
 
-class ConditionError(NodeError):
-    """A `when` or `depends` that cannot be read, or that does not yield true or false."""
+@contextmanager
+def language() -> Iterator[None]:
+    """What the language refuses inside becomes a NodeError: the node has phase Error, the run goes on."""
+    try:
+        yield
+    except LanguageError as error:
+        raise NodeError(str(error)) from error

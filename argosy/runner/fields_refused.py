@@ -20,7 +20,6 @@ _POD = (
     "schedulerName",
     "securityContext",
     "serviceAccountName",
-    "synchronization",
     "tolerations",
 )
 _CONTAINER = (
@@ -87,12 +86,10 @@ IGNORED: dict[str, frozenset[str]] = {
     "fieldRef": frozenset({"apiVersion"}),
 }
 
-_REFERENCE = "only templates of this manifest can be run here; copy the template into it"
+_REFERENCE = "give the file with the object that it names with -f"
 _STORAGES = ("s3", "git", "http", "gcs", "oss", "azure", "hdfs", "artifactory", "plugin")
 _FETCHED = dict.fromkeys(_STORAGES, _OUTSIDE)
-_LIFECYCLE = {"lifecycle": "do it in the command itself", "envFrom": "name each variable under `env`"}
-_EXPR = "`{{=...}}` and expr expressions are not evaluated here; compute the value in a step"
-_EXIT_ONLY = "only the `exit` hook is run here; use `onExit` or `hooks.exit`"
+_LIFECYCLE = {"lifecycle": "do it in the command itself"}
 
 REFUSED: dict[str, dict[str, str]] = {
     "workflow": {
@@ -100,11 +97,9 @@ REFUSED: dict[str, dict[str, str]] = {
         "suspend": "remove it: a local run cannot be resumed by hand",
         "shutdown": "remove it",
         "podSpecPatch": "write what it patches into the template",
-        "volumeClaimTemplates": "pass files between steps as artifacts",
     },
     "template": {
         "resource": "there is no Kubernetes here; run on a cluster",
-        "suspend": "a local run cannot wait for a person; remove the step",
         "http": "make the request in a container or script template",
         "plugin": "executor plugins run on a cluster only",
         "data": "list and filter the files in a script template",
@@ -117,8 +112,7 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "task": {"templateRef": _REFERENCE},
     "step": {"templateRef": _REFERENCE},
-    "hook": {"templateRef": _REFERENCE, "expression": _EXPR},
-    "hooks": {"*": _EXIT_ONLY},
+    "hook": {"templateRef": _REFERENCE},
     "input": {
         "valueFrom": "give it a value: nothing here can look it up",
         "globalName": "only outputs are global",
@@ -128,10 +122,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "globalName": "only outputs are global",
     },
     "outputSource": {
-        "expression": _EXPR,
         "jsonPath": "only resource templates have it",
         "jqFilter": "only resource templates have it",
-        "supplied": "only suspend templates have it",
         "event": "there are no events here",
         "configMapKeyRef": "write the value into the manifest",
     },
@@ -139,9 +131,8 @@ REFUSED: dict[str, dict[str, str]] = {
         "subPath": "put it beside the `from` of the argument",
         "globalName": "only outputs are global",
     },
-    "argumentArtifact": {**_FETCHED, "fromExpression": _EXPR},
+    "argumentArtifact": dict(_FETCHED),
     "outputArtifact": {
-        "fromExpression": _EXPR,
         "raw": "write the file in the step",
         "subPath": "name the path itself",
     },
@@ -154,12 +145,11 @@ REFUSED: dict[str, dict[str, str]] = {
     },
     "script": {
         **_LIFECYCLE,
-        "args": "write the values into the source",
         "restartPolicy": "use retryStrategy",
         "volumeDevices": "there are no devices to attach here",
     },
     "envSource": {"resourceFieldRef": "give the variable a value"},
-    "mount": {"subPath": "mount the volume itself", "subPathExpr": "mount the volume itself"},
+    "mount": {"subPathExpr": "write the path as subPath"},
 }
 
 FETCHED_INPUTS = frozenset(_FETCHED)

@@ -26,6 +26,11 @@ class LogFollower:
             self._rest = b""
         return found
 
+    @property
+    def unfinished(self) -> str:
+        """The last line as it stands, where no newline has ended it: a bar that is drawn over and over."""
+        return _text(self._rest) if self._rest else ""
+
     def _read(self) -> bytes:
         try:
             with self._path.open("rb") as file:

@@ -36,6 +36,7 @@ class Outcome:
     exit_code: int | None = None
     produced: Produced = field(default_factory=Produced)
     log_tail: tuple[str, ...] = ()
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.runner.errors import NodeError
+from argosy.manifest.tags import carried
+from argosy.runner.errors import NodeError, language
 from argosy.runner.job import Produced
 from argosy.runner.model import Loop
 from argosy.runner.scope import Scope
@@ -36,10 +37,17 @@ def expand(loop: Loop, scope: Scope) -> list[Item]:
 
 
 def aggregate(outputs: Sequence[Produced]) -> dict[str, str]:
-    """`outputs.result`, `outputs.parameters`, `outputs.parameters.X` of a loop: JSON lists in item order."""
+    """`outputs.result`, `outputs.parameters`, `outputs.parameters.X` of a loop: JSON lists in item order.
+
+    Results are JSON values; parameters are texts, unless each is a JSON object or list.
+
+    Raises:
+        NodeError: a result is no JSON.
+    """
     names = dict.fromkeys(name for output in outputs for name in output.parameters)
+    results = [_result(output.result) for output in outputs if output.result is not None]
     known = {
-        "outputs.result": _values([output.result for output in outputs if output.result is not None]),
+        "outputs.result": compact(results),
         "outputs.parameters": compact([dict(output.parameters) for output in outputs]),
     }
     for name in names:
@@ -49,7 +57,6 @@ def aggregate(outputs: Sequence[Produced]) -> dict[str, str]:
 
 
 def _values(texts: Sequence[str]) -> str:
-    """A JSON list; as in Argo, of JSON values if every text is a JSON object or list, else of strings."""
     decoded: list[Any] = []
     for text in texts:
         try:
@@ -60,6 +67,16 @@ def _values(texts: Sequence[str]) -> str:
             return compact(list(texts))
         decoded.append(value)
     return compact(decoded)
+
+
+def _result(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise NodeError(
+            f"the results of a loop are gathered as JSON, and an item printed {text[:60]!r}; "
+            "print JSON, or pass an output parameter"
+        ) from error
 
 
 def _rendered(item: Any, scope: Scope) -> Any:
@@ -106,6 +123,8 @@ def _whole(field: str, text: str) -> int:
 
 def _item(index: int, value: Any) -> Item:
     text = item_text(value)
+    with language():
+        carried("item", text)
     variables = {"item": text}
     label = text
     if isinstance(value, dict):

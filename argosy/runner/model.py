@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from argosy.runner.kept import Source
+from argosy.runner.locks import Lock
+from argosy.runner.mounts import Mount
+
 
 @dataclass(frozen=True)
 class Input:
@@ -24,13 +28,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """A parameter that a template gives: the content of a file, or another task's output."""
+    """A parameter that a template gives: a file's content, a task's output, or an expression's value.
+
+    Of a suspend template it is its default, or what whoever approves supplies.
+    """
 
     name: str
     path: str | None = None
     parameter: str | None = None
     default: str | None = None
     global_name: str | None = None
+    expression: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,17 @@ class InputArtifact:
 
 @dataclass(frozen=True)
 class OutputArtifact:
-    """A file or folder that a template gives: written at `path`, or taken from a task."""
+    """A file or folder that a template gives: written at `path`, or taken from a task.
+
+    `source` names it with a tag, `expression` chooses one.
+    """
 
     name: str
     path: str | None = None
     source: str | None = None
     optional: bool = False
     global_name: str | None = None
+    expression: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,7 @@ class ArtifactArgument:
     raw: str | None = None
     sub_path: str | None = None
     optional: bool = False
+    expression: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,17 @@ class EnvVar:
     name: str
     value: str | None = None
     field_path: str | None = None
-    kept_in: str | None = None
+    source: Source | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class EnvFrom:
+    """All keys of a Secret or ConfigMap as environment variables."""
+
+    kind: str
+    name: str
+    prefix: str = ""
     optional: bool = False
 
 
@@ -95,7 +118,8 @@ class Container:
     env: tuple[EnvVar, ...] = ()
     working_dir: str | None = None
     source: str | None = None
-    mounts: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +129,8 @@ class Retry:
     limit: str | None = None
     policy: str = "OnFailure"
     expression: str | None = None
-    duration: float = 0.0
+    duration: float | None = 0.0
+    """Before the second attempt; None where a back-off is wanted that does not say it."""
     factor: float = 1.0
     max_duration: float | None = None
     cap: float | None = None
@@ -113,10 +138,11 @@ class Retry:
 
 @dataclass(frozen=True)
 class Hook:
-    """A template to run when something ends."""
+    """A template to run when something ends, or as soon as the expression holds."""
 
     template: str
     arguments: Arguments = field(default_factory=Arguments)
+    expression: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +168,13 @@ class Call:
     continue_on_failed: bool = False
     continue_on_error: bool = False
     exit_hook: Hook | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    """What runs once while it runs or has ended, by name."""
+
+    @property
+    def all_hooks(self) -> tuple[Hook, ...]:
+        """Those, and the exit hook."""
+        return (*([self.exit_hook] if self.exit_hook else ()), *self.hooks.values())
 
 
 @dataclass(frozen=True)
@@ -161,7 +194,14 @@ class Template:
     timeout: str | None = None
     deadline: str | None = None
     parallelism: int | None = None
-    fail_fast: bool = True
+    fail_fast: bool = False
+    """The template's own `failFast`."""
+    locks: tuple[Lock, ...] = ()
+    """Mutexes and semaphores that it holds while it runs."""
+    suspended: str | None = None
+    """How long a suspend template waits; empty until somebody approves, None of other templates."""
+    dag_fail_fast: bool = True
+    """A DAG's `failFast`: whether the first or the last branch that failed gives the DAG its phase."""
     target: str = ""
 
     @property
@@ -199,6 +239,8 @@ class Workflow:
     artifacts: Mapping[str, ArtifactArgument]
     templates: Mapping[str, Template]
     on_exit: Hook | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    locks: tuple[Lock, ...] = ()
     deadline: float | None = None
     parallelism: int | None = None
     service_account: str = "default"

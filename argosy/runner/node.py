@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
-KINDS = {"container": "Container", "script": "Script", "dag": "DAG", "steps": "Steps"}
+KINDS = {"container": "Container", "script": "Script", "dag": "DAG", "steps": "Steps", "suspend": "Suspend"}
 """Kind of a node, by its template's; a loop around one is a Loop."""
 
 
@@ -95,6 +95,8 @@ class Node:
     `name` is unique: the task's name, inside a nested DAG or steps template `outer.inner`, in a loop
     `task(0:item)`. `kind` is Container, Script, DAG, Steps or Loop. `log` is the file of the last attempt's
     output, relative to the run's folder; `log_tail` its last lines, if the node failed.
+    `queued_at` is when it could have started: until `started_at` it waited for a free place. `reused` names
+    the run whose outputs these are, where the node was not carried out.
     """
 
     name: str
@@ -111,6 +113,10 @@ class Node:
     log: str | None = None
     log_tail: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    retry_at: str | None = None
+    """While it waits for its next attempt: when that begins."""
+    queued_at: str | None = None
+    reused: str | None = None
 
     @property
     def display_name(self) -> str:
@@ -125,6 +131,14 @@ class Node:
         end = parse_time(self.finished_at) if self.finished_at else datetime.now(timezone.utc)
         return max(0.0, (end - parse_time(self.started_at)).total_seconds())
 
+    @property
+    def seconds_to_retry(self) -> int | None:
+        """Whole seconds until its next attempt, if it waits for one."""
+        if self.retry_at is None or self.phase.is_final:
+            return None
+        left = (parse_time(self.retry_at) - datetime.now(timezone.utc)).total_seconds()
+        return max(0, round(left))
+
     def to_dict(self) -> dict[str, Any]:
         """JSON, in Argo's spelling."""
         return {
@@ -134,6 +148,7 @@ class Node:
             "type": self.kind,
             "parent": self.parent,
             "phase": self.phase.value,
+            "queuedAt": self.queued_at,
             "startedAt": self.started_at,
             "finishedAt": self.finished_at,
             "inputs": self.inputs.to_dict(),
@@ -143,6 +158,8 @@ class Node:
             "log": self.log,
             "logTail": list(self.log_tail),
             "attempts": [attempt.to_dict() for attempt in self.attempts],
+            **({"retryAt": self.retry_at} if self.retry_at else {}),
+            **({"reused": self.reused} if self.reused else {}),
         }
 
     @classmethod
@@ -163,12 +180,30 @@ class Node:
             log=raw["log"],
             log_tail=tuple(raw["logTail"]),
             attempts=tuple(Attempt.from_dict(attempt) for attempt in raw["attempts"]),
+            retry_at=raw.get("retryAt"),
+            queued_at=raw.get("queuedAt"),  # the first format had none of these
+            reused=raw.get("reused"),
         )
 
 
-def now() -> str:
-    """This moment as RFC 3339 in UTC, with milliseconds."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The nodes, each followed by what is inside of it."""
+    inside: dict[str, list[Node]] = {}
+    for node in nodes:
+        inside.setdefault(node.parent, []).append(node)
+    ordered: list[Node] = []
+    stack = inside.get("", [])[::-1]
+    while stack:
+        node = stack.pop()
+        ordered.append(node)
+        stack.extend(inside.get(node.name, [])[::-1])
+    return tuple(ordered)
+
+
+def now(later: float = 0) -> str:
+    """This moment, or that `later` seconds from it, as RFC 3339 in UTC, with milliseconds."""
+    moment = datetime.now(timezone.utc) + timedelta(seconds=later)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str
     missing: list[str] = []
     for output in pod.template.outputs:
         if output.path is None:
-            parameters[output.name] = pod.scope.render(output.parameter or output.default or "")
+            value = _composed(output, pod.scope)
+            parameters[output.name] = "" if value is None else value
             continue
         value = _content(output, pod.paths.place(output.path), pod.scope)
         if value is None:
@@ -37,7 +39,7 @@ def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str
     for artifact in pod.template.output_artifacts:
         produced = pod.paths.place(artifact.path or "")
         if produced.exists():
-            artifacts[artifact.name] = keep(produced, store, folder_name(artifact.name))
+            artifacts[artifact.name] = keep(produced, store, folder_name(artifact.name), pod.folder)
         elif not artifact.optional:
             missing.append(
                 f"output artifact '{artifact.name}' was not written: no file or folder {artifact.path}"
@@ -50,16 +52,14 @@ def of_composite(template: Template, scope: Scope) -> Produced:
     parameters: dict[str, str] = {}
     artifacts: dict[str, Path] = {}
     for output in template.outputs:
-        value = scope.optional(output.parameter) if output.parameter else None
-        if value is None and output.default is not None:
-            value = scope.render(output.default)
+        value = _composed(output, scope)
         if value is None:
             raise NodeError(
                 f"output parameter '{output.name}' has no value: {output.parameter} was not produced"
             )
         parameters[output.name] = value
     for artifact in template.output_artifacts:
-        source = scope.artifact(artifact.source or "")
+        source = scope.artifact(artifact.source, artifact.expression)
         if source is not None:
             artifacts[artifact.name] = source
         elif not artifact.optional:
@@ -67,6 +67,38 @@ def of_composite(template: Template, scope: Scope) -> Produced:
                 f"output artifact '{artifact.name}' does not exist: {artifact.source} was not produced"
             )
     return Produced(parameters, artifacts)
+
+
+def supplied_outputs(template: Template, supplied: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The outputs of a suspend template. Raises NodeError for one that nobody supplied."""
+    found: dict[str, str] = {}
+    for output in template.outputs:
+        value = supplied.get(output.name)
+        if value is None and output.default is not None:
+            value = scope.render(output.default)
+        if value is None:
+            raise NodeError(
+                f"output '{output.name}' has no value: approve with --approve STEP:{output.name}=VALUE"
+            )
+        found[output.name] = value
+    return found
+
+
+def _composed(output: Output, scope: Scope) -> str | None:
+    """An output that is no file: of a task, or of an expression; its default where that has no value."""
+    if output.expression is not None and (found := _expressed(output, scope)) is not None:
+        return found
+    value = scope.optional(output.parameter) if output.parameter else None
+    return scope.render(output.default) if value is None and output.default is not None else value
+
+
+def _expressed(output: Output, scope: Scope) -> str | None:
+    try:
+        return scope.expressed(output.expression or "")
+    except NodeError:
+        if output.default is None:
+            raise
+        return None
 
 
 def _content(output: Output, path: Path, scope: Scope) -> str | None:

@@ -9,8 +9,9 @@ from argosy.errors import ManifestError
 from argosy.merge import merged
 from argosy.runner import duration
 from argosy.runner.fields import CRON_FIELDS
+from argosy.runner.locks import parse_locks
 from argosy.runner.model import Template, Workflow
-from argosy.runner.parse_call import parse_arguments, parse_hook
+from argosy.runner.parse_call import parse_arguments, parse_hook, parse_hooks
 from argosy.runner.parse_template import parse_inputs, parse_template
 from argosy.runner.parse_tools import positive
 from argosy.runner.shape import check_fields, expect_list, expect_mapping
@@ -38,7 +39,9 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
             f"spec: no entrypoint; name one of the templates: {', '.join(_templates(spec)) or 'none'}"
         )
     on_exit = parse_hook(spec, "spec")
-    templates = _reachable(spec, [spec["entrypoint"], *([on_exit.template] if on_exit else [])])
+    hooks = parse_hooks(spec, "spec")
+    handlers = [*([on_exit] if on_exit else []), *hooks.values()]
+    templates = _reachable(spec, [spec["entrypoint"], *(hook.template for hook in handlers)])
     arguments = parse_arguments(spec.get("arguments"), "spec.arguments")
     deadline = spec.get("activeDeadlineSeconds")
     name = _text(metadata, "name")
@@ -53,6 +56,8 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
         artifacts=arguments.artifacts,
         templates=templates,
         on_exit=on_exit,
+        hooks=hooks,
+        locks=parse_locks(spec.get("synchronization"), "spec"),
         deadline=None if deadline is None else duration.seconds(deadline, "spec.activeDeadlineSeconds"),
         parallelism=positive(spec.get("parallelism"), "spec.parallelism"),
         service_account=str(spec.get("serviceAccountName") or "default"),
@@ -98,8 +103,8 @@ def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]
         parsed[name] = template
         for call in template.calls:
             wanted.append((call.template, f"template '{name}', '{call.name}'"))
-            if call.exit_hook:
-                wanted.append((call.exit_hook.template, f"template '{name}', exit hook of '{call.name}'"))
+            for hook in call.all_hooks:
+                wanted.append((hook.template, f"template '{name}', hook of '{call.name}'"))
     return parsed
 
 
@@ -108,8 +113,8 @@ def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[s
     defaults = dict(spec.get("templateDefaults") or {})
     if spec.get("retryStrategy"):
         defaults["retryStrategy"] = spec["retryStrategy"]
-    composed = "dag" in raw or "steps" in raw
-    skipped = {"container", "script", "dag", "steps"} - raw.keys()
+    composed = "dag" in raw or "steps" in raw or "suspend" in raw
+    skipped = {"container", "script", "dag", "steps", "suspend"} - raw.keys()
     for field in skipped | ({"retryStrategy", "timeout", "activeDeadlineSeconds"} if composed else set()):
         defaults.pop(field, None)
     return merged(defaults, raw)

@@ -38,6 +38,7 @@ def parse_call(raw: Raw, parent: str, inline: dict[str, Raw]) -> Call:
         continue_on_failed=flag(continues.get("failed"), False, f"{where}.continueOn.failed"),
         continue_on_error=flag(continues.get("error"), False, f"{where}.continueOn.error"),
         exit_hook=parse_hook(raw, where),
+        hooks=parse_hooks(raw, where),
     )
 
 
@@ -48,8 +49,9 @@ def _loop(raw: Raw, where: str) -> Loop | None:
     if len(given) > 1:
         raise ManifestError(f"{where}: {' and '.join(given)} exclude each other")
     value = raw[given[0]]
-    if given[0] == "withItems":
-        return Loop(items=tuple(expect_list(value, f"{where}.withItems")))
+    if given[0] == "withItems":  # an empty list is no loop: the call runs once
+        items = tuple(expect_list(value, f"{where}.withItems"))
+        return Loop(items=items) if items else None
     if given[0] == "withParam":
         return Loop(param=text_of(value, f"{where}.withParam"))
     sequence = {
@@ -78,10 +80,27 @@ def parse_hook(raw: Raw, where: str) -> Hook | None:
     """The exit handler of a workflow, task or step: `onExit`, or `hooks.exit`."""
     hook = (raw.get("hooks") or {}).get("exit")
     if hook:
-        if not isinstance(hook.get("template"), str):
-            raise ManifestError(f"{where}: hooks.exit needs a template")
-        return Hook(hook["template"], parse_arguments(hook.get("arguments"), f"{where} hooks.exit"))
+        return _hook(hook, f"{where} hooks.exit")
     return Hook(text_of(raw["onExit"], f"{where}.onExit")) if raw.get("onExit") else None
+
+
+def parse_hooks(raw: Raw, where: str) -> dict[str, Hook]:
+    """The other hooks of a workflow, task or step. Raises ManifestError for one without an expression."""
+    hooks = {}
+    for name, hook in (raw.get("hooks") or {}).items():
+        if name != "exit":
+            hooks[name] = _hook(hook, f"{where} hooks.{name}")
+            if not hooks[name].expression:
+                raise ManifestError(f"{where}: hooks.{name} needs an expression that says when it runs")
+    return hooks
+
+
+def _hook(raw: Any, where: str) -> Hook:
+    hook = expect_mapping(raw, where)
+    if not isinstance(hook.get("template"), str):
+        raise ManifestError(f"{where} needs a template")
+    expression = optional_text(hook.get("expression"), f"{where}.expression") or None
+    return Hook(hook["template"], parse_arguments(hook.get("arguments"), where), expression)
 
 
 def _artifact_argument(raw: Raw, where: str) -> ArtifactArgument:
@@ -89,6 +108,7 @@ def _artifact_argument(raw: Raw, where: str) -> ArtifactArgument:
         raw["name"],
         source=optional_text(raw.get("from"), f"{where}.{raw['name']}.from"),
         raw=raw_data(raw, where),
+        expression=optional_text(raw.get("fromExpression"), f"{where}.{raw['name']}.fromExpression"),
         sub_path=optional_text(raw.get("subPath"), f"{where}.{raw['name']}.subPath"),
         optional=flag(raw.get("optional"), False, f"{where}.{raw['name']}.optional"),
     )

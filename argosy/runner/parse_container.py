@@ -7,12 +7,11 @@ from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.runner.fields import FIELD_PATHS
-from argosy.runner.model import Container, EnvVar
+from argosy.runner.kept import CONFIG_MAP, SECRET, Source
+from argosy.runner.model import Container, EnvFrom, EnvVar
+from argosy.runner.mounts import parse_mounts
 from argosy.runner.shape import expect_list
 from argosy.runner.values import optional_text, text_of
-
-SHARED_MEMORY = "/dev/shm"
-"""A mount that every process already has: it is left where it is."""
 
 
 def parse_container(
@@ -22,15 +21,17 @@ def parse_container(
     command = _words(body, "command", where)
     if not command:
         raise ManifestError(f"{where}: no command; the image's own cannot be known here, so write it")
-    volumes = {**_volumes(spec), **_volumes(raw)}
     source = body.get("source") if raw.get("script") is not None else None
     return Container(
         command=command,
         args=_words(body, "args", where),
         env=tuple(_env(item, where) for item in expect_list(body.get("env"), f"{where}.env")),
+        env_from=tuple(
+            _env_from(item, where) for item in expect_list(body.get("envFrom"), f"{where}.envFrom")
+        ),
         working_dir=optional_text(body.get("workingDir"), f"{where}.workingDir"),
         source=None if source is None else text_of(source, f"{where}.source"),
-        mounts=tuple(_mounts(body, volumes, where)),
+        mounts=parse_mounts(body, raw, spec, where),
     )
 
 
@@ -38,27 +39,6 @@ def _words(body: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
     return tuple(
         text_of(word, f"{where}.{field}") for word in expect_list(body.get(field), f"{where}.{field}")
     )
-
-
-def _volumes(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {volume.get("name"): volume for volume in expect_list(raw.get("volumes"), "volumes")}
-
-
-def _mounts(body: Mapping[str, Any], volumes: Mapping[str, Any], where: str) -> list[str]:
-    paths = []
-    for mount in expect_list(body.get("volumeMounts"), f"{where}.volumeMounts"):
-        name, path = mount.get("name"), text_of(mount.get("mountPath"), f"{where}.volumeMounts")
-        if name not in volumes:
-            raise ManifestError(f"{where}: mounts the volume '{name}', which is not declared")
-        kind = next((key for key in volumes[name] if key != "name"), "unknown")
-        if kind != "emptyDir":
-            raise ManifestError(
-                f"{where}: the volume '{name}' ({kind}) cannot be mounted on one machine: "
-                "pass files as artifacts; only emptyDir is made here"
-            )
-        if path.rstrip("/") != SHARED_MEMORY:
-            paths.append(path)
-    return paths
 
 
 def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
@@ -70,8 +50,16 @@ def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
                 f"{where}: env '{name}' takes {field}, which is not known here: {', '.join(FIELD_PATHS)}"
             )
         return EnvVar(name, field_path=field)
-    for kind, noun in (("secretKeyRef", "secret"), ("configMapKeyRef", "config map")):
+    for kind, noun in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
         if reference := source.get(kind):
-            kept_in = f"key '{reference.get('key')}' of the {noun} '{reference.get('name')}'"
-            return EnvVar(name, kept_in=kept_in, optional=bool(reference.get("optional")))
+            outside = Source(noun, str(reference.get("name")), str(reference.get("key")))
+            return EnvVar(name, source=outside, optional=bool(reference.get("optional")))
     return EnvVar(name, value=optional_text(raw.get("value"), f"{where}.env.{name}") or "")
+
+
+def _env_from(raw: Mapping[str, Any], where: str) -> EnvFrom:
+    prefix = optional_text(raw.get("prefix"), f"{where}.envFrom.prefix") or ""
+    for kind, noun in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
+        if reference := raw.get(kind):
+            return EnvFrom(noun, str(reference.get("name")), prefix, bool(reference.get("optional")))
+    raise ManifestError(f"{where}: envFrom needs a secretRef or a configMapRef")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from argosy.errors import ManifestError
+from argosy.errors import LanguageError, ManifestError
+from argosy.manifest import expressions
+from argosy.manifest.tags import parse
 from argosy.runner import duration
-from argosy.runner.errors import ConditionError
 from argosy.runner.model import Retry
-from argosy.runner.retry_expression import check_expression
+from argosy.runner.retry import bare
 from argosy.runner.values import optional_text, text_of
 
 
@@ -26,8 +27,8 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
     expression = optional_text(raw.get("expression"), f"{where}.expression")
     try:
         if expression is not None:
-            check_expression(expression)
-    except ConditionError as error:
+            expressions.check(parse(bare(expression)).filled("1"))
+    except LanguageError as error:
         raise ManifestError(f"{where}: {error}") from error
 
     def length(field: str) -> float | None:
@@ -39,7 +40,7 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
         limit=optional_text(raw.get("limit"), f"{where}.limit"),
         policy=policy,
         expression=expression,
-        duration=length("duration") or 0.0,
+        duration=length("duration") if backoff else 0.0,
         factor=float(text_of(backoff.get("factor", 1) or 1, f"{where}.factor")),
         max_duration=length("maxDuration"),
         cap=length("cap"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.runner.fields_refused import FETCHED_INPUTS
+from argosy.runner.locks import parse_locks
 from argosy.runner.model import Input, InputArtifact, Output, OutputArtifact, Template
 from argosy.runner.parse_call import parse_call
 from argosy.runner.parse_container import parse_container
@@ -14,7 +15,7 @@ from argosy.runner.parse_tools import Raw, flag, named, positive, raw_data
 from argosy.runner.shape import check_fields, expect_list
 from argosy.runner.values import optional_text, text_of
 
-_TYPES = ("container", "script", "dag", "steps")
+_TYPES = ("container", "script", "dag", "steps", "suspend")
 
 
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
@@ -50,14 +51,20 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         timeout=optional_text(raw.get("timeout"), f"{where}.timeout"),
         deadline=optional_text(raw.get("activeDeadlineSeconds"), f"{where}.activeDeadlineSeconds"),
         parallelism=positive(raw.get("parallelism"), f"{where}.parallelism"),
-        fail_fast=flag(body.get("failFast"), True, f"{where}.dag.failFast") if kind == "dag" else True,
+        fail_fast=flag(raw.get("failFast"), False, f"{where}.failFast"),
+        locks=parse_locks(raw.get("synchronization"), where),
+        suspended=optional_text(body.get("duration") or "", f"{where}.suspend")
+        if kind == "suspend"
+        else None,
+        dag_fail_fast=kind != "dag" or flag(body.get("failFast"), True, f"{where}.dag.failFast"),
         target=str(body.get("target") or "") if kind == "dag" else "",
     )
-    if not template.is_leaf and (template.timeout or template.deadline):
-        field = "timeout" if template.timeout else "activeDeadlineSeconds"
-        raise ManifestError(
-            f"{where}: '{field}' belongs to container and script templates; put it on the tasks' own"
-        )
+    for field, value in (("timeout", template.timeout), ("activeDeadlineSeconds", template.deadline)):
+        if value and not template.is_leaf:
+            raise ManifestError(
+                f"{where}: '{field}' belongs to container and script templates; put it on the tasks' own, "
+                "or activeDeadlineSeconds on the workflow"
+            )
     return template, inline
 
 
@@ -103,12 +110,17 @@ def _output(raw: Raw, where: str) -> Output:
     source = raw.get("valueFrom") or {}
     name = f"{where} outputs.{raw['name']}"
     default = source.get("default", raw.get("default"))
-    if not (source.get("path") or source.get("parameter")) and default is None:
-        raise ManifestError(f"{name}: valueFrom needs a path (of a file) or a parameter (of a task)")
+    supplied = source.get("supplied") is not None
+    known = any(source.get(kind) for kind in ("path", "parameter", "expression"))
+    if not known and not supplied and default is None:
+        raise ManifestError(
+            f"{name}: valueFrom needs a path (of a file), a parameter (of a task) or an expression"
+        )
     return Output(
         raw["name"],
         path=optional_text(source.get("path"), name),
         parameter=optional_text(source.get("parameter"), name),
+        expression=optional_text(source.get("expression"), name) or None,
         default=optional_text(default, name),
         global_name=optional_text(raw.get("globalName"), name),
     )
@@ -116,12 +128,13 @@ def _output(raw: Raw, where: str) -> Output:
 
 def _output_artifact(raw: Raw, where: str) -> OutputArtifact:
     name = f"{where} outputs.{raw['name']}"
-    if not (raw.get("path") or raw.get("from")):
+    if not (raw.get("path") or raw.get("from") or raw.get("fromExpression")):
         raise ManifestError(f"{name}: an artifact needs a path (of a file or folder) or a from (of a task)")
     return OutputArtifact(
         raw["name"],
         path=optional_text(raw.get("path"), name),
         source=optional_text(raw.get("from"), name),
+        expression=optional_text(raw.get("fromExpression"), name) or None,
         optional=flag(raw.get("optional"), False, name),
         global_name=optional_text(raw.get("globalName"), name),
     )

@@ -14,20 +14,24 @@ from pathlib import Path
 from argosy.runner import environment
 from argosy.runner.artifacts import put
 from argosy.runner.context import Context
-from argosy.runner.errors import NodeError
+from argosy.runner.debug import run_on_terminal
+from argosy.runner.errors import NodeError, NoProgram
 from argosy.runner.folders import folder_name
 from argosy.runner.job import Inputs, Outcome, Produced
 from argosy.runner.model import Container, Template
+from argosy.runner.mounts import make
 from argosy.runner.node import Phase
 from argosy.runner.outputs import collect
 from argosy.runner.paths import PathMap
-from argosy.runner.process import Ended, run_process
+from argosy.runner.process import Ended, refuse_unfit, run_process
 from argosy.runner.scope import parameter_variables
 from argosy.runner.standbys import Standby, Start
+from argosy.step.program import TERMINATION_LOG
 
 _PYTHONS = ("python", "python3")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
+_WORDS_BYTES = 4096
 
 
 class Pod:
@@ -52,7 +56,10 @@ class Pod:
         async with self.ctx.standbys.turn(self.node) as standby:
             await asyncio.to_thread(self._prepare, keep=standby is not None)
             variables, env = self._environment()
-            ended = await self._execute(self._argv(variables, env), env, limit, standby)
+            try:
+                ended = await self._execute(self._argv(variables, env), env, limit, standby)
+            except NoProgram as error:
+                return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
         produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
         return self._outcome(ended, produced, missing, limit)
 
@@ -63,7 +70,7 @@ class Pod:
         until the turn: the folder is this node's own, new, and nothing is put where the program starts.
         """
         words = (*self.container.command, *self.container.args)
-        placed = [*self.template.paths.values(), *self.container.mounts]
+        placed = [*self.template.paths.values(), *(mount.path for mount in self.container.mounts)]
         if (
             words[0] not in _PYTHONS
             or words[1:2] != ("-m",)
@@ -93,17 +100,26 @@ class Pod:
     def _outcome(self, ended: Ended, produced: Produced, missing: str, limit: float | None) -> Outcome:
         if ended.timed_out:
             message = f"ran longer than {limit:g} s and was stopped"
-            return Outcome(Phase.FAILED, message, ended.code, produced, self.tail())
+            return Outcome(Phase.FAILED, message, ended.code, produced, self.tail(), timed_out=True)
         if ended.code != 0:
-            return Outcome(Phase.FAILED, ended.message, ended.code, produced, self.tail())
+            return Outcome(Phase.FAILED, self._why(ended), ended.code, produced, self.tail())
         if missing:
             return Outcome(Phase.ERROR, missing, ended.code, produced, self.tail())
         return Outcome(Phase.SUCCEEDED, exit_code=0, produced=produced)
+
+    def _why(self, ended: Ended) -> str:
+        with suppress(OSError):
+            words = self._last_words.read_bytes()[:_WORDS_BYTES].decode("utf-8", errors="replace")
+            if line := " ".join(words.split()):
+                return f"{ended.message}: {line}"
+        return ended.message
 
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
     ) -> Ended:
         cwd, capture = self._working_dir(), self.template.name in self.ctx.captured
+        if self.ctx.only is not None and self.ctx.only.terminal:
+            return await run_on_terminal(argv, cwd=cwd, env=env)
         began = time.monotonic()
         if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
             ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
@@ -114,25 +130,33 @@ class Pod:
 
     def _environment(self) -> tuple[dict[str, str], dict[str, str]]:
         """The variables that the container declares, and all that the program gets."""
-        variables = environment.declared(self.container.env, self.ctx, self.pod_name, self._word)
-        return variables, {**self.ctx.environment, "TMPDIR": str(self.folder / "tmp"), **variables}
+        variables = environment.declared(self.container, self.ctx, self.pod_name, self._word)
+        own = {"TMPDIR": str(self.folder / "tmp"), TERMINATION_LOG: str(self._last_words)}
+        return variables, {**self.ctx.environment, **own, **variables}
+
+    @property
+    def _last_words(self) -> Path:
+        """Where the program may say in one line why it failed, as in a pod."""
+        return self.folder / "termination-log"
 
     def _make_folders(self) -> None:
         for folder in (self.work, self.folder / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
+        self._last_words.touch()
 
     def _prepare(self, *, keep: bool) -> None:
         if not keep:  # a program that waits in the folder has made it anew
             shutil.rmtree(self.folder, ignore_errors=True)
         self._make_folders()
-        for path in self.container.mounts:
-            self.paths.place(path).mkdir(parents=True, exist_ok=True)
+        for mount in self.container.mounts:
+            make(mount, self.paths.place(mount.path), self.ctx.kept, self.ctx.run_dir)
         for tag, path in self.template.paths.items():
             if tag.startswith("outputs."):
                 self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
         for artifact in self.template.artifacts:
             if artifact.path and artifact.name in self.inputs.artifacts:
-                put(self.inputs.artifacts[artifact.name], self.paths.place(artifact.path), artifact)
+                source, target = self.inputs.artifacts[artifact.name], self.paths.place(artifact.path)
+                put(source, target, artifact, self.folder)
 
     def _working_dir(self) -> Path:
         if not self.container.working_dir:
@@ -151,12 +175,10 @@ class Pod:
             words[0] = sys.executable
         program = shutil.which(words[0], path=env["PATH"]) if "/" not in words[0] else words[0]
         if program is None:
-            raise NodeError(
-                f"there is no program '{words[0]}' on this machine; the image's programs are not used here"
-            )
-        if any("\0" in word for word in words):
-            raise NodeError("a value holds a NUL character, which no program can be given")
-        return [program, *words[1:]]
+            raise NoProgram(words[0], "there is none on this machine; the image's programs are not used here")
+        argv = [program, *words[1:]]
+        refuse_unfit(argv, env, self.inputs.parameters)
+        return argv
 
     def _word(self, source: str, variables: Mapping[str, str]) -> str:
         def rewrite(literal: str, after_value: bool, before_value: bool) -> str:
@@ -180,5 +202,8 @@ def _declared_paths(template: Template) -> list[str]:
     container = template.container
     paths = list(template.paths.values())
     if container is not None:
-        paths += [*container.mounts, *([container.working_dir] if container.working_dir else [])]
+        paths += [
+            *(mount.path for mount in container.mounts),
+            *([container.working_dir] if container.working_dir else []),
+        ]
     return paths

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from argosy.runner.errors import NodeError
+from argosy.runner.errors import NodeError, NoProgram
+from argosy.text import one_line
 
 RESULT_LIMIT = 256 * 1024
 """Bytes of standard output that become `outputs.result`: the last ones, as in Argo."""
@@ -20,8 +21,50 @@ RESULT_LIMIT = 256 * 1024
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
+WORD_LIMIT = 128 * 1024 - 1
+"""Bytes of one word of a command line, or of a variable of the environment with its name (Linux)."""
+
 _GUARD = str(Path(__file__).with_name("guard.py"))
 _CHUNK = 64 * 1024
+_TOO_MUCH = f"a program's argument holds {WORD_LIMIT:,} at most: let it travel as a file (an artifact)"
+_TOGETHER = os.sysconf("SC_ARG_MAX")
+_POINTER = 8
+_GUARDS_OWN = 4096
+
+
+def refuse_unfit(argv: Sequence[str], env: Mapping[str, str], parameters: Mapping[str, str]) -> None:
+    """Refuse words that no program can be given, whatever way it is started.
+
+    Raises:
+        NodeError: naming the input parameter that the word comes from, its size and the remedy.
+    """
+    variables = [f"{name}={value}" for name, value in env.items()]
+    for word in (*argv, *variables):
+        if "\0" in word:
+            raise NodeError(
+                f"{_source(word, parameters)} holds a NUL character, which no program can be given"
+            )
+        if len(word) * 4 > WORD_LIMIT and (size := len(_bytes(word))) > WORD_LIMIT:
+            raise NodeError(f"{_source(word, parameters)} has {size:,} bytes, and {_TOO_MUCH}")
+    together = sum(len(_bytes(word)) + 1 + _POINTER for word in (*argv, *variables)) + _GUARDS_OWN
+    if together > _TOGETHER:
+        names = ", ".join(f"'{name}'" for name in sorted(parameters, key=lambda n: -len(parameters[n]))[:3])
+        raise NodeError(
+            f"the command line and the environment have {together:,} bytes together, and {_TOGETHER:,} are "
+            f"possible; the longest input parameters are {names}: let them travel as files (artifacts)"
+        )
+
+
+def _source(word: str, parameters: Mapping[str, str]) -> str:
+    """The longest of the input parameters that the word holds, or its beginning."""
+    within = [name for name, value in parameters.items() if value and value in word]
+    if within:
+        return f"input parameter '{max(within, key=lambda name: len(parameters[name]))}'"
+    return f"the word {one_line(word, 40)!r}"
+
+
+def _bytes(word: str) -> bytes:
+    return word.encode("utf-8", errors="surrogateescape")
 
 
 @dataclass(frozen=True)
@@ -116,7 +159,7 @@ class Guarded:
         status = self._status.read().decode()
         kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
         if kind == "error":
-            raise NodeError(f"cannot start {self._name}: {rest}")
+            raise NoProgram(self._name, rest)
         number = int(rest)
         if kind == "signal":
             return Ended(128 + number, number, timed_out, result)

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from argosy.runner.errors import NodeError
 from argosy.runner.model import Retry
 from argosy.runner.node import Attempt, Phase, parse_time
-from argosy.runner.retry_expression import bare, holds
 from argosy.runner.scope import Scope
-from argosy.runner.text import parse
 
 TRANSIENT_PATTERN = "TRANSIENT_ERROR_PATTERN"
 """Environment variable with a regular expression of messages that OnTransientError retries, as in Argo."""
@@ -21,6 +19,10 @@ _COVERED = {
     "OnFailure": (Phase.FAILED,),
     "OnError": (Phase.ERROR,),
 }
+
+
+FIELDS = frozenset(f"lastRetry.{name}" for name in ("exitCode", "status", "duration", "message"))
+"""What is known of the last attempt."""
 
 
 def next_delay(retry: Retry, scope: Scope, attempts: Sequence[Attempt], elapsed: float) -> float | None:
@@ -33,8 +35,10 @@ def next_delay(retry: Retry, scope: Scope, attempts: Sequence[Attempt], elapsed:
     limit = _limit(retry, scope)
     if limit is not None and len(attempts) > limit:
         return None
-    if not _is_covered(retry.policy, last) or not _expression_holds(retry, scope, last):
+    if not _is_covered(retry.policy, last) or not _expression_holds(retry, scope, attempts):
         return None
+    if retry.duration is None:
+        raise NodeError("retryStrategy.backoff has no duration: no base duration specified for retryStrategy")
     delay = retry.duration * retry.factor ** (len(attempts) - 1)
     if retry.cap is not None:
         delay = min(delay, retry.cap)
@@ -59,15 +63,25 @@ def _is_covered(policy: str, last: Attempt) -> bool:
     return last.phase in _COVERED[policy]
 
 
-def _expression_holds(retry: Retry, scope: Scope, last: Attempt) -> bool:
+def _expression_holds(retry: Retry, scope: Scope, attempts: Sequence[Attempt]) -> bool:
     if retry.expression is None:
         return True
+    last = attempts[-1]
     took = parse_time(last.finished_at) - parse_time(last.started_at)
     known = {
+        "retries": str(len(attempts) - 1),
         "lastRetry.exitCode": "-1" if last.exit_code is None else str(last.exit_code),
         "lastRetry.status": last.phase.value,
         "lastRetry.duration": str(int(took.total_seconds())),
         "lastRetry.message": last.message,
     }
-    text = parse(bare(retry.expression)).render({**scope.variables, **known}.get)
-    return holds(text, known)
+    value = scope.inner(known).evaluate(bare(retry.expression))
+    if not isinstance(value, bool):
+        raise NodeError(f"retryStrategy.expression '{retry.expression}' is {value!r}, not true or false")
+    return value
+
+
+def bare(source: str) -> str:
+    """The expression without the `{{=...}}` that it may stand in."""
+    text = source.strip()
+    return text[3:-2].strip() if text.startswith("{{=") and text.endswith("}}") else text

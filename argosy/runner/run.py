@@ -15,14 +15,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from argosy.emit import to_yaml
 from argosy.errors import ManifestError, UsageError
 from argosy.runner import state as states
+from argosy.runner.approval import Approval
 from argosy.runner.check import check
-from argosy.runner.context import Context
+from argosy.runner.context import Context, Only, Reuse
 from argosy.runner.environment import base_environment, check_environment
 from argosy.runner.folders import plain_path
+from argosy.runner.kept import Kept
 from argosy.runner.model import Workflow
 from argosy.runner.node import now, parse_time
 from argosy.runner.references import captured_templates
@@ -45,29 +46,37 @@ def run_manifest(
     reporter: Reporter,
     max_parallel: int | None = None,
     resume: bool = False,
+    kept: Kept | None = None,
+    only: Only | None = None,
+    reuse: Reuse | None = None,
+    approval: Approval | None = None,
+    linted: bool = False,
 ) -> WorkflowResult:
     """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine, its steps as processes.
 
     `run_dir` is made if need be and holds `workflow.yaml`, `run.json`, `steps/` and `artifacts/`. Without
     `resume` it must not hold a run; with it, nodes that Succeeded are kept and everything else runs again,
     under the same name and uid, with the parameters of the first time where none are given. `environment`
-    is added to the process's own. `max_parallel` programs run at once (4, or less if the workflow's
-    `parallelism` says so).
+    is added to what a process needs of this one's; `kept` has the keys of Secrets and ConfigMaps.
+    `approval` tells which suspended steps go on. `max_parallel` programs run at once (4, or less if the
+    workflow's `parallelism` says so). `linted`: the linter has seen the manifest.
 
     Raises UsageError (ManifestError for the manifest) before anything is started. What fails later is in
     the result; SIGINT and SIGTERM stop every step and end the workflow as Failed.
     """
     run_dir = run_dir.resolve()
     earlier = states.load(run_dir) if resume else None
-    plan = check(manifest, {**_known(manifest, earlier), **parameters})
-    merged = base_environment(os.environ, environment, Path(sys.executable))
-    check_environment(plan.workflow, merged)
+    plan = check(manifest, {**_known(manifest, earlier), **parameters}, linted=linted or earlier is not None)
+    kept = kept or Kept()
+    merged = base_environment(os.environ, kept, environment, Path(sys.executable))
+    check_environment(plan.workflow, merged, kept)
     _make_folder(run_dir, resume)
     lock = states.lock(run_dir)
     try:
         plan = _named(plan, run_dir, earlier)
         states.replace_file(run_dir / "workflow.yaml", _as_run(manifest, plan))
-        return _run(plan, run_dir, merged, reporter, max_parallel, earlier)
+        how = (only, reuse, approval or Approval())
+        return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
     finally:
         os.close(lock)
 
@@ -76,9 +85,13 @@ def _run(
     plan: Plan,
     run_dir: Path,
     environment: Mapping[str, str],
+    kept: Kept,
     reporter: Reporter,
     max_parallel: int | None,
     earlier: dict[str, Any] | None,
+    only: Only | None,
+    reuse: Reuse | None,
+    approval: Approval,
 ) -> WorkflowResult:
     started = earlier["startedAt"] if earlier else now()
     identity = {"name": plan.name, "uid": plan.uid, "startedAt": started, "parameters": dict(plan.parameters)}
@@ -94,8 +107,10 @@ def _run(
         reporter.on_start(plan)
         with plain_path(run_dir) as seen_dir:
             standbys = Standbys(environment)
-            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys)
-            with _Signals(ctx):
+            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys, kept)
+            ctx.only, ctx.reuse, ctx.approval = only, reuse, approval
+            with _Signals(ctx) as signals:
+                state.on_lost = signals.stop
                 try:
                     result = await run_workflow(ctx, started)
                 finally:
@@ -124,21 +139,22 @@ class _Signals:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
+        self._task: asyncio.Task[Any] | None = None
         self._installed: list[signal.Signals] = []
 
-    def __enter__(self) -> None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-        if threading.current_thread() is not threading.main_thread():
-            return
+    def __enter__(self) -> _Signals:
+        self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop, f"stopped by {number.name}")
+                self._installed.append(number)
+        return self
 
-        def stop(number: signal.Signals) -> None:
-            self._ctx.stop_reason = f"stopped by {number.name}"
-            task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-            self._installed.append(number)
+    def stop(self, reason: str) -> None:
+        """End the run."""
+        assert self._task is not None
+        self._ctx.stop_reason = reason
+        self._task.cancel()
 
     def __exit__(self, *_: object) -> None:
         for number in self._installed:
@@ -206,4 +222,4 @@ def _as_run(manifest: Mapping[str, Any], plan: Plan) -> str:
         arguments["parameters"] = [{**item, "value": plan.parameters[item["name"]]} for item in given]
         inner["arguments"] = arguments
     document["spec"] = {**spec, "workflowSpec": inner} if inner is not spec else spec
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return to_yaml(document)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from argosy.runner.errors import NodeError
+from argosy.manifest import conditions, expressions, golang
+from argosy.manifest.tags import Rewrite, parse, value_text
+from argosy.runner.errors import NodeError, language
 from argosy.runner.model import Workflow
 from argosy.runner.node import Values
-from argosy.runner.text import Rewrite, parse
 from argosy.runner.values import compact
 
 STRFTIME = "aAbBcdHIjmMpSUwWxXyYZ"
@@ -30,12 +32,39 @@ class Scope:
         return Scope(self.variables.new_child(variables), self.artifacts.new_child(artifacts or {}))
 
     def render(self, source: str, rewrite: Rewrite | None = None) -> str:
-        """Text with its tags replaced. Raises Unresolved."""
-        return parse(source).render(self.variables.get, rewrite)
+        """Text with its tags replaced. Raises NodeError."""
+        with language():
+            return parse(source).render(self.variables, rewrite)
 
-    def artifact(self, source: str) -> Path | None:
-        """The artifact that `from: "{{...}}"` names; None if whoever makes it did not. Raises NodeError."""
-        tag = parse(source).only_tag
+    def holds(self, condition: str) -> tuple[bool, str]:
+        """Whether a `when` holds, and the text of it that was asked. Raises NodeError."""
+        asked = self.render(condition)
+        with language():
+            return conditions.evaluate(asked), asked
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of an expression, its tags replaced before. Raises NodeError."""
+        with language():
+            return expressions.evaluate(parse(expression).render(self.variables), self.variables)
+
+    def expressed(self, expression: str) -> str:
+        """The value of an expression as text. Raises NodeError, also where it has none."""
+        value = self.evaluate(expression)
+        with language():
+            return value_text(expression, value)
+
+    def artifact(self, source: str | None, expression: str | None = None) -> Path | None:
+        """The artifact that `from: "{{...}}"` names; None if whoever makes it did not. Raises NodeError.
+
+        An expression yields the artifact itself: the names of artifacts stand for their tags there.
+        """
+        if expression is not None:
+            known = {name: f"{{{{{name}}}}}" for name in self.artifacts}
+            chosen = self.inner(known).evaluate(expression)
+            source = chosen if isinstance(chosen, str) else ""
+        tag = parse(source or "").only_tag
+        if tag is None and expression is not None:
+            return None
         if tag is None:
             raise NodeError(
                 f"{source!r} does not name an artifact, like {{{{tasks.A.outputs.artifacts.model}}}}"
@@ -45,7 +74,7 @@ class Scope:
     def optional(self, source: str) -> str | None:
         """`render`, or None where the text is one tag whose task made no such output."""
         tag = parse(source).only_tag
-        if tag is not None and ".outputs." in tag.name and tag.name not in self.variables:
+        if tag and not tag.expression and ".outputs." in tag.name and tag.name not in self.variables:
             return None
         return self.render(source)
 
@@ -60,6 +89,10 @@ def global_variables(workflow: Workflow, name: str, uid: str, created: datetime)
         "workflow.serviceAccountName": workflow.service_account,
         "workflow.priority": workflow.priority,
         "workflow.duration": "0.000000",
+        "workflow.status": "Running",
+        "workflow.failures": golang.quote("[]"),
+        "workflow.labels": compact(dict(workflow.labels)),
+        "workflow.annotations": compact(dict(workflow.annotations)),
         "workflow.labels.json": compact(dict(workflow.labels)),
         "workflow.annotations.json": compact(dict(workflow.annotations)),
         "workflow.creationTimestamp": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -74,8 +107,8 @@ def global_variables(workflow: Workflow, name: str, uid: str, created: datetime)
 
 
 def parameter_variables(prefix: str, parameters: Mapping[str, str]) -> dict[str, str]:
-    """`PREFIX.parameters.X`, and all of them as JSON."""
-    whole = compact(dict(parameters))
+    """`PREFIX.parameters.X`, and all of them as JSON: a list of names and values."""
+    whole = compact([{"name": name, "value": value} for name, value in parameters.items()])
     known = {f"{prefix}.parameters": whole, f"{prefix}.parameters.json": whole}
     return known | {f"{prefix}.parameters.{name}": value for name, value in parameters.items()}
 

@@ -16,7 +16,8 @@ _HARMLESS: tuple[Any, ...] = (None, False, [], "")
 def check_fields(value: Any, kind: str, where: str) -> None:
     """Raise ManifestError for the first field under `value` that is unknown or cannot be obeyed here.
 
-    `kind` is a key of `fields.USED`; `[]` before it means a list. `where` begins the message.
+    `kind` is a key of `fields.USED`; `[]` before it means a list, a field `*` there any name. `where` begins
+    the message.
     """
     if value is None:
         return
@@ -27,12 +28,12 @@ def check_fields(value: Any, kind: str, where: str) -> None:
     mapping = expect_mapping(value, where)
     for field, inside in mapping.items():
         _check_field(str(field), inside, kind, where)
-        if child := USED[kind].get(str(field)):
+        if child := USED[kind].get(str(field), USED[kind].get("*")):
             check_fields(inside, child, f"{where}.{field}")
 
 
 def _check_field(field: str, value: Any, kind: str, where: str) -> None:
-    if field in USED[kind] or field in IGNORED.get(kind, ()):
+    if field in USED[kind] or "*" in USED[kind] or field in IGNORED.get(kind, ()):
         return
     refused = REFUSED.get(kind, {})
     advice = refused.get(field, refused.get("*"))

@@ -27,6 +27,8 @@ class Finished:
     items: tuple[str, ...] = ()
     variables: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, Path] = field(default_factory=dict)
+    problem: str = ""
+    """Why whoever comes after cannot start: lists that cannot be gathered, an unreadable condition."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Site:
     """A DAG or steps template that is being carried out.
 
     `prefix` begins the names of its nodes, `kind` is `tasks` or `steps`, `slots` limits its children
-    (`parallelism`).
+    (`parallelism`). `failures` are the names of what failed inside so far.
     """
 
     engine: Engine
@@ -43,6 +45,14 @@ class Site:
     kind: str
     scope: Scope
     slots: asyncio.Semaphore | None = None
+    fail_fast: bool = False
+    """Whether nothing more starts once something has failed (the template's own `failFast`)."""
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is to be started."""
+        return self.fail_fast and bool(self.failures)
 
     def name(self, call: Call) -> str:
         """The name of a call's node."""
@@ -94,6 +104,7 @@ class Site:
         produced: Produced,
         items: tuple[str, ...] = (),
         lists: dict[str, str] | None = None,
+        problem: str = "",
     ) -> Finished:
         """What others may refer to now that a call is over; `lists` are the aggregated outputs of a loop."""
         prefix = f"{self.kind}.{call.name}"
@@ -102,7 +113,7 @@ class Site:
         )
         variables = {f"{prefix}.{name}": value for name, value in known.items()}
         artifacts = {f"{prefix}.outputs.artifacts.{name}": path for name, path in produced.artifacts.items()}
-        return Finished(node, items, variables, artifacts)
+        return Finished(node, items, variables, artifacts, problem)
 
     def _kind(self, call: Call) -> str:
         return "Loop" if call.loop else KINDS[self.template(call).kind]

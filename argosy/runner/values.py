@@ -7,19 +7,14 @@ import math
 from typing import Any
 
 from argosy.errors import ManifestError
+from argosy.manifest.scalars import as_text
 
 
 def text_of(value: Any, where: str) -> str:
     """The text of a string, number or boolean. Raises ManifestError for anything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    raise ManifestError(f"{where}: {value!r} is not text; put it in quotes")
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ManifestError(f"{where}: {value!r} is not text; put it in quotes")
+    return as_text(value)
 
 
 def optional_text(value: Any, where: str) -> str | None:

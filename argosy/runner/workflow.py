@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 
+from argosy.manifest import golang
 from argosy.runner.artifacts import from_text
 from argosy.runner.binding import bind
-from argosy.runner.context import EXIT_HANDLER, Context
+from argosy.runner.calls import gather
+from argosy.runner.context import EXIT_HANDLER, HOOKS, Context
 from argosy.runner.dag import run_dag
 from argosy.runner.engine import Engine
 from argosy.runner.errors import NodeError
 from argosy.runner.job import Inputs, Job, Outcome, Produced
-from argosy.runner.model import Arguments, Template
-from argosy.runner.node import Node, Phase, Values, now
+from argosy.runner.locks import held
+from argosy.runner.model import Arguments, Hook, Template
+from argosy.runner.node import KINDS, Node, Phase, Values, now
 from argosy.runner.result import WorkflowResult
 from argosy.runner.scope import parameter_variables
 from argosy.runner.steps import run_steps
@@ -23,16 +27,23 @@ from argosy.runner.values import compact
 async def run_workflow(ctx: Context, started: str) -> WorkflowResult:
     """Run the entrypoint, then, whatever happened, the exit handler; only a stop by a signal skips that."""
     engine = Engine(ctx)
-    ctx.state.discard(EXIT_HANDLER)
+    for handler in (EXIT_HANDLER, *(f"{HOOKS}.{name}" for name in ctx.plan.workflow.hooks)):
+        ctx.state.discard(handler)
+    hooks = _Hooks(engine)
     try:
-        outcome = await _within_deadline(ctx, _entrypoint(engine))
+        hooks.look()
+        outcome = await _within_deadline(ctx, _locked(engine))
+        _tell(ctx, outcome)
+        hooks.look()
         outcome = await _exit_handler(engine, outcome)
+        await hooks.over()
     except asyncio.CancelledError:
         outcome = Outcome(Phase.FAILED, ctx.stop_reason)
     outputs = _outputs(ctx, outcome.produced)
     finished = now()
     extra = {"message": outcome.message, "finishedAt": finished, "outputs": outputs.to_dict()}
-    ctx.state.close(outcome.phase, extra)
+    if (lost := ctx.state.close(outcome.phase, extra)) and outcome.phase is Phase.SUCCEEDED:
+        outcome = replace(outcome, phase=Phase.ERROR, message=lost)
     return WorkflowResult(
         name=ctx.plan.name,
         uid=ctx.plan.uid,
@@ -67,11 +78,24 @@ async def _cancelled(task: asyncio.Future[Outcome]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def _locked(engine: Engine) -> Outcome:
+    """The entrypoint, while the workflow holds its own locks."""
+    ctx = engine.ctx
+    try:
+        async with held(ctx.plan.workflow.locks, ctx.kept, ctx.globals.render, lambda message: None):
+            return await _entrypoint(engine)
+    except NodeError as error:
+        return Outcome(Phase.ERROR, str(error))
+
+
 async def _entrypoint(engine: Engine) -> Outcome:
+    if (only := engine.ctx.only) is not None:
+        template = engine.ctx.plan.workflow.templates[only.template]
+        return _as_outcome(*await engine.execute(Job(template, only.name, only.inputs)))
     template = engine.ctx.plan.workflow.templates[engine.ctx.plan.workflow.entrypoint]
     try:
         inputs = _inputs(engine.ctx, template, Arguments())
-        if template.is_leaf:
+        if not template.calls or template.retry or template.locks:
             return _as_outcome(*await engine.execute(Job(template, template.name, inputs)))
         scope = engine.ctx.globals.inner(parameter_variables("inputs", inputs.parameters))
         run = run_dag if template.kind == "dag" else run_steps
@@ -82,15 +106,62 @@ async def _entrypoint(engine: Engine) -> Outcome:
         return Outcome(Phase.ERROR, str(error))
 
 
+def _tell(ctx: Context, outcome: Outcome) -> None:
+    """Let hooks and the exit handler know how the entrypoint ended."""
+    ctx.tick()
+    ctx.globals.variables["workflow.status"] = outcome.phase.value
+    ctx.globals.variables["workflow.failures"] = _failures(ctx)
+
+
+class _Hooks:
+    """The workflow's own hooks: each runs once, as soon as its expression holds, and changes nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._left = dict(engine.ctx.plan.workflow.hooks)
+        self._running: list[asyncio.Task[None]] = []
+
+    def look(self) -> None:
+        """The workflow is in another phase: start the hooks that wait for it."""
+        for name, hook in list(self._left.items()):
+            try:
+                holds = self._engine.ctx.globals.evaluate(hook.expression or "") is True
+            except NodeError as error:
+                del self._left[name]
+                self._refuse(hook, f"{HOOKS}.{name}", error)
+                continue
+            if holds:
+                del self._left[name]
+                self._running.append(asyncio.ensure_future(self._run(hook, f"{HOOKS}.{name}")))
+
+    def _refuse(self, hook: Hook, name: str, error: NodeError) -> None:
+        ctx = self._engine.ctx
+        kind = KINDS[ctx.plan.workflow.templates[hook.template].kind]
+        ctx.state.put(Node(name, hook.template, kind, Phase.ERROR, finished_at=now(), message=str(error)))
+
+    async def over(self) -> None:
+        """Wait for the hooks that run."""
+        await gather(self._running)
+
+    async def _run(self, hook: Hook, name: str) -> None:
+        ctx = self._engine.ctx
+        template = ctx.plan.workflow.templates[hook.template]
+        try:
+            inputs = _inputs(ctx, template, hook.arguments)
+        except NodeError as error:
+            self._refuse(hook, name, error)
+            return
+        await self._engine.execute(Job(template, name, inputs, fresh=True))
+
+
 async def _exit_handler(engine: Engine, outcome: Outcome) -> Outcome:
     """Run the exit handler; its own failure fails a workflow that had succeeded, and hides nothing."""
     ctx = engine.ctx
     hook = ctx.plan.workflow.on_exit
-    if hook is None:
+    if hook is None or ctx.only is not None:
         return outcome
-    ctx.tick()
-    ctx.globals.variables["workflow.status"] = outcome.phase.value
-    ctx.globals.variables["workflow.failures"] = _failures(ctx)
+    if hook.expression and ctx.globals.evaluate(hook.expression) is not True:
+        return outcome
     template = ctx.plan.workflow.templates[hook.template]
     try:
         inputs = _inputs(ctx, template, hook.arguments)
@@ -127,19 +198,22 @@ def _as_outcome(node: Node, produced: Produced) -> Outcome:
 
 
 def _failures(ctx: Context) -> str:
-    return compact(
-        [
-            {
-                "displayName": node.display_name,
-                "message": node.message,
-                "templateName": node.template,
-                "phase": node.phase.value,
-                "podName": ctx.pod_name(node.template, node.name),
-                "finishedAt": node.finished_at,
-            }
-            for node in ctx.state.nodes.values()
-            if node.phase.is_bad
-        ]
+    """What failed, as JSON within the quotes of a text, so that it can stand in a JSON text."""
+    return golang.quote(
+        compact(
+            [
+                {
+                    "displayName": node.display_name,
+                    "message": node.message,
+                    "templateName": node.template,
+                    "phase": node.phase.value,
+                    "podName": ctx.pod_name(node.template, node.name),
+                    "finishedAt": node.finished_at,
+                }
+                for node in ctx.state.nodes.values()
+                if node.phase.is_bad
+            ]
+        )
     )
 
 

@@ -18,11 +18,13 @@ Run = Callable[..., WorkflowResult]
 def run(tmp_path: Path) -> Run:
     """Runs a manifest, or the text of its `spec`, in a folder of its own."""
 
-    def start(spec: str | Mapping[str, Any], resume: bool = False, **given: Any) -> WorkflowResult:
+    def start(
+        spec: str | Mapping[str, Any], resume: bool = False, folder: str = "run", **given: Any
+    ) -> WorkflowResult:
         given.setdefault("parameters", {})
         given.setdefault("environment", {})
         given.setdefault("reporter", NullReporter())
-        return run_manifest(manifest(spec), run_dir=tmp_path / "run", resume=resume, **given)
+        return run_manifest(manifest(spec), run_dir=tmp_path / folder, resume=resume, **given)
 
     return start
 

@@ -112,8 +112,9 @@ def test_defaults_and_optional_outputs(run: Run) -> None:
 
 def test_an_unknown_program(run: Run) -> None:
     result = run(ONE % "container: {image: x, command: [no-such-program]}")
-    assert result.phase.value == "Error"
-    assert "no-such-program" in node(result, "main").message
+    found = node(result, "main")
+    assert (result.phase.value, found.phase.value, found.exit_code) == ("Failed", "Failed", 64)
+    assert "no-such-program" in found.message
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ LINGERING = "sleep 600 & (setsid sleep 600 >/dev/null 2>&1 &) ; trap '' TERM; %s
     ("field", "end", "phase"),
     [
         ("activeDeadlineSeconds: 1", "sleep 600; sleep 600", "Failed"),
-        ("timeout: 1s", "sleep 600; sleep 600", "Failed"),
+        ("timeout: 1s", "sleep 600; sleep 600", "Error"),
         ("", "exit 0", "Succeeded"),
     ],
 )
@@ -228,3 +229,15 @@ templates:
     )
     assert result.succeeded
     assert node(result, "a").outputs.parameters["out"] == '["fine"]'
+
+
+def test_a_failed_program_says_why_in_its_last_words(run: Run) -> None:
+    words = "echo promote: no metric > $ARGOSY_TERMINATION_LOG; exit 3"
+    result = run(ONE % f"container: {{image: x, command: [sh, -c, '{words}']}}")
+    assert node(result, "main").message == "exit code 3: promote: no metric"
+
+
+def test_last_words_of_a_program_that_succeeded_are_no_message(run: Run) -> None:
+    words = "echo done > $ARGOSY_TERMINATION_LOG"
+    result = run(ONE % f"container: {{image: x, command: [sh, -c, '{words}']}}")
+    assert result.succeeded and node(result, "main").message == ""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from argosy.runner import Node, NullReporter, Plan
 from argosy.runner.console import ConsoleReporter
-from argosy.runner.console_style import duration
+from argosy.runner.console_style import describe, duration
 from argosy.runner.folders import folder_name
+from argosy.runner.node import now
 from argosy.runner.state import load
 from tests.runner.conftest import Run
 
@@ -101,3 +103,35 @@ def test_names_of_folders_are_plain_and_different() -> None:
     assert folders[0] == "a"
     assert len(set(folders)) == len(names)
     assert all(folder.replace("-", "").replace(".", "").isalnum() and len(folder) < 120 for folder in folders)
+
+
+class Changes(NullReporter):
+    """Keeps each state that a node was in."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def on_node(self, node: Node) -> None:
+        self.nodes.append(node)
+
+
+RETRIED = """
+templates:
+- name: main
+  dag: {tasks: [{name: bad, template: bad}]}
+- name: bad
+  retryStrategy: {limit: 1, retryPolicy: OnFailure, backoff: {duration: 100ms}}
+  container: {image: x, command: [sh, -c, "exit 5"]}
+"""
+
+
+def test_a_step_that_waits_for_its_next_attempt_says_when(run: Run) -> None:
+    changes = Changes()
+    run(RETRIED, reporter=changes)
+    waiting = [node for node in changes.nodes if node.retry_at]
+    assert [node.message for node in waiting] == ["attempt 1 failed (exit code 5)"]
+    assert changes.nodes[-1].retry_at is None
+    later = replace(waiting[0], retry_at=now(30))
+    assert str(describe(later, "bad")).endswith("attempt 1 failed (exit code 5)  retry in 30 s")
+    assert Node.from_dict(later.to_dict()) == later
+    assert "retryAt" not in changes.nodes[-1].to_dict()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from argosy.runner.errors import ConditionError
+from argosy.errors import ManifestError
+from argosy.runner.errors import NodeError
 from argosy.runner.model import Retry
 from argosy.runner.node import Attempt, Phase
+from argosy.runner.parse_retry import parse_retry
 from argosy.runner.retry import next_delay
-from argosy.runner.retry_expression import check_expression, holds
 from argosy.runner.scope import Scope
 from tests.runner.conftest import Run, node
 
@@ -69,24 +70,21 @@ def test_transient_errors_are_told_by_their_message(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_expressions(expression: str, expected: bool) -> None:
-    check_expression(expression)
-    assert holds(expression, LAST) is expected
+    assert Scope().inner(LAST).evaluate(expression) is expected
 
 
-@pytest.mark.parametrize(
-    "expression", ["lastRetry.code == 1", "len(x) > 1", "1 +", "sprig.trim(lastRetry.message) == ''"]
-)
+@pytest.mark.parametrize("expression", ["lastRetry.code = 1", "lenn(x) > 1", "1 +", "upper(1) == ''"])
 def test_expressions_that_are_refused(expression: str) -> None:
-    with pytest.raises(ConditionError):
-        check_expression(expression)
+    with pytest.raises(ManifestError, match="retryStrategy: expression"):
+        parse_retry({"expression": expression}, "template 'main'")
 
 
 @pytest.mark.parametrize(
     "expression", ["asInt(lastRetry.message) > 1", "lastRetry.exitCode", "lastRetry.exitCode > 1"]
 )
 def test_expressions_without_a_truth(expression: str) -> None:
-    with pytest.raises(ConditionError):
-        holds(expression, LAST)
+    with pytest.raises(NodeError):
+        next_delay(Retry(policy="Always", expression=expression), Scope(), attempts(1), 0.0)
 
 
 FLAKY = """

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from argosy.compose.ending import Ending
 from tests.runner.conftest import Run, log, node, phases
 
 
@@ -78,8 +83,8 @@ templates:
     tasks:
     - name: each
       template: echo
-      withItems: [a, {k: b}, c]
-      when: "'{{item}}' != 'c'"
+      withItems: [a, b b, c]
+      when: "'{{=sprig.trunc(1, item)}}' != 'c'"
       arguments: {parameters: [{name: m, value: "item {{item}}"}]}
     - name: count
       template: echo
@@ -93,7 +98,7 @@ templates:
     - name: all
       depends: again
       template: echo
-      arguments: {parameters: [{name: m, value: "{{tasks.again.outputs.result}}"}]}
+      arguments: {parameters: [{name: m, value: "{{tasks.again.outputs.parameters.out}}"}]}
 """)
     assert result.succeeded
     found = phases(result)
@@ -151,14 +156,16 @@ templates:
 
 def test_the_exit_handler_runs_after_success(run: Run) -> None:
     result = run(HANDLER % ("ok", 0))
-    assert (result.succeeded, log(result, "onExit")) == (True, "Succeeded []\n")
+    assert (result.succeeded, log(result, "onExit")) == (True, 'Succeeded "[]"\n')
 
 
 def test_the_exit_handler_cannot_hide_a_failure(run: Run) -> None:
     result = run(HANDLER % ("bad", 0))
     assert result.phase.value == "Failed"
     assert "'work' failed" in result.message
-    assert log(result, "onExit").startswith('Failed [{"displayName":"work","message":"exit code 3"')
+    status, _, failures = log(result, "onExit").partition(" ")
+    assert status == "Failed"
+    assert json.loads(json.loads(failures))[0]["displayName"] == "work"
 
 
 def test_an_exit_handler_that_fails_fails_the_workflow(run: Run) -> None:
@@ -197,3 +204,24 @@ templates:
 """)
     assert log(result, "b") == "here\n"
     assert result.outputs.parameters == {"everywhere": "here"}
+
+
+ENDS = """
+onExit: bye
+templates:
+- name: main
+  dag: {tasks: [{name: good, template: ok}, {name: worse, template: %s}]}
+- name: again
+  retryStrategy: {limit: 1, retryPolicy: Always}
+  container: {image: x, command: [sh, -c, "exit 3"]}
+- name: bye
+  dag:
+    tasks:
+    - {name: tell, template: echo, arguments: {parameters: [{name: m, value: "%s"}]}}
+"""
+
+
+@pytest.mark.parametrize(("template", "failed"), [("again", '["worse"]'), ("ok", "[]")])
+def test_the_names_of_failed_steps_reach_the_exit_handler(run: Run, template: str, failed: str) -> None:
+    result = run(ENDS % (template, Ending().failed))
+    assert log(result, "onExit.tell") == f"{failed}\n"

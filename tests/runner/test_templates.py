@@ -129,7 +129,9 @@ templates:
 
 
 def test_the_workflow_that_a_cron_workflow_would_start(tmp_path: Path) -> None:
-    spec = manifest("{templates: [{name: main, container: {command: [echo, '{{workflow.name}}']}}]}")["spec"]
+    spec = manifest(
+        "{templates: [{name: main, container: {image: x, command: [echo, '{{workflow.name}}']}}]}"
+    )["spec"]
     document = {"kind": "CronWorkflow", "metadata": {"name": "nightly"}}
     document["spec"] = {"schedules": ["0 1 * * *"], "workflowSpec": spec}
     result = run_manifest(

@@ -1,0 +1,137 @@
+"""A run's state on disk: a whole document, and behind it a journal of what changed since.
+
+The whole document, `run.json`, is replaced atomically; each change is one line appended to the journal that
+it names. When the journal has grown to the document's size, a new document takes its place. So a change costs
+its own length, not that of all nodes, and a kill at any moment leaves the old or the new state: a line that
+was not written to its end is no line. Nothing is synced before the end: the state has to survive the death of
+the runner, not of the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import UsageError
+
+STATE_FILE = "run.json"
+FORMAT = 1
+"""Version of the run's folder; a change that an older reader would misunderstand adds one."""
+
+_SMALLEST = 256 * 1024  # bytes of a journal that are not worth a new document
+_TRIES = 20
+
+
+class Journal:
+    """Writes one run's state."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._file: int | None = None
+        self._number = 0
+        self._size = self._limit = 0
+        for left in run_dir.glob("run.*.jsonl"):  # of a session that was killed
+            self._number = max(self._number, *(int(part) for part in left.name.split(".") if part.isdigit()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next change is better written as a whole document."""
+        return self._file is None or self._size >= self._limit
+
+    def add(self, changes: Iterable[str]) -> None:
+        """Append changes, each a JSON text. Raises OSError."""
+        assert self._file is not None
+        data = "".join(f"{change}\n" for change in changes).encode()
+        self._size += len(data)
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def replace(self, head: Mapping[str, Any], nodes: Iterable[str], *, last: bool = False) -> None:
+        """Write the whole document; begin a new journal or, with `last`, sync. Raises OSError."""
+        known = {"format": FORMAT, **head}
+        fresh = None
+        if not last:
+            self._number += 1
+            known["journal"] = f"run.{self._number}.jsonl"
+            fresh = os.open(self._run_dir / known["journal"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        body = ",\n".join(nodes)
+        text = f'{json.dumps(known, ensure_ascii=False)[:-1]}, "nodes": [\n{body}\n]}}\n'
+        try:
+            replace_file(self._run_dir / STATE_FILE, text, sync=last)
+        except OSError:
+            if fresh is not None:
+                os.close(fresh)
+            raise
+        self.close()
+        self._file, self._size, self._limit = fresh, 0, max(_SMALLEST, len(text))
+        for old in self._run_dir.glob("run.*.jsonl"):
+            if old.name != known.get("journal"):
+                old.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def read_state(run_dir: Path) -> dict[str, Any]:
+    """The state of a run: of one that is over, of one that goes on, of one that was killed.
+
+    Raises UsageError if there is none, if it is not readable, or if a newer Argosy wrote it.
+    """
+    path = run_dir / STATE_FILE
+    for _ in range(_TRIES):  # between the two reads a new document may take the old one's place
+        document = _document(path)
+        if "journal" not in document:
+            return document
+        try:
+            lines = (run_dir / str(document["journal"])).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            continue
+        return _with_changes(document, lines, path)
+    raise UsageError(f"{path} names a journal that is not there: {document['journal']}")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no run in {path.parent}: it has no {STATE_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not the state of a run: {error}") from error
+    needed = {"name", "uid", "startedAt", "phase", "parameters", "nodes"}
+    if not isinstance(document, dict) or not needed <= document.keys():
+        raise UsageError(f"{path} is not the state of a run")
+    if (document.get("format") or 0) > FORMAT:
+        raise UsageError(
+            f"{path} has format {document['format']}, of a newer Argosy; this one reads up to {FORMAT}"
+        )
+    return document
+
+
+def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> dict[str, Any]:
+    nodes = {node["name"]: node for node in document["nodes"]}
+    try:
+        for change in map(json.loads, lines):
+            if "node" in change:
+                nodes[change["node"]["name"]] = change["node"]
+            for name in change.get("forget", ()):
+                nodes.pop(name, None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"the journal of {path} is damaged: {error}") from error
+    return {**document, "nodes": list(nodes.values())}
+
+
+def replace_file(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write beside, then rename: a reader sees the old file or the new one. Raises OSError."""
+    beside = path.with_name(path.name + ".new")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    beside.replace(path)
