@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from argosy.submit.kinds import Kind
+from argosy.submit.nodes import Node
 
 
 class Api(Protocol):
@@ -21,8 +22,35 @@ class Api(Protocol):
     def replace(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Put the manifest, which has a name and a resourceVersion, in the place of what is there."""
 
+    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> list[dict[str, Any]]:
+        """The objects of a kind, with these labels as a selector of Kubernetes."""
+
+    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete an object."""
+
     def changes(self, namespace: str, workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The states of a workflow after the given one, until the server ends the stream."""
+
+    def stop(self, namespace: str, name: str) -> dict[str, Any]:
+        """Stop a workflow, with its exit handler; the answer is the workflow."""
+
+    def resume(self, namespace: str, name: str, step: str | None = None) -> dict[str, Any]:
+        """Let a workflow go on at its approvals, or at one of them; the answer is the workflow."""
+
+    def retry(self, namespace: str, name: str) -> dict[str, Any]:
+        """Run what failed again; what Succeeded is kept. The answer is the workflow."""
+
+    def log(self, namespace: str, workflow: str, node: Node, tail: int | None, follow: bool) -> Iterator[str]:
+        """The lines of a node's log: the last `tail`, or all; with `follow`, until its container ends.
+
+        Raises NotFoundError where the pod is gone.
+        """
+
+    def archived_log(self, namespace: str, workflow: dict[str, Any], node: Node) -> list[str]:
+        """The lines of the log that was kept as an artifact; raises SubmitError where it cannot be read."""
+
+    def trouble(self, namespace: str, pod: str) -> str:
+        """Why a pod does not start, in one line; empty where nothing is wrong, or there is no pod yet."""
 
     def create_secret(self, namespace: str, secret: dict[str, Any]) -> dict[str, Any]:
         """Make a Secret."""

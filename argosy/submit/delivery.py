@@ -13,6 +13,7 @@ from typing import Any
 
 from argosy.submit.api import Api
 from argosy.submit.checks import check_manifest
+from argosy.submit.code import deliver_code, keep_code
 from argosy.submit.errors import ConflictError, ForbiddenError, NotFoundError
 from argosy.submit.kinds import Kind, kind_of
 from argosy.submit.patience import Patience
@@ -48,6 +49,7 @@ def deliver(
     manifest: Mapping[str, Any],
     secrets: Iterable[Mapping[str, Any]] = (),
     patience: Patience | None = None,
+    code: Mapping[str, Any] | None = None,
 ) -> Delivered:
     """Submit a manifest: a Workflow is created, the other kinds are created or updated.
 
@@ -57,6 +59,7 @@ def deliver(
         manifest: of one of Argo's kinds.
         secrets: Secrets that must be there first.
         patience: how transient failures are met.
+        code: the ConfigMap with the code of its steps, which must be there first, too.
 
     Raises:
         ManifestError: `check_manifest` refuses it; nothing was sent.
@@ -69,11 +72,14 @@ def deliver(
     body = _placed(manifest, place)
     check_manifest(body)
     deliver_secrets(api, namespace, secrets, patience)
+    made = deliver_code(api, namespace, code, patience) if code else False
     if kind.updated and body["metadata"].get("name"):
         verb, answer = _apply(api, kind, place, body, patience)
     else:
         verb, answer = "created", _create(api, kind, place, body, patience)
     name = answer.get("metadata", {}).get("name", "")
+    if code:
+        keep_code(api, namespace, code, kind, answer, patience, made=made)
     return Delivered(verb, kind.name, name, place, answer)
 
 

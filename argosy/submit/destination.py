@@ -46,6 +46,18 @@ class Destination:
         """This one, and `other` where this one says nothing."""
         return Destination(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
 
+    def words(self) -> list[str]:
+        """The options of a command line that lead to the same cluster; the namespace is not among them."""
+        named = {
+            "--context": self.context,
+            "--kubeconfig": self.kubeconfig,
+            "--server": self.server,
+            "--token-file": self.token_file,
+            "--ca-file": self.ca_file,
+        }
+        words = [word for option, value in named.items() if value for word in (option, value)]
+        return [*words, "--insecure-skip-tls-verify"] if self.insecure else words
+
     def connect(self, manifest: Mapping[str, Any]) -> tuple[Api, str]:
         """The server, and the namespace for a manifest.
 

@@ -16,6 +16,8 @@ from argosy.submit.errors import SubmitError, TransientError
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECT, _READ = 10.0, 60.0
+JSON, EVENT_STREAM, ANYTHING = "application/json", "text/event-stream", "*/*"
+_PATCH = "application/merge-patch+json"
 STREAM_SECONDS = 300
 """How long the server is asked to keep a stream open."""
 
@@ -45,25 +47,53 @@ class Http:
         self._credentials = credentials
 
     def call(
-        self, method: str, path: str, doing: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """The object that the server answers with; `doing` says what this is for.
+
+        A PATCH is a merge patch.
 
         Raises:
             SubmitError: in the form that fits the failure.
         """
-        with self._response(method, path, doing, body, {}, _READ) as response:
+        with self._response(method, path, doing, body, query or {}, _READ) as response:
             data = response.data
         _LOGGER.debug("%s %s: %s", method, path, response.status)
         return read_object(self.where, data)
 
-    def lines(self, path: str, doing: str, query: Mapping[str, str]) -> Iterator[bytes]:
-        """The complete lines of an answer as they come, until the server ends it."""
-        with self._response("GET", path, doing, None, query, STREAM_SECONDS + 30.0) as response:
+    def text(self, path: str, doing: str) -> str:
+        """The answer to a GET as text."""
+        with self._response("GET", path, doing, None, {}, _READ, ANYTHING) as response:
+            return response.data.decode("utf-8", "replace")
+
+    def lines(
+        self,
+        path: str,
+        doing: str,
+        query: Mapping[str, str],
+        accept: str = JSON,
+        seconds: float = STREAM_SECONDS + 30.0,
+    ) -> Iterator[bytes]:
+        """The lines of an answer as they come, until the server ends it.
+
+        Args:
+            path, query: of the request.
+            doing: for messages.
+            accept: the media type that is asked for.
+            seconds: how long the server may be silent.
+        """
+        with self._response("GET", path, doing, None, query, seconds, accept) as response:
             rest = b""
             for chunk in response.stream(1 << 16):
                 *complete, rest = (rest + chunk).split(b"\n")
                 yield from complete
+            if rest:  # a log may end without a newline
+                yield rest
 
     @contextmanager
     def _response(
@@ -74,6 +104,7 @@ class Http:
         body: Mapping[str, Any] | None,
         query: Mapping[str, str],
         seconds: float,
+        accept: str = JSON,
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         with self._explained(doing):
             response = self._pool.request(
@@ -81,7 +112,7 @@ class Http:
                 self._url + path,
                 body=None if body is None else encoded(body),
                 fields=dict(query) or None,
-                headers=self._headers(),
+                headers=self._headers(accept, _PATCH if method == "PATCH" else JSON),
                 timeout=urllib3.Timeout(connect=_CONNECT, read=seconds),
                 retries=False,
                 preload_content=False,
@@ -93,8 +124,8 @@ class Http:
             finally:
                 response.close()
 
-    def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "argosy"}
+    def _headers(self, accept: str, content: str) -> dict[str, str]:
+        headers = {"Accept": accept, "Content-Type": content, "User-Agent": "argosy"}
         if credentials := self._credentials():
             if not (credentials.isascii() and credentials.isprintable()):
                 raise UsageError(f"the token for {self.where} holds characters that no token has")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from argosy.errors import ManifestError
 
-GROUP_PATH = "/apis/argoproj.io/v1alpha1"
+API_VERSION = "argoproj.io/v1alpha1"
+GROUP_PATH = f"/apis/{API_VERSION}"
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Kind:
         argo_path, argo_key: its collection in Argo Server's API, and the key of an object in a request.
         updated: whether submitting it again replaces it; else each submission makes a new one.
         namespaced: whether it lives in a namespace.
+        core: whether it is of Kubernetes itself; Argo Server has none of these.
     """
 
     name: str
@@ -25,9 +27,12 @@ class Kind:
     argo_key: str
     updated: bool = True
     namespaced: bool = True
+    core: bool = False
 
     def kubernetes_path(self, namespace: str) -> str:
         """The collection in the Kubernetes API."""
+        if self.core:
+            return f"/api/v1/namespaces/{namespace}/{self.plural}"
         return f"{GROUP_PATH}/namespaces/{namespace}/{self.plural}" if self.namespaced else self.cluster_path
 
     @property
@@ -53,6 +58,7 @@ _ALL = (
 )
 KINDS = {kind.name: kind for kind in _ALL}
 WORKFLOW = KINDS["Workflow"]
+CONFIG_MAP = Kind("ConfigMap", "configmaps", "", "", core=True)
 
 
 def kind_of(name: object) -> Kind:

@@ -5,11 +5,15 @@ import binascii
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 FINISHED = ("Succeeded", "Failed", "Error")
+BAD = ("Failed", "Error")
+LOG_ARTIFACT = "main-logs"
+_POD_NAMES = "workflows.argoproj.io/pod-name-format"
+_LONGEST_POD_PREFIX = 242  # Argo's: what Kubernetes allows, less the hash
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Node:
         phase: Argo's.
         message: the controller's.
         started, finished: seconds since 1970, or None.
+        kind: Argo's type of node: Pod, Container, DAG, Steps, Retry, TaskGroup, Suspend, ...
+        pod, container: where its log is; empty for a node without a log.
+        log_artifact: where its log was archived, as Argo's artifact; None if it was not.
     """
 
     id: str
@@ -31,6 +38,10 @@ class Node:
     message: str = ""
     started: float | None = None
     finished: float | None = None
+    kind: str = ""
+    pod: str = ""
+    container: str = ""
+    log_artifact: Mapping[str, Any] | None = None
 
 
 def phase_of(workflow: Mapping[str, Any]) -> str:
@@ -43,10 +54,10 @@ def nodes_of(workflow: Mapping[str, Any]) -> list[Node]:
 
     None where the controller keeps them in a database of its own.
     """
-    raw = _raw_nodes(workflow.get("status") or {})
+    raw = raw_nodes(workflow.get("status") or {})
     parents = _parents(raw)
-    name = workflow.get("metadata", {}).get("name", "")
-    nodes = {i: _node(i, parents.get(i, ""), content, name) for i, content in raw.items()}
+    metadata = workflow.get("metadata", {})
+    nodes = _with_containers({i: _node(i, parents.get(i, ""), c, metadata) for i, c in raw.items()})
     children: dict[str, list[Node]] = {}
     for node in nodes.values():
         children.setdefault(node.parent if node.parent in nodes else "", []).append(node)
@@ -59,11 +70,32 @@ def nodes_of(workflow: Mapping[str, Any]) -> list[Node]:
     return ordered
 
 
+def failures_of(workflow: Mapping[str, Any]) -> list[Node]:
+    """The nodes with a log that made the workflow fail: of a step that was retried, the last attempt."""
+    nodes = nodes_of(workflow)
+    known = {n.id: n for n in nodes}
+    bad = [n for n in nodes if n.pod and n.phase in BAD]
+    last = {n.parent: n.id for n in bad if known.get(n.parent, n).kind == "Retry"}
+    bad = [n for n in bad if n.parent not in last or last[n.parent] == n.id]
+    return [n for n in bad if known.get(n.parent, n).kind != "Retry" or known[n.parent].phase in BAD]
+
+
+def _with_containers(nodes: dict[str, Node]) -> dict[str, Node]:
+    """The containers of a set have their logs in its pod, which has none of its own."""
+    inside = {i: n for i, n in nodes.items() if n.kind == "Container" and n.parent in nodes}
+    for i, node in inside.items():
+        nodes[i] = replace(node, pod=nodes[node.parent].pod, container=node.name)
+    for i in {n.parent for n in inside.values()}:
+        nodes[i] = replace(nodes[i], pod="", container="")
+    return nodes
+
+
 def _by_start(nodes: list[Node]) -> list[Node]:
     return sorted(nodes, key=lambda n: (n.started or float("inf"), n.name), reverse=True)
 
 
-def _raw_nodes(status: Mapping[str, Any]) -> dict[str, Any]:
+def raw_nodes(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes by their id as the controller wrote them, unpacked; empty where they cannot be read."""
     if packed := status.get("compressedNodes"):
         try:
             unpacked: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(packed)))
@@ -90,16 +122,40 @@ def _is_attempt(group: Mapping[str, Any], child: Mapping[str, Any]) -> bool:
     return str(child.get("name", "")).startswith(str(group.get("name")) + "(")
 
 
-def _node(node_id: str, parent: str, content: Mapping[str, Any], workflow: str) -> Node:
+def _node(node_id: str, parent: str, content: Mapping[str, Any], metadata: Mapping[str, Any]) -> Node:
+    kind = str(content.get("type") or "")
+    shown = str(content.get("displayName") or content.get("name") or metadata.get("name", ""))
     return Node(
         id=node_id,
         parent=parent,
-        name=str(content.get("displayName") or content.get("name") or workflow),
+        name=shown,
         phase=str(content.get("phase") or "Pending"),
         message=" ".join(str(content.get("message") or "").split()),
         started=_seconds(content.get("startedAt")),
         finished=_seconds(content.get("finishedAt")),
+        kind=kind,
+        pod=_pod(node_id, content, metadata) if kind == "Pod" else "",
+        container="main" if kind == "Pod" else "",
+        log_artifact=_log_artifact(content),
     )
+
+
+def _pod(node_id: str, content: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
+    """A pod's name: the workflow's, the template's, and the number at the end of the node's id."""
+    workflow, name = str(metadata.get("name", "")), str(content.get("name", ""))
+    if (metadata.get("annotations") or {}).get(_POD_NAMES) == "v1":
+        return node_id
+    if name == workflow:
+        return workflow
+    reference = content.get("templateRef") or {}
+    template = reference.get("template") or content.get("templateName") or ""
+    prefix = workflow if ".inline" in name else f"{workflow}-{template}"
+    return f"{prefix[:_LONGEST_POD_PREFIX]}-{node_id.rpartition('-')[2]}"
+
+
+def _log_artifact(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    artifacts = (content.get("outputs") or {}).get("artifacts") or ()
+    return next((a for a in artifacts if a.get("name") == LOG_ARTIFACT), None)
 
 
 def _seconds(text: Any) -> float | None:

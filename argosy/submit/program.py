@@ -12,9 +12,10 @@ import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
 from couler.core import states
 
+from argosy.compose.placeholders import explained
 from argosy.errors import ArgosyError, ComposeError, UsageError
 from argosy.loader import explain
-from argosy.quiet import keep_couler_quiet
+from argosy.step.quiet import keep_couler_quiet
 from argosy.submit.destination import Destination
 from argosy.submit.parameters import references_in, with_parameters
 from argosy.submit.secrets import secret_manifests
@@ -88,20 +89,28 @@ def _explained(path: Path) -> Iterator[None]:
         if end.code not in (None, 0):
             raise UsageError(f"{path}: ended with {end.code}") from None
     except Exception as error:
+        if isinstance(error, TypeError) and (mistake := explained(error)):
+            raise mistake from error
         raise UsageError(explain(error, path)) from error
 
 
 @contextmanager
 def _couler_submits_here(dry_run: bool) -> Iterator[None]:
-    """Couler's own submitter delivers as ours does, and needs no cluster to be made."""
+    """Couler's own submitter delivers as ours does, and needs no cluster to be made.
+
+    A default submitter (`couler.set_default_submitter`) is the program's, and ends with it.
+    """
     saved = ArgoSubmitter.__init__, ArgoSubmitter.submit, couler.run, couler.delete
     ArgoSubmitter.__init__, ArgoSubmitter.submit = _init, ArgosySubmitter.submit
     if dry_run:
         couler.run, couler.delete = _run, _delete
+    runs = [(run, run.__defaults__) for run in (saved[2], _run)]
     try:
         yield
     finally:
         ArgoSubmitter.__init__, ArgoSubmitter.submit, couler.run, couler.delete = saved
+        for run, defaults in runs:
+            run.__defaults__ = defaults
 
 
 def _init(

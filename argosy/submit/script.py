@@ -7,6 +7,7 @@ from argosy.compiler import EXIT_HANDLER, templates_of
 from argosy.compose.composition import Composition
 from argosy.errors import ComposeError
 from argosy.interface import ENTRYPOINT
+from argosy.lint.schema import conformed
 from argosy.settings import Settings
 
 # Made anew here; the rest of Couler's spec is kept.
@@ -29,12 +30,13 @@ def script_manifest(composition: Composition) -> dict[str, Any]:
     raw = composition.manifest
     if raw["kind"] == "CronWorkflow":
         spec = {**_schedule(raw["spec"]), "workflowSpec": spec}
-    return {
+    manifest = {
         "apiVersion": raw["apiVersion"],
         "kind": raw["kind"],
         "metadata": _metadata(raw["metadata"], settings),
         "spec": spec,
     }
+    return settings.over(conformed(manifest, raw["kind"]))
 
 
 def _metadata(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -53,6 +53,14 @@ class Session:
         """The name of a task for one of Couler's own steps."""
         return self._composition.name_couler_step(name)
 
+    def map(self, function: Callable[..., Any], *lists: Any) -> Any:
+        """`couler.map`."""
+        return self._composition.map(function, *lists)
+
+    def exec_while(self, condition: dict[str, Any], function: Callable[..., Any]) -> Any:
+        """`couler.exec_while`."""
+        return self._composition.exec_while(condition, function)
+
     def manifest(self) -> dict[str, Any]:
         """The manifest of what was composed so far.
 
@@ -102,7 +110,7 @@ def open_session() -> Session | None:
 def session(program: str, values: Values = _unchanged) -> Iterator[Session]:
     """Compose from here on, in a workflow called after `program`, a file."""
     current = Session(values)
-    with clean_couler(current.on_couler_task, current.name_couler_step), composing(current):
+    with clean_couler(current), composing(current):
         states.workflow.generate_name = workflow_name(program)
         with current.hooked():
             _open.append(current)

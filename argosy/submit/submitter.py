@@ -9,6 +9,8 @@ couler.run(submitter=ArgosySubmitter(namespace="ml"))
 ```
 """
 
+import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,12 +21,15 @@ from typing import Any, Protocol
 import couler.argo  # noqa: F401 - now, so that it can be kept from printing at the end
 from couler.argo_submitter import ArgoSubmitter
 
+from argosy.bundle.attach import attach
 from argosy.errors import UsageError
-from argosy.quiet import keep_couler_quiet
+from argosy.settings import Settings
+from argosy.step.quiet import keep_couler_quiet
 from argosy.submit.delivery import deliver
 from argosy.submit.destination import Destination
 from argosy.submit.secrets import secret_manifests
 
+_LOGGER = logging.getLogger(__name__)
 keep_couler_quiet()
 
 
@@ -37,8 +42,11 @@ class Deliver(Protocol):
 
 
 def _send(manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination) -> Any:
+    attached = attach(manifest, Settings.find(), sys.path[:1])
+    for note in attached.notes:
+        _LOGGER.warning("%s", note)
     api, namespace = destination.connect(manifest)
-    return deliver(api, namespace, manifest, secrets).answer
+    return deliver(api, namespace, attached.manifest, secrets, code=attached.config_map).answer
 
 
 _deliver: ContextVar[Deliver] = ContextVar("argosy_deliver", default=_send)

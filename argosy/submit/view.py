@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from argosy.submit.nodes import Node, nodes_of, phase_of
+from argosy.submit.nodes import FINISHED, Node, nodes_of, phase_of
 
 _LOOKS = {
     "Running": ("●", "cyan"),
@@ -18,7 +18,7 @@ _LOOKS = {
     "Error": ("⚠", "red"),
 }
 _OTHER = ("○", "dim")
-_WORTH_SAYING = ("Failed", "Error", "Skipped", "Omitted")
+_WORTH_SAYING = ("Failed", "Error", "Skipped")
 
 
 def show(console: Console, states: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -36,33 +36,54 @@ def show(console: Console, states: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return last
 
 
+def tree(workflow: Mapping[str, Any]) -> Tree:
+    """The nodes below one headline; those that were only omitted are one line together."""
+    nodes = nodes_of(workflow)
+    branches = {"": Tree(_headline(workflow))}
+    for node in nodes:
+        if node.phase != "Omitted":
+            above = branches.get(node.parent, branches[""])
+            branches[node.id] = above.add(_line(node))
+    if line := _omitted(nodes):
+        branches[""].add(line)
+    return branches[""]
+
+
+def _omitted(nodes: Iterable[Node]) -> Text | None:
+    names = dict.fromkeys(n.name for n in nodes if n.phase == "Omitted")
+    return Text(f"○ omitted: {', '.join(names)}", "dim") if names else None
+
+
 class _LiveTree:
     def __init__(self) -> None:
         self.workflow: Mapping[str, Any] = {}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        branches = {"": Tree(_headline(self.workflow))}
-        for node in nodes_of(self.workflow):
-            above = branches.get(node.parent, branches[""])
-            branches[node.id] = above.add(_line(node))
-        yield branches[""]
+        yield tree(self.workflow)
 
 
 class _Lines:
-    """One line for each change of a phase."""
+    """One line for each change of a phase, and for each new reason why a step does not start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, tuple[str, ...]] = {}
 
     def print(self, workflow: Mapping[str, Any]) -> None:
-        for node in nodes_of(workflow):
-            if self._seen.get(node.id) != node.phase:
-                self._seen[node.id] = node.phase
+        nodes, phase = nodes_of(workflow), phase_of(workflow)
+        for node in nodes:
+            reason = node.message if node.phase == "Pending" else ""
+            if node.phase != "Omitted" and self._is_new(node.id, node.phase, reason):
                 self._console.print(_line(node, say_phase=True), soft_wrap=True)
-        if self._seen.get("") != phase_of(workflow):
-            self._seen[""] = phase_of(workflow)
+        if self._is_new("", phase):
+            if (line := _omitted(nodes)) and phase in FINISHED:
+                self._console.print(line, soft_wrap=True)
             self._console.print(_headline(workflow), soft_wrap=True)
+
+    def _is_new(self, key: str, *state: str) -> bool:
+        new = self._seen.get(key) != state
+        self._seen[key] = state
+        return new
 
 
 def _headline(workflow: Mapping[str, Any]) -> Text:

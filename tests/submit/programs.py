@@ -105,3 +105,18 @@ spec:
   - name: main
     container: {{image: alpine, command: [echo, "{{{{workflow.parameters.word}}}}"]}}
 """
+
+HELLO = '''
+from argosy import component, pipeline
+
+
+@component(image="python:3.11-slim")
+def greet(who: str) -> None:
+    """Greet somebody."""
+    print("hello", who)
+
+
+@pipeline
+def hello(who: str = "world"):
+    greet(who=who)
+'''

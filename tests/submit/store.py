@@ -15,7 +15,11 @@ PLURALS = {
     "cronworkflows": "CronWorkflow",
     "clusterworkflowtemplates": "ClusterWorkflowTemplate",
     "secrets": "Secret",
+    "configmaps": "ConfigMap",
+    "pods": "Pod",
+    "events": "Event",
 }
+CORE = ("secrets", "configmaps", "pods", "events")
 Object = dict[str, Any]
 
 
@@ -28,7 +32,7 @@ class Refused(Exception):
 
 
 def _group(plural: str) -> str:
-    return plural if plural == "secrets" else f"{plural}.{GROUP}"
+    return plural if plural in CORE else f"{plural}.{GROUP}"
 
 
 @dataclass
@@ -37,6 +41,10 @@ class Store:
 
     namespaces: set[str] = field(default_factory=lambda: {"default", "team"})
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    logs: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """By namespace, pod and container."""
+    archived: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    """By namespace, workflow and node."""
     watchers: list["queue.Queue[tuple[str, Object] | None]"] = field(default_factory=list)
     _versions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(100))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -83,15 +91,55 @@ class Store:
             body["metadata"]["uid"] = known["metadata"]["uid"]
             return self._put(plural, namespace, body, "MODIFIED")
 
+    def merge(self, plural: str, namespace: str, name: str, patch: Object) -> Object:
+        """As PATCH with a merge patch."""
+        with self._lock:
+            return self._put(plural, namespace, _merged(self.get(plural, namespace, name), patch), "MODIFIED")
+
+    def list(self, plural: str, namespace: str, selector: str = "", labels: str = "") -> Object:
+        """As GET on a collection: of a field selector `involvedObject.*`, and labels that must be there."""
+        found = [o for (p, n, _), o in self.objects.items() if (p, n) == (plural, namespace)]
+        for term in filter(None, selector.split(",")):
+            key, _, value = term.removeprefix("involvedObject.").partition("=")
+            found = [o for o in found if o.get("involvedObject", {}).get(key) == value]
+        for term in filter(None, labels.split(",")):
+            key, _, value = term.partition("=")
+            found = [o for o in found if o["metadata"].get("labels", {}).get(key) == value]
+        return {"kind": f"{PLURALS[plural]}List", "metadata": {}, "items": copy.deepcopy(found)}
+
     def set_status(self, namespace: str, name: str, status: Object) -> None:
         """What a controller would do to a workflow."""
         with self._lock:
             workflow = self.get("workflows", namespace, name)
             self._put("workflows", namespace, {**workflow, "status": status}, "MODIFIED")
 
-    def delete(self, plural: str, namespace: str, name: str) -> None:
+    def delete(self, plural: str, namespace: str, name: str) -> Object:
+        """As DELETE of an object."""
         with self._lock:
-            self._tell("DELETED", self.objects.pop((plural, namespace, name)))
+            gone = self.get(plural, namespace, name)
+            del self.objects[plural, namespace, name]
+            self._tell("DELETED", gone)
+        return {"kind": "Status", "status": "Success"}
+
+    def control(self, verb: str, namespace: str, name: str, body: Object) -> Object:
+        """As PUT of stop, resume or retry at Argo Server."""
+        workflow = self.get("workflows", namespace, name)
+        status = workflow.setdefault("status", {})
+        nodes = status.get("nodes", {})
+        if verb == "stop":
+            return self.merge("workflows", namespace, name, {"spec": {"shutdown": "Stop"}})
+        if verb == "resume":
+            only = body.get("nodeFieldSelector", "").removeprefix("displayName=")
+            for node in nodes.values():
+                if node["type"] == "Suspend" and only in ("", node["displayName"]):
+                    node["phase"] = "Succeeded"
+        else:
+            if status["phase"] not in ("Failed", "Error"):
+                raise Refused(400, "BadRequest", "workflow must be Failed/Error to retry")
+            status["phase"] = "Running"
+            status["nodes"] = {i: n for i, n in nodes.items() if n["phase"] == "Succeeded"}
+        with self._lock:
+            return self._put("workflows", namespace, workflow, "MODIFIED")
 
     def _put(self, plural: str, namespace: str, body: Object, event: str) -> Object:
         body["metadata"]["resourceVersion"] = str(next(self._versions))
@@ -100,6 +148,8 @@ class Store:
         return copy.deepcopy(body)
 
     def _tell(self, event: str, body: Object) -> None:
+        if body.get("kind") not in ("Workflow", "Event"):
+            return
         for watcher in self.watchers:
             watcher.put((event, copy.deepcopy(body)))
 
@@ -114,3 +164,13 @@ class Store:
         if body["metadata"].get("labels", {}).get("policy") == "broken":
             message = 'admission webhook "policy.example" denied the request: images must come from here'
             raise Refused(422, "Invalid", message)
+
+
+def _merged(known: Object, patch: Object) -> Object:
+    merged = {**known}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key) or {}, value) if isinstance(value, dict) else value
+    return merged

@@ -28,7 +28,7 @@ def write(text: str, name: str = "flow_program.py") -> str:
 
 
 def only(server: Server) -> dict[str, Any]:
-    (workflow,) = server.store.objects.values()
+    (workflow,) = (found for (kind, _, _), found in server.store.objects.items() if kind == "workflows")
     return workflow
 
 
@@ -274,3 +274,10 @@ def test_a_program_that_is_wrong(server: Server, couler: Run, text: str, message
 def test_no_program(couler: Run, word: str) -> None:
     result = couler("run", word)
     assert result.exit_code == 2 and result.stderr.startswith("couler: ")
+
+
+def test_a_value_given_to_a_function_of_pythons_is_one_line_on_the_programs_line(couler: Run) -> None:
+    program = "import json\nimport couler.argo as couler\nx = couler.run_script(image='p', source='1')\n"
+    result = couler("run", write(program + "json.dumps({'a': x})\n"), "--dry-run")
+    assert result.exit_code == 2
+    assert "flow_program.py:4: a value that is not there while the pipeline is composed" in result.output

@@ -16,30 +16,12 @@ from rich.console import Console
 from argosy.submit import Destination
 from argosy.submit.errors import SubmitError
 from argosy.submit.follow import follow
-from argosy.submit.nodes import nodes_of
+from argosy.submit.nodes import failures_of, nodes_of
 from argosy.submit.view import show
 from tests.submit import programs
 from tests.submit.conftest import Run
 from tests.submit.server import TOKEN, Server
-
-
-def node(name: str, phase: str, kind: str = "Pod", parent: str = "greet", **more: Any) -> dict[str, Any]:
-    started = {"startedAt": "2026-01-02T03:04:05Z", "finishedAt": "2026-01-02T03:05:10Z"}
-    return {
-        "displayName": name,
-        "name": name,
-        "phase": phase,
-        "type": kind,
-        "boundaryID": parent,
-        **started,
-        **more,
-    }
-
-
-def status(phase: str, **nodes: dict[str, Any]) -> dict[str, Any]:
-    root = node("greet", phase, "DAG", "")
-    return {"phase": phase, "nodes": {"greet": root, **nodes}}
-
+from tests.submit.workflows import node, pod, status
 
 STORY = [
     status("Running", a=node("first", "Running")),
@@ -76,7 +58,7 @@ def controller(server: Server) -> Callable[..., None]:
 def test_the_exit_code_is_the_workflows(
     server: Server, argosy: Run, greet: Path, controller: Callable[..., None], phase: str, code: int
 ) -> None:
-    controller(status(phase, b=node("second", phase, message="exit code\n 3")))
+    controller(status(phase, b=node("second", phase, kind="Suspend", message="exit code\n 3")))
     result = argosy("submit", greet, "--watch")
     assert result.exit_code == code, result.output
     assert result.stdout == "Workflow 'greet' created in namespace 'team'\n"
@@ -104,14 +86,133 @@ def test_where_watching_is_not_allowed_it_looks_again(
     assert argosy("submit", greet, "--watch").exit_code == 0
 
 
-def test_through_argo_server(
+def test_through_argo_server_each_state_is_seen_in_one_stream(
     server: Server, argosy: Run, greet: Path, controller: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARGO_TOKEN", TOKEN)
+    controller(status("Succeeded", a=node("first", "Succeeded"), b=node("second", "Succeeded")))
+    result = argosy("submit", greet, "--watch", "--server", server.url, "-n", "team")
+    assert result.exit_code == 0, result.output
+    assert "✔ second  1m05s  Succeeded" in result.stderr.splitlines()
+    assert server.requests.count(("GET", "/api/v1/workflow-events/team")) == 1
+    assert server.requests.count(("GET", "/api/v1/workflows/team/greet")) == 1
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+def test_both_forms_of_argo_servers_stream_are_read(
+    server: Server, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setenv("ARGO_TOKEN", TOKEN)
+    monkeypatch.setattr("argosy.submit.argo_server_api.EVENT_STREAM", accept)
+    server.stream_seconds = 0.2
+    made = server.store.create("workflows", "team", {"kind": "Workflow", "metadata": {"name": "greet"}})
+    server.store.set_status("team", "greet", status("Running"))
+    api, namespace = Destination(server=server.url, namespace="team").connect({})
+    assert [w["status"]["phase"] for w in api.changes(namespace, made)] == ["Running"]
+
+
+def test_a_stream_that_argo_server_ends_is_opened_again(
+    server: Server, argosy: Run, greet: Path, controller: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGO_TOKEN", TOKEN)
+    monkeypatch.setattr("argosy.submit.follow._QUIET", 0.01)
+    server.stream_seconds = 0.05
     controller(status("Succeeded"))
     result = argosy("submit", greet, "--watch", "--server", server.url, "-n", "team")
     assert result.exit_code == 0, result.output
-    assert ("GET", "/api/v1/workflow-events/team") in server.requests
+    assert server.requests.count(("GET", "/api/v1/workflow-events/team")) > 1
+
+
+def test_omitted_steps_are_one_line(
+    server: Server, argosy: Run, greet: Path, controller: Callable[..., None]
+) -> None:
+    nodes = {"b": node("deploy", "Omitted"), "c": node("verify", "Omitted"), "d": node("alias", "Omitted")}
+    controller(status("Failed", a=node("gate", "Failed", kind="Suspend"), **nodes))
+    result = argosy("submit", greet, "--watch")
+    assert [line for line in result.stderr.splitlines() if "mitted" in line] == [
+        "○ omitted: alias, deploy, verify"
+    ]
+    out = io.StringIO()
+    done = {"metadata": {"name": "greet"}, "status": status("Failed", **nodes)}
+    show(Console(file=out, force_terminal=True, width=80, color_system=None), [done])
+    assert out.getvalue().count("mitted") == 1 and "○ omitted: alias, deploy, verify" in out.getvalue()
+
+
+@pytest.mark.parametrize("through", ["kubernetes", "argo server"])
+def test_a_failed_workflow_ends_with_the_last_lines_and_the_command_for_the_rest(
+    server: Server,
+    argosy: Run,
+    greet: Path,
+    controller: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    through: str,
+) -> None:
+    monkeypatch.setenv("ARGO_TOKEN", TOKEN)
+    log = "".join(f"line {n}\n" for n in range(100)) + "promote: [bold]no metric\n"
+    pod(server, "greet-second-1234", "Failed", log)
+    controller(status("Failed", **{"greet-1234": node("second", "Failed", templateName="second")}))
+    options = ["--server", server.url] if through == "argo server" else []
+    result = argosy("submit", greet, "--watch", "-n", "team", *options)
+    lines = result.stderr.splitlines()
+    assert lines[-2] == "  promote: [bold]no metric"
+    assert "second: the last lines of pod greet-second-1234" in lines
+    assert "  line 99" in lines and "  line 0" not in lines
+    assert lines[-1] == " ".join(["all of it: argosy logs team/greet second", *options])
+
+
+def test_couler_run_watches_as_well(server: Server, couler: Run, controller: Callable[..., None]) -> None:
+    pod(server, "greet-second-1234", "Failed", "it was me\n")
+    Path("greet.py").write_text(
+        programs.STEP + "from couler.core import states\n"
+        "states.workflow.name, states.workflow.generate_name = 'greet', None\n"
+    )
+    controller(status("Failed", **{"greet-1234": node("second", "Failed", templateName="second")}))
+    result = couler("run", "greet.py", "--watch")
+    assert result.exit_code == 1, result.output
+    assert result.stderr.splitlines()[-2:] == ["  it was me", "all of it: argosy logs team/greet second"]
+
+
+def test_only_the_last_attempt_of_a_failed_step_is_shown() -> None:
+    attempts = {
+        "greet-1": node("train(0)", "Failed", name="greet.train(0)", templateName="train"),
+        "greet-2": node(
+            "train(1)",
+            "Failed",
+            name="greet.train(1)",
+            templateName="train",
+            startedAt="2026-01-02T04:00:00Z",
+        ),
+        "greet-3": node("late(0)", "Failed", name="greet.late(0)", templateName="late"),
+    }
+    steps = {
+        "t": node("train", "Failed", "Retry", name="greet.train", children=["greet-1", "greet-2"]),
+        "l": node("late", "Succeeded", "Retry", name="greet.late", children=["greet-3"]),
+    }
+    found = {"metadata": {"name": "greet"}, "status": status("Failed", **steps, **attempts)}
+    assert [n.pod for n in failures_of(found)] == ["greet-train-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "name"),
+    [
+        ({"name": "greet.a", "templateName": "say"}, {}, "greet-say-77"),
+        ({"name": "greet", "templateName": "say"}, {}, "greet"),
+        ({"name": "greet.a", "templateRef": {"name": "lib", "template": "say"}}, {}, "greet-say-77"),
+        ({"name": "greet.a.inline", "templateName": "say"}, {}, "greet-77"),
+        (
+            {"name": "greet.a", "templateName": "say"},
+            {"annotations": {"workflows.argoproj.io/pod-name-format": "v1"}},
+            "greet-77",
+        ),
+        ({"name": "greet.a", "templateName": "x" * 300}, {}, "greet-" + "x" * 236 + "-77"),
+    ],
+)
+def test_a_pod_has_argos_name(content: dict[str, Any], metadata: dict[str, Any], name: str) -> None:
+    workflow = {
+        "metadata": {"name": "greet", **metadata},
+        "status": {"nodes": {"greet-77": {"type": "Pod", **content}}},
+    }
+    assert [n.pod for n in nodes_of(workflow)] == [name]
 
 
 def test_a_deleted_workflow_is_told(server: Server, argosy: Run, greet: Path) -> None:

@@ -1,0 +1,58 @@
+"""Names of images, read as Docker and Kubernetes read them."""
+
+import re
+from dataclasses import dataclass, replace
+
+from argosy.errors import UsageError
+
+DOCKER_HUB = "docker.io"
+_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An image: its registry, its repository there, and a tag, a digest or both."""
+
+    host: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """The image of a name: `python:3.11` is `docker.io/library/python:3.11`.
+
+        Raises:
+            UsageError: it is not the name of an image.
+        """
+        name, at, digest = text.partition("@")
+        path, colon, tag = name.rpartition(":")
+        if not colon or "/" in tag:
+            path, tag = name, ""
+        host, slash, rest = path.partition("/")
+        if not slash or not ("." in host or ":" in host or host == "localhost"):
+            host, rest = DOCKER_HUB, path if slash else f"library/{path}"
+        good = _NAME.fullmatch(rest) and (not colon or "/" in name.rpartition(":")[2] or _TAG.fullmatch(tag))
+        if not good or (at and not _DIGEST.fullmatch(digest)):
+            raise UsageError(f"{text!r} is not the name of an image, such as registry.example/ml/train:1.0")
+        return cls(host, rest, tag if tag or digest else "latest", digest)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def name(self) -> str:
+        """The image without tag and digest."""
+        return f"{self.host}/{self.repository}"
+
+    @property
+    def version(self) -> str:
+        """What the registry is asked for: the digest, else the tag."""
+        return self.digest or self.tag
+
+    def at(self, digest: str) -> "Reference":
+        """The same image by its digest alone."""
+        return replace(self, tag="", digest=digest)

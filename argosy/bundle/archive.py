@@ -1,0 +1,92 @@
+"""The zip: same code, same name, on whatever machine it is made."""
+
+import base64
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import UsageError
+
+FILE = "code.zip"
+LABEL = "argosy.dev/code"
+DIGEST = "argosy.dev/sha256"
+_NAME = "argosy-code-"
+_LETTERS = 20
+MAX_BYTES = 1024 * 1024
+"""Kubernetes' limit for what a ConfigMap holds."""
+_READ_AT_MOST = 64 * 1024 * 1024
+_SHOWN = 3
+_OLDEST = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A zip of code.
+
+    Attributes:
+        digest: the SHA-256 of its names and contents, in hex; not of the zip, whose compression may differ
+            from one version of zlib to the next.
+        data: the zip.
+    """
+
+    digest: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """Of its ConfigMap."""
+        return _NAME + self.digest[:_LETTERS]
+
+    def config_map(self, namespace: str | None = None) -> dict[str, Any]:
+        """The ConfigMap that holds it; it never changes, because other code has another name."""
+        place = {"namespace": namespace} if namespace else {}
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": self.name,
+                **place,
+                "labels": {"app.kubernetes.io/managed-by": "argosy", LABEL: "bundle"},
+                "annotations": {DIGEST: self.digest},
+            },
+            "immutable": True,
+            "binaryData": {FILE: base64.b64encode(self.data).decode()},
+        }
+
+
+def pack(files: dict[str, Path], texts: dict[str, bytes], of: str) -> Bundle:
+    """The bundle of some files and texts by their names in it; a name that ends with `/` is a folder.
+
+    Raises:
+        UsageError: it is larger than a ConfigMap may be; the largest files are named.
+    """
+    sizes = {name: path.stat().st_size for name, path in files.items() if not name.endswith("/")}
+    if sum(sizes.values()) > _READ_AT_MOST:
+        raise _too_large(sum(sizes.values()), sizes, of)
+    contents = {n: b"" if n.endswith("/") else p.read_bytes() for n, p in files.items()} | texts
+    digest, buffer = hashlib.sha256(), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, content in sorted(contents.items()):
+            for part in (name.encode(), content):
+                digest.update(len(part).to_bytes(8, "big") + part)
+            entry = zipfile.ZipInfo(name, _OLDEST)
+            entry.external_attr = (0o40755 if name.endswith("/") else 0o100644) << 16
+            entry.compress_type = zipfile.ZIP_STORED if name.endswith("/") else zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+        packed = {i.filename: i.compress_size for i in archive.infolist()}
+    data = buffer.getvalue()
+    if len(data) > MAX_BYTES:
+        raise _too_large(len(data), packed, of)
+    return Bundle(digest.hexdigest(), data)
+
+
+def _too_large(size: int, sizes: dict[str, int], of: str) -> UsageError:
+    largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:_SHOWN]
+    shown = ", ".join(f"{name} {sizes[name] / 2**20:.1f} MiB" for name in largest)
+    return UsageError(
+        f"{of}: its code has {size / 2**20:.1f} MiB, and a ConfigMap takes 1 MiB; the largest: {shown}; "
+        "move them out of the package, or put the code into an image: argosy build"
+    )
