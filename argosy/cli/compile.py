@@ -2,18 +2,29 @@
 
 import difflib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from argosy.bundle.archive import FILE as ZIP
+from argosy.bundle.attach import attach
+from argosy.bundle.beside import SUFFIX as CODE_SUFFIX
+from argosy.bundle.beside import of_code, same_code
+from argosy.cli.completion import pipelines as complete
+from argosy.cli.environment import environment_option
 from argosy.cli.github import annotation
-from argosy.compiler import Kind, compile
+from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
+from argosy.compiler import Kind, compile, components_of
 from argosy.emit import to_yaml
 from argosy.errors import ArgosyError, UsageError
-from argosy.loader import built_in_names, explain, load_pipeline
+from argosy.given import check_for_cluster, check_types
+from argosy.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
 from argosy.pipeline import Pipeline
-from argosy.settings import Settings
+from argosy.settings import IMAGES, Settings
+from argosy.signature import where
+from argosy.submit.parameters import with_parameters
 from argosy.validity import refuse_invalid, refuse_too_large
 
 DEFAULT_DIR = Path("pipelines/compiled")
@@ -26,22 +37,44 @@ SUFFIXES: dict[str, str] = {
 }
 
 
-def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
-    """The manifest; an error in the user's own program becomes one line with its place."""
+def composed(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
+    """The manifest as it comes; an error in the user's own program becomes one line with its place."""
     try:
-        manifest = compile(pipeline, kind, Settings.find())
+        return compile(pipeline, kind, Settings.find())
     except ArgosyError:
         raise
     except Exception as error:
         raise UsageError(explain(error)) from error
+
+
+def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
+    """The manifest, which is valid and not too large."""
+    manifest = composed(pipeline, kind)
     name = pipeline.interface.name
     refuse_too_large(len(json.dumps(manifest, separators=(",", ":")).encode()), f"{name}: the manifest")
     refuse_invalid(manifest, name)
     return manifest
 
 
+def with_images(manifest: dict[str, Any], pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
+    """The manifest with the images that `argosy build` made for its steps, if it made any."""
+    file = Settings.find().folder / IMAGES
+    if not file.is_file():
+        return manifest
+    from argosy.build.pins import pinned
+
+    return pinned(manifest, components_of(pipeline), file)
+
+
+def manifest_of(target: str) -> dict[str, Any]:
+    """The manifest of a pipeline's name, a Python file or a manifest file, in the chosen environment."""
+    if is_manifest(target):
+        return Settings.find().over_file(load_manifest(Path(target)))
+    return compiled(load_pipeline(target))
+
+
 @click.command("compile")
-@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|FILE.py[:FUNCTION]]...")
+@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|FILE.py[:FUNCTION]]...", shell_complete=complete)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write into DIR.")
 @click.option(
     "--kind",
@@ -50,6 +83,9 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     type=click.Choice(get_args(Kind)),
     help="May be given more than once. Default: Workflow; into a folder, WorkflowTemplate as well.",
 )
+@parameter_option
+@parameter_file_option
+@environment_option
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file in DIR is not what is compiled.")
 @click.option(
     "--format",
@@ -59,15 +95,24 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     help="How --check and errors are reported; github annotates the line.",
 )
 def compile_command(
-    pipelines: tuple[str, ...], output: Path | None, kinds: tuple[Kind, ...], check: bool, report: str
+    pipelines: tuple[str, ...],
+    output: Path | None,
+    kinds: tuple[Kind, ...],
+    assignments: tuple[str, ...],
+    parameter_file: Path | None,
+    check: bool,
+    report: str,
 ) -> None:
     """Compile pipelines to Argo YAML; without a name, all that come with Argosy.
+
+    -p and -f change the values that the YAML holds for the workflow's parameters.
 
     Without -o the YAML goes to standard output. --check looks into pipelines/compiled unless -o says
     otherwise, and exits with 1 on any difference.
     """
     try:
-        _compile(pipelines, output, kinds, check, report)
+        given = read_parameters(assignments, parameter_file)
+        _compile(pipelines, output, kinds, given, check, report)
     except ArgosyError as error:
         if report == "github":
             click.echo(annotation(str(error)))
@@ -75,18 +120,70 @@ def compile_command(
 
 
 def _compile(
-    pipelines: tuple[str, ...], output: Path | None, kinds: tuple[Kind, ...], check: bool, report: str
+    pipelines: tuple[str, ...],
+    output: Path | None,
+    kinds: tuple[Kind, ...],
+    given: Mapping[str, str],
+    check: bool,
+    report: str,
 ) -> None:
     folder = output or (DEFAULT_DIR if check else None)
     wanted = kinds or (COMMITTED if folder else ("Workflow",))
     loaded = [load_pipeline(name) for name in pipelines or built_in_names()]
-    texts = {p.interface.name + SUFFIXES[kind]: to_yaml(compiled(p, kind)) for p in loaded for kind in wanted}
+    texts = _texts(loaded, wanted, given, beside=folder is not None, frozen=check)
     if folder is None:
         click.echo("---\n".join(texts.values()), nl=False)
     elif check:
         _check(folder, texts, report)
     else:
         _write(folder, texts)
+
+
+def _valued(pipeline: Pipeline[Any, Any], kind: Kind, given: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest with the user's values, complete if Argo takes it only so."""
+    manifest = compiled(pipeline, kind)
+    if given:
+        check_for_cluster(given)
+        check_types(pipeline.interface, given)
+        manifest = with_parameters(manifest, given, complete=False)
+    missing = next((p for p in pipeline.interface.inputs if p.required and p.argo_name not in given), None)
+    if missing is not None and kind in ("Workflow", "CronWorkflow"):
+        name = missing.argo_name
+        raise UsageError(
+            f"{where(pipeline.function)}: a {kind} has a value for each parameter, and '{name}' has no "
+            f"default: give it one, add -p {name}=VALUE, or compile with --kind WorkflowTemplate"
+        )
+    return manifest
+
+
+def _texts(
+    loaded: list[Pipeline[Any, Any]],
+    kinds: Sequence[Kind],
+    given: Mapping[str, str],
+    *,
+    beside: bool,
+    frozen: bool,
+) -> dict[str, str]:
+    """The YAML by the names of the files; the code of the steps in a file of its own, if it is wanted."""
+    texts: dict[str, str] = {}
+    codes: dict[str, dict[str, Any]] = {}
+    notes: dict[str, None] = {}
+    for pipeline in loaded:
+        name = pipeline.interface.name
+        for kind in kinds:
+            manifest = with_images(_valued(pipeline, kind, given), pipeline)
+            attached = attach(manifest, Settings.find(), packages="frozen" if frozen else "locked")
+            texts[name + SUFFIXES[kind]] = to_yaml(attached.manifest)
+            notes |= dict.fromkeys(attached.notes)
+            if code := attached.config_map:
+                codes[name + CODE_SUFFIX] = code
+    for note in notes:
+        click.echo(f"warning: {note}", err=True)
+    if beside:
+        return texts | {name: to_yaml(code) for name, code in codes.items()}
+    for code in codes.values():
+        click.echo(f"{of_code(code)} goes with it: -o DIR writes it, argosy submit sends it", err=True)
+    return texts
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:
@@ -101,15 +198,20 @@ def _write(folder: Path, texts: dict[str, str]) -> None:
         click.echo(f"{path}: {'unchanged' if same else 'written'}", err=True)
 
 
+def _shown(text: str) -> list[str]:
+    """The lines of a file for a difference, without the zip that one of code holds."""
+    return [line for line in text.splitlines(keepends=True) if not line.startswith(f"  {ZIP}: ")]
+
+
 def _check(folder: Path, texts: dict[str, str], report: str) -> None:
     differing = 0
     for name, text in texts.items():
         path = folder / name
         committed = path.read_text(encoding="utf-8") if path.is_file() else ""
-        if committed == text:
+        if committed == text or (name.endswith(CODE_SUFFIX) and same_code(committed, text)):
             continue
         differing += 1
-        before, after = committed.splitlines(keepends=True), text.splitlines(keepends=True)
+        before, after = _shown(committed), _shown(text)
         if report == "github":
             line = next(
                 (n for n, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 1

@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from argosy import __version__
+from argosy.cli.cluster import watch_to_the_end
 from argosy.cli.destination import cluster_options
+from argosy.cli.environment import environment_option
 from argosy.cli.parameters import parameter_option, read_parameters
 from argosy.errors import ArgosyError
 
@@ -19,6 +21,14 @@ class _Group(click.Group):
         except ArgosyError as error:
             click.echo(f"couler: {error}", err=True)
             sys.exit(error.exit_code)
+        except ModuleNotFoundError as error:
+            from argosy.cli.couler_missing import explained
+
+            mistake = explained(error)
+            if mistake is None:
+                raise
+            click.echo(f"couler: {mistake}", err=True)
+            sys.exit(mistake.exit_code)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,8 +41,12 @@ def main() -> None:
 @click.argument("file", metavar="FILE.py[:FUNCTION]")
 @cluster_options
 @parameter_option
+@click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
+@environment_option
 @click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent, no cluster is needed.")
-def run(file: str, assignments: tuple[str, ...], dry_run: bool, **destination: str | None) -> None:
+def run(
+    file: str, assignments: tuple[str, ...], watch: bool, dry_run: bool, **destination: str | None
+) -> None:
     """Run a Couler program and submit what it composes.
 
     FILE.py holds a function under @pipeline, or composes by itself, with or without couler.run.
@@ -43,8 +57,13 @@ def run(file: str, assignments: tuple[str, ...], dry_run: bool, **destination: s
 
     if not file.partition(":")[0].endswith(".py"):
         raise UsageError(f"'{file}' is no Couler program; it must end in .py")
+    if watch and dry_run:
+        raise UsageError("--dry-run submits nothing that --watch could show")
     given = read_parameters(assignments, None)
-    submit_source(file, None, given, Submission(Destination(**destination), dry_run))  # type: ignore[arg-type]
+    submission = Submission(Destination(**destination), dry_run)  # type: ignore[arg-type]
+    submit_source(file, None, given, submission)
+    if watch:
+        sys.exit(watch_to_the_end(submission))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import click
 
 from argosy.catalogue.discover import find_components, pick
 from argosy.cli.components import module_option
+from argosy.cli.environment import environment_option
 from argosy.cli.graph import write_text
 from argosy.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component, left_out
@@ -48,6 +49,7 @@ def kfp(name: str, module: str | None, output: Path | None) -> None:
     default="WorkflowTemplate",
     show_default=True,
 )
+@environment_option
 @output_option
 def library(module: str | None, name: str | None, kind: LibraryKind, output: Path | None) -> None:
     """Write all components of a module as one WorkflowTemplate, for others to call by templateRef.
@@ -57,7 +59,8 @@ def library(module: str | None, name: str | None, kind: LibraryKind, output: Pat
     """
     components = [entry.component for entry in find_components(module)]
     called = name or _last_word(module or "argosy")
-    write_text(to_yaml(library_manifest(components, called, kind, Settings.find())), output)
+    settings = Settings.find()
+    write_text(to_yaml(settings.over(library_manifest(components, called, kind, settings))), output)
 
 
 def _last_word(module: str) -> str:

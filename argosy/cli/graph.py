@@ -1,40 +1,56 @@
 """`argosy graph`: a pipeline, drawn from its compiled manifest."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from argosy.catalogue.mermaid import to_mermaid
 from argosy.catalogue.read import read_drawing
 from argosy.catalogue.svg import to_svg
-from argosy.cli.compile import compiled
+from argosy.cli.compile import manifest_of
+from argosy.cli.completion import targets
+from argosy.cli.environment import environment_option
 from argosy.errors import UsageError
-from argosy.loader import is_manifest, load_manifest, load_pipeline
 
 
 @click.command()
-@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml")
+@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", shell_complete=targets)
 @click.option(
-    "--format", "form", type=click.Choice(["mermaid", "svg"]), help="By default Mermaid; svg for -o FILE.svg."
+    "--format",
+    "form",
+    type=click.Choice(["mermaid", "svg", "png"]),
+    help="By default what FILE's name ends with (.mmd, .svg, .png), else Mermaid.",
 )
+@environment_option
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."
 )
 def graph(target: str, form: str | None, output: Path | None) -> None:
-    """Draw a pipeline, as Mermaid or as SVG.
+    """Draw a pipeline, as Mermaid, SVG or PNG.
 
     What is drawn is the compiled manifest: tasks, what they wait for, conditions, loops, nested templates
     and the exit handler. Edges that others imply are left out.
     """
-    drawing = read_drawing(_manifest(target))
-    form = form or ("svg" if output and output.suffix == ".svg" else "mermaid")
-    text = to_svg(drawing) if form == "svg" else to_mermaid(drawing)
-    write_text(text, output)
+    form = form or _form_of(output)
+    if form == "png" and output is None:
+        raise UsageError("a PNG is no text: name its file with -o FILE.png")
+    drawing = read_drawing(manifest_of(target))
+    if form == "png":
+        from argosy.catalogue.png import to_png
+
+        write(to_png(to_svg(drawing)), output)
+    else:
+        write_text(to_svg(drawing) if form == "svg" else to_mermaid(drawing), output)
 
 
-def _manifest(target: str) -> dict[str, Any]:
-    return load_manifest(Path(target)) if is_manifest(target) else compiled(load_pipeline(target))
+_FORMS = {".mmd": "mermaid", ".mermaid": "mermaid", ".svg": "svg", ".png": "png"}
+
+
+def _form_of(output: Path | None) -> str:
+    suffix = output.suffix.lower() if output else ""
+    if suffix and suffix not in _FORMS:
+        raise UsageError(f"'{output}' ends with none of {', '.join(_FORMS)}; say which with --format")
+    return _FORMS.get(suffix, "mermaid")
 
 
 def write_text(text: str, output: Path | None) -> None:
@@ -45,8 +61,14 @@ def write_text(text: str, output: Path | None) -> None:
     """
     if output is None:
         click.echo(text, nl=False)
-        return
+    else:
+        write(text.encode(), output)
+
+
+def write(content: bytes, output: Path | None) -> None:
+    """To the file; raises as `write_text`."""
+    assert output is not None
     try:
-        output.write_text(text, encoding="utf-8")
+        output.write_bytes(content)
     except OSError as error:
         raise UsageError(f"cannot write '{output}': {error.strerror}") from None

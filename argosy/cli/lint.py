@@ -1,15 +1,23 @@
 """`argosy lint`: Argo manifests, checked with no cluster and no binary."""
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from argosy.cli.completion import sources as complete
+from argosy.cli.environment import environment_option
 from argosy.errors import UsageError
-from argosy.lint.document import Source, read
 from argosy.lint.engine import STDIN, Options, lint_sources, load
 from argosy.lint.fix import fix_files
 from argosy.lint.registry import rules
 from argosy.lint.report import FORMATS
+from argosy.manifest.reading import Document, Source, from_object, read
+from argosy.settings import Settings
+
+if TYPE_CHECKING:
+    from argosy.compiler import Kind
 
 
 def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -17,7 +25,7 @@ def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @click.command("lint")
-@click.argument("paths", nargs=-1, metavar="[FILE|FOLDER|-]...")
+@click.argument("paths", nargs=-1, metavar="[FILE|FOLDER|FILE.py[:FUNCTION]|-]...", shell_complete=complete)
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option(
     "--select", multiple=True, metavar="CODES", help="Only these rules: ARG301, or ARG3 for a family."
@@ -26,6 +34,7 @@ def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
 @click.option("--strict", "--error-on-warning", is_flag=True, help="Warnings are errors.")
 @click.option("--quiet", is_flag=True, help="Show errors only.")
 @click.option("--fix", is_flag=True, help="First rewrite what can be rewritten safely, in place.")
+@environment_option
 @click.option("--list", "list_rules", is_flag=True, help="Show all rules and stop.")
 @click.option("--explain", metavar="CODE", help="Show a rule's page and stop.")
 def lint(
@@ -41,7 +50,8 @@ def lint(
 ) -> None:
     """Check Workflows, WorkflowTemplates, ClusterWorkflowTemplates and CronWorkflows.
 
-    References are resolved over all files given; of a folder, every .yaml, .yml and .json below it. A comment
+    References are resolved over all files given; of a folder, every .yaml, .yml and .json below it. Of a
+    Python file, what its pipelines compile to, with findings on the line of the pipeline. A comment
     `# argosy: ignore[ARG701]` silences a finding on its line.
 
     Exit code 0: no errors; 1: errors; 2: the arguments cannot be used.
@@ -54,10 +64,11 @@ def lint(
     options = Options(_codes(select), _codes(ignore), strict)
     sources = _sources(paths)
     if fix:
-        for file, count in fix_files(s for s in sources if s.file != "<stdin>").items():
+        files = load(_files(paths))
+        for file, count in fix_files(files).items():
             click.echo(f"{file}: {count} edits", err=True)
-        sources = load([p for p in paths if p != STDIN]) + [s for s in sources if s.file == "<stdin>"]
-    violations = [v for v in lint_sources(sources, options) if v.is_error or not quiet]
+        sources = load(_files(paths)) + sources[len(files) :]
+    violations = [v for v in lint_sources(_in_environment(sources), options) if v.is_error or not quiet]
     shown = FORMATS[style](violations)
     if shown:
         click.echo(shown)
@@ -65,10 +76,48 @@ def lint(
 
 
 def _sources(paths: tuple[str, ...]) -> list[Source]:
-    sources = load([p for p in paths if p != STDIN])
+    """Files first, then what Python files compile to, then standard input."""
+    sources = load(_files(paths))
+    sources += [_compiled(path) for path in paths if _is_program(path)]
     if STDIN in paths:
         sources.append(read("<stdin>", sys.stdin.buffer.read()))
     return sources
+
+
+def _is_program(path: str) -> bool:
+    return path.partition(":")[0].endswith(".py")
+
+
+def _files(paths: tuple[str, ...]) -> list[str]:
+    return [path for path in paths if path != STDIN and not _is_program(path)]
+
+
+def _compiled(target: str) -> Source:
+    """The manifests of a file's pipelines, each at the line where its pipeline is declared."""
+    from argosy.cli.compile import composed
+    from argosy.loader import load_pipelines
+    from argosy.signature import where
+
+    file = target.partition(":")[0]
+    documents: list[Document] = []
+    for pipeline in load_pipelines(target):
+        complete = not any(port.required for port in pipeline.interface.inputs)
+        kinds: list[Kind] = ["Workflow" if complete else "WorkflowTemplate"]
+        kinds += ["CronWorkflow"] if pipeline.spec.schedule is not None and complete else []
+        line = int(where(pipeline.function).rpartition(":")[2])
+        for kind in kinds:
+            documents += from_object(composed(pipeline, kind), file, line).documents
+    return Source(file, documents, Path(file).read_text(encoding="utf-8"))
+
+
+def _in_environment(sources: list[Source]) -> list[Source]:
+    """The files as the chosen environment makes them; programs were compiled in it."""
+    settings = Settings.find()
+    if settings.environment is None:
+        return sources
+    from argosy.environments.linting import overlaid
+
+    return [s if _is_program(s.file) else overlaid(s, settings.over_file) for s in sources]
 
 
 def _page(code: str) -> str:

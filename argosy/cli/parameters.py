@@ -1,25 +1,35 @@
 """`-p NAME=VALUE` and `--parameter-file`, as `argo submit` has them."""
 
+import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 
+from argosy.cli.completion import assignments
 from argosy.errors import UsageError
 
 parameter_option = click.option(
-    "-p", "--parameter", "assignments", multiple=True, metavar="NAME=VALUE", help="Set a parameter."
+    "-p",
+    "--parameter",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter.",
+    shell_complete=assignments,
 )
 parameter_file_option = click.option(
     "-f",
     "--parameter-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="YAML file of parameters.",
+    help="YAML or JSON file of parameters; a list or mapping travels as JSON, null counts as not given.",
 )
 
 
-def read_parameters(assignments: Iterable[str], file: Path | None) -> dict[str, str]:
+def read_parameters(words: Iterable[str], file: Path | None) -> dict[str, str]:
     """The parameters by name; a `-p` wins over the file.
 
     Raises:
@@ -27,7 +37,7 @@ def read_parameters(assignments: Iterable[str], file: Path | None) -> dict[str, 
     """
     found = _from_file(file) if file else {}
     seen: set[str] = set()
-    for word in assignments:
+    for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise UsageError(f"-p {word!r} is not of the form NAME=VALUE")
@@ -40,11 +50,56 @@ def read_parameters(assignments: Iterable[str], file: Path | None) -> dict[str, 
 
 def _from_file(file: Path) -> dict[str, str]:
     try:
-        content = yaml.load(file.read_bytes(), Loader=yaml.BaseLoader)
+        root = yaml.compose(file.read_bytes(), Loader=_Reader)
     except OSError as error:
         raise UsageError(f"cannot read '{file}': {error.strerror}") from None
-    except yaml.YAMLError:
-        raise UsageError(f"'{file}' is not YAML") from None
-    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
-        raise UsageError(f"'{file}' is not a mapping of parameter names to values")
-    return content
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UsageError(f"{file}{line}: not YAML: {problem or str(error).splitlines()[0]}") from None
+    if root is None:
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise UsageError(f"{file}:1: a mapping of parameter names to values is wanted")
+    found: dict[str, str | None] = {}
+    for key, node in root.value:
+        place = f"{file}:{key.start_mark.line + 1}"
+        if not isinstance(key, yaml.ScalarNode):
+            raise UsageError(f"{place}: a parameter's name is a text")
+        if key.value in found:
+            raise UsageError(f"{place}: '{key.value}' is given twice")
+        found[key.value] = _text(node, f"{place}: '{key.value}'")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _text(node: yaml.Node, place: str) -> str | None:
+    """A value as a parameter carries it: a scalar as written, a list or mapping as JSON, null as none."""
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+    try:
+        return json.dumps(_Reader.value_of(node), ensure_ascii=False, allow_nan=False)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        problem = getattr(error, "problem", None) or error
+        raise UsageError(f"{place} cannot be written as JSON: {problem}") from None
+
+
+class _Reader(yaml.SafeLoader):
+    """YAML as JSON has it: a number may be written `1e-3`, a date is a text."""
+
+    @classmethod
+    def value_of(cls, node: yaml.Node) -> Any:
+        """The value of a composed node."""
+        reader = cls("")
+        try:
+            return reader.construct_document(node)
+        finally:
+            reader.dispose()
+
+
+_Reader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Reader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)

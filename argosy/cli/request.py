@@ -1,23 +1,34 @@
-"""What a run was asked for: kept beside its folder, so that it can be continued as it was.
-
-The run's folder itself belongs to the runner, which takes only an empty one.
-"""
+"""What a run was asked for: kept in its folder, so that it can be continued and repeated as it was."""
 
 import json
 import random
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
+from argosy import __version__
+from argosy.bundle.attach import templates_in
+from argosy.bundle.local import isolated as run_isolated
+from argosy.bundle.local import with_code_beside
+from argosy.bundle.packages import check_here
 from argosy.cli.compile import compiled
 from argosy.errors import UsageError
 from argosy.given import check_types
-from argosy.loader import is_manifest, load_manifest, load_pipeline
-from argosy.text import did_you_mean
+from argosy.loader import is_manifest, load_documents, load_pipeline
+from argosy.manifest.linking import link, main_of
+from argosy.modules import home_of
+from argosy.runner.journal import replace_file
+from argosy.runs.code import CODE_FILE, code_of
+from argosy.runs.history import RUNS, History
+from argosy.runs.record import REQUEST_FILE
+from argosy.settings import Settings
+from argosy.validity import refuse_invalid_files
 
-_RUNS = "runs"
 _REQUESTS = "requests"
+_SUFFIX = 5  # characters that make a run's name its own
 
 
 @dataclass(frozen=True)
@@ -29,29 +40,70 @@ class Request:
     module_dirs: tuple[str, ...]
     state_dir: Path
     run: str
+    pipeline: str = ""
+    files: tuple[str, ...] = ()
+    """Files that hold Secrets and ConfigMaps: their values are read anew, never kept."""
 
     @property
     def run_dir(self) -> Path:
-        return self.state_dir / _RUNS / self.run
+        return self.state_dir / RUNS / self.run
+
+    @property
+    def workflow_name(self) -> str:
+        """The name that the workflow has, or will get."""
+        return str((self.manifest.get("metadata") or {}).get("name") or self.run)
 
     @classmethod
-    def new(cls, target: str, given: dict[str, str], state_dir: Path) -> "Request":
+    def new(
+        cls,
+        target: str,
+        given: dict[str, str],
+        state_dir: Path,
+        files: tuple[Path, ...] = (),
+        *,
+        isolated: bool = False,
+    ) -> "Request":
         """The request for a built-in pipeline's name, a Python file or a manifest file.
+
+        `files` hold what the manifest names and does not have: templates, Secrets, ConfigMaps.
+        With `isolated`, steps whose code travels run from their bundle alone.
 
         Raises:
             UsageError: there is no such pipeline or file, it cannot be compiled or read, or a value is of
                 another type than the pipeline declares.
         """
         file = Path(target.partition(":")[0])
-        own_dir = (str(file.resolve().parent),) if file.is_file() else ()
+        folders: tuple[str, ...] = ()
+        settings = Settings.find()
         if is_manifest(target):
-            manifest = load_manifest(file)
+            folders = (str(file.resolve().parent),)
+            if isolated:
+                raise UsageError("--isolated is for pipelines; a manifest has the bundle beside it")
+            manifest = dict(main_of(load_documents(file), str(file)))
+            files = (file, *files)
+            refuse_invalid_files(files)
+            manifest = with_code_beside(settings.over_file(manifest), file, state_dir)
         else:
+            folders = home_of(file).folders if file.is_file() else ()
             pipeline = load_pipeline(target)
             check_types(pipeline.interface, given)
             manifest = compiled(pipeline)
-        manifest, run = _named(manifest)
-        return cls(manifest, given, (*own_dir, str(Path.cwd())), state_dir, run)
+            if isolated:
+                manifest, notes = run_isolated(manifest, settings, folders, state_dir)
+                for note in notes:
+                    click.echo(f"warning: {note}", err=True)
+            check_here(templates_in(manifest))
+        if settings.overlays:
+            from argosy.environments.fields import without_pod_fields
+
+            manifest = without_pod_fields(manifest)
+        # What the settings say is said by the user: it is not pointed at the embedded stack.
+        given = {**settings.given(manifest), **given}
+        others = [document for path in files for document in load_documents(path)]
+        manifest, run = _named(link(manifest, others))
+        module_dirs = (*folders, str(Path.cwd()))
+        places = tuple(str(path.resolve()) for path in files)
+        return cls(manifest, given, module_dirs, state_dir, run, run[:-_SUFFIX].rstrip("-"), places)
 
     @classmethod
     def load(cls, state_dir: Path, run: str) -> "Request":
@@ -60,27 +112,57 @@ class Request:
         Raises:
             UsageError: there is no such run.
         """
-        files = {p.stem: p for p in (state_dir / _REQUESTS).glob("*.json")}
-        if run not in files:
-            raise UsageError(f"there is no run '{run}'{did_you_mean(run, sorted(files))}")
-        content = json.loads(files[run].read_text(encoding="utf-8"))
-        return cls(content["manifest"], content["given"], tuple(content["module_dirs"]), state_dir, run)
+        record = History(state_dir).find(run)
+        file = record.folder / REQUEST_FILE
+        if not file.exists():  # where it was kept at first
+            file = state_dir / _REQUESTS / f"{record.run}.json"
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            manifest, given = content["manifest"], content["given"]
+            folders = tuple(content["module_dirs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UsageError(f"{file} does not tell what run '{record.run}' was asked for") from None
+        pipeline = str(content.get("pipeline", ""))
+        files = tuple(content.get("files", ()))
+        return cls(manifest, given, folders, state_dir, record.run, pipeline, files)
+
+    def again(self, given: dict[str, str]) -> "Request":
+        """The same under a new name, with some parameters given anew."""
+        base = self.pipeline or self.run[:-_SUFFIX].rstrip("-")
+        run = f"{base}-{_suffix()}"
+        manifest, metadata = self.manifest, self.manifest.get("metadata") or {}
+        if metadata.get("name") == self.run:
+            manifest = {**manifest, "metadata": {**metadata, "name": run}}
+        return replace(self, manifest=manifest, given={**self.given, **given}, run=run, pipeline=base)
 
     def save(self) -> None:
         """Keep the request."""
-        path = self.state_dir / _REQUESTS / f"{self.run}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"manifest": self.manifest, "given": self.given, "module_dirs": self.module_dirs}
-        beside = path.with_suffix(".part")
-        beside.write_text(json.dumps(content), encoding="utf-8")
-        beside.replace(path)
+        content = {
+            "argosy": __version__,
+            "pipeline": self.pipeline,
+            "manifest": self.manifest,
+            "given": self.given,
+            "module_dirs": self.module_dirs,
+            "files": self.files,
+        }
+        try:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            replace_file(self.run_dir / REQUEST_FILE, json.dumps(content, ensure_ascii=False))
+            code = code_of(templates_in(self.manifest), self.module_dirs)
+            replace_file(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False), sync=False)
+        except OSError as error:
+            raise UsageError(f"the run's folder {self.run_dir} cannot be made: {error.strerror}") from None
+
+
+def _suffix() -> str:
+    return "".join(random.choices(string.ascii_lowercase + string.digits, k=_SUFFIX))
 
 
 def _named(manifest: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The manifest with a name, as Argo's `generateName` gives it, and a folder's name for the run."""
     metadata = manifest.get("metadata")
     metadata = dict(metadata) if isinstance(metadata, dict) else {}
-    suffix = "".join(random.choices(string.ascii_lowercase + string.digits, k=5))
+    suffix = _suffix()
     fixed = metadata.get("name")
     if fixed and manifest["kind"] == "Workflow":
         return manifest, f"{fixed}-{suffix}"

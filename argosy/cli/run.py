@@ -1,105 +1,116 @@
 """`argosy run`: a compiled manifest, executed on this machine."""
 
-import json
-import os
+import re
 import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
+from argosy.cli.execution import Work, execute, kept_values, shown_live, start_stack, with_config_maps
+from argosy.cli.parameters import read_parameters
+from argosy.cli.planning import print_plan, reuse_of
 from argosy.cli.request import Request
-from argosy.cli.stack import open_stack, state_dir_option
-from argosy.cli.summary import print_summary
+from argosy.cli.run_options import run_options
 from argosy.errors import UsageError
-from argosy.local import Binding, bind_locally
+from argosy.local import bind_locally
 
 if TYPE_CHECKING:
-    from argosy.runner import WorkflowResult
-    from argosy.stack import Stack
+    from argosy.cli.detach import Leave
+    from argosy.runner.approval import Approval
+    from argosy.runner.model import Workflow
 
 
 @click.command()
-@click.argument("target", required=False, metavar="[PIPELINE|FILE.py[:FUNCTION]|FILE.yaml]")
-@parameter_option
-@parameter_file_option
-@click.option("--resume", metavar="RUN", help="Continue a run: what Succeeded is kept, the rest runs again.")
-@click.option("--output", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
-@click.option(
-    "--max-parallel", type=click.IntRange(min=1), default=4, show_default=True, help="Steps at a time."
-)
-@state_dir_option
-def run(
-    target: str | None,
-    assignments: tuple[str, ...],
-    parameter_file: Path | None,
-    resume: str | None,
-    output: str,
-    max_parallel: int,
-    state_dir: Path,
-) -> None:
+@run_options
+def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path, **how: Any) -> None:
     """Run a pipeline on this machine, step by step, from its compiled manifest.
 
     Parameters that name a server (mlflow-tracking-uri, s3-bucket, triton-url, dataset) and that nobody
-    sets are pointed at the embedded stack, which is started if need be. Exit code 0: the workflow
-    Succeeded; 1: it did not; 2: the input is wrong and nothing was started.
+    sets are pointed at the embedded stack, which is started if need be. A step gets the variables that it
+    declares and what a process needs, not this shell's; Secrets come from --env-file, or from the file that
+    'secrets' in argosy.yaml names.
+
+    On a terminal `q` detaches: the run goes on, and `argosy attach` follows it again.
+
+    Exit code 0: the workflow Succeeded, or you detached; 1: it did not; 2: the input is wrong and nothing
+    was started.
     """
+    from argosy.cli.attach import left
+    from argosy.cli.detach import detachable
     from argosy.runner import check
 
+    request = _request(state_dir=state_dir, **how)
+    kept = kept_values(env_files, request.files)
+    asked, request = request, with_config_maps(request, kept)
+    binding = bind_locally(request.manifest, request.given)
+    plan = check(request.manifest, binding.parameters(None), linted=True)
+    approval = _approval(approved, plan.workflow)
+    console = Console(stderr=True, highlight=False)
+    if how["only_plan"]:
+        stack = start_stack(binding, state_dir, console)
+        print_plan(request, binding, stack, kept, how["cached"], how["output"])
+        return
+    asked.save()
+    work = Work(request, binding, start_stack(binding, state_dir, console), kept, how["output"])
+
+    def whole(leave: "Leave | None") -> int:
+        with shown_live(request, console) if how["opened"] else nullcontext():
+            reuse = reuse_of(request, how["cached"])
+            options = {"resume": bool(how["resume"]), "max_parallel": how["max_parallel"], "reuse": reuse}
+            return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
+
+    sys.exit(detachable(whole, left(request.run)))
+
+
+def _request(
+    *,
+    target: str | None,
+    assignments: tuple[str, ...],
+    files: tuple[Path, ...],
+    resume: str | None,
+    isolated: bool,
+    state_dir: Path,
+    **_: Any,
+) -> Request:
+    """What is to be run: a pipeline or manifest with its parameters, or an earlier run."""
+    parameter_file, objects = _sorted_out(files)
     given = read_parameters(assignments, parameter_file)
     if resume:
-        if target or given:
-            raise UsageError("--resume continues a run as it was: it takes no pipeline and no parameters")
-        request = Request.load(state_dir, resume)
-    elif target:
-        request = Request.new(target, given, state_dir)
-    else:
-        raise UsageError("name a pipeline or a manifest, or a run with --resume")
-    binding = bind_locally(request.manifest, request.given)
-    check(request.manifest, binding.parameters(None))
-    request.save()
-    console = Console(stderr=True, highlight=False)
-    stack = _start_stack(binding, state_dir, console)
-    result = _execute(request, binding, stack, resume=bool(resume), max_parallel=max_parallel)
-    if output == "json":
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
-    places = {"run": str(result.run_dir), **({"MLflow": stack.endpoints().mlflow} if stack else {})}
-    if not result.succeeded:
-        places["again"] = f"argosy run --resume {request.run}"
-    print_summary(console, result, places)
-    sys.exit(0 if result.succeeded else 1)
+        if target or given or isolated:
+            raise UsageError("--resume continues a run as it was: no pipeline, no parameters, no --isolated")
+        return Request.load(state_dir, resume)
+    if target:
+        return Request.new(target, given, state_dir, objects, isolated=isolated)
+    raise UsageError("name a pipeline or a manifest, or a run with --resume")
 
 
-def _start_stack(binding: Binding, state_dir: Path, console: Console) -> "Stack | None":
-    if not binding.from_stack:
-        return None
-    stack = open_stack(state_dir)
-    stack.up(console.print)
-    shown = {**binding.laptop, **{n: v for n, v in stack.parameters().items() if n in binding.from_stack}}
-    for name, value in shown.items():
-        console.print(f"on this machine: {name} = {value}", soft_wrap=True)
-    return stack
+def _sorted_out(files: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
+    """The file of parameters, if one is there, and those that hold objects, which have a `kind`."""
+    objects = tuple(file for file in files if _HAS_KIND.search(_content(file)))
+    others = [file for file in files if file not in objects]
+    if len(others) > 1:
+        raise UsageError(f"-f: {' and '.join(map(str, others))} are files of parameters; one is taken")
+    return (others[0] if others else None), objects
 
 
-def _execute(
-    request: Request, binding: Binding, stack: "Stack | None", *, resume: bool, max_parallel: int
-) -> "WorkflowResult":
-    from argosy.runner import run_manifest
-    from argosy.runner.console import ConsoleReporter
+_HAS_KIND = re.compile(rb"^kind\s*:|^\s*\{?\s*\"kind\"\s*:", re.MULTILINE)
 
-    # Modules of the user's own steps: beside the pipeline's file, or where the command was given.
-    path = [*request.module_dirs, os.environ.get("PYTHONPATH", "")]
-    environment = {"PYTHONPATH": os.pathsep.join(p for p in path if p)}
-    if stack:
-        environment |= stack.environment()
-    return run_manifest(
-        request.manifest,
-        parameters=binding.parameters(stack),
-        run_dir=request.run_dir,
-        environment=environment,
-        reporter=ConsoleReporter(),
-        max_parallel=max_parallel,
-        resume=resume,
-    )
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read '{file}': {error.strerror}") from None
+
+
+def _approval(words: Iterable[str], workflow: "Workflow") -> "Approval":
+    from argosy.runner.approval import Approval, ask_terminal
+
+    asked = ask_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
+    approval = Approval.read(words, asked)
+    approval.check(workflow)
+    return approval

@@ -10,12 +10,15 @@ from typing import Any
 
 import click
 
-from argosy.compiler import Kind, compile
+from argosy.bundle.attach import attach
+from argosy.bundle.beside import code_beside, of_code
+from argosy.cli.compile import composed, with_images
+from argosy.compiler import Kind
 from argosy.emit import to_yaml
-from argosy.errors import ArgosyError, UsageError
+from argosy.errors import UsageError
 from argosy.given import check_for_cluster, check_types
-from argosy.loader import explain, is_manifest, load_manifest, load_pipeline
-from argosy.pipeline import Pipeline
+from argosy.loader import is_manifest, load_manifest, load_pipeline
+from argosy.modules import home_of
 from argosy.settings import Settings
 from argosy.submit.api import Api
 from argosy.submit.checks import check_manifest
@@ -32,12 +35,16 @@ class Submission:
     Attributes:
         destination: as the command line has it; it goes before what a program says.
         dry_run: print, and touch nothing.
-        delivered: what was done, and on which server.
+        folders: where modules of steps are looked for before `sys.path`.
+        compiled: the file that the manifest was read from; its code, if any, lies beside it.
+        delivered: on which server, what was done, and where that is.
     """
 
     destination: Destination
     dry_run: bool = False
-    delivered: list[tuple[Api, Delivered]] = field(default_factory=list)
+    folders: tuple[str, ...] = ()
+    compiled: Path | None = None
+    delivered: list[tuple[Api, Delivered, Destination]] = field(default_factory=list)
     _documents: list[str] = field(default_factory=list)
 
     def __call__(
@@ -45,26 +52,42 @@ class Submission:
     ) -> Any:
         """Deliver one manifest with its Secrets; returns the server's answer."""
         where = self.destination.over(destination)
+        manifest, code = self._with_code(manifest)
         if self.dry_run:
-            return self._note(manifest, secrets, where)
+            return self._note(manifest, secrets, where, code)
         api, namespace = where.connect(manifest)
-        done = deliver(api, namespace, manifest, secrets)
-        self.delivered.append((api, done))
+        done = deliver(api, namespace, manifest, secrets, code=code)
+        self.delivered.append((api, done, where))
         click.echo(str(done))
         return done.answer
+
+    def _with_code(self, manifest: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The manifest with the code of its steps, and the ConfigMap that holds it."""
+        if self.compiled is not None:
+            return manifest, code_beside(self.compiled, manifest)
+        attached = attach(manifest, Settings.find(), self.folders)
+        for note in attached.notes:
+            click.echo(f"warning: {note}", err=True)
+        return attached.manifest, attached.config_map
 
     def print(self) -> None:
         """Print what a dry run would have delivered."""
         click.echo("---\n".join(self._documents), nl=False)
 
     def _note(
-        self, manifest: dict[str, Any], secrets: list[dict[str, Any]], where: Destination
+        self,
+        manifest: dict[str, Any],
+        secrets: list[dict[str, Any]],
+        where: Destination,
+        code: dict[str, Any] | None,
     ) -> dict[str, Any]:
         check_manifest(manifest)
         if where.namespace:
             manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": where.namespace}}
         for secret in secrets:
             click.echo(f"a Secret '{secret['metadata']['name']}' would be created first", err=True)
+        if code:
+            click.echo(f"{of_code(code)} would be created first", err=True)
         self._documents.append(to_yaml(manifest))
         # A program may ask the answer for the name.
         metadata = manifest["metadata"]
@@ -87,28 +110,20 @@ def submit_source(target: str, kind: Kind | None, given: Mapping[str, str], subm
 def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission: Submission) -> None:
     if is_manifest(target):
         _refuse_kind(kind, "a manifest has its own")
-        manifest = load_manifest(Path(target))
+        submission.compiled = Path(target)
+        manifest = Settings.find().over_file(load_manifest(Path(target)))
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
     elif _is_program(target):
         _refuse_kind(
             kind, "a program without @pipeline is a Workflow, or a CronWorkflow by its config_workflow"
         )
+        submission.folders = home_of(Path(target)).folders
         run_program(Path(target), given, submission, dry_run=submission.dry_run)
     else:
         pipeline = load_pipeline(target)
         check_types(pipeline.interface, given)
-        manifest = _compiled(pipeline, kind or "Workflow")
+        manifest = with_images(composed(pipeline, kind or "Workflow"), pipeline)
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
-
-
-def _compiled(pipeline: Pipeline[Any, Any], kind: Kind) -> dict[str, Any]:
-    """The manifest before it has the user's values: only with them it must be valid."""
-    try:
-        return compile(pipeline, kind, Settings.find())
-    except ArgosyError:
-        raise
-    except Exception as error:
-        raise UsageError(explain(error)) from error
 
 
 def _refuse_kind(kind: Kind | None, why: str) -> None:

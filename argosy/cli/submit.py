@@ -2,27 +2,28 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
-from rich.console import Console
 
+from argosy.cli.cluster import watch_to_the_end
+from argosy.cli.completion import targets
 from argosy.cli.destination import argo_server_options, cluster_options
+from argosy.cli.environment import environment_option
 from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
 from argosy.compiler import Kind
 from argosy.errors import UsageError
 
-if TYPE_CHECKING:
-    from argosy.cli.submission import Submission
-
 
 @click.command()
-@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml")
+@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", shell_complete=targets)
 @parameter_option
 @parameter_file_option
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Of a pipeline; default: Workflow.")
 @click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
+@click.option("--build", "build_first", is_flag=True, help="First make and send the images of its steps.")
 @click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent.")
+@environment_option
 @cluster_options
 @argo_server_options
 def submit(
@@ -31,6 +32,7 @@ def submit(
     parameter_file: Path | None,
     kind: Kind | None,
     watch: bool,
+    build_first: bool,
     dry_run: bool,
     **destination: str | bool | None,
 ) -> None:
@@ -47,27 +49,13 @@ def submit(
         raise UsageError("--dry-run submits nothing that --watch could show")
     if watch and kind not in (None, "Workflow"):
         raise UsageError(f"--watch shows a Workflow, and a {kind} does not run by itself")
+    if build_first and dry_run:
+        raise UsageError("--dry-run sends nothing, and --build sends images: run 'argosy build' before it")
+    if build_first:
+        from argosy.cli.build import build_images
+
+        build_images((target,))
     submission = Submission(Destination(**destination), dry_run)  # type: ignore[arg-type]
     submit_source(target, kind, given, submission)
     if watch:
-        sys.exit(_watch(submission))
-
-
-def _watch(submission: "Submission") -> int:
-    from argosy.submit.follow import follow
-    from argosy.submit.nodes import phase_of
-    from argosy.submit.view import show
-
-    workflows = [(api, done) for api, done in submission.delivered if done.kind == "Workflow"]
-    if not workflows:
-        raise UsageError("nothing was submitted that --watch could show")
-    console = Console(stderr=True, highlight=False)
-    phases = []
-    for api, done in workflows:
-        try:
-            last = show(console, follow(api, done.namespace, done.name))
-        except KeyboardInterrupt:
-            console.print(f"no longer watched; {done.kind} '{done.name}' goes on in '{done.namespace}'")
-            return 130
-        phases.append(phase_of(last))
-    return 0 if all(phase == "Succeeded" for phase in phases) else 1
+        sys.exit(watch_to_the_end(submission))

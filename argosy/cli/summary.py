@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from argosy.runner import Node, WorkflowResult
+from argosy.text import one_line
 
 _STYLES = {
     "Succeeded": "green",
@@ -27,19 +28,18 @@ def print_summary(console: Console, result: WorkflowResult, places: Mapping[str,
     console.print()
     console.print(Text.assemble(f"{result.name}: ", _phase(result.phase.value)), soft_wrap=True)
     if result.message:
-        console.print(Text(result.message), soft_wrap=True)
+        console.print(Text(one_line(result.message)), soft_wrap=True)
     for what, place in places.items():
         console.print(Text(f"{what:<8}{place}"), soft_wrap=True)
 
 
 def _print_node(console: Console, node: Node, width: int) -> None:
     seconds = f"  {node.seconds:.1f} s" if node.seconds else ""
-    console.print(
-        Text.assemble(f"{node.name:<{width}}  ", _phase(node.phase.value), (seconds, "dim")), soft_wrap=True
-    )
+    name = f"{one_line(node.name):<{width}}  "
+    console.print(Text.assemble(name, _phase(node.phase.value), (seconds, "dim")), soft_wrap=True)
     longest = max(map(len, node.outputs.parameters), default=0)
     for name, value in node.outputs.parameters.items():
-        line = Text.assemble("    ", (f"{name:<{longest}}  ", "dim"), value or "-")
+        line = Text.assemble("    ", (f"{name:<{longest}}  ", "dim"), one_line(value) or "-")
         console.print(line, soft_wrap=True)
 
 

@@ -29,21 +29,57 @@ def argosy(folder: Path, *args: str, settings: str | None = None) -> subprocess.
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a pipeline in it."""
-    (tmp_path / "greet_all.py").write_text(STEPS + "@pipeline()\ndef greet(who: str):\n    say(text=who)\n")
+    (tmp_path / "greet_all.py").write_text(
+        STEPS + "@pipeline()\ndef greet(who: str = 'all'):\n    say(text=who)\n"
+    )
     return tmp_path
 
 
-def test_a_pipeline_with_a_required_parameter_compiles(folder: Path) -> None:
-    done = argosy(folder, "compile", "greet_all.py")
+@pytest.fixture
+def required(folder: Path) -> Path:
+    """A folder whose pipeline's parameter has no default."""
+    file = folder / "greet_all.py"
+    file.write_text(file.read_text().replace("who: str = 'all'", "who: str"))
+    return folder
+
+
+def test_a_required_parameter_needs_a_value_before_it_is_a_workflow(required: Path) -> None:
+    done = argosy(required, "compile", "greet_all.py")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "greet_all.py:" in done.stderr and "'who' has no default" in done.stderr
+    assert "-p who=VALUE, or compile with --kind WorkflowTemplate" in done.stderr
+
+
+@pytest.mark.parametrize("args", [["-p", "who=all"], ["--kind", "WorkflowTemplate"]])
+def test_a_required_parameter_compiles_to_what_lints_clean(required: Path, args: list[str]) -> None:
+    done = argosy(required, "compile", "greet_all.py", *args)
     assert done.returncode == 0, done.stderr
-    assert "  arguments:\n    parameters:\n    - name: who\n" in done.stdout
+    assert "- name: who\n" in done.stdout
+    (required / "greet.yaml").write_text(done.stdout)
+    assert argosy(required, "lint", "greet.yaml").returncode == 0
+
+
+def test_an_unknown_parameter_names_the_nearest(folder: Path) -> None:
+    done = argosy(folder, "compile", "greet_all.py", "-p", "whom=all")
+    assert "unknown parameter 'whom'" in done.stderr and "did you mean 'who'?" in done.stderr
+
+
+def test_a_pipeline_that_calls_nothing_is_refused_on_its_line(folder: Path) -> None:
+    (folder / "calls_nothing.py").write_text(STEPS + "@pipeline\ndef idle():\n    pass\n")
+    done = argosy(folder, "compile", "calls_nothing.py")
+    assert done.returncode == 2
+    assert "calls_nothing.py:9: the pipeline 'idle' has no step; call a component" in done.stderr
 
 
 def test_it_is_written_then_unchanged_then_checked(folder: Path) -> None:
     assert "greet.yaml: written" in argosy(folder, "compile", "greet_all.py", "-o", "out").stderr
     assert "greet.yaml: unchanged" in argosy(folder, "compile", "greet_all.py", "-o", "out").stderr
     assert argosy(folder, "compile", "greet_all.py", "-o", "out", "--check").returncode == 0
-    assert sorted(p.name for p in (folder / "out").iterdir()) == ["greet.template.yaml", "greet.yaml"]
+    assert sorted(p.name for p in (folder / "out").iterdir()) == [
+        "greet.code.yaml",
+        "greet.template.yaml",
+        "greet.yaml",
+    ]
 
 
 def test_a_difference_is_an_annotation_on_its_line(folder: Path) -> None:

@@ -1,0 +1,162 @@
+"""`argosy build`: images of the steps' code, without a daemon."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from argosy.cli.environment import environment_option
+from argosy.errors import UsageError
+from argosy.settings import IMAGES, Settings
+from argosy.text import did_you_mean
+
+if TYPE_CHECKING:
+    from argosy.build.builder import Builder, Built
+    from argosy.build.recipe import Recipe
+
+_SETTINGS = ("push", "platforms", "python")
+_PLATFORM = "linux/amd64"
+
+
+@click.command("build")
+@click.argument("targets", nargs=-1, metavar="[PIPELINE|FILE.py|MODULE|FOLDER]...")
+@click.option("--push", metavar="PREFIX", help="Send to PREFIX/NAME; default: build.push of argosy.yaml.")
+@click.option("--tag", "tags", multiple=True, help="Default: one that follows from the content.")
+@click.option("--name", help="The image's name below PREFIX; default: the first target's.")
+@click.option(
+    "--platform", "platforms", multiple=True, help=f"May be given more than once; default: {_PLATFORM}."
+)
+@click.option("--base", metavar="IMAGE", help="Build upon this image, not upon the components' own.")
+@click.option("--python", metavar="VERSION", help="The base image's Python, where it does not say it.")
+@click.option(
+    "-r",
+    "--requirement",
+    "files",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Packages for all images, besides the components' own.",
+)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write an OCI archive.")
+@click.option(
+    "--dockerfile",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write a Dockerfile, the lock and the code into a folder instead.",
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--locked", is_flag=True, help="Fail if argosy.lock lacks a package.")
+@click.option("--upgrade", is_flag=True, help="Resolve packages anew.")
+@environment_option
+def build(targets: tuple[str, ...], **options: Any) -> None:
+    """Make images of the steps of pipelines or modules, one for each base image and set of packages.
+
+    A layer of packages, one of the SDK, and small ones of the project's code are put upon the base image and
+    sent; what the registry has is not sent again. The digests go into argosy.images.yaml, and from there into
+    what compile and submit write.
+    """
+    if not targets:
+        raise UsageError("name a pipeline, a file or a module whose steps need an image")
+    if options["locked"] and options["upgrade"]:
+        raise UsageError("--locked keeps argosy.lock, and --upgrade changes it: give one of them")
+    build_images(targets, **options)
+
+
+def build_images(
+    targets: tuple[str, ...],
+    *,
+    push: str | None = None,
+    tags: tuple[str, ...] = (),
+    name: str | None = None,
+    platforms: tuple[str, ...] = (),
+    base: str | None = None,
+    python: str | None = None,
+    files: tuple[Path, ...] = (),
+    output: Path | None = None,
+    dockerfile: Path | None = None,
+    form: str = "text",
+    locked: bool = False,
+    upgrade: bool = False,
+) -> None:
+    """What `argosy build` and `argosy submit --build` do."""
+    from argosy.build.builder import Builder
+    from argosy.build.image import Platform
+    from argosy.build.lock import FILE, Lock
+    from argosy.build.recipe import origin_labels, recipes, requirements
+
+    settings = Settings.find()
+    own = _own(settings)
+    push = push or (own.get("push") if not (output or dockerfile) else None)
+    if not (push or output or dockerfile):
+        raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
+    chosen = recipes(targets, settings, base=base, packages=requirements(files), name=name)
+    builder = Builder(
+        [Platform.parse(p) for p in platforms or own.get("platforms") or (_PLATFORM,)],
+        Lock(settings.folder / FILE, frozen=locked, upgrade=upgrade),
+        python or own.get("python"),
+        origin_labels(settings.folder),
+    )
+    if dockerfile:
+        _write_dockerfiles(builder, chosen, dockerfile)
+        return
+    made = [builder.build(recipe) for recipe in chosen]
+    if output:
+        builder.save(made, output, tags)
+        click.echo(f"{output}: written")
+    if push:
+        _push(builder, made, push, tags, settings, form)
+
+
+def _own(settings: Settings) -> dict[str, Any]:
+    own = dict(settings.build)
+    unknown = next((key for key in own if key not in _SETTINGS), None)
+    if unknown is not None:
+        raise UsageError(f"{settings.file}: build has no '{unknown}'{did_you_mean(str(unknown), _SETTINGS)}")
+    for key, value in own.items():
+        listed = key == "platforms"
+        if not isinstance(value, list if listed else str):
+            raise UsageError(
+                f"{settings.file}: build.{key} is not a {'list' if listed else 'text in quotes'}"
+            )
+    return own
+
+
+def _push(
+    builder: "Builder",
+    made: list["Built"],
+    prefix: str,
+    tags: tuple[str, ...],
+    settings: Settings,
+    form: str,
+) -> None:
+    from argosy.build.pins import write_pins
+
+    pins = []
+    sizes: list[int] = []
+    for built in made:
+        before = sum(r.sent for r in builder.registries.values())
+        pins.append(builder.push(built, prefix, tags))
+        sizes.append(sum(r.sent for r in builder.registries.values()) - before)
+    write_pins(settings.folder / IMAGES, pins)
+    pairs = [(pin.image, size) for pin, size in zip(pins, sizes, strict=True)]
+    if form == "json":
+        click.echo(json.dumps([{"image": image, "sent": size} for image, size in pairs]))
+    else:
+        click.echo("\n".join(f"{image}: {_size(size)} sent" for image, size in pairs))
+
+
+def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
+    from argosy.build.dockerfile import write_dockerfile
+
+    for recipe in chosen:
+        place = folder if len(chosen) == 1 else folder / recipe.name
+        locked = builder.locked_for_dockerfile(recipe)
+        click.echo(f"{write_dockerfile(recipe, place, locked, builder.labels)}: written")
+
+
+def _size(number: int) -> str:
+    if not number:
+        return "nothing"
+    for unit, factor in (("MB", 10**6), ("kB", 10**3)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number} bytes"

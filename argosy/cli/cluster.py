@@ -1,0 +1,155 @@
+"""Commands for a workflow of a cluster: `argosy get`, `stop`, `retry`, `resume`, and what `--watch` shows."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from argosy.cli.destination import argo_server_options, cluster_options
+from argosy.errors import UsageError
+
+if TYPE_CHECKING:
+    from argosy.cli.submission import Submission
+    from argosy.submit.api import Api
+    from argosy.submit.destination import Destination
+
+_WORKFLOW = click.argument("workflow", metavar="[NAMESPACE/]WORKFLOW")
+
+
+def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Destination]":
+    """The server, the namespace and the name of a workflow, and where that was.
+
+    Raises:
+        UsageError: the text names no workflow, or two namespaces were given.
+    """
+    from argosy.submit.destination import Destination
+
+    namespace, _, name = workflow.rpartition("/")
+    if not name or "/" in namespace or (not namespace and "/" in workflow):
+        raise UsageError(f"'{workflow}' names no workflow; write NAMESPACE/WORKFLOW")
+    if namespace and options.get("namespace") not in (None, namespace):
+        raise UsageError(f"'{workflow}' names the namespace '{namespace}', and -n '{options['namespace']}'")
+    destination = Destination(**{**options, "namespace": namespace or options.get("namespace")})
+    api, place = destination.connect({})
+    return api, place, name, destination
+
+
+@click.command()
+@_WORKFLOW
+@click.option("--output", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
+@cluster_options
+@argo_server_options
+def get(workflow: str, output: str, **options: str | bool | None) -> None:
+    """Show a workflow of a cluster: its steps, and why those that wait do not start."""
+    from argosy.submit.kinds import WORKFLOW
+    from argosy.submit.nodes import BAD, phase_of
+    from argosy.submit.trouble import with_reasons
+    from argosy.submit.view import tree
+
+    api, namespace, name, _ = connect(workflow, options)
+    found = api.get(WORKFLOW, namespace, name)
+    if output == "json":
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(tree(with_reasons(api, namespace, found)))
+    if phase_of(found) in BAD:
+        console.print(f"logs: argosy logs {namespace}/{name} STEP", markup=False)
+
+
+@click.command()
+@_WORKFLOW
+@cluster_options
+@argo_server_options
+def stop(workflow: str, **options: str | bool | None) -> None:
+    """Stop a workflow of a cluster; its exit handler still runs."""
+    api, namespace, name, _ = connect(workflow, options)
+    api.stop(namespace, name)
+    click.echo(f"Workflow '{name}' stops in namespace '{namespace}'")
+
+
+@click.command()
+@_WORKFLOW
+@click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
+@cluster_options
+@argo_server_options
+def retry(workflow: str, watch: bool, **options: str | bool | None) -> None:
+    """Run what failed in a workflow of a cluster again; what Succeeded is kept."""
+    api, namespace, name, destination = connect(workflow, options)
+    api.retry(namespace, name)
+    click.echo(f"Workflow '{name}' runs again in namespace '{namespace}'")
+    if watch:
+        sys.exit(_watch(api, namespace, name, destination))
+
+
+@click.command()
+@_WORKFLOW
+@click.argument("step", required=False)
+@click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
+@cluster_options
+@argo_server_options
+def resume(workflow: str, step: str | None, watch: bool, **options: str | bool | None) -> None:
+    """Give the approvals that a workflow of a cluster waits for: all, or that of one STEP."""
+    api, namespace, name, destination = connect(workflow, options)
+    api.resume(namespace, name, step)
+    click.echo(f"Workflow '{name}' goes on in namespace '{namespace}'")
+    if watch:
+        sys.exit(_watch(api, namespace, name, destination))
+
+
+@click.command("prune-code")
+@click.option("--delete", is_flag=True, help="Delete them; else they are only listed.")
+@cluster_options
+def prune_code(delete: bool, **options: str | None) -> None:
+    """List the code in a namespace that no workflow, template or schedule there uses any more."""
+    from argosy.submit.code import delete_code, unused_code
+    from argosy.submit.destination import Destination
+
+    api, namespace = Destination(**options).connect({})  # type: ignore[arg-type]
+    unused = [m["metadata"]["name"] for m in unused_code(api, namespace)]
+    for name in unused:
+        if delete:
+            delete_code(api, namespace, name)
+        click.echo(f"{name}  deleted" if delete else name)
+    if not unused:
+        click.echo(f"nothing in namespace '{namespace}' is unused", err=True)
+    elif not delete:
+        click.echo(f"{len(unused)} unused in namespace '{namespace}'; --delete removes them", err=True)
+
+
+def watch_to_the_end(submission: "Submission") -> int:
+    """Show what was submitted until it has ended; returns the exit code."""
+    workflows = [entry for entry in submission.delivered if entry[1].kind == "Workflow"]
+    if not workflows:
+        raise UsageError("nothing was submitted that --watch could show")
+    codes = []
+    for api, done, destination in workflows:
+        codes.append(_watch(api, done.namespace, done.name, destination))
+        if codes[-1] == _INTERRUPTED:
+            break
+    return max(codes)
+
+
+_INTERRUPTED = 130
+
+
+def _watch(api: "Api", namespace: str, name: str, destination: "Destination") -> int:
+    """Show a workflow until its end, and of a failed one the last lines of its logs."""
+    from argosy.submit.follow import follow
+    from argosy.submit.logs import report_failures
+    from argosy.submit.nodes import phase_of
+    from argosy.submit.trouble import explained
+    from argosy.submit.view import show
+
+    console = Console(stderr=True, highlight=False)
+    try:
+        last = show(console, explained(api, namespace, follow(api, namespace, name)))
+    except KeyboardInterrupt:
+        console.print(f"no longer watched; Workflow '{name}' goes on in '{namespace}'", markup=False)
+        return _INTERRUPTED
+    if phase_of(last) == "Succeeded":
+        return 0
+    report_failures(console, api, namespace, last, destination.words())
+    return 1

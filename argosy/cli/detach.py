@@ -1,0 +1,87 @@
+"""A run that its terminal can leave: carried out by a child, which gets a session of its own on `q`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import termios
+import threading
+from collections.abc import Callable
+
+from argosy.runner.keys import has_keys
+
+Leave = Callable[[], None]
+
+_PARENT_DEATH_SIGNAL = 1
+_FROM_KERNEL = 0x80  # si_code of a signal that the terminal sent, to parent and child alike
+_LEFT = signal.SIGUSR1
+_WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, _LEFT}
+
+
+def detachable(work: Callable[[Leave | None], int], told: str) -> int:
+    """Do `work` to its end and return its exit code, or end before it, once it calls what it is given.
+
+    On a terminal the work is done by a child of this process, so that the shell can have its terminal back
+    while the work goes on; `told` is then said. Ctrl-C and Ctrl-Z reach both; a signal sent to this process
+    alone is handed on; if this process is killed, the child dies with it. Elsewhere nothing is forked.
+    """
+    if not (has_keys() and hasattr(signal, "sigwaitinfo") and threading.active_count() == 1):
+        return work(None)
+    parent, attributes = os.getpid(), termios.tcgetattr(sys.stdin.fileno())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    child = os.fork()
+    if child == 0:
+        _die_with_parent(parent)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.exit(work(lambda: _leave(parent)))
+    code = _outcome(child)
+    if code is None:
+        print(told, file=sys.stderr)
+        code = 0
+    else:  # a child that was killed could not
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, attributes)
+    sys.stderr.flush()
+    os._exit(code)  # what ends with this process, such as temporary folders, is the child's
+
+
+def _outcome(child: int) -> int | None:
+    """The child's exit code; None if it has left the terminal."""
+    while True:
+        came = signal.sigwaitinfo(_WATCHED)
+        if came.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        elif came.si_signo == _LEFT:
+            return None
+        elif came.si_code != _FROM_KERNEL:
+            os.kill(child, came.si_signo)
+
+
+def _die_with_parent(parent: int) -> None:
+    _set_parent_death_signal(signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _set_parent_death_signal(number: int) -> None:
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:  # Linux
+        prctl(_PARENT_DEATH_SIGNAL, int(number), 0, 0, 0)
+
+
+def _leave(parent: int) -> None:
+    """Go on without terminal and parent; what standard output was sent to elsewhere still gets it."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        if os.isatty(descriptor):
+            os.dup2(nothing, descriptor)
+    os.close(nothing)
+    os.setsid()
+    _set_parent_death_signal(0)
+    os.kill(parent, _LEFT)

@@ -1,0 +1,165 @@
+"""What `argosy run` and `argosy rerun` share: servers, values, the run itself, what is said of it."""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from argosy.cli.request import Request
+from argosy.cli.stack import open_stack
+from argosy.cli.summary import print_summary
+from argosy.errors import UsageError
+from argosy.loader import load_documents
+from argosy.local import Binding
+from argosy.manifest.linking import with_values
+from argosy.settings import Settings
+
+if TYPE_CHECKING:
+    from argosy.cli.detach import Leave
+    from argosy.runner import WorkflowResult
+    from argosy.runner.approval import Approval
+    from argosy.runner.context import Only
+    from argosy.runner.kept import Kept
+    from argosy.runs.cache import StepCache
+    from argosy.stack import Stack
+
+LAST_LOOK = 1.5
+"""Seconds that the page's server stays after the end, so that the browser hears of it."""
+
+
+def with_config_maps(request: Request, kept: "Kept") -> Request:
+    """The request with the parameters that ConfigMaps hold: as they are now, not as they were."""
+    from argosy.runner.kept import CONFIG_MAP, Source
+
+    def lookup(name: str, key: str) -> str | None:
+        return kept.value(Source(CONFIG_MAP, name, key))
+
+    return replace(request, manifest=with_values(request.manifest, lookup, request.given))
+
+
+def kept_values(env_files: Iterable[Path], files: Iterable[str]) -> "Kept":
+    """Secrets and ConfigMaps: of the settings' file, of the objects given, of files for --env-file."""
+    from argosy.runner.kept import Kept, of_documents, read_env_file, read_secrets
+
+    secrets = Settings.find().secrets
+    kept = read_secrets(secrets) if secrets else Kept()
+    for name in files:
+        kept = of_documents(load_documents(Path(name)), Path(name)).over(kept)
+    for file in env_files:
+        kept = read_env_file(file, os.environ).over(kept)
+    return kept
+
+
+def start_stack(binding: Binding, state_dir: Path, console: Console) -> "Stack | None":
+    """The stack, up, where the run needs one; says what it was pointed at."""
+    if not binding.from_stack:
+        return None
+    stack = open_stack(state_dir)
+    stack.up(console.print)
+    for line in binding.told(stack):
+        console.print(f"on this machine: {line}", soft_wrap=True)
+    return stack
+
+
+@contextmanager
+def shown_live(request: Request, console: Console) -> Iterator[None]:
+    """While inside: the run's page, fresh, in the browser; after it the page that stays."""
+    import webbrowser
+
+    from argosy.runs.page.serve import serving
+
+    with serving(request.run_dir) as address:
+        console.print(f"page    {address}", soft_wrap=True)
+        webbrowser.open(address)
+        yield
+        time.sleep(LAST_LOOK)
+
+
+def _write_page(request: Request, console: Console) -> dict[str, str]:
+    """Write the run's page; a run is none the worse where that cannot be done."""
+    from argosy.runs.page import told, write_page
+    from argosy.runs.record import Record
+
+    try:
+        record = Record.read(request.run_dir.resolve())
+        return {"page": str(write_page(record, told(record)))}
+    except UsageError as error:
+        console.print(f"no page of the run: {error}", style="dim", markup=False, soft_wrap=True)
+        return {}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A request, ready to be carried out: its servers are up, its Secrets are read."""
+
+    request: Request
+    binding: Binding
+    stack: "Stack | None"
+    kept: "Kept"
+    output: str = "tree"
+
+    def environment(self) -> dict[str, str]:
+        """What steps get beside their own variables."""
+        # Modules of the user's own steps: beside the pipeline's file, or where the command was given.
+        path = [*self.request.module_dirs, os.environ.get("PYTHONPATH", "")]
+        modules = {"PYTHONPATH": os.pathsep.join(p for p in path if p)}
+        return modules | (self.stack.environment() if self.stack else {})
+
+
+def execute(
+    work: Work,
+    *,
+    resume: bool,
+    max_parallel: int = 4,
+    only: "Only | None" = None,
+    reuse: "StepCache | None" = None,
+    approval: "Approval | None" = None,
+    leave: "Leave | None" = None,
+) -> "WorkflowResult":
+    """Run to the end and say what came of it; `only` one step, where one is given.
+
+    `leave` is called when the person at the terminal detaches.
+    """
+    from argosy.runner import NullReporter, run_manifest
+    from argosy.runner.console import ConsoleReporter
+
+    shown = ConsoleReporter(leave=leave)
+    if approval is not None and approval.ask is not None:
+        approval = replace(approval, ask=shown.asked(approval.ask))
+    result = run_manifest(
+        work.request.manifest,
+        parameters=work.binding.parameters(work.stack),
+        run_dir=work.request.run_dir,
+        environment=work.environment(),
+        reporter=NullReporter() if only and only.terminal else shown,
+        max_parallel=max_parallel,
+        resume=resume,
+        kept=work.kept,
+        only=only,
+        reuse=reuse,
+        approval=approval,
+        linted=True,
+    )
+    _say(work, result, again=only is None)
+    return result
+
+
+def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
+    """What came of a run, and where to look further."""
+    if work.output == "json":
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+    places = {"run": str(result.run_dir)}
+    if work.stack:
+        places["MLflow"] = work.stack.endpoints().mlflow
+    if not result.succeeded and again:
+        places["again"] = f"argosy run --resume {work.request.run}"
+    console = Console(stderr=True, highlight=False)
+    places |= _write_page(work.request, console)
+    print_summary(console, result, places)

@@ -1,0 +1,56 @@
+"""`argosy logs`: what the steps of a run wrote."""
+
+import os
+import sys
+import threading
+from typing import Any
+
+import click
+
+from argosy.cli.cluster import connect
+from argosy.cli.destination import argo_server_options, cluster_options
+
+
+@click.command()
+@click.argument("run", metavar="NAMESPACE/WORKFLOW")
+@click.argument("step", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the end.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="LINES", help="Only the last lines of each step.")
+@cluster_options
+@argo_server_options
+def logs(run: str, step: str | None, follow: bool, tail: int | None, **options: str | bool | None) -> None:
+    """Print the logs of a workflow of a cluster: of all its steps, or of one STEP.
+
+    A step that was retried, loops or holds others shows the logs of all that is in it. Where pods are gone,
+    the archived logs are read.
+    """
+    _cluster_logs(run, step, follow, tail, options)
+
+
+def _cluster_logs(run: str, step: str | None, on: bool, tail: int | None, options: dict[str, Any]) -> None:
+    from argosy.submit.kinds import WORKFLOW
+    from argosy.submit.logs import follow_logs, print_logs
+
+    api, namespace, name, _ = connect(run, options)
+    emit = _Lines(named=step is None)
+    try:
+        if on:
+            follow_logs(api, namespace, name, step, tail, emit)
+        else:
+            print_logs(api, namespace, api.get(WORKFLOW, namespace, name), step, tail, emit)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # as `argosy logs ... | head` makes it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Lines:
+    """Prints lines that several threads hand over, with the step's name where there is more than one."""
+
+    def __init__(self, *, named: bool) -> None:
+        self._named = named
+        self._lock = threading.Lock()
+
+    def __call__(self, step: str, line: str) -> None:
+        with self._lock:
+            click.echo(f"{step}: {line}" if self._named else line)

@@ -1,0 +1,36 @@
+"""`argosy open`: a run as a page in the browser."""
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from argosy.cli.completion import runs
+from argosy.cli.stack import state_dir_option
+from argosy.errors import UsageError
+
+
+@click.command(name="open")
+@click.argument("run", default="last", shell_complete=runs)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, too.")
+@click.option("--no-browser", is_flag=True, help="Only write the page and say where.")
+@state_dir_option
+def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Path) -> None:
+    """Show a run as one HTML page: graph, timeline, logs, artifacts, gates, training.
+
+    The page needs no network and no other file, so it can be sent to others. Of a run that goes on it shows
+    this moment; `argosy run --open` keeps it fresh.
+    """
+    from argosy.runs.history import History
+    from argosy.runs.page import told, write_page
+
+    record = History(state_dir).find(run).whole()
+    path = write_page(record, told(record)).resolve()
+    if output is not None:
+        try:
+            output.write_bytes(path.read_bytes())
+        except OSError as error:
+            raise UsageError(f"cannot write '{output}': {error.strerror}") from None
+    click.echo(str(path))
+    if not no_browser:
+        webbrowser.open(path.as_uri())

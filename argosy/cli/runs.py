@@ -1,0 +1,131 @@
+"""`argosy runs`, `show` and `logs`: runs of this machine, listed and looked into."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from argosy.cli import completion
+from argosy.cli.stack import state_dir_option
+from argosy.errors import UsageError
+
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.group(invoke_without_command=True)
+@output_option
+@state_dir_option
+@click.pass_context
+def runs(ctx: click.Context, output: str, state_dir: Path) -> None:
+    """List the runs of this machine, the last one first; `argosy runs prune` removes some."""
+    from argosy.runs.describe import summary
+    from argosy.runs.history import History
+    from argosy.runs.screen import print_list
+
+    ctx.obj = state_dir
+    if ctx.invoked_subcommand:
+        return
+    found = [summary(record) for record in History(state_dir).newest_first()]
+    if output == "json":
+        click.echo(json.dumps({"runs": found}, ensure_ascii=False))
+    elif found:
+        print_list(Console(highlight=False), found)
+    else:
+        click.echo(f"there is no run in {state_dir} yet; `argosy run` makes one", err=True)
+
+
+@runs.command()
+@click.argument("names", nargs=-1, metavar="[RUN ...]", shell_complete=completion.runs)
+@click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Keep the last N.")
+@click.option("--older-than", metavar="AGE", help="Only what began before: 30d, 12h, 2w.")
+@click.option("--failed", is_flag=True, help="Only runs that did not Succeed.")
+@click.option("--dry-run", is_flag=True, help="Say which, remove nothing.")
+@click.pass_obj
+def prune(
+    state_dir: Path,
+    names: tuple[str, ...],
+    keep: int | None,
+    older_than: str | None,
+    failed: bool,
+    dry_run: bool,
+) -> None:
+    """Remove runs: those named, or those that all given conditions hold for.
+
+    A run that goes on is never removed. What runs left in MLflow or S3 stays.
+    """
+    from argosy.runs.history import History, age, chosen
+    from argosy.runs.screen import human_size
+
+    history = History(state_dir)
+    conditions = keep is not None or older_than is not None or failed
+    if bool(names) == conditions:
+        raise UsageError("name runs, or say which by --keep, --older-than and --failed; not both")
+    older = age(older_than) if older_than else None
+    if names:
+        records = list({record.run: record for record in map(history.find, names)}.values())
+    else:
+        records = chosen(history.newest_first(), keep=keep, older=older, failed=failed)
+    for record in records:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {record.run}")
+        if not dry_run:
+            history.prune([record])
+    if not records:
+        click.echo("nothing to remove", err=True)
+    elif dry_run:
+        click.echo(f"that would free {human_size(sum(record.size() for record in records))}", err=True)
+
+
+@click.command()
+@click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", shell_complete=completion.runs)
+@output_option
+@state_dir_option
+def show(run: str, output: str, state_dir: Path) -> None:
+    """Show a run: tree, parameters, gates with their numbers, outputs, artifacts.
+
+    RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
+    cluster, shown as by `argosy get`.
+    """
+    from argosy.runs.describe import artifacts, details
+    from argosy.runs.history import History
+    from argosy.runs.screen import print_run
+
+    record = History(state_dir).find(run).whole()
+    if output == "json":
+        click.echo(json.dumps(details(record), ensure_ascii=False))
+        return
+    made = [artifact for node in record.nodes for artifact in artifacts(record, node)]
+    print_run(Console(highlight=False), record, made)
+
+
+@click.command()
+@click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", shell_complete=completion.runs)
+@click.argument("step", required=False, shell_complete=completion.steps)
+@click.option("-f", "--follow", "wait", is_flag=True, help="Go on with what is written, until the end.")
+@output_option
+@state_dir_option
+def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -> None:
+    """Print what the steps of a run wrote: all of them, or one STEP and what is inside of it.
+
+    RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
+    cluster, with the options of `argosy submit` for where it is.
+    """
+    from argosy.runs.history import History
+    from argosy.runs.logs import follow
+
+    folder = History(state_dir).find(run).folder
+    try:
+        for line in follow(folder, step, wait=wait):
+            if output == "json":
+                known = {"step": line.step, "attempt": line.attempt, "line": line.text}
+                click.echo(json.dumps(known, ensure_ascii=False))
+            else:
+                click.echo(line.text if step else f"{line.step} | {line.text}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # as `argosy logs ... | head` makes it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,61 @@
+"""`-p` and `-f`: what a user gives, as text by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from argosy.cli.parameters import read_parameters
+from argosy.errors import UsageError
+
+
+def read(tmp_path: Path, text: str, *assignments: str) -> dict[str, str]:
+    file = tmp_path / "values.yaml"
+    file.write_text(text, encoding="utf-8")
+    return read_parameters(assignments, file)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("# nothing\n", {}),
+        ("a: 1\nb: 0.10\nc: yes\nd: 'x'\n", {"a": "1", "b": "0.10", "c": "yes", "d": "x"}),
+        ("a: null\nb: ~\nc:\nd: ''\ne: 'null'\n", {"d": "", "e": "null"}),
+        ("a: [1, 0.5, 1e-3, x, true, null]\n", {"a": '[1, 0.5, 0.001, "x", true, null]'}),
+        ("a:\n- x: 1\n  y: [ä]\n", {"a": '[{"x": 1, "y": ["ä"]}]'}),
+        ("a: {when: 2024-01-01}\n", {"a": '{"when": "2024-01-01"}'}),
+        ("x: &x [1]\ny: *x\n", {"x": "[1]", "y": "[1]"}),
+        ("text: |\n  two\n  lines\n", {"text": "two\nlines\n"}),
+        ('{"a": 1, "b": {"c": [1.5]}, "d": null}', {"a": "1", "b": '{"c": [1.5]}'}),
+    ],
+)
+def test_a_file_holds_what_yaml_and_json_say(tmp_path: Path, text: str, expected: dict[str, str]) -> None:
+    assert read(tmp_path, text) == expected
+
+
+def test_a_file_of_json_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    value = {"rates": [1e-05, 3], "names": {"ö": ["{{x}}", "$(HOME)"]}}
+    assert json.loads(read(tmp_path, json.dumps({"all": value}))["all"]) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("a: [1\n", "values.yaml:2: not YAML: "),
+        ("- a\n", "values.yaml:1: a mapping of parameter names"),
+        ("a: 1\nb: 2\na: 3\n", "values.yaml:3: 'a' is given twice"),
+        ("a: 1\n[b]: 2\n", "values.yaml:2: a parameter's name is a text"),
+        ("a: 1\nb: [.nan]\n", "values.yaml:2: 'b' cannot be written as JSON: "),
+        ("a: {b: !!binary aGk=}\n", "values.yaml:1: 'a' cannot be written as JSON: "),
+        ("a: [!own 1]\n", "values.yaml:1: 'a' cannot be written as JSON: "),
+    ],
+)
+def test_a_file_that_is_none_of_parameters(tmp_path: Path, text: str, fragment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, text)
+    assert fragment in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_word_goes_before_the_file(tmp_path: Path) -> None:
+    assert read(tmp_path, "a: 1\nb: 2\n", "a=3") == {"a": "3", "b": "2"}

@@ -1,0 +1,65 @@
+"""`argosy run FILE.yaml`: the linter's errors come first, with the user's own line; nothing is started."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from argosy.cli.main import main
+
+GOOD = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: t-}
+spec:
+  entrypoint: main
+  arguments:
+    parameters: [{name: who}]
+  templates:
+  - name: main
+    dag:
+      tasks:
+      - {name: a, template: say}
+      - {name: b, template: say, depends: a}
+  - name: say
+    container: {image: x, command: [echo, "{{workflow.parameters.who}}"]}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    monkeypatch.chdir(tmp_path)
+
+    def written(text: str) -> Path:
+        file = tmp_path / "flow.yaml"
+        file.write_text(text)
+        return Path(file.name)
+
+    return written
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("depends: a}", "depends: c}", "flow.yaml:13: ARG402 'b' depends on 'c'"),
+        ("template: say}\n", "template: sya}\n", "flow.yaml:12: ARG202 template 'sya' is not defined"),
+        ("parameters.who}}", "parameters.whom}}", "flow.yaml:15: ARG333"),
+        ("depends: a}", "depends: a, when: '{{=asInt(1) +}}'}", "flow.yaml:13: ARG341"),
+        ("name: a, template", "name: a_b, template", "flow.yaml:12: ARG1"),
+    ],
+)
+def test_what_the_linter_refuses_does_not_start(
+    write: Callable[[str], Path], old: str, new: str, says: str
+) -> None:
+    assert old in GOOD
+    done = CliRunner().invoke(main, ["run", str(write(GOOD.replace(old, new, 1))), "-p", "who=Ada"])
+    assert (done.exit_code, says in done.output) == (2, True), done.output
+    assert not Path(".argosy").exists()
+
+
+def test_a_parameter_may_be_given_on_the_command_line_alone(write: Callable[[str], Path]) -> None:
+    done = CliRunner().invoke(main, ["run", str(write(GOOD)), "-p", "who=Ada"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["run", str(write(GOOD))])
+    assert (done.exit_code, "give who=VALUE" in done.output) == (2, True), done.output
