@@ -1,9 +1,12 @@
-"""Fetch, version, prepare, publish, load, then aliases and verification, or back: a Couler program."""
+"""Fetch, version, prepare, publish, compare if wanted, load, aliases and verification: a Couler program."""
+
+from typing import Any
 
 import couler.argo as couler
 
 from argosy import pipeline
 from argosy.components.deployment import (
+    compare_live,
     determine_version,
     fetch_model,
     prepare_artifacts,
@@ -12,10 +15,16 @@ from argosy.components.deployment import (
     update_aliases,
     upload_to_s3,
     verify_deployment,
+    withdraw_version,
 )
 
 # Whoever publishes a version owns its claim: a retried or resumed workflow takes its own up again.
 OWNER = "{{workflow.uid}}"
+# Gate 3 was not wanted, or said yes.  A comparison that crashed is neither.
+AFTER_GATE_3 = (
+    "upload-to-s3.Succeeded && (compare-live.Succeeded || compare-live.Skipped)"
+    " && (withdraw-version.Skipped || withdraw-version.Omitted)"
+)
 LAPTOP = {"expected_input_shape": "[1, 3, 32, 32]"}
 
 
@@ -30,10 +39,23 @@ def deploy(
     triton_grpc_url: str,
     expected_input_shape: list[int],
     expected_output_shape: list[int],
+    validated_version: str = "",
     replace: bool = False,
+    compare: bool = False,
+    comparison_limits: dict[str, Any] = {},  # noqa: B006 - never changed
+    recorded_requests: str = "",
 ) -> None:
-    """The deployment steps, from the MLflow registry to a Triton that answers."""
-    fetched = fetch_model(model_name=model_name, source=source, mlflow_tracking_uri=mlflow_tracking_uri)
+    """The deployment steps, from the MLflow registry to a Triton that answers.
+
+    With `compare`, the rest is skipped where Gate 3 finds the new version worse than the live one; a caller
+    that gives it no parameter has no Gate 3.
+    """
+    fetched = fetch_model(
+        model_name=model_name,
+        source=source,
+        validated_version=validated_version,
+        mlflow_tracking_uri=mlflow_tracking_uri,
+    )
     claimed = determine_version(
         model_name=model_name,
         s3_bucket=s3_bucket,
@@ -60,6 +82,21 @@ def deploy(
         replace=replace,
         mlflow_tracking_uri=mlflow_tracking_uri,
     )
+    if compare is not False:
+        couler.when(
+            couler.equal(compare, "true"),
+            lambda: gate_3(
+                fetched.model_version,
+                claimed.triton_version,
+                limits=comparison_limits,
+                recorded_requests=recorded_requests,
+                model_name=model_name,
+                triton_url=triton_url,
+                triton_grpc_url=triton_grpc_url,
+                mlflow_tracking_uri=mlflow_tracking_uri,
+                s3_bucket=s3_bucket,
+            ),
+        )
     loaded = couler.set_dependencies(
         lambda: reload_triton(
             model_name=model_name,
@@ -70,7 +107,7 @@ def deploy(
             mlflow_tracking_uri=mlflow_tracking_uri,
             s3_bucket=s3_bucket,
         ),
-        dependencies=[uploaded],
+        dependencies=[uploaded] if compare is False else AFTER_GATE_3,
     )
     update_aliases(
         model_name=model_name,
@@ -93,6 +130,30 @@ def deploy(
         expected_output_shape=expected_output_shape,
         owner=OWNER,
         s3_bucket=s3_bucket,
+    )
+
+
+def gate_3(
+    model_version: str, triton_version: int, *, limits: dict[str, Any], recorded_requests: str, **places: Any
+) -> None:
+    """Compare the published version with the live one; a version that lost is withdrawn.
+
+    `places` says which model it is, and where: what both steps take.
+    """
+    compared = couler.set_dependencies(
+        lambda: compare_live(
+            triton_version=triton_version,
+            model_version=model_version,
+            limits=limits,
+            recorded_requests=recorded_requests,
+            owner=OWNER,
+            **places,
+        ),
+        dependencies=["upload-to-s3"],
+    )
+    couler.when(
+        couler.equal(compared.result, "failed"),
+        lambda: withdraw_version(triton_version=triton_version, owner=OWNER, **places),
     )
 
 
@@ -125,6 +186,7 @@ def roll_back_on_failure(
 def deploy_model_image_classification(
     model_name: str = "resnet18-imagenette-onnx",
     source: str = "alias:deploy",
+    validated_version: str = "",
     force_version: int | None = None,
     replace: bool = False,
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
@@ -133,12 +195,16 @@ def deploy_model_image_classification(
     triton_grpc_url: str = "",
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006
+    compare: bool = False,
+    comparison_limits: dict[str, Any] = {},  # noqa: B006
+    recorded_requests: str = "",
 ) -> None:
     """Deploy a validated ONNX model from MLflow to Triton via S3; if that fails, roll back.
 
     Args:
         model_name: ONNX model name in MLflow.
-        source: Which model version to deploy, alias:NAME or version:N.
+        source: Which model version to deploy, alias:NAME or version:N; empty takes validated-version.
+        validated_version: The number of the version that a calling workflow has just validated.
         force_version: Force a specific Triton version; empty takes the next.
         replace: Let force-version replace other bytes, never those of the live or the previous version.
         mlflow_tracking_uri: MLflow server URL.
@@ -147,10 +213,14 @@ def deploy_model_image_classification(
         triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
         expected_input_shape: Input shape of the verification.
         expected_output_shape: Output shape that the verification expects.
+        compare: Gate 3, compare with the live version before anything changes; a worse one is not deployed.
+        comparison_limits: Gate 3, other limits of its rules, as JSON.
+        recorded_requests: Gate 3, an s3:// prefix of inference requests to send beside validation images.
     """
     deploy(
         model_name=model_name,
         source=source,
+        validated_version=validated_version,
         force_version=force_version,
         mlflow_tracking_uri=mlflow_tracking_uri,
         s3_bucket=s3_bucket,
@@ -158,6 +228,9 @@ def deploy_model_image_classification(
         triton_grpc_url=triton_grpc_url,
         expected_input_shape=expected_input_shape,
         expected_output_shape=expected_output_shape,
+        compare=compare,
+        comparison_limits=comparison_limits,
+        recorded_requests=recorded_requests,
         replace=replace,
     )
     roll_back_on_failure(

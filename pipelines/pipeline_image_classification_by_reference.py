@@ -27,13 +27,16 @@ def pipeline_image_classification_by_reference(
     checkpoint: str = "s3://my-checkpoints/training",
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
-    source: str = "alias:deploy",
+    source: str = "",
     force_version: int | None = None,
     s3_bucket: str = "my-triton-models",
     triton_url: str = "http://triton-inference.ml-models:8000",
     triton_grpc_url: str = "",
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006
+    compare: bool = False,
+    comparison_limits: dict[str, Any] = {},  # noqa: B006
+    recorded_requests: str = "",
 ) -> None:
     """As pipeline-image-classification, calling the templates of training and of deployment.
 
@@ -51,13 +54,16 @@ def pipeline_image_classification_by_reference(
         checkpoint: Folder or s3:// prefix from which a retried training goes on; empty keeps nothing.
         min_accuracy: Gate 1, least validation accuracy.
         min_improvement: Gate 1, least gain over the current champion.
-        source: Which ONNX model version to deploy, alias:NAME or version:N.
+        source: Which ONNX model version to deploy, alias:NAME or version:N; empty takes the validated one.
         force_version: Force a specific Triton version; empty takes the next.
         s3_bucket: S3 bucket of the Triton model repository.
         triton_url: Triton server URL.
         triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
         expected_input_shape: Input shape of the verification.
         expected_output_shape: Output shape that the verification expects.
+        compare: Gate 3, compare with the live version before anything changes; a worse one is not deployed.
+        comparison_limits: Gate 3, other limits of its rules, as JSON.
+        recorded_requests: Gate 3, an s3:// prefix of inference requests to send beside validation images.
     """
     validated = train_model_image_classification.by_reference(
         model_name=model_name,
@@ -79,6 +85,7 @@ def pipeline_image_classification_by_reference(
         lambda: deploy_model_image_classification.by_reference(
             model_name=f"{model_name}-onnx",
             source=source,
+            validated_version=validated.onnx_model_version,
             force_version=force_version,
             mlflow_tracking_uri=mlflow_tracking_uri,
             s3_bucket=s3_bucket,
@@ -86,6 +93,9 @@ def pipeline_image_classification_by_reference(
             triton_grpc_url=triton_grpc_url,
             expected_input_shape=expected_input_shape,
             expected_output_shape=expected_output_shape,
+            compare=compare,
+            comparison_limits=comparison_limits,
+            recorded_requests=recorded_requests,
         ),
     )
     # Who calls a template gets its steps, and not the exit handler of its workflow.

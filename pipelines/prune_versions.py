@@ -1,10 +1,11 @@
 """Old versions leave Triton's repository, by hand or on a schedule: a Couler program."""
 
-from argosy import pipeline
+from argosy import Schedule, pipeline
 from argosy.components.deployment import prune_versions as prune
 
 
-@pipeline(service_account="workflow-sa", timeout=3600)
+# At night, as a CronWorkflow; submitted as a Workflow it runs at once.
+@pipeline(service_account="workflow-sa", timeout=3600, schedule=Schedule("0 3 * * *"))
 def prune_versions(
     keep: int = 5,
     dry_run: bool = False,
@@ -12,7 +13,7 @@ def prune_versions(
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
     s3_bucket: str = "my-triton-models",
 ) -> None:
-    """Remove old versions of a model from S3; never the live one, the previous one, or one under way.
+    """Remove old versions of a model and uploads that never ended; never what is live, previous or under way.
 
     Args:
         keep: How many of the newest versions stay.

@@ -20,6 +20,7 @@ class Version(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    changes_world=True,
 )
 def determine_version(
     model_version: str,

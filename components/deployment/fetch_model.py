@@ -1,5 +1,6 @@
 """Step 1 of the deployment: the model's file, out of MLflow."""
 
+import re
 from typing import Annotated, NamedTuple
 
 from argosy import File, Resources, component
@@ -26,11 +27,13 @@ class Fetched(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    changes_world=True,
 )
 def fetch_model(
     model_name: str = "resnet18-imagenette-onnx",
     source: str = "alias:deploy",
     mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    validated_version: str = "",
 ) -> Fetched:
     """Download the ONNX model that is to be deployed, and check it.
 
@@ -39,8 +42,10 @@ def fetch_model(
 
     Args:
         model_name: the model's name in MLflow's registry.
-        source: which version: "alias:NAME" or "version:NUMBER".
+        source: which version: "alias:NAME" or "version:NUMBER"; empty: `validated_version`.
         mlflow_tracking_uri: the MLflow server.
+        validated_version: the number of the version that this workflow's own Gate 2 validated.  The alias
+            deploy may have been moved by another workflow since; the metadata says so.
     """
     from argosy.components.deployment.model.layout import METADATA_FILE, check_name
     from argosy.components.deployment.model.source_model import describe, fetch
@@ -49,12 +54,26 @@ def fetch_model(
 
     check_name("model_name", model_name)
     client = registry.connect_lightly(mlflow_tracking_uri)
-    version = registry.resolve(client, model_name, source)
+    version = registry.resolve(client, model_name, _asked(source, validated_version))
     with scratch() as folder:
         model = fetch(version, folder)
         metadata = folder / METADATA_FILE
         describe(client, version, source, model).write(metadata)
     return Fetched(model.file, metadata, str(version.version), model.sha256)
+
+
+def _asked(source: str, validated_version: str) -> str:
+    """The source in words that the registry understands."""
+    from argosy.errors import UsageError
+    from argosy.values import shown
+
+    if source:
+        return source
+    if not validated_version:
+        raise UsageError("source is empty; give alias:NAME (as alias:deploy) or version:NUMBER")
+    if not re.fullmatch("[1-9][0-9]*", validated_version):
+        raise UsageError(f"validated_version {shown(validated_version)} is not the number of a version")
+    return f"version:{validated_version}"
 
 
 if __name__ == "__main__":

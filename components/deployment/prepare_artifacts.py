@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from argosy import Directory, File, Resources, component
+from argosy import Directory, File, FromField, Resources, component
 from argosy.components import images
+
+POD_NAME = "ARGOSY_POD_NAME"
 
 
 class Prepared(NamedTuple):
@@ -20,6 +22,7 @@ class Prepared(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    env={POD_NAME: FromField("metadata.name")},
 )
 def prepare_artifacts(
     model: File,
@@ -37,8 +40,9 @@ def prepare_artifacts(
         metadata: its metadata, so far without the deployment.
         triton_version: the version in Triton's repository.
         model_name: the model's name in Triton.
-        deployed_by: who deploys; empty: this pod's name.
+        deployed_by: who deploys; empty: this pod's name, or the host's where no pod's is told.
     """
+    import os
     import socket
 
     from argosy.components.deployment.model.artifacts import lay_out
@@ -47,8 +51,10 @@ def prepare_artifacts(
 
     check_name("model_name", model_name)
     check_version(triton_version)
+    # A host's name is cut at 63 characters, which pods' names often exceed.
+    by = deployed_by or os.environ.get(POD_NAME) or socket.gethostname()
     with scratch() as folder:
-        lay_out(folder, model, metadata, model_name, triton_version, deployed_by or socket.gethostname())
+        lay_out(folder, model, metadata, model_name, triton_version, by)
     return Prepared(folder)
 
 

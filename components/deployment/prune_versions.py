@@ -22,6 +22,7 @@ class Pruned(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    changes_world=True,
 )
 def prune_versions(
     keep: int = 5,
@@ -33,6 +34,8 @@ def prune_versions(
     owner: str = "",
 ) -> Pruned:
     """Remove old versions of a model from S3, and what killed steps left there more than a day ago.
+
+    That is unfinished uploads, which cost money and show nowhere, staged files, compared copies and leases.
 
     The newest `keep` versions stay, the live and the previous one, those that config.pbtxt names, and those
     that were claimed or published within the last hour.  Numbers of removed versions are never given again.

@@ -20,6 +20,7 @@ class Serving(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    changes_world=True,
 )
 def reload_triton(
     triton_version: int,
@@ -40,7 +41,7 @@ def reload_triton(
     Args:
         triton_version: the published version.
         model_name: the model's name in Triton.
-        triton_url: the server, over HTTP.
+        triton_url: the server, over HTTP; several, or a name that has several addresses: every replica.
         triton_grpc_url: HOST:PORT of its gRPC service, over which a load disturbs no client; empty: HTTP.
         load_timeout: seconds within which the version must be in service.
         owner: who deploys: the workflow's uid; empty: this run alone.
@@ -54,7 +55,7 @@ def reload_triton(
     from argosy.components.deployment.swap.served_versions import versions_beside
     from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton import Triton
+    from argosy.components.shared.triton_replicas import connect_all
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)
@@ -62,9 +63,9 @@ def reload_triton(
     owner = check_name("owner", owner) if owner else uuid.uuid4().hex
     if load_timeout < 1:
         raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
-    triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
+    replicas = connect_all(triton_url, triton_grpc_url)
     client = registry.connect_lightly(mlflow_tracking_uri)
-    place = Place(triton, s3.connect(s3_bucket), keys)
+    place = Place.of(replicas, s3.connect(s3_bucket), keys)
     deadline = Deadline.after(load_timeout)
     with sole(place, owner, deadline) as hold:
         beside = versions_beside(place, triton_version, client, deadline)

@@ -25,6 +25,7 @@ class RolledBack(NamedTuple):
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
     retry=Retry(),
+    changes_world=True,
 )
 def rollback(
     owner: str = "",
@@ -54,7 +55,7 @@ def rollback(
         mlflow_tracking_uri: the MLflow server.
         s3_bucket: the bucket of Triton's model repository.
         s3_prefix: the repository's folder in the bucket.
-        triton_url: the server, over HTTP.
+        triton_url: the server, over HTTP; several, or a name that has several addresses: every replica.
         triton_grpc_url: HOST:PORT of its gRPC service, over which a load disturbs no client; empty: HTTP.
         load_timeout: seconds within which Triton must serve what is live.
         request: who goes back by hand: the workflow's uid; a second run for it goes no further back.
@@ -66,7 +67,7 @@ def rollback(
     from argosy.components.deployment.recovery.site import Site
     from argosy.components.deployment.swap.serving import Deadline, Place
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton import Triton
+    from argosy.components.shared.triton_replicas import connect_all
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)
@@ -74,10 +75,10 @@ def rollback(
     asking = check_name("owner" if owner else "request", owner or own_name(request))
     if load_timeout < 1:
         raise UsageError(f"load_timeout {load_timeout} is not a number of seconds above 0")
-    triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
+    replicas = connect_all(triton_url, triton_grpc_url)
     bucket = s3.connect(s3_bucket)
     client = registry.connect_lightly(mlflow_tracking_uri)
-    site = Site(client, Place(triton, bucket, keys), Deadline.after(load_timeout))
+    site = Site(client, Place.of(replicas, bucket, keys), Deadline.after(load_timeout))
     if owner:
         outcome = roll_back(site, owner, reason or f"workflow {owner} failed")
     else:

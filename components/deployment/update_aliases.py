@@ -23,6 +23,7 @@ class Aliases(NamedTuple):
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
     retry=Retry(),
+    changes_world=True,
 )
 def update_aliases(
     model_version: str,
@@ -52,7 +53,7 @@ def update_aliases(
         owner: who deploys: the workflow's uid; empty: nobody that a later run would know again.
         s3_bucket: the bucket of Triton's model repository, which holds the lease on the aliases.
         s3_prefix: the repository's folder in the bucket.
-        triton_url: the server, over HTTP; asked only after a rollback.
+        triton_url: the server or its replicas, over HTTP; asked only after a rollback.
         triton_grpc_url: HOST:PORT of its gRPC service; empty: HTTP.
     """
     from contextlib import ExitStack
@@ -77,9 +78,9 @@ def update_aliases(
         if was_rolled_back(bucket, keys, triton_version, owner):
             # Only here, because these imports cost more than the whole step does otherwise.
             from argosy.components.deployment.swap.retrying import Place, served_again
-            from argosy.components.shared.triton import Triton
+            from argosy.components.shared.triton_replicas import connect_all
 
-            place = Place(Triton(triton_url, triton_grpc_url.removeprefix("grpc://")), bucket, keys)
+            place = Place.of(connect_all(triton_url, triton_grpc_url), bucket, keys)
             holds.enter_context(served_again(client, place, triton_version, f"{owner}-aliases"))
         table = holds.enter_context(held_aliases(client, bucket, keys, owner))
         moved = go_live(table, model_version, triton_version, owner)

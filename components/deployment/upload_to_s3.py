@@ -20,6 +20,7 @@ class Published(NamedTuple):
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    changes_world=True,
 )
 def upload_to_s3(
     artifacts: Directory,
@@ -37,16 +38,16 @@ def upload_to_s3(
     A version that is published already with the same model is left as it is; one with other bytes is
     refused, or replaced where the user says so.  The step may be repeated at any point.
 
-      Args:
-          artifacts: the folder that prepare-artifacts made.
-          triton_version: the claimed version.
-          owner: whose claim it is: the workflow's uid.
-          model_name: the model's name in Triton.
-          s3_bucket: the bucket of Triton's model repository.
-          s3_prefix: the repository's folder in the bucket.
-          force_version: the version that the user forced, if any; it must be the one that is uploaded.
-          replace: let force_version replace other bytes; never those of the live or the previous version.
-          mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
+    Args:
+        artifacts: the folder that prepare-artifacts made.
+        triton_version: the claimed version.
+        owner: whose claim it is: the workflow's uid.
+        model_name: the model's name in Triton.
+        s3_bucket: the bucket of Triton's model repository.
+        s3_prefix: the repository's folder in the bucket.
+        force_version: the version that the user forced, if any; it must be the one that is uploaded.
+        replace: let force_version replace other bytes; never those of the live or the previous version.
+        mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
     from argosy.components.deployment.model.artifacts import read_artifacts
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version

@@ -23,6 +23,7 @@ class Verified(NamedTuple):
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "1"), memory=("1Gi", "2Gi")),
     retry=Retry(),
+    changes_world=True,
 )
 def verify_deployment(
     triton_version: int,
@@ -40,6 +41,8 @@ def verify_deployment(
 ) -> Verified:
     """Send synthetic input to exactly the deployed version and check what it answers.
 
+    At each replica, where there are several: latencies are those of the slowest.
+
     The published file must be the one that its metadata.json describes.  The answers must have the expected
     shape, the declared type and finite numbers, and equal what ONNX Runtime answers on that file.  What is
     found, latencies included, is noted on the MLflow version and in the deployment's record, also where the
@@ -51,7 +54,7 @@ def verify_deployment(
     Args:
         triton_version: the deployed version.
         model_name: the model's name in Triton.
-        triton_url: the server, over HTTP.
+        triton_url: the server, over HTTP; several, or a name that has several addresses: every replica.
         expected_input_shape: the shape of the synthetic input, batch first.
         expected_output_shape: the shape of the answer.
         owner: who deploys: the workflow's uid.
@@ -66,19 +69,20 @@ def verify_deployment(
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.verification.checks import Expectation
     from argosy.components.deployment.verification.record import Noting
-    from argosy.components.deployment.verification.verifying import endpoint, verify_published
+    from argosy.components.deployment.verification.verifying import Served, verify_published
     from argosy.components.shared import s3
-    from argosy.components.shared.triton import Triton
+    from argosy.components.shared.triton_replicas import connect_all
 
     keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)
     owner = check_name("owner", own_name(owner))
     expected = Expectation(tuple(expected_input_shape), tuple(expected_output_shape), tolerance)
-    triton = Triton(triton_url, triton_grpc_url.removeprefix("grpc://"))
+    replicas = connect_all(triton_url, triton_grpc_url)
     bucket = s3.connect(s3_bucket)
     noting = Noting(bucket, keys, triton_version, mlflow_tracking_uri, model_version, owner)
-    report = verify_published(noting, triton, expected)
-    return Verified(endpoint(noting, triton), report.p50_ms)
+    served = Served(replicas, triton_url)
+    report = verify_published(noting, served, expected)
+    return Verified(served.endpoint(noting), report.p50_ms)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from argosy.errors import UsageError
 from argosy.values import shown
 
 _PRINTED = re.compile(r"[!-~]{1,2000}")
-_HOST_PORT = re.compile(r"[A-Za-z0-9.-]{1,255}:[0-9]{1,5}")
+_HOST_PORT = re.compile(r"([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")
 # What MLflow's client can open that is no folder: a folder would be made wherever the text points to.
 _MLFLOW = re.compile(
     r"(https?|databricks(-uc)?|(sqlite|postgresql|mysql|mssql)(\+[a-z0-9]+)?)://\S*|databricks"

@@ -18,11 +18,11 @@ class TritonTimeout(TritonError):
 
 
 class TritonRefused(TritonError):
-    """The server answered with an error; `reason` is its own text."""
+    """The server answered with an error to an `action`; `reason` is its own text."""
 
     def __init__(self, action: str, reason: str) -> None:
         super().__init__(f"Triton could not {action}: {reason}")
-        self.reason = reason
+        self.action, self.reason = action, reason
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,11 @@ from argosy.components import images
 
 
 class Exported(NamedTuple):
-    """The MLflow run that holds model.onnx."""
+    """What an export left in MLflow.
+
+    Args:
+        export_run_id: the run that holds model.onnx.
+    """
 
     export_run_id: str
 

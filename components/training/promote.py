@@ -9,8 +9,13 @@ from argosy.components import images
 class Promotion(NamedTuple):
     """What Gate 1 decided, and on which numbers.
 
-    The two accuracies are values of the metric that was asked for, whatever its name. `champion_data` tells
-    whether the champion was made with the candidate's data set.
+    Args:
+        result: passed: the candidate is the champion now.
+        model_version: the candidate's version in MLflow.
+        val_accuracy: the candidate's value of the metric that was asked for, whatever its name.
+        champion_accuracy: the champion's value of it; empty where there was no champion.
+        reason: the rule that decided, with its numbers.
+        champion_data: whether the champion was made with the candidate's data set.
     """
 
     result: Literal["passed", "failed"]
@@ -21,11 +26,24 @@ class Promotion(NamedTuple):
     champion_data: Literal["same", "other", "unknown", "none"]
 
 
+_RULES = "\n".join(
+    f"direction={direction}{when}: val-accuracy {sign}= {bound}"
+    for direction, sign, better in (("maximize", ">", "+"), ("minimize", "<", "-"))
+    for when, bound in (
+        ("", "min-accuracy"),
+        (", champion-data!=other", f"champion-accuracy {better} min-improvement"),
+        (", champion-data=other, on-other-data=compare", f"champion-accuracy {better} min-improvement"),
+    )
+)
+
+
 @component(
     image=images.TRAINING_TOOLS,
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
     retry=Retry(),
+    changes_world=True,
+    annotations={"argosy.dev/gate": _RULES},
 )
 def promote(
     run_id: str,

@@ -9,10 +9,15 @@ from argosy.components import images
 class Quantized(NamedTuple):
     """What was made, and what its gate decided.
 
-    No version is registered where it failed. Speed and size are those of the float model divided into the
-    variant's: `onnx_speedup` 2 is twice as fast, `size_ratio` 0.25 a quarter as large. `accuracy_drop` is
-    None without labels; `real_inputs` tells how many validation samples it was judged on, 0 where random
-    inputs stood in.
+    Args:
+        result: passed: the variant is registered.
+        onnx_model_version: its version in MLflow; empty where the gate failed.
+        argmax_agreement: the share of answers that name the class that the float model names.
+        accuracy_drop: the float model's accuracy less the variant's; empty without labels.
+        onnx_speedup: 2 is twice as fast as the float model.
+        size_ratio: 0.25 is a quarter as large as the float model.
+        real_inputs: how many validation samples it was judged on; 0 where random inputs stood in.
+        reason: the rule that decided, with its numbers.
     """
 
     result: Literal["passed", "failed"]

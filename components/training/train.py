@@ -7,7 +7,12 @@ from argosy.components import images
 
 
 class Trained(NamedTuple):
-    """A finished training run."""
+    """A finished training run.
+
+    Args:
+        run_id: the run in MLflow.
+        best_val_accuracy: the validation accuracy of its best epoch, whose weights it holds.
+    """
 
     run_id: str
     best_val_accuracy: float

@@ -9,9 +9,15 @@ from argosy.components import images
 class Validation(NamedTuple):
     """What Gate 2 decided and measured.
 
-    No version is registered where it failed. A difference is None where an output was not a finite number.
-    `argmax_agreement` is the share of answers that name the same class; `real_inputs` tells how many of the
-    inputs were validation samples of the training run, 0 where it left none.
+    Args:
+        result: passed: the model is registered, with the alias deploy.
+        onnx_model_version: its version in MLflow; empty where the gate failed.
+        max_diff: the largest absolute difference of two outputs; empty where one was not a finite number.
+        mean_diff: the mean of the differences, likewise.
+        onnx_speedup: 2 is twice as fast as PyTorch.
+        median_diff: the median of the differences, likewise.
+        argmax_agreement: the share of answers that name the same class.
+        real_inputs: how many inputs were validation samples of the training run; 0 where it left none.
     """
 
     result: Literal["passed", "failed"]
@@ -30,6 +36,8 @@ class Validation(NamedTuple):
     security_context=images.UNPRIVILEGED,
     resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
     retry=Retry(),
+    changes_world=True,
+    annotations={"argosy.dev/gate": "max-diff <= tolerance"},
 )
 def validate_onnx(
     export_run_id: str,

@@ -19,7 +19,7 @@ STEPS = "argosy.components.deployment"
 
 def run_step(step: str, argv: Sequence[str], environment: Mapping[str, str], log: str, limit: int) -> None:
     """Run a step's command line in this process; `limit` bytes are the largest file it may write, 0: any."""
-    from argosy.step import run_step
+    from argosy.step.program import run_step
 
     os.environ.update(environment)
     sys.stderr = Path(log).open("a", encoding="utf-8")  # noqa: SIM115 - the process ends with it

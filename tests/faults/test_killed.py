@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -9,14 +10,66 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.claims import claimed_versions, published_versions
+from argosy.components.deployment.swap.readiness import ready_versions
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
-from tests.components.deployment.models import conv_net
+from tests.components.deployment.models import SIZE, conv_net
 from tests.faults.checks import aliases, answers, live_is_served, nothing_half_published
 from tests.faults.workflow import ORDER, Workflow
 from tests.kills import KILLS, moments
 
 OLD, NEW = conv_net(1), conv_net(2)
+
+
+def test_a_killed_comparison_disturbs_nobody_and_is_finished_by_its_next_run(
+    deployed: Workflow,
+    register: Callable[[bytes], str],
+    workflow: Callable[[str], Workflow],
+    bucket: Bucket,
+    keys: ModelKeys,
+    triton: Triton,
+) -> None:
+    register(OLD)
+    second = workflow("second")
+    second.run_all(last="upload_to_s3")
+    tensor = {"name": "input", "shape": [1, 3, SIZE, SIZE], "datatype": "FP32", "data": [0.5] * 3 * SIZE**2}
+    bucket.write_if_absent(f"requests/{keys.model}/1.json", json.dumps({"inputs": [tensor]}).encode())
+    given = {
+        "recorded_requests": f"s3://{bucket.name}/requests/{keys.model}",
+        "limits": '{"max_p50_ratio": 1000, "max_p95_ratio": 1000}',
+    }
+    chances, longest = moments("compare_live"), second.run("compare_live", **given).seconds
+    for _ in range(KILLS):
+        ran = second.run("compare_live", kill_after=chances.uniform(0, longest), **given)
+        assert ran.code in (0, -9), ran.log
+        answers(triton, keys.model, 1, OLD)
+        assert ready_versions(triton, keys.model) == {1}
+    ran = second.run("compare_live", **given)
+    assert (ran.code, second.values["result"]) == (0, "passed"), ran.log
+    assert list(bucket.keys(f"models/{keys.model}.candidate-")) == []
+    assert ready_versions(triton, f"{keys.model}.candidate-2") == frozenset()
+
+
+def test_a_killed_sync_disturbs_nobody_and_is_finished_by_its_next_run(
+    deployed: Workflow, bucket: Bucket, keys: ModelKeys, client: MlflowClient, triton: Triton
+) -> None:
+    chances, longest = moments("sync_triton"), 1.0
+    for _ in range(KILLS):
+        # As a replica that has just been started, and one that is right already.
+        if chances.random() < 0.5:
+            triton.unload(keys.model, 30)
+        config = bucket.read(keys.config)
+        ran = deployed.run("sync_triton", kill_after=chances.uniform(0, longest))
+        assert ran.code in (0, -9), ran.log
+        longest = min(longest, 1.1 * ran.seconds) if ran.code == 0 else longest * 1.05
+        assert bucket.read(keys.config) == config
+    ran = deployed.run("sync_triton")
+    assert ran.code == 0, ran.log
+    answers(triton, keys.model, 1, OLD)
+    assert ready_versions(triton, keys.model) == {1}
+    assert deployed.run("sync_triton").code == 0
+    assert deployed.values["changed"] == "[]"
+    assert aliases(client, keys.model) == {"live": "1"}
 
 
 @pytest.mark.parametrize("step", ORDER)

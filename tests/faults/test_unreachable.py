@@ -25,6 +25,7 @@ USES = {
     "reload_triton": ("s3", "mlflow", "triton"),
     "update_aliases": ("s3", "mlflow"),
     "verify_deployment": ("s3", "mlflow", "triton"),
+    "sync_triton": ("s3", "mlflow", "triton"),
 }
 NAMED = {"mlflow": "MLflow", "s3": "bucket '", "triton": "Triton"}
 # Written down in s3_client, mlflow_server and triton: nobody waits longer for a server that is gone. The

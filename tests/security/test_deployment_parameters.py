@@ -37,10 +37,12 @@ PLACES = [
     if isinstance(port.type, ValueType) and port.type.base is str and not port.type.choices
 ]
 
+SHARES = 10
+
 
 def _share(step_name: str, parameter: str) -> list[str]:
-    """The values that are tried here: a fifth of all, others for each place."""
-    return CARRIED[PLACES.index((step_name, parameter)) % 5 :: 5]
+    """The values that are tried here: a tenth of all, others for each place, and every one somewhere."""
+    return CARRIED[PLACES.index((step_name, parameter)) % SHARES :: SHARES]
 
 
 @pytest.fixture
@@ -110,6 +112,7 @@ def test_refused_in_one_line_or_data(
 
 def test_every_step_is_tried() -> None:
     assert len(STEPS) >= 7
+    assert len(PLACES) >= SHARES
     assert {parameter for _, parameter in PLACES} >= {
         "model_name",
         "s3_bucket",

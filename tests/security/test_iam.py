@@ -1,19 +1,28 @@
 """The documented IAM policies: enough for what each role does, and no more."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from argosy.components.deployment import determine_version, prune_versions, rollback, upload_to_s3
+from argosy.components.deployment import (
+    compare_live,
+    determine_version,
+    prune_versions,
+    rollback,
+    sync_triton,
+    upload_to_s3,
+)
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.leftovers import clear_leftovers
 from argosy.components.deployment.repository.pruning import Pruning
 from argosy.components.shared import s3
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.triton import Triton
 from argosy.components.training.checkpoints.store import open_store
 from argosy.components.training.data.source import local_folder
 from argosy.errors import StepError
@@ -43,6 +52,7 @@ def test_deployment(
     register: Callable[[bytes], str],
     tmp_path: Path,
 ) -> None:
+    _record_a_request(bucket, name)
     with recorded() as uses:
         for seed in (1, 2):
             register(models.conv_net(seed))
@@ -54,6 +64,10 @@ def test_deployment(
             triton_url=servers.triton,
             triton_grpc_url=servers.triton_grpc,
         )
+        # As a replica that has just been started.
+        Triton(servers.triton).unload(name, 30)
+        where = {"mlflow_tracking_uri": servers.mlflow, "s3_bucket": servers.bucket}
+        assert sync_triton(model_name=name, triton_url=servers.triton, **where).changed == [servers.triton]
         # Somebody else was quicker: what is staged is given up.
         file = prepared(tmp_path / "again", name, 1, models.conv_net(1)) / "1" / "model.onnx"
         with bucket.stage(file, keys.version(1) + "model.onnx", fingerprint(file)) as staged:
@@ -67,7 +81,29 @@ def test_deployment(
         )
         upload_to_s3(artifacts=prepared(tmp_path / "p", name, 3, model), triton_version=3, **inputs)
         _replace(tmp_path / "r", name, servers.mlflow, 3, inputs)
+        _compare(servers, name)
     _check("deployment", uses | {AFTER_A_FAILED_COPY})
+
+
+def _record_a_request(bucket: Bucket, name: str) -> None:
+    tensor = {"name": "input", "shape": [1, 3, 8, 8], "datatype": "FP32", "data": [0.5] * 192}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    bucket.client.put_object(Bucket=bucket.name, Key=f"requests/{name}/1.json", Body=body)
+
+
+def _compare(servers: Servers, name: str) -> None:
+    """Version 2, which the rollback took back, beside the live one, on a recorded request."""
+    compare_live(
+        triton_version=2,
+        model_version="2",
+        recorded_requests=f"s3://{servers.bucket}/requests/{name}",
+        images=0,
+        model_name=name,
+        mlflow_tracking_uri=servers.mlflow,
+        s3_bucket=servers.bucket,
+        triton_url=servers.triton,
+        triton_grpc_url=servers.triton_grpc,
+    )
 
 
 def _replace(folder: Path, name: str, tracking: str, version: int, inputs: dict[str, str]) -> None:

@@ -78,10 +78,11 @@ def test_a_deployment_as_processes(
         "expected-output-shape": f"[1, {models.CLASSES}]",
     }
     words = [word for key, value in given.items() for word in ("-p", f"{key}={value}")]
-    state = str(tmp_path / "state")
-    done = CliRunner().invoke(
-        main, ["run", "deploy-model-image-classification", "--state-dir", state, *words]
-    )
+    # A step has no variable of the shell's but by a file that names it.
+    kept = {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name in MARKED}
+    (tmp_path / "servers.env").write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
+    words += ["--env-file", str(tmp_path / "servers.env"), "--state-dir", str(tmp_path / "state")]
+    done = CliRunner().invoke(main, ["run", "deploy-model-image-classification", *words])
     assert done.exit_code == 0, done.stderr
     logs = list((tmp_path / "state").rglob("main.log"))
     assert len(logs) >= 7
@@ -129,7 +130,9 @@ def test_what_is_sent(
     assert _found(secrets, caplog.text) == []
 
 
-@pytest.mark.parametrize("step", ["fetch_model", "update_aliases", "prune_versions", "rollback"])
+@pytest.mark.parametrize(
+    "step", ["fetch_model", "update_aliases", "prune_versions", "rollback", "sync_triton"]
+)
 def test_an_address_with_a_password_in_an_error(servers: Servers, step: str) -> None:
     uri = f"http://someone:{IN_AN_ADDRESS}@127.0.0.1:9"
     command = [sys.executable, "-m", f"argosy.components.deployment.{step}", f"--mlflow-tracking-uri={uri}"]

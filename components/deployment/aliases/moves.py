@@ -1,6 +1,6 @@
 """A deployment goes live: `live` moves to its version, `previous` to the one that was live.
 
-The order of things is that in which deployments asked.  The wish is noted first (`alias_history`), then the
+The order of things is that in which deployments asked.  The wish is noted first (see `history`), then the
 aliases move, then the note is closed.  A run that was killed in between is finished by the next one.  One
 that was overtaken, because another deployment went live after it had asked, stays overtaken: running an
 older deployment's step again does not push the newer version out.  To go back to it, roll back or deploy it

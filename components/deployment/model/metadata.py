@@ -12,13 +12,25 @@ from argosy.errors import StepError
 
 @dataclass(frozen=True)
 class MlflowOrigin:
-    """The registered model version, the run that made it, and how the deployment asked for it."""
+    """The registered model version, the runs that made it, and how the deployment asked for it.
+
+    Attributes:
+        model_name: the registered ONNX model.
+        version: its version.
+        run_id: the run that exported it.
+        alias_at_deploy: "alias:NAME" or "version:NUMBER".
+        run_name: the name of the run that exported it.
+        training_run_id: the run that trained it, as the ONNX file itself says; "" where it does not.
+        deploy_alias_version: which other version the alias `deploy` pointed to at that time; "" where none.
+    """
 
     model_name: str
     version: str
     run_id: str
     alias_at_deploy: str
     run_name: str
+    training_run_id: str = ""
+    deploy_alias_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,9 @@ class Metadata:
     def write(self, path: Path) -> None:
         """Write the file, in the order of the fields."""
         blocks = asdict(self)
-        if not self.model.data_files:
-            del blocks["model"]["data_files"]
+        for block, field in _ONLY_WHERE_KNOWN:
+            if not blocks[block][field]:
+                del blocks[block][field]
         path.write_text(json.dumps(blocks, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -95,4 +108,9 @@ class Metadata:
             raise StepError(f"{path.name} is not the metadata of a deployment: {error}") from error
 
 
+_ONLY_WHERE_KNOWN = (
+    ("mlflow", "training_run_id"),
+    ("mlflow", "deploy_alias_version"),
+    ("model", "data_files"),
+)
 VALIDATION_METRICS = tuple(field.name for field in fields(ValidationFacts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,16 @@ def signature_of(model: onnx.ModelProto) -> Signature:
     weights = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_spec(value) for value in graph.input if value.name not in weights)
     return Signature(inputs, tuple(_spec(value) for value in graph.output))
+
+
+def training_run_of(model: onnx.ModelProto) -> str:
+    """The run that trained the model, as export-onnx wrote it into the file; "" where nothing is written."""
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    try:
+        run_id = json.loads(told.get("run_id", '""'))
+    except ValueError:
+        return ""
+    return run_id if isinstance(run_id, str) else ""
 
 
 def load_graph(path: Path) -> onnx.ModelProto:

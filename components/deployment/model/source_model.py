@@ -28,6 +28,7 @@ from argosy.components.deployment.model.onnx_model import (
     check_model,
     load_graph,
     signature_of,
+    training_run_of,
 )
 from argosy.components.deployment.model.source_files import SourceFiles
 from argosy.components.shared import registry
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DEPLOY = "deploy"  # the alias that Gate 2 sets
+
 
 @dataclass(frozen=True)
 class SourceModel:
@@ -49,11 +52,13 @@ class SourceModel:
         file: the one file that travels on (see `bundle`).
         signature: its inputs and outputs.
         files: name -> size in bytes and SHA-256 of model.onnx and its data files.
+        training_run_id: the run that trained it, as the file says; "" where it does not.
     """
 
     file: Path
     signature: Signature
     files: Mapping[str, tuple[int, str]]
+    training_run_id: str = ""
 
     @property
     def sha256(self) -> str:
@@ -84,7 +89,7 @@ def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROT
         log.info("%s: the weights of %s go into it", MODEL_FILE, ", ".join(names))
         embed(graph, model.parent, file)
         model, names = file, []
-    signature = signature_of(graph)
+    signature, training_run_id = signature_of(graph), training_run_of(graph)
     del graph
     check_model(model)
     paths = {MODEL_FILE: model, **{name: model.parent / name for name in names}}
@@ -94,7 +99,7 @@ def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROT
     elif model != file:
         model.rename(file)
     shutil.rmtree(source.folder)
-    return SourceModel(file, signature, files)
+    return SourceModel(file, signature, files, training_run_id)
 
 
 def describe(client: MlflowClient, version: ModelVersion, source: str, model: SourceModel) -> Metadata:
@@ -103,12 +108,24 @@ def describe(client: MlflowClient, version: ModelVersion, source: str, model: So
     Args:
         client: connected to the registry.
         version: the registered version.
-        source: how the deployment asked for it, "alias:deploy" or "version:5".
+        source: how the deployment asked for it, "alias:deploy" or "version:5"; "" where it took the version
+            that its own workflow validated.
         model: what was downloaded.
     """
     run = registry.get_run(client, version.run_id) if version.run_id else None
     name = (run.info.run_name or "") if run else ""
-    origin = MlflowOrigin(version.name, str(version.version), version.run_id or "", source, name)
+    here, pointed_at = str(version.version), _deploy_alias(client, version.name)
+    if pointed_at != here:
+        log.info("version %s is deployed; the alias %s points to %s", here, DEPLOY, pointed_at or "none")
+    origin = MlflowOrigin(
+        model_name=version.name,
+        version=str(version.version),
+        run_id=version.run_id or "",
+        alias_at_deploy=source or (f"version:{version.version}" if pointed_at != here else f"alias:{DEPLOY}"),
+        run_name=name,
+        training_run_id=model.training_run_id,
+        deploy_alias_version=pointed_at if pointed_at != here else "",
+    )
     data = [(name, *known) for name, known in model.files.items() if name != MODEL_FILE]
     facts = ModelFacts(
         format="onnx",
@@ -120,6 +137,12 @@ def describe(client: MlflowClient, version: ModelVersion, source: str, model: So
     )
     measured = {metric: _measured(version, run, metric) for metric in VALIDATION_METRICS}
     return Metadata(origin, None, facts, ValidationFacts(**measured))
+
+
+def _deploy_alias(client: MlflowClient, name: str) -> str:
+    """The version that the alias `deploy` points to, "" where it is not set."""
+    found = registry.version_by_alias(client, name, DEPLOY)
+    return "" if found is None else str(found.version)
 
 
 def _measured(version: ModelVersion, run: Run | None, metric: str) -> float | None:

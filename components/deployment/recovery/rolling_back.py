@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from argosy.components.deployment.aliases.history import Aliases, note_rollback, read_history
 from argosy.components.deployment.aliases.table import held_aliases
 from argosy.components.deployment.aliases.undo import undo
+from argosy.components.deployment.comparison.candidate import clear_candidate
 from argosy.components.deployment.recovery.site import Outcome, Site
 from argosy.components.deployment.repository.claims import read_claim, versions_of
 from argosy.components.deployment.repository.records import read_record
-from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.replicas import answering, joined, ready_each
 from argosy.components.deployment.swap.served_versions import Registered, registered
 from argosy.components.deployment.swap.serving import config_names, published, sole
 from argosy.components.shared import registry
-from argosy.components.shared.triton_deadline import patiently
 from argosy.errors import ArgosyError, StepError
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ def roll_back(site: Site, owner: str, reason: str) -> Outcome:
     known = registered(site.client, site.place.model)
     failed = done.triton_versions - {known.live, known.previous}
     errors = [
+        *_tried(lambda: _clear(site, done)),
         *_tried(lambda: _tell(site, done, owner, reason, aliases.live)),
         *_tried(lambda: _serve(site, owner, known, failed)),
     ]
@@ -113,19 +114,29 @@ def _tell(site: Site, done: Done, owner: str, reason: str, live: str) -> None:
         site.record(triton_version, owner, reason, live)
 
 
+def _clear(site: Site, done: Done) -> None:
+    """Unload what a comparison that was killed left beside the live version."""
+    for version in done.triton_versions:
+        clear_candidate(site.place, version)
+
+
 def _serve(site: Site, owner: str, known: Registered, failed: frozenset[int]) -> None:
-    """Put back what Triton serves, unless it is as it was, which needs no load."""
-    place = site.place
-    ready = patiently(
-        site.deadline, lambda: ready_versions(place.triton.within(site.deadline.left), place.model)
-    )
-    serving = ready | config_names(place)
-    if not serving & failed and (known.live is None or known.live in serving):
-        log.info("Triton serves %s of %s, none of them failed", sorted(ready), place.model)
-        return
-    with sole(place, owner, site.deadline) as hold:
-        # Asked again: while this step waited for the lease, another deployment may have gone live.
-        site.serve(hold, lambda: registered(site.client, place.model), failed)
+    """Put back what Triton serves, unless it is as it was, which needs no load.
+
+    A replica that does not answer keeps none of the others from it.
+    """
+    place, errors = answering(site.place, site.deadline)
+    named = config_names(place)
+    serving = [ready | named for ready in ready_each(place, site.deadline)]
+    if not any(one & failed for one in serving) and all(known.live in (None, *one) for one in serving):
+        log.info("Triton serves %s of %s, none of them failed", sorted(serving[0]), place.model)
+    else:
+        with sole(place, owner, site.deadline) as hold:
+            # Asked again: while this step waited for the lease, another deployment may have gone live.
+            there = replace(site, place=place)
+            there.serve(hold, lambda: registered(site.client, place.model), failed, alone=True)
+    if errors:
+        raise joined(errors)
 
 
 def _tried(call: Callable[[], None]) -> list[ArgosyError]:

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from argosy.components.deployment.aliases.history import now
 from argosy.components.deployment.repository.records import amend_record
 from argosy.components.deployment.swap.served_versions import Registered, Serving
-from argosy.components.deployment.swap.serving import bring_into_service, serve_exactly
+from argosy.components.deployment.swap.serving import (
+    bring_each_into_service,
+    bring_into_service,
+    serve_exactly,
+)
 from argosy.components.deployment.swap.sole import Hold, Place
 from argosy.components.shared.triton_deadline import Deadline
 
@@ -45,7 +49,9 @@ class Site:
     place: Place
     deadline: Deadline
 
-    def serve(self, hold: Hold, ask: Callable[[], Registered], without: Collection[int]) -> None:
+    def serve(
+        self, hold: Hold, ask: Callable[[], Registered], without: Collection[int], alone: bool = False
+    ) -> None:
         """Make Triton serve what is to be live and what belongs beside it, but none of `without`.
 
         Requests that name no version go to the highest one that serves, so a `previous` above `live` is not
@@ -55,6 +61,7 @@ class Site:
             hold: the serving lease of the model.
             ask: tells what is to be live and previous; asked when it is known what serves (see `Serving`).
             without: versions that must not serve.
+            alone: each replica by itself, whatever becomes of the others; else all or none.
 
         Raises:
             StepError: Triton, S3 or MLflow failed, or the lease was lost; what was served goes on being
@@ -68,7 +75,8 @@ class Site:
             return
         above = known.previous is not None and known.previous > known.live
         beside -= {known.previous} if above and known.previous is not None else set()
-        bring_into_service(hold, known.live, beside, self.deadline)
+        bring = bring_each_into_service if alone else bring_into_service
+        bring(hold, known.live, beside, self.deadline)
 
     def record(self, version: int, who: str, reason: str, to: str) -> None:
         """Note in a version's record that it was rolled back.

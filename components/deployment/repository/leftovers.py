@@ -18,7 +18,7 @@ A_DAY = 24 * 3600.0
 
 
 def clear_leftovers(bucket: Bucket, keys: ModelKeys, dry_run: bool, min_age: float = A_DAY) -> list[str]:
-    """Delete staging folders, leases and unfinished uploads of a model that are older than `min_age` seconds.
+    """Delete staging folders, compared copies, leases and unfinished uploads that are `min_age` seconds old.
 
     Returns:
         The keys that were removed, or would be.
@@ -26,7 +26,7 @@ def clear_leftovers(bucket: Bucket, keys: ModelKeys, dry_run: bool, min_age: flo
     Raises:
         StepError: S3 failed.
     """
-    staged = _old_staging(bucket, keys, min_age)
+    staged = _old_staging(bucket, keys, min_age) + _old_candidates(bucket, keys, min_age)
     locks = [key for key, age in bucket.ages(keys.locks) if age >= min_age]
     uploads = _old_uploads(bucket, keys, min_age)
     if not dry_run:
@@ -48,6 +48,12 @@ def _old_staging(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[str]:
         folders.setdefault(key.removeprefix(keys.stagings).partition("/")[0], []).append((key, age))
     old = (found for found in folders.values() if min(age for _, age in found) >= min_age)
     return [key for found in old for key, _ in found]
+
+
+def _old_candidates(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[str]:
+    """The keys of copies that were made for a comparison."""
+    copies = bucket.ages(f"{keys.prefix}/{keys.model}.candidate-")
+    return [key for key, age in copies if age >= min_age]
 
 
 def _drop_lease(bucket: Bucket, key: str) -> bool:

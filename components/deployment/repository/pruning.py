@@ -74,7 +74,7 @@ class Pruning:
             for version in plan.pruned:
                 held.renew()
                 if mark_pruned(self.bucket, self.keys, version, self.min_age):
-                    self._remove(version)
+                    remove_version(self.bucket, self.keys, version)
                     gone.append(version)
         return Pruned(gone, sorted({*plan.kept, *plan.pruned}.difference(gone)))
 
@@ -100,9 +100,15 @@ class Pruning:
         info = self.bucket.head(self.keys.claim(version))
         return "just claimed" if info is None or info.age < self.min_age else ""
 
-    def _remove(self, version: int) -> None:
-        folder, first = self.keys.version(version), [METADATA_FILE, MODEL_FILE]
-        names = [key.removeprefix(folder) for key in self.bucket.keys(folder)]
-        for name in [*first, *sorted(set(names).difference(first))]:
-            self.bucket.delete(folder + name)
-        log.info("version %d of %s is removed", version, self.keys.model)
+
+def remove_version(bucket: Bucket, keys: ModelKeys, version: int) -> None:
+    """Remove a version that is marked as pruned; Triton sees it whole or not at all.
+
+    Raises:
+        StepError: S3 failed.
+    """
+    folder, first = keys.version(version), [METADATA_FILE, MODEL_FILE]
+    names = [key.removeprefix(folder) for key in bucket.keys(folder)]
+    for name in [*first, *sorted(set(names).difference(first))]:
+        bucket.delete(folder + name)
+    log.info("version %d of %s is removed", version, keys.model)

@@ -35,11 +35,16 @@ def published_sha256(bucket: Bucket, keys: ModelKeys, version: int) -> str | Non
 
     Checksums are those noted at upload; files that somebody put there by hand are read.
     """
-    folder = keys.version(version)
-    names = {key.removeprefix(folder) for key in bucket.keys(folder)} - {METADATA_FILE}
+    names, folder = published_files(bucket, keys, version), keys.version(version)
     if MODEL_FILE not in names:
         return None
     return identity({name: _sha256(bucket, folder + name) for name in names})
+
+
+def published_files(bucket: Bucket, keys: ModelKeys, version: int) -> set[str]:
+    """The names of a version's model.onnx and data files, as far as they are there."""
+    folder = keys.version(version)
+    return {key.removeprefix(folder) for key in bucket.keys(folder)} - {METADATA_FILE}
 
 
 def immutable(keys: ModelKeys, version: int, published: str, wanted: str) -> str:

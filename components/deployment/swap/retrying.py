@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.replicas import ready_everywhere
 from argosy.components.deployment.swap.served_versions import versions_beside
 from argosy.components.deployment.swap.serving import bring_into_service, config_names
 from argosy.components.deployment.swap.sole import Place, sole
-from argosy.components.shared.triton_deadline import Deadline, patiently
+from argosy.components.shared.triton_deadline import Deadline
 
 __all__ = ["Place", "served_again"]
 
@@ -45,8 +45,7 @@ def served_again(client: MlflowClient, place: Place, version: int, step: str) ->
     """
     deadline = Deadline.after(_SECONDS)
     with sole(place, step, deadline) as hold:
-        ready = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
-        if version not in ready & config_names(place):
+        if version not in ready_everywhere(place, deadline) & config_names(place):
             log.info(
                 "version %d of %s was rolled back: a retried workflow loads it again", version, place.model
             )

@@ -13,6 +13,7 @@ Nothing else: not a version that is published and did not answer yet, nor one th
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ class Serving:
             StepError: Triton or S3 failed.
         """
         versions = serving_now(place, deadline) | config_names(place)
-        return cls(place, versions, frozenset(v for v in versions if _in_flight(place, v)))
+        return cls(place, versions, under_way(place, versions))
 
     def beside(self, version: int, known: Registered) -> frozenset[int]:
         """The versions to serve beside `version`, by the table above.
@@ -87,6 +88,15 @@ class Serving:
         if lost:
             log.warning("%s of %s are gone from %s: Triton drops them", lost, place.model, place.bucket)
         return frozenset(wanted.difference(lost))
+
+
+def under_way(place: Place, versions: Collection[int]) -> frozenset[int]:
+    """Those of the versions whose deployment has not come to its end.
+
+    Raises:
+        StepError: S3 failed.
+    """
+    return frozenset(v for v in versions if _in_flight(place, v))
 
 
 def versions_beside(place: Place, version: int, client: MlflowClient, deadline: Deadline) -> frozenset[int]:

@@ -11,6 +11,9 @@ The load carries the text of config.pbtxt, with the versions named.  Triton load
 serves, switches when the new one is ready, and leaves versions that did not change alone: no request fails,
 and a load that fails leaves everything as it was.  Killed anywhere in between, the file names versions that
 were ready once, and a second run finishes.
+
+Where several replicas serve the model, steps 2 and 3 happen at each of them side by side, all or none: one
+that fails has the others put back to what they served before.
 """
 
 from __future__ import annotations
@@ -18,26 +21,43 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from argosy.components.deployment.model.layout import MODEL_FILE
 from argosy.components.deployment.model.version_policy import load_config, named_versions, naming
 from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
+from argosy.components.deployment.swap.replicas import (
+    joined,
+    on_each,
+    ready_each,
+    ready_somewhere,
+    try_each,
+)
 from argosy.components.deployment.swap.sole import Hold, Place, sole
-from argosy.components.shared.triton import TritonError, TritonRefused
+from argosy.components.shared.triton import Triton, TritonError, TritonRefused
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import ArgosyError, StepError
 
-__all__ = ["Deadline", "Hold", "Place", "bring_into_service", "serve_exactly", "sole"]
+__all__ = [
+    "Deadline",
+    "Hold",
+    "Place",
+    "bring_each_into_service",
+    "bring_into_service",
+    "serve_exactly",
+    "sole",
+]
 
 log = logging.getLogger(__name__)
 
 _BROKEN = re.compile(r"version (\d+) is at UNAVAILABLE state")
 _WRITE_ATTEMPTS = 5
+# What was loaded at some replicas is taken back even if the load has used up its time at another.
+_BACK_SECONDS = 60.0
 
 
 def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> None:
-    """Make Triton serve these versions and no other, and keep it so over its restarts; none: unload all.
+    """Make every replica serve these versions and no other, over restarts too; none: unload all.
 
     Args:
         hold: the serving lease of the model.
@@ -57,13 +77,15 @@ def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> 
     staying = wanted & _named(place, text, deadline)
     if staying or not wanted:
         _note(hold, staying)
-    patiently(deadline, lambda: _serve(place, text, wanted, deadline))
+    on_each(place, lambda triton: patiently(deadline, lambda: _serve(place, triton, text, wanted, deadline)))
     _note(hold, wanted)
     log.info("Triton serves %s of %s", sorted(wanted) or "no version", place.model)
 
 
-def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadline: Deadline) -> None:
-    """Serve a published version beside others, and run one inference on it.
+def bring_into_service(
+    hold: Hold, version: int, beside: Collection[int], deadline: Deadline
+) -> frozenset[int]:
+    """Serve a published version beside others at every replica, or at none, and run one inference on it.
 
     A neighbour that Triton cannot load, and did not serve either, is left out.
 
@@ -71,17 +93,20 @@ def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadli
         hold: the serving lease of the model.
         version: the version that must be in service at the end.
         beside: the versions that stay, or come back, beside it.
-        deadline: until when.
+        deadline: until when; what is loaded and has to be taken back at some replicas has a minute more.
+
+    Returns:
+        The versions that serve beside it.
 
     Raises:
         StepError: Triton refused it (with Triton's reason), or it was not in service in time; the message
             tells what still serves.
     """
     place = hold.place
-    before = serving_now(place, deadline)
+    before = _before(place, deadline)
     try:
         beside = _serve_beside(hold, version, frozenset(beside) - {version}, deadline)
-        smoke_test(place.triton.within(deadline.left), place.model, version)
+        on_each(place, lambda triton: smoke_test(triton.within(deadline.left), place.model, version))
     except ArgosyError as error:
         still = _put_back(hold, version, before, deadline)
         raise StepError(
@@ -90,6 +115,27 @@ def bring_into_service(hold: Hold, version: int, beside: Collection[int], deadli
     log.info("version %d of %s is in service beside %s", version, place.model, sorted(beside) or "no other")
     if max(beside, default=0) > version:
         log.warning("requests to %s that name no version go to %d, the highest", place.model, max(beside))
+    return frozenset(beside)
+
+
+def bring_each_into_service(hold: Hold, version: int, beside: Collection[int], deadline: Deadline) -> None:
+    """`bring_into_service` at each replica by itself: one that fails does not keep the others from it.
+
+    Raises:
+        StepError: it failed at one or more, which the message names.
+    """
+    place = hold.place
+    if not place.others:
+        bring_into_service(hold, version, beside, deadline)
+        return
+    outcomes = try_each(place, lambda one: bring_into_service(hold.at([one]), version, beside, deadline))
+    served = [one.result for one in outcomes if one.result is not None]
+    errors = [one.error for one in outcomes if one.error is not None]
+    if served:
+        # One that failed has noted what it went back to.
+        _note(hold, frozenset({version}).union(*served))
+    if errors:
+        raise joined(errors) from errors[0]
 
 
 def published(place: Place, version: int) -> bool:
@@ -98,16 +144,12 @@ def published(place: Place, version: int) -> bool:
 
 
 def serving_now(place: Place, deadline: Deadline) -> frozenset[int]:
-    """The versions that answer now.
+    """The versions that answer now, at any replica.
 
     Raises:
         StepError: Triton does not tell; the message says what it should serve.
     """
-    try:
-        return patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
-    except TritonError as error:
-        should = _listed(config_names(place))
-        raise StepError(f"{error}; nothing was changed: it should serve {should}") from error
+    return frozenset().union(*_before(place, deadline))
 
 
 def config_names(place: Place) -> frozenset[int]:
@@ -116,12 +158,21 @@ def config_names(place: Place) -> frozenset[int]:
     return (named_versions(found[0].decode()) if found else None) or frozenset()
 
 
-def _serve(place: Place, text: str, wanted: frozenset[int], deadline: Deadline) -> None:
+def _before(place: Place, deadline: Deadline) -> list[frozenset[int]]:
+    """The versions that answer now, at each replica; raises as `serving_now`."""
+    try:
+        return ready_each(place, deadline)
+    except TritonError as error:
+        should = _listed(config_names(place))
+        raise StepError(f"{error}; nothing was changed: it should serve {should}") from error
+
+
+def _serve(place: Place, triton: Triton, text: str, wanted: frozenset[int], deadline: Deadline) -> None:
     if wanted:
-        place.triton.load(place.model, deadline.left, load_config(text, wanted))
+        triton.load(place.model, deadline.left, load_config(text, wanted))
     else:
-        place.triton.unload(place.model, deadline.left)
-    wait_settled(place.triton, place.model, wanted, deadline)
+        triton.unload(place.model, deadline.left)
+    wait_settled(triton, place.model, wanted, deadline)
 
 
 def _serve_beside(hold: Hold, version: int, beside: frozenset[int], deadline: Deadline) -> frozenset[int]:
@@ -132,7 +183,7 @@ def _serve_beside(hold: Hold, version: int, beside: frozenset[int], deadline: De
     except TritonRefused as error:
         place = hold.place
         broken = {int(number) for number in _BROKEN.findall(error.reason)} & beside
-        serving = ready_versions(place.triton.within(deadline.left), place.model)
+        serving = ready_somewhere(place, deadline)
         if not broken or broken & serving:
             raise
         log.warning("Triton cannot load %s of %s: left out: %s", sorted(broken), place.model, error.reason)
@@ -140,18 +191,45 @@ def _serve_beside(hold: Hold, version: int, beside: frozenset[int], deadline: De
     return beside - broken
 
 
-def _put_back(hold: Hold, version: int, before: frozenset[int], deadline: Deadline) -> str:
+def _put_back(hold: Hold, version: int, before: Sequence[frozenset[int]], deadline: Deadline) -> str:
     """Serve again what was served before, unless it still is; what serves now, for a message."""
-    place = hold.place
+    place, had = hold.place, frozenset().union(*before)
     try:
+        if place.others:
+            return _put_each_back(hold, version, before, Deadline.after(_BACK_SECONDS))
         now = ready_versions(place.triton.within(deadline.left), place.model)
-        if version in now - before:
-            now = frozenset(v for v in before if published(place, v))
+        if version in now - had:
+            now = frozenset(v for v in had if published(place, v))
             serve_exactly(hold, now, deadline)
     except ArgosyError as error:
         log.warning("what was served before is not put back: %s", error)
-        return f"before it served: {_listed(before)}; Triton does not tell what serves now"
+        return f"before it served: {_listed(had)}; Triton does not tell what serves now"
     return f"still serving: {_listed(now)}"
+
+
+def _put_each_back(hold: Hold, version: int, before: Sequence[frozenset[int]], deadline: Deadline) -> str:
+    """The same at several replicas; what one of them still loads is taken back as well."""
+    place, text = hold.place, _read_config(hold.place)[0]
+    wanted = {
+        triton.url: frozenset(v for v in had if published(place, v))
+        for triton, had in zip(place.replicas, before, strict=True)
+    }
+
+    def back(triton: Triton) -> frozenset[int]:
+        known = triton.within(deadline.left).index(place.model).get(version)
+        if known and known.state in ("READY", "LOADING") and version not in wanted[triton.url]:
+            _serve(place, triton, text, wanted[triton.url], deadline)
+        return ready_versions(triton.within(deadline.left), place.model)
+
+    outcomes = try_each(place, back)
+    _note(hold, frozenset().union(*wanted.values()))
+    told = []
+    for one in outcomes:
+        if one.error is not None:
+            log.warning("what was served before is not put back: %s", one.error)
+        said = "does not tell" if one.result is None else _listed(one.result)
+        told.append(f"{one.triton.url}: {said}")
+    return f"still serving: {'; '.join(told)}"
 
 
 def _listed(versions: Collection[int]) -> str:

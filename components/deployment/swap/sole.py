@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,11 +31,34 @@ _RENEW_EVERY = 8.0
 
 @dataclass(frozen=True)
 class Place:
-    """One model: the server that serves it, and its keys in the bucket that this server reads."""
+    """One model: the server that serves it, and its keys in the bucket that this server reads.
+
+    Attributes:
+        triton: the server, or the first of its replicas.
+        bucket: what all of them read.
+        keys: the model's keys.
+        others: the other replicas.
+    """
 
     triton: Triton
     bucket: Bucket
     keys: ModelKeys
+    others: tuple[Triton, ...] = ()
+
+    @classmethod
+    def of(cls, replicas: Sequence[Triton], bucket: Bucket, keys: ModelKeys) -> Place:
+        """A model that one or more replicas serve."""
+        first, *others = replicas
+        return cls(first, bucket, keys, tuple(others))
+
+    @property
+    def replicas(self) -> tuple[Triton, ...]:
+        """Every server that serves the model."""
+        return (self.triton, *self.others)
+
+    def at(self, replicas: Sequence[Triton]) -> Place:
+        """The same model at these replicas alone."""
+        return Place.of(replicas, self.bucket, self.keys)
 
     @property
     def model(self) -> str:
@@ -68,6 +91,10 @@ class Hold(Kept):
     """The right to change what is served at a place, for the length of a `sole` block."""
 
     place: Place
+
+    def at(self, replicas: Sequence[Triton]) -> Hold:
+        """The same right, for these replicas alone."""
+        return Hold(lease=self.lease, lock=self.lock, place=self.place.at(replicas))
 
 
 @contextmanager

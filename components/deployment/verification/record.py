@@ -72,7 +72,8 @@ class Noting:
         client = registry.connect_lightly(self.mlflow)
         version = registry.get_version(client, self.keys.model, number)
         block = {**found, "at": now(), "workflow": self.owner, "triton_version": self.version}
-        tags = {f"{PREFIX}{key}": value for key, value in block.items()}
+        listed = {k: ", ".join(value) if isinstance(value, list) else value for k, value in block.items()}
+        tags = {f"{PREFIX}{key}": value for key, value in listed.items()}
         stale = [tag for tag in version.tags if tag.startswith(PREFIX) and tag not in tags]
         registry.delete_version_tags(client, version, stale)
         registry.set_version_tags(client, self.keys.model, number, tags)

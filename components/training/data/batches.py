@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from argosy.components.training.data.images import CachedImages, StreamedImages
+from argosy.components.training.data.transforms import on
 
 T = TypeVar("T")
 Batch = tuple[Tensor, Tensor]
@@ -141,7 +142,7 @@ def _picked(entries: Tensor, indices: list[int]) -> Tensor:
     On the CPU NumPy copies them: PyTorch would bring in a second team of threads, beside the network's.
     """
     if entries.device.type != "cpu":
-        return entries[torch.tensor(indices, device=entries.device)]
+        return entries[on(entries.device, torch.tensor(indices))]
     return torch.from_numpy(entries.numpy()[indices])
 
 

@@ -31,9 +31,13 @@ def stored_size(size: Size) -> Size:
 
 def normalise(images: Tensor) -> Tensor:
     """Bytes, or floats from 0 to 255, to float32 of about zero mean and unit deviation per channel."""
-    mean = torch.tensor(MEAN, device=images.device).view(3, 1, 1) * 255
-    std = torch.tensor(STD, device=images.device).view(3, 1, 1) * 255
+    mean, std = (on(images.device, torch.tensor(values).view(3, 1, 1) * 255) for values in (MEAN, STD))
     return images.float().sub(mean).div(std)
+
+
+def on(device: torch.device, values: Tensor) -> Tensor:
+    """The values on the device, without waiting for the work that it has still to do."""
+    return values.to(device, non_blocking=True)
 
 
 def prepare(images: Tensor, size: Size) -> Tensor:
@@ -64,7 +68,7 @@ def shift(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
 
     def moved(side: int) -> Tensor:
         offsets = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
-        return (torch.arange(side) + offsets).clamp(0, side - 1).to(images.device)
+        return on(images.device, (torch.arange(side) + offsets).clamp(0, side - 1))
 
     sample = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
     channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
@@ -88,14 +92,14 @@ def resized_crop(images: Tensor, size: Size, smallest: float, generator: torch.G
     theta = torch.zeros(count, 2, 3)  # output coordinates -1..1 to input coordinates -1..1
     theta[:, 0, 0], theta[:, 0, 2] = width, uniform(-1, 1) * (1 - width)
     theta[:, 1, 1], theta[:, 1, 2] = height, uniform(-1, 1) * (1 - height)
-    grid = F.affine_grid(theta.to(images.device), [count, images.shape[1], *size], align_corners=False)
+    grid = F.affine_grid(on(images.device, theta), [count, images.shape[1], *size], align_corners=False)
     return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def mirror_half(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image mirrored left to right with a probability of one half. Same shape and type."""
     chosen = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(chosen.to(images.device).view(-1, 1, 1, 1), images.flip(-1), images)
+    return torch.where(on(images.device, chosen).view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,10 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from argosy.components.shared.registry import mlflow_errors
+from argosy.components.shared.run_files import download
 from argosy.errors import StepError
+
+__all__ = ["StoredModel", "download", "load_pytorch", "read_json", "sha256"]
 
 # `mlflow.pytorch` keeps a pickled network under this name, and an exported program under another.
 _PICKLED = "model.pth"
@@ -87,18 +90,6 @@ def _without_pickles() -> Iterator[None]:
             del os.environ[_PICKLES]
         else:
             os.environ[_PICKLES] = before
-
-
-def download(run_id: str, artifact: str, folder: Path) -> Path:
-    """Download one artifact of a run into `folder`.
-
-    Raises:
-        StepError: the run has no such artifact, or MLflow failed.
-    """
-    with mlflow_errors(f"download {artifact} of run {run_id}"):
-        return Path(
-            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=artifact, dst_path=str(folder))
-        )
 
 
 def read_json(client: MlflowClient, run_id: str, artifact: str, folder: Path) -> Any:

@@ -41,10 +41,16 @@ class Deployment:
         source: str = "alias:deploy",
         force: int | None = None,
         output_shape: tuple[int, ...] = (1, models.CLASSES),
+        validated_version: str = "",
     ) -> Deployed:
         """Deploy what `source` means; the verification wants an answer of that shape."""
         at = self.servers
-        fetched = fetch_model(model_name=self.name, source=source, mlflow_tracking_uri=at.mlflow)
+        fetched = fetch_model(
+            model_name=self.name,
+            source=source,
+            validated_version=validated_version,
+            mlflow_tracking_uri=at.mlflow,
+        )
         version = determine_version(
             model_version=fetched.model_version,
             model_sha256=fetched.model_sha256,

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
@@ -27,6 +28,7 @@ STEPS = (
     "update_aliases",
     "verify_deployment",
     "rollback",
+    "sync_triton",
     "prune_versions",
 )
 
@@ -84,6 +86,37 @@ def test_two_deployments_and_a_return(
     assert list(metadata) == ["mlflow", "triton", "model", "validation"]
     assert (metadata["mlflow"]["version"], metadata["triton"]["version"]) == ("2", "2")
     assert metadata["triton"]["deployed_by"] == "pod"
+
+
+@pytest.mark.parametrize("order", [("1", "2"), ("2", "1"), "at once"])
+def test_two_workflows_deploy_each_the_version_that_it_validated(
+    servers: Servers,
+    name: str,
+    client: MlflowClient,
+    register: Callable[[bytes], str],
+    order: tuple[str, ...] | str,
+) -> None:
+    """The gates of both were passed, in the order of the versions, before either deploys."""
+    register(models.conv_net(1))
+    register(models.conv_net(2))
+
+    def deploy(validated: str) -> Deployed:
+        deployment = Deployment(servers, name)
+        return deployment.run(f"workflow-{validated}", source="", validated_version=validated)
+
+    if order == "at once":
+        with ThreadPoolExecutor(2) as pool:
+            deployed = dict(zip("12", pool.map(deploy, "12"), strict=True))
+    else:
+        deployed = {validated: deploy(validated) for validated in order}
+    for validated, result in deployed.items():
+        assert result.model.read_bytes() == models.conv_net(int(validated))
+        assert same_answers(servers, name, result)
+    assert {result.triton_version for result in deployed.values()} == {1, 2}
+    aliases = client.get_registered_model(name).aliases
+    assert {str(aliases["live"]), str(aliases["previous"])} == {"1", "2"}
+    if order != "at once":
+        assert str(aliases["live"]) == order[-1]
 
 
 def test_declaring_the_steps_costs_no_heavy_import() -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import pickle
 import resource
@@ -74,6 +75,57 @@ def test_by_version_and_without_a_validation(servers: Servers, name: str, regist
     assert set(metadata["validation"].values()) == {None}
 
 
+def test_the_validated_version_where_no_source_is_given(
+    servers: Servers, name: str, register: Register
+) -> None:
+    validated = register(models.conv_net(1))
+    elsewhere = register(models.conv_net(2))  # another workflow's Gate 2 moves the alias
+
+    def origin(source: str, validated_version: str) -> dict[str, str]:
+        fetched = fetch_model(
+            model_name=name,
+            source=source,
+            validated_version=validated_version,
+            mlflow_tracking_uri=servers.mlflow,
+        )
+        told: dict[str, str] = json.loads(fetched.metadata.read_text())["mlflow"]
+        assert told["version"] == fetched.model_version
+        return {
+            key: told[key] for key in ("version", "alias_at_deploy", "deploy_alias_version") if key in told
+        }
+
+    assert origin("", validated) == {
+        "version": validated,
+        "alias_at_deploy": f"version:{validated}",
+        "deploy_alias_version": elsewhere,
+    }
+    assert origin("", elsewhere) == {"version": elsewhere, "alias_at_deploy": "alias:deploy"}
+    assert origin("alias:deploy", validated) == {"version": elsewhere, "alias_at_deploy": "alias:deploy"}
+
+
+@pytest.mark.parametrize(
+    ("validated", "message"),
+    [("", "^source is empty; give alias:NAME"), ("one", "^validated_version 'one' is not the number of a")],
+)
+def test_neither_source_nor_version(servers: Servers, name: str, validated: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        fetch_model(
+            model_name=name, source="", validated_version=validated, mlflow_tracking_uri=servers.mlflow
+        )
+
+
+def test_the_run_that_trained_it_is_told_beside_the_one_that_exported_it(
+    servers: Servers, name: str, register: Register
+) -> None:
+    model = onnx.load_from_string(models.conv_net(1))
+    onnx.helper.set_model_props(model, {"run_id": json.dumps("f" * 32), "task": json.dumps("any")})
+    register(model.SerializeToString())
+    fetched = fetch_model(model_name=name, mlflow_tracking_uri=servers.mlflow)
+    told = json.loads(fetched.metadata.read_text())["mlflow"]
+    assert told["training_run_id"] == "f" * 32 != told["run_id"]
+    assert Metadata.read(fetched.metadata).mlflow.training_run_id == "f" * 32
+
+
 def test_validation_from_the_versions_tags(
     servers: Servers, name: str, client: MlflowClient, register: Register
 ) -> None:
@@ -90,7 +142,7 @@ def test_validation_from_the_versions_tags(
         ("alias:prod", StepError, "has no alias 'prod'; its aliases: deploy"),
         ("version:9", StepError, "find version 9 of model"),
         ("deploy", UsageError, "neither 'alias:NAME'"),
-        ("", UsageError, "neither 'alias:NAME'"),
+        ("", UsageError, "^source is empty; give alias:NAME"),
     ],
 )
 def test_sources_that_lead_nowhere(
@@ -249,6 +301,7 @@ def test_a_download_that_breaks_off(
     caplog: pytest.LogCaptureFixture,
     times: int,
 ) -> None:
+    caplog.set_level(logging.INFO)  # onnxruntime's quantizer raises the level of all loggers
     (tmp_path / "model.onnx").write_bytes(models.conv_net(classes=400_000))  # 6 MB
     log_files(tmp_path)
     proxy = FaultProxy(servers.mlflow)

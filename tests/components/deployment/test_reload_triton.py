@@ -140,5 +140,5 @@ def test_a_load_that_takes_too_long(
     with pytest.raises(
         TritonTimeout, match=r"did not load .* within 0 s" if grpc else "no answer to .*/load"
     ):
-        triton.load(keys.model, 0.2, load_config(found[0].decode(), [1]))
+        triton.load(keys.model, 0.02, load_config(found[0].decode(), [1]))
     reload(triton_version=1)  # it waits for the load that still goes on, or loads itself

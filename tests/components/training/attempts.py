@@ -29,7 +29,7 @@ def attempt(argv: Sequence[str], environment: Mapping[str, str], log: str, dies_
     from argosy.components.training.checkpoints.checkpoints import Checkpoints
     from argosy.components.training.fitting import fit
     from argosy.components.training.train import train
-    from argosy.step import run_step
+    from argosy.step.program import run_step
     from tests.components.training.small import small_network
 
     os.environ.update(environment)

@@ -1,0 +1,192 @@
+"""Gate 3 as a whole: what is live, the candidate beside it, the same requests to both, the verdict, noted."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argosy.components.deployment.comparison.candidate import loaded_beside, still_served
+from argosy.components.deployment.comparison.inputs import gather
+from argosy.components.deployment.comparison.memory import footprint
+from argosy.components.deployment.comparison.noting import Compared
+from argosy.components.deployment.comparison.rules import Limits, Measured, Side, judge, verdict
+from argosy.components.deployment.comparison.traffic import (
+    Inputs,
+    Pair,
+    Served,
+    check_answers,
+    percentile,
+    send_both,
+)
+from argosy.components.deployment.model.layout import METADATA_FILE
+from argosy.components.deployment.repository.published_model import PublishedModel, download_published
+from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.served_versions import Serving, registered, versions_beside
+from argosy.components.deployment.swap.serving import bring_into_service, sole
+from argosy.components.deployment.swap.sole import Place
+from argosy.components.shared import registry
+from argosy.components.shared.scratch import scratch
+from argosy.components.shared.triton_deadline import Deadline, patiently
+from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison, and what it needs.
+
+    Attributes:
+        client: MLflow's own client.
+        place: the model and its server.
+        version: the candidate in Triton's repository.
+        model_version: the candidate in MLflow.
+        owner: who compares.
+        images: how many validation images at most.
+        recorded: s3://BUCKET/PREFIX of recorded requests, or "".
+        concurrency: how many clients send at a time.
+        limits: of the rules.
+        load_seconds: within which a version must be in service.
+    """
+
+    client: MlflowClient
+    place: Place
+    version: int
+    model_version: str
+    owner: str
+    images: int
+    recorded: str
+    concurrency: int
+    limits: Limits
+    load_seconds: float
+
+    def run(self) -> Compared:
+        """Compare the candidate with what is live; where nothing else is, it passes.
+
+        Raises:
+            StepError: Triton, MLflow or S3 failed, or what is live changed meanwhile: no verdict then.
+        """
+        live = self._live()
+        if live is None or live == self.version:
+            why = "nothing is live yet" if live is None else "it is live already"
+            return Compared(self.version, live, "passed", f"nothing to compare with: {why}")
+        self._serve(live)
+        with scratch() as folder:
+            compared = self._compare(live, folder)
+            shutil.rmtree(folder)
+        if self._live() != live:
+            raise StepError(
+                f"version {live} of {self.place.model!r} was live when the comparison began, and another is "
+                "now: run the step again"
+            )
+        return compared
+
+    def _live(self) -> int | None:
+        """The live version; the highest that serves where the registry knows none, as after work by hand."""
+        known = registered(self.client, self.place.model).live
+        if known is not None:
+            return known
+        serving = Serving.look(self.place, Deadline.after(self.load_seconds))
+        return max(serving.versions - {self.version}, default=None)
+
+    def _serve(self, live: int) -> None:
+        """Bring the live version back where Triton lost it, as the deployment's load would."""
+        deadline = Deadline.after(self.load_seconds)
+        place = self.place
+        ready = patiently(deadline, lambda: ready_versions(place.triton.within(deadline.left), place.model))
+        if live in ready:
+            return
+        log.warning("version %d of %s is live and not served: it is loaded again", live, place.model)
+        with sole(place, f"{self.owner}-compare", deadline) as hold:
+            bring_into_service(hold, live, versions_beside(place, live, self.client, deadline), deadline)
+
+    def _compare(self, live: int, folder: Path) -> Compared:
+        place, client = self.place, self.client
+        version = registry.get_version(client, place.model, self.model_version)
+        described = place.triton.describe(place.model, live)
+        sent = gather(client, version, described, self.images, self.recorded, folder)
+        files = _Files(place, folder, sent.requests[0].inputs)
+        memory = (files.memory(live), files.memory(self.version))
+        with loaded_beside(place, self.version, self.owner, Deadline.after(self.load_seconds)) as name:
+            served, new = Served(place.model, live), Served(name, self.version)
+            pairs = send_both(place.triton, served, new, sent.requests, self.concurrency)
+            check_answers(
+                pairs, lambda: all(still_served(place, one.model, one.version) for one in (served, new))
+            )
+        measured = measure(pairs, memory, files.same_network(live, self.version))
+        findings = judge(measured, self.limits)
+        result, why = verdict(findings)
+        log.info("Gate 3 %s: %s", result, why)
+        return Compared(
+            self.version, live, result, why, tuple(findings), sent, self.concurrency, tuple(pairs)
+        )
+
+
+def measure(pairs: Sequence[Pair], memory: tuple[int | None, int | None], same_network: bool) -> Measured:
+    """The numbers that the rules look at."""
+    both = [pair for pair in pairs if pair.both_answered]
+    alone = [pair for pair in pairs if pair.candidate_error and not pair.live_error]
+    agreements = [pair.agreement for pair in both if pair.agreement is not None]
+    return Measured(
+        _side([(p.live_right, p.live_error, p.live_seconds, p.both_answered) for p in pairs], memory[0]),
+        _side(
+            [(p.candidate_right, p.candidate_error, p.candidate_seconds, p.both_answered) for p in pairs],
+            memory[1],
+        ),
+        len(alone) / len(pairs),
+        sum(agreements) / len(agreements) if agreements else None,
+        max((pair.difference for pair in both if pair.difference is not None), default=None),
+        same_network,
+        alone[0].candidate_error if alone else "",
+    )
+
+
+def _side(seen: Sequence[tuple[bool | None, str, float, bool]], memory: int | None) -> Side:
+    """From whether each answer is right, why it is none, how long it took, whether it counts."""
+    rights = [right for right, *_ in seen if right is not None]
+    seconds = [took for _, _, took, counts in seen if counts]
+    return Side(
+        sum(rights) / len(rights) if rights else None,
+        sum(bool(error) for _, error, *_ in seen) / len(seen),
+        percentile(seconds, 50),
+        percentile(seconds, 95),
+        memory,
+    )
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The published files of both versions; those that somebody put there by hand are not described."""
+
+    place: Place
+    folder: Path
+    inputs: Inputs
+
+    def memory(self, version: int) -> int | None:
+        """Bytes that a version takes; None where nobody can tell."""
+        published = self._published(version)
+        return None if published is None else footprint(published.path, self.inputs, self.folder)
+
+    def same_network(self, live: int, candidate: int) -> bool:
+        """Whether both were exported from one training, or are the same file."""
+        one, two = self._published(live), self._published(candidate)
+        if one is None or two is None:
+            return False
+        runs = {facts.metadata.mlflow.training_run_id for facts in (one, two)}
+        return one.metadata.model.sha256 == two.metadata.model.sha256 or (len(runs) == 1 and "" not in runs)
+
+    def _published(self, version: int) -> PublishedModel | None:
+        keys, bucket = self.place.keys, self.place.bucket
+        if bucket.head(keys.version(version) + METADATA_FILE) is None:
+            log.warning("version %d of %s has no %s", version, keys.model, METADATA_FILE)
+            return None
+        where = self.folder / str(version)
+        where.mkdir(exist_ok=True)
+        return download_published(bucket, keys, version, where)
