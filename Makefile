@@ -37,9 +37,7 @@ compile: .venv/.local ## compile the pipelines into pipelines/compiled/
 check: .venv/.test ## lint, types, and compiled YAML against the pipelines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/types # the one package that the folders install as, which mypy does not see from here
-	$(BIN)/python -c 'import setuptools; setuptools.setup()' --quiet build_py --build-lib build/types
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p argosy
+	cd src && ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache -p argosy
 	$(BIN)/argosy compile --check
 	$(BIN)/argosy lint pipelines/compiled examples/compiled --ignore ARG510
 
@@ -49,7 +47,7 @@ wheel: .venv/.test ## build the wheel into dist/
 
 clean: ## stop the embedded stack, then remove what make made
 	-test ! -x $(BIN)/argosy || $(BIN)/argosy down
-	rm -rf .venv .argosy build dist *.egg-info
+	rm -rf .venv .argosy build dist src/*.egg-info
 
 .venv/.base: $(DECLARED)
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 is not installed" >&2; exit 1; }

@@ -1,45 +1,52 @@
-"""`python -m benchmarks [NAME]`: run the benchmarks, print them, write build/bench.json."""
+"""`python -m benchmarks [NAME ...]`: run the benchmarks, print them, write build/bench.json."""
 
 import sys
-from collections.abc import Callable
-from functools import partial
+from importlib import import_module
 
-from benchmarks import (
-    against_kfp,
-    compiling,
-    deployment,
-    feeding,
-    gates,
-    linting,
-    step_overhead,
-    swapping,
-    training,
-)
 from benchmarks.harness import Result, write
 
-BENCHMARKS: dict[str, Callable[[], Result]] = {
-    "import_and_compile_s": compiling.import_and_compile,
-    **{f"compile_{n}_vs_hera": partial(compiling.chain, n) for n in compiling.LIMITS},
-    **{f"fan_out_{n}_vs_hera": partial(compiling.fan_out, n) for n in compiling.LIMITS},
-    **{f"compile_{n}_vs_couler": partial(compiling.against_couler, n) for n in compiling.LIMITS},
-    "compile_growth": compiling.growth,
-    "cold_compile_vs_kfp": against_kfp.cold_compile,
-    "lint_1000_s": linting.lint_1000,
-    "deployment_warm_s": deployment.warm,
-    "deployment_vs_naive": deployment.against_naive,
-    "swap_p99_ms": swapping.p99,
-    "swap_failed_requests": swapping.failed,
-    "train_to_090_vs_plain": training.train_to_090,
-    "train_loop_vs_memory": feeding.train_loop_vs_memory,
-    "train_gpu_images_vs_plain": training.gpu_images,
-    "gate2_100_s": partial(gates.gate2_100, "gate2_100_s", 224),
-    "gate2_100_small_s": partial(gates.gate2_100, "gate2_100_small_s", 32),
-    "step_overhead_vs_kfp": step_overhead.step_overhead,
+TASKS = (10, 100, 1000, 5000)
+
+# Where each figure is measured: module:function, and the arguments. A module is imported when its figure is
+# wanted, so that a machine with PyTorch and little else can measure what needs no more.
+BENCHMARKS: dict[str, tuple[str, tuple[object, ...]]] = {
+    "import_and_compile_s": ("compiling:import_and_compile", ()),
+    **{f"compile_{n}_vs_hera": ("compiling:chain", (n,)) for n in TASKS},
+    **{f"fan_out_{n}_vs_hera": ("compiling:fan_out", (n,)) for n in TASKS},
+    **{f"compile_{n}_vs_couler": ("compiling:against_couler", (n,)) for n in TASKS},
+    "compile_growth": ("compiling:growth", ()),
+    "compile_bundle_vs_without": ("compiling:with_bundle", ()),
+    "wide_run_1000_s": ("wide_run:wide_run", ()),
+    "cold_compile_vs_kfp": ("against_kfp:cold_compile", ()),
+    "lint_1000_s": ("linting:lint_1000", ()),
+    "build_changed_s": ("building:changed_seconds", ()),
+    "build_changed_bytes": ("building:changed_bytes", ()),
+    "deployment_warm_s": ("deployment:warm", ()),
+    "deployment_vs_naive": ("deployment:against_naive", ()),
+    "comparison_200_s": ("comparison:comparison_200", ()),
+    "swap_p99_ms": ("swapping:p99", ()),
+    "swap_failed_requests": ("swapping:failed", ()),
+    "train_to_090_vs_plain": ("training:train_to_090", ()),
+    "train_loop_vs_memory": ("feeding:train_loop_vs_memory", ()),
+    "train_gpu_images_vs_plain": ("gpu:images", ()),
+    "train_gpu_loop_vs_memory": ("gpu:loop_vs_memory", ()),
+    "train_gpu_to_090_vs_plain": ("gpu:to_090", ()),
+    "gate2_100_s": ("gates:gate2_100", ("gate2_100_s", 224)),
+    "gate2_100_small_s": ("gates:gate2_100", ("gate2_100_small_s", 32)),
+    "step_overhead_vs_kfp": ("step_overhead:step_overhead", ()),
 }
 
 
+def measure(name: str) -> Result:
+    """Measure one figure."""
+    where, arguments = BENCHMARKS[name]
+    module, function = where.split(":")
+    result: Result = getattr(import_module(f"benchmarks.{module}"), function)(*arguments)
+    return result
+
+
 def main(names: list[str]) -> int:
-    """Run the named benchmarks, or all; returns the exit code."""
+    """Measure the named figures, or all; returns the exit code."""
     unknown = [n for n in names if n not in BENCHMARKS]
     if unknown:
         print(
@@ -47,7 +54,7 @@ def main(names: list[str]) -> int:
         )
         return 2
     for name in names or BENCHMARKS:
-        result = BENCHMARKS[name]()
+        result = measure(name)
         print(result.line(), flush=True)
         write([result])
     return 0

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from benchmarks.harness import Result, compare, median, seconds
 
@@ -13,6 +15,19 @@ from argosy.loader import built_in_names, load_pipeline
 texts = [to_yaml(compile(load_pipeline(n))) for n in built_in_names()]
 heavy = {'torch', 'mlflow', 'boto3', 'onnx', 'numpy'} & set(sys.modules)
 assert len(texts) >= 3 and not heavy, heavy
+"""
+PROJECT = """
+from argosy import component, pipeline
+import shop.words
+
+@component(image="python:3.11-slim"{code})
+def greet(who: str) -> None:
+    \"\"\"Greet somebody.\"\"\"
+    print(shop.words.HELLO, who)
+
+@pipeline
+def hello(who: str = "world"):
+    greet(who=who)
 """
 # Tasks: at most so much of Hera's time.
 LIMITS = {10: None, 100: None, 1000: 0.5, 5000: 0.4}
@@ -68,3 +83,23 @@ def growth() -> Result:
     small = median(lambda: seconds(lambda: argosy_chain(1000)))
     large = median(lambda: seconds(lambda: argosy_chain(5000)))
     return Result("compile_growth", large / small / 5, "x", limit=1.5, note="time a task at 5000 over 1000")
+
+
+def with_bundle() -> Result:
+    """`argosy compile -o` of a project whose code travels, against the same whose image holds it."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "shop").mkdir()
+        (root / "shop" / "__init__.py").touch()
+        # A module of an ordinary project's size.
+        (root / "shop" / "words.py").write_text("HELLO = 'hello'\n" + "def f(): return 1\n" * 5000)
+        (root / "travels.py").write_text(PROJECT.format(code=""))
+        (root / "stays.py").write_text(PROJECT.format(code=', code="image"'))
+
+        def compiled(file: str) -> float:
+            command = [sys.executable, "-m", "argosy.cli.main", "compile", file, "-o", "out"]
+            return seconds(lambda: subprocess.run(command, cwd=root, check=True, capture_output=True))
+
+        return compare(
+            "compile_bundle_vs_without", lambda: compiled("travels.py"), lambda: compiled("stays.py"), 1.3
+        )

@@ -102,7 +102,8 @@ def _register_again(tracking_uri: str, name: str) -> None:
 
 
 @contextmanager
-def _bench() -> Iterator[Bench]:
+def bench() -> Iterator[Bench]:
+    """A stack that is up, for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="argosy-bench-") as state:
         # Both sides as on anybody's machine: bytecode is kept, one thread a process shares the cores.
         known = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -112,29 +113,29 @@ def _bench() -> Iterator[Bench]:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_WAIT_POLICY": "PASSIVE",
         }
-        bench = Bench(environment, {})
+        one = Bench(environment, {})
         try:
             train = ("run", "train-model-image-classification", "-p", "epochs=5", "-p", "min-accuracy=0")
-            bench.argosy(*train)
-            yield Bench(environment, bench.argosy("status", "--output", "json"))
+            one.argosy(*train)
+            yield Bench(environment, one.argosy("status", "--output", "json"))
         finally:
-            bench.argosy("down")
+            one.argosy("down")
 
 
 def warm() -> Result:
     """Deploy the same ONNX model again and again."""
-    with _bench() as bench:
-        times = [seconds(bench.deploy) for _ in range(REPEATS)]
+    with bench() as one:
+        times = [seconds(one.deploy) for _ in range(REPEATS)]
     return Result("deployment_warm_s", statistics.median(times), "s", limit=45.0)
 
 
 def against_naive() -> Result:
     """The whole pipeline against seven scripts that import MLflow, on the same servers, in turn."""
-    with _bench() as bench:
+    with bench() as one:
         return compare(
             "deployment_vs_naive",
-            lambda: bench.second("ours", bench.deploy),
-            lambda: bench.second("naive", bench.deploy_naively),
+            lambda: one.second("ours", one.deploy),
+            lambda: one.second("naive", one.deploy_naively),
             limit=0.5,
             note="a model's second deployment",
         )

@@ -5,6 +5,16 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
+from argosy.components.training.data.batches import Batches
+from argosy.components.training.data.cache import VARIABLE
+from argosy.components.training.data.dataset import open_folder
+from argosy.components.training.data.images import CachedImages
+from argosy.components.training.data.preparation import load_images, stored_sizes
+from argosy.components.training.data.transforms import Augmentation
+from argosy.components.training.network.model import build_model
+from argosy.components.training.network.precision import Precision, choose_precision
 from argosy.stack import dataset
 from benchmarks.harness import Result, compare, seconds
 
@@ -13,37 +23,34 @@ BATCH, IMAGES = 64, 512
 LIMIT = 1 / 0.9  # the loop must reach 0.9 of the images a second
 
 
+class Loop:
+    """The steps of a training of ResNet18, wherever its batches come from."""
+
+    def __init__(self, precision: Precision, augment: Augmentation) -> None:
+        self.precision, self.augment = precision, augment
+        self.model = precision.place(build_model("resnet18", 10)).train()
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), 1e-3, fused=True)
+
+    def epoch(self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Learn from each batch, and wait for the device at the end."""
+        for images, labels in batches:
+            changed = self.precision.arrange(self.augment(images))
+            with self.precision.autocast():
+                logits = self.model(changed)
+                loss = torch.nn.functional.cross_entropy(logits, labels)
+            loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        loss.item()
+
+
 def train_loop_vs_memory() -> Result:
     """An epoch with its images mapped from the disk, against the same steps with batches that lie ready.
 
     Both sides augment, and train ResNet18; the baseline was given its batches before the clock starts.
     """
-    import torch
-
-    from argosy.components.training.data.batches import Batches
-    from argosy.components.training.data.cache import VARIABLE
-    from argosy.components.training.data.dataset import open_folder
-    from argosy.components.training.data.images import CachedImages
-    from argosy.components.training.data.preparation import load_images, stored_sizes
-    from argosy.components.training.data.transforms import Augmentation
-    from argosy.components.training.network.model import build_model
-    from argosy.components.training.network.precision import choose_precision
-
     precision = choose_precision("auto", SIZE)
-    model = precision.place(build_model("resnet18", 10)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
-    augment = Augmentation(SIZE, 0.35, False, torch.Generator().manual_seed(0))
-
-    def epoch(batches: "Iterable[tuple[torch.Tensor, torch.Tensor]]") -> None:
-        for images, labels in batches:
-            with precision.autocast():
-                logits = model(precision.arrange(augment(images)))
-                loss = torch.nn.functional.cross_entropy(logits, labels)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        loss.item()  # waits for the device
-
+    loop = Loop(precision, Augmentation(SIZE, 0.35, False, torch.Generator().manual_seed(0)))
     with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
         os.environ[VARIABLE] = folder
         root = Path(folder) / "digits"
@@ -56,8 +63,8 @@ def train_loop_vs_memory() -> Result:
         ready = list(batches.epoch(1))
         return compare(
             "train_loop_vs_memory",
-            lambda: seconds(lambda: epoch(batches.epoch(1))),
-            lambda: seconds(lambda: epoch(ready)),
+            lambda: seconds(lambda: loop.epoch(batches.epoch(1))),
+            lambda: seconds(lambda: loop.epoch(ready)),
             LIMIT,
             f"an epoch of {IMAGES} images at {SIZE[0]} pixels, {precision}",
         )

@@ -4,13 +4,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from argosy.components.training.data.cache import VARIABLE
 from argosy.components.training.data.dataset import open_folder
@@ -24,9 +22,6 @@ from benchmarks.plain_training import PlainTraining
 ACCURACY = 0.90
 SIDE, EPOCHS, SEEDS = 32, 6, (0, 1, 2)  # the size and the epochs of the pipeline on one machine
 SOONER = 1 / 3
-
-GPU_SIDE, GPU_IMAGES, GPU_BATCH = 224, 8192, 256
-GPU_FASTER = 5.0
 
 
 class _Reached(Exception):
@@ -49,34 +44,43 @@ def train_to_090() -> Result:
     neither. Each side computes with one thread, and what is counted is processor time: on a quiet machine
     that is the time that passes, and on a busy one it is still the work that was done.
     """
-    with _one_thread(), tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
-        root = Path(folder) / "digits"
-        _write(root)
-        _warm_up(root)
+    with _one_thread(), digits() as root:
         recipe = load().override(epochs=EPOCHS, workers=1)
-        pairs = [(_ours(root, recipe.override(seed=seed)), _plain(root, seed)) for seed in SEEDS]
+        pairs = [(ours(root, recipe.override(seed=seed)), plain(root, seed)) for seed in SEEDS]
     value, baseline = (statistics.median(side) for side in zip(*pairs, strict=True))
     note = f"to {ACCURACY:.2f} on digits at {SIDE} px, one thread, processor time, {len(SEEDS)} seeds"
     return Result("train_to_090_vs_plain", value, "s", baseline, value / baseline, SOONER, note)
 
 
-def _ours(root: Path, recipe: Recipe) -> float:
-    with _empty_cache():
-        start = time.process_time()
+@contextmanager
+def digits() -> Iterator[Path]:
+    """The folder of the embedded digits; what both sides make at their very first step is made."""
+    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
+        root = Path(folder) / "digits"
+        _write(root)
+        _warm_up(root)
+        yield root
+
+
+def ours(root: Path, recipe: Recipe, clock: Callable[[], float] = time.process_time) -> float:
+    """Seconds of `clock` until our training reaches the accuracy."""
+    with empty_cache():
+        start = clock()
         data = prepare(open_folder(root), (SIDE, SIDE), recipe.workers)
         try:
             fit(recipe, data, (SIDE, SIDE), _Watch())
         except _Reached:
-            return time.process_time() - start
+            return clock() - start
     raise RuntimeError(f"{recipe.epochs} epochs did not reach {ACCURACY}")
 
 
-def _plain(root: Path, seed: int) -> float:
-    start = time.process_time()
+def plain(root: Path, seed: int, clock: Callable[[], float] = time.process_time) -> float:
+    """Seconds of `clock` until the plain training reaches the accuracy."""
+    start = clock()
     # Without worker processes: they would be further threads.
     training = PlainTraining(root, SIDE, batch_size=load().batch_size, workers=0, seed=seed)
     next(accuracy for accuracy in training.epochs() if accuracy >= ACCURACY)
-    return time.process_time() - start
+    return clock() - start
 
 
 def _warm_up(root: Path) -> None:
@@ -88,7 +92,7 @@ def _warm_up(root: Path) -> None:
         if len(list(target.parent.iterdir())) < 8:
             target.write_bytes(path.read_bytes())
     PlainTraining(few, SIDE, batch_size=load().batch_size, workers=0, seed=0).train_epoch()
-    with _empty_cache():
+    with empty_cache():
         recipe = load().override(epochs=1, workers=1)
         fit(recipe, prepare(open_folder(few), (SIDE, SIDE), 1), (SIDE, SIDE), _Silent())
 
@@ -96,44 +100,6 @@ def _warm_up(root: Path) -> None:
 class _Silent:
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Note nothing."""
-
-
-def gpu_images() -> Result:
-    """Images a second in a training on the GPU, in the last of three epochs, against the plain loop.
-
-    The images are JPEG files of photographic size, made up; the plain loop decodes them with a process on
-    every core. Without a GPU there is nothing to measure, and the value is 0.
-    """
-    name = "train_gpu_images_vs_plain"
-    if not torch.cuda.is_available():
-        return Result(name, 0.0, "images/s", note="skipped: no GPU")
-    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder, _empty_cache():
-        root = Path(folder) / "photographs"
-        _write_photographs(root)
-        cores = os.cpu_count() or 1
-        plain = PlainTraining(root, GPU_SIDE, batch_size=GPU_BATCH, workers=cores, seed=0)
-        theirs = [_rate(plain) for _ in range(3)][-1]
-        rates = _Rates()
-        recipe = load().override(epochs=3, batch_size=GPU_BATCH, workers=cores)
-        data = prepare(open_folder(root), (GPU_SIDE, GPU_SIDE), cores)
-        fit(recipe, data, (GPU_SIDE, GPU_SIDE), rates)
-    note = f"{GPU_SIDE} px, {torch.cuda.get_device_name()}, limit is the least"
-    return Result(name, rates.last, "images/s", theirs, rates.last / theirs, GPU_FASTER, note)
-
-
-def _rate(training: PlainTraining) -> float:
-    start = time.perf_counter()
-    samples = training.train_epoch()
-    torch.cuda.synchronize()
-    return samples / (time.perf_counter() - start)
-
-
-class _Rates:
-    last = 0.0
-
-    def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Keep the rate of the epoch."""
-        self.last = metrics["images_per_second"]
 
 
 @contextmanager
@@ -147,7 +113,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _empty_cache() -> Iterator[None]:
+def empty_cache() -> Iterator[None]:
     """Nothing is decoded yet."""
     before = os.environ.get(VARIABLE)
     with tempfile.TemporaryDirectory(prefix="argosy-bench-cache-") as folder:
@@ -165,14 +131,3 @@ def _write(root: Path) -> None:
         path = root / image.key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(image.png)
-
-
-def _write_photographs(root: Path) -> None:
-    """Smooth coloured noise of 400 x 320 pixels, ten classes that differ in nothing: this is about speed."""
-    chance = np.random.default_rng(0)
-    for number in range(GPU_IMAGES + 320):
-        half = "val" if number >= GPU_IMAGES else "train"
-        path = root / half / f"class-{number % 10}" / f"{number:05}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        coarse = Image.fromarray(chance.integers(0, 256, (40, 50, 3), dtype=np.uint8))
-        coarse.resize((400, 320), Image.Resampling.BICUBIC).save(path, quality=90)

@@ -46,7 +46,8 @@ def tabular_classifier(
         couler.equal(validated.result, "passed"),
         lambda: deploy(
             model_name=f"{model_name}-onnx",
-            source="alias:deploy",
+            source="",
+            validated_version=validated.onnx_model_version,
             force_version=None,
             mlflow_tracking_uri=mlflow_tracking_uri,
             s3_bucket=s3_bucket,

@@ -1,6 +1,10 @@
 """The Dockerfiles, as text: what their builds rely on and what their containers may do."""
 
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -97,3 +101,21 @@ def test_both_build_the_same_wheel(repository: Path) -> None:
         second = [number for number, (kind, _) in enumerate(steps) if kind == "FROM"][1]
         stages.append(steps[:second])
     assert stages[0] == stages[1]
+
+
+def test_what_is_copied_makes_the_wheel(repository: Path, tmp_path: Path) -> None:
+    allowed = set((repository / ".dockerignore").read_text().split())
+    steps = instructions(repository, DOCKERFILES[0])
+    stage = steps[: [number for number, (kind, _) in enumerate(steps) if kind == "FROM"][1]]
+    for name in {word for copy in of_kind(stage, "COPY") for word in copy.split()[:-1]}:
+        assert f"!{name}" in allowed
+        if (repository / name).is_dir():
+            shutil.copytree(repository / name, tmp_path / name, symlinks=True)
+        else:
+            shutil.copy(repository / name, tmp_path)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*pip, "-w", tmp_path / "dist", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (wheel,) = (tmp_path / "dist").iterdir()
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"argosy/components/images.py", "argosy/pipelines/prune_versions.py"} <= set(names)

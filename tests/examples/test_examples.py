@@ -24,7 +24,9 @@ PIPELINES = {
     "loops.py:body_of_steps": "body-of-steps",
     "loops.py:until_heads": "until-heads",
     "mixed.py": "mixed",
+    "sweep.py": "sweep",
     "approval.py": "ask-first",
+    "notified.py": "notified",
     "tabular/pipeline.py": "tabular-classifier",
 }
 
@@ -64,6 +66,7 @@ def phases(document: dict[str, Any]) -> dict[str, str]:
         ("graphs.py:side_by_side", [], {"both": "Succeeded", "repair": "Omitted"}),
         ("loops.py:fan_out", [], {"counted(2:3)": "Succeeded", "given(1:two)": "Succeeded"}),
         ("loops.py:until_heads", [], {"while-flip": "Succeeded"}),
+        ("sweep.py", ["-p", "steps=9"], {"fit(2:0.05)": "Succeeded", "train": "Succeeded"}),
         ("mixed.py", [], {"say": "Succeeded", "onExit.tell": "Succeeded", "onExit.alarm": "Skipped"}),
     ],
 )
@@ -76,7 +79,17 @@ def test_the_example_runs_on_this_machine(
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_what_one_machine_cannot_do_is_refused_by_name(tmp_path: Path) -> None:
-    code, document, errors = run("approval.py", tmp_path)
-    assert (code, document) == (2, {})
-    assert "suspend" in errors
+def test_the_sweep_trains_with_the_best_of_what_it_tried(tmp_path: Path) -> None:
+    _, document, errors = run("sweep.py", tmp_path)
+    outputs = {n["name"]: n["outputs"]["parameters"] for n in document["nodes"]}
+    losses = {
+        r: float(outputs[f"fit({i}:{r})"]["loss"]) for i, r in enumerate(("0.001", "0.01", "0.05", "0.2"))
+    }
+    assert outputs["choose"]["rate"] == min(losses, key=lambda rate: losses[rate]), errors
+    assert float(outputs["train"]["loss"]) < min(losses.values())
+
+
+def test_a_person_lets_a_suspended_workflow_go_on(tmp_path: Path) -> None:
+    code, document, errors = run("approval.py", tmp_path, "--approve", "approve")
+    assert code == 0, errors
+    assert phases(document) == {"prepare": "Succeeded", "approve": "Succeeded", "act": "Succeeded"}

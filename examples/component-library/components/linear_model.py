@@ -23,6 +23,7 @@ class LinearModel(NamedTuple):
 
 @component(
     image="registry.example/linear-models:1.0.0",
+    code="image",
     resources=Resources(cpu=("100m", "500m"), memory=("256Mi", "512Mi")),
 )
 def linear_model(weights: list[float], bias: float = 0.0, model_name: str = "linear") -> LinearModel:
