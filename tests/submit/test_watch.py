@@ -117,10 +117,14 @@ def test_a_stream_that_argo_server_ends_is_opened_again(
     monkeypatch.setenv("ARGO_TOKEN", TOKEN)
     monkeypatch.setattr("argosy.submit.follow._QUIET", 0.01)
     server.stream_seconds = 0.05
-    controller(status("Succeeded"))
+
+    def opened_twice() -> None:
+        while server.requests.count(("GET", "/api/v1/workflow-events/team")) < 2:
+            time.sleep(0.01)
+
+    controller(status("Succeeded"), opened_twice)
     result = argosy("submit", greet, "--watch", "--server", server.url, "-n", "team")
     assert result.exit_code == 0, result.output
-    assert server.requests.count(("GET", "/api/v1/workflow-events/team")) > 1
 
 
 def test_omitted_steps_are_one_line(
