@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from argosy.approval import approval
-from argosy.component import Component, component
-from argosy.container import Toleration
-from argosy.environment import FromConfigMap, FromField, FromSecret
-from argosy.pipeline import TTL, Pipeline, pipeline
-from argosy.resources import Resources
-from argosy.retry import Retry
-from argosy.schedule import Schedule
+from argosy.declare.approval import approval
+from argosy.declare.component import Component, component
+from argosy.declare.container import Toleration
+from argosy.declare.environment import FromConfigMap, FromField, FromSecret
+from argosy.declare.pipeline import TTL, Pipeline, pipeline
+from argosy.declare.resources import Resources
+from argosy.declare.retry import Retry
+from argosy.declare.schedule import Schedule
+from argosy.declare.volumes import Scratch, SharedMemory, Volume
 from argosy.step.artifacts import Artifact, Directory, File, Stored
 from argosy.step.outputs import Outputs
-from argosy.volumes import Scratch, SharedMemory, Volume
 
 if TYPE_CHECKING:
-    from argosy.compiler import compile
+    from argosy.compose.compiler import compile
     from argosy.compose.ending import Ending, on_exit
     from argosy.reuse.kfp_load import load_component
     from argosy.reuse.library_load import Library, load_library
@@ -58,7 +58,7 @@ __all__ = [
 
 # Few programs need these: they are imported on first use. A step's container does not have them.
 _LATER = {
-    "compile": "argosy.compiler",
+    "compile": "argosy.compose.compiler",
     "Ending": "argosy.compose.ending",
     "on_exit": "argosy.compose.ending",
     "Library": "argosy.reuse.library_load",
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_LATER[name]), name)
     except ModuleNotFoundError as error:
-        if error.name != _LATER[name]:
+        if not f"{_LATER[name]}.".startswith(f"{error.name}."):
             raise
     from argosy.step.absent import Absent
 

@@ -11,9 +11,9 @@ from benchmarks.harness import Result, compare, seconds
 KFP = "kfp==2.17.*"
 PROGRAM = Path(__file__).with_name("kfp_program.py")
 OURS = """
-from argosy.compiler import compile
-from argosy.emit import to_yaml
-from argosy.loader import load_pipeline
+from argosy.compose.compiler import compile
+from argosy.manifest.emit import to_yaml
+from argosy.compose.loader import load_pipeline
 from pathlib import Path
 import sys
 for name in ("train-model", "deploy-model", "pipeline"):

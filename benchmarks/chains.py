@@ -8,7 +8,7 @@ import hera.workflows as hera
 import pyaml
 
 from argosy import compile, component, pipeline
-from argosy.emit import to_yaml
+from argosy.manifest.emit import to_yaml
 
 
 class Said(NamedTuple):

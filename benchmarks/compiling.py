@@ -9,9 +9,9 @@ from benchmarks.harness import Result, compare, median, seconds
 
 COLD = """
 import sys
-from argosy.compiler import compile
-from argosy.emit import to_yaml
-from argosy.loader import built_in_names, load_pipeline
+from argosy.compose.compiler import compile
+from argosy.manifest.emit import to_yaml
+from argosy.compose.loader import built_in_names, load_pipeline
 texts = [to_yaml(compile(load_pipeline(n))) for n in built_in_names()]
 heavy = {'torch', 'mlflow', 'boto3', 'onnx', 'numpy'} & set(sys.modules)
 assert len(texts) >= 3 and not heavy, heavy

@@ -22,7 +22,7 @@ MANIFEST = {
 }
 _BARE = """
 import json, pathlib, sys
-from argosy.runner import NullReporter, run_manifest
+from argosy.local import NullReporter, run_manifest
 manifest, folder = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
 given = {"parameters": {}, "run_dir": folder, "environment": {}, "reporter": NullReporter()}
 assert run_manifest(manifest, **given).succeeded

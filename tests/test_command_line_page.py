@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from argosy.runner.environment import _FAMILIES, _NEEDED
+from argosy.local.environment import _FAMILIES, _NEEDED
 
 
 def test_the_page_names_every_variable_that_a_step_gets_of_the_shell(repository: Path) -> None:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from argosy.catalogue.discover import Entry
-from argosy.component import Component
-from argosy.interface import Port
+from argosy.declare.component import Component
 from argosy.reuse.loaded import LoadedComponent
-from argosy.values import ValueType
+from argosy.step.interface import Port
+from argosy.step.values import ValueType
 
 
 def describe(entry: Entry) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from argosy.component import Component
+from argosy.compose.loader import import_module
+from argosy.declare.component import Component
+from argosy.declare.modules import home_of, prefer
 from argosy.errors import UsageError
-from argosy.loader import import_module
-from argosy.modules import home_of, prefer
 from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
 

@@ -21,8 +21,8 @@ def attach(run: str, state_dir: Path) -> None:
     """
     from argosy.cli.summary import print_summary
     from argosy.errors import UsageError
-    from argosy.runs.attach import died, watch
-    from argosy.runs.history import History
+    from argosy.local.runs.attach import died, watch
+    from argosy.local.runs.history import History
 
     record = History(state_dir).find(run)
     if record.state == "interrupted":

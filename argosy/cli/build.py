@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.environment import environment_option
+from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError
-from argosy.settings import IMAGES, Settings
 from argosy.text import did_you_mean
 
 if TYPE_CHECKING:
-    from argosy.build.builder import Builder, Built
-    from argosy.build.recipe import Recipe
+    from argosy.code.build.builder import Builder, Built
+    from argosy.code.build.recipe import Recipe
 
 _SETTINGS = ("push", "platforms", "python")
 _PLATFORM = "linux/amd64"
@@ -78,10 +78,10 @@ def build_images(
     upgrade: bool = False,
 ) -> None:
     """What `argosy build` and `argosy submit --build` do."""
-    from argosy.build.builder import Builder
-    from argosy.build.image import Platform
-    from argosy.build.lock import FILE, Lock
-    from argosy.build.recipe import origin_labels, recipes, requirements
+    from argosy.code.build.builder import Builder
+    from argosy.code.build.image import Platform
+    from argosy.code.build.lock import FILE, Lock
+    from argosy.code.build.recipe import origin_labels, recipes, requirements
 
     settings = Settings.find()
     own = _own(settings)
@@ -128,7 +128,7 @@ def _push(
     settings: Settings,
     form: str,
 ) -> None:
-    from argosy.build.pins import write_pins
+    from argosy.code.build.pins import write_pins
 
     pins = []
     sizes: list[int] = []
@@ -145,7 +145,7 @@ def _push(
 
 
 def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
-    from argosy.build.dockerfile import write_dockerfile
+    from argosy.code.build.dockerfile import write_dockerfile
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name

@@ -12,8 +12,8 @@ from argosy.errors import UsageError
 
 if TYPE_CHECKING:
     from argosy.cli.submission import Submission
-    from argosy.submit.api import Api
-    from argosy.submit.destination import Destination
+    from argosy.cluster.api import Api
+    from argosy.cluster.destination import Destination
 
 _WORKFLOW = click.argument("workflow", metavar="[NAMESPACE/]WORKFLOW")
 
@@ -24,7 +24,7 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
     Raises:
         UsageError: the text names no workflow, or two namespaces were given.
     """
-    from argosy.submit.destination import Destination
+    from argosy.cluster.destination import Destination
 
     namespace, _, name = workflow.rpartition("/")
     if not name or "/" in namespace or (not namespace and "/" in workflow):
@@ -43,10 +43,10 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
 @argo_server_options
 def get(workflow: str, output: str, **options: str | bool | None) -> None:
     """Show a workflow of a cluster: its steps, and why those that wait do not start."""
-    from argosy.submit.kinds import WORKFLOW
-    from argosy.submit.nodes import BAD, phase_of
-    from argosy.submit.trouble import with_reasons
-    from argosy.submit.view import tree
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.nodes import BAD, phase_of
+    from argosy.cluster.trouble import with_reasons
+    from argosy.cluster.view import tree
 
     api, namespace, name, _ = connect(workflow, options)
     found = api.get(WORKFLOW, namespace, name)
@@ -104,8 +104,8 @@ def resume(workflow: str, step: str | None, watch: bool, **options: str | bool |
 @cluster_options
 def prune_code(delete: bool, **options: str | None) -> None:
     """List the code in a namespace that no workflow, template or schedule there uses any more."""
-    from argosy.submit.code import delete_code, unused_code
-    from argosy.submit.destination import Destination
+    from argosy.cluster.code import delete_code, unused_code
+    from argosy.cluster.destination import Destination
 
     api, namespace = Destination(**options).connect({})  # type: ignore[arg-type]
     unused = [m["metadata"]["name"] for m in unused_code(api, namespace)]
@@ -137,11 +137,11 @@ _INTERRUPTED = 130
 
 def _watch(api: "Api", namespace: str, name: str, destination: "Destination") -> int:
     """Show a workflow until its end, and of a failed one the last lines of its logs."""
-    from argosy.submit.follow import follow
-    from argosy.submit.logs import report_failures
-    from argosy.submit.nodes import phase_of
-    from argosy.submit.trouble import explained
-    from argosy.submit.view import show
+    from argosy.cluster.follow import follow
+    from argosy.cluster.logs import report_failures
+    from argosy.cluster.nodes import phase_of
+    from argosy.cluster.trouble import explained
+    from argosy.cluster.view import show
 
     console = Console(stderr=True, highlight=False)
     try:

@@ -25,8 +25,8 @@ _SHORTEST = 0.5  # seconds that a step's time must differ by to be told
 @state_dir_option
 def compare(one: str, other: str, output: str, state_dir: Path) -> None:
     """Show what differs between two runs: parameters, code, gates, outputs, phases, times."""
-    from argosy.runs import compare as comparing
-    from argosy.runs.history import History
+    from argosy.local.runs import compare as comparing
+    from argosy.local.runs.history import History
 
     history = History(state_dir)
     found = comparing.compare(history.find(one).whole(), history.find(other).whole())
@@ -59,7 +59,7 @@ def _print(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def _section(table: Table, title: str, pairs: Mapping[str, Any]) -> None:
-    from argosy.runs.screen import shortened
+    from argosy.local.runs.screen import shortened
 
     if pairs:
         table.add_row(Text(f"\n{title}", "dim"))

@@ -8,24 +8,24 @@ from typing import Any, get_args
 
 import click
 
-from argosy.bundle.archive import FILE as ZIP
-from argosy.bundle.attach import attach
-from argosy.bundle.beside import SUFFIX as CODE_SUFFIX
-from argosy.bundle.beside import of_code, same_code
 from argosy.cli.completion import pipelines as complete
 from argosy.cli.environment import environment_option
 from argosy.cli.github import annotation
 from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
-from argosy.compiler import Kind, compile, components_of
-from argosy.emit import to_yaml
+from argosy.cluster.parameters import with_parameters
+from argosy.code.bundle.archive import FILE as ZIP
+from argosy.code.bundle.attach import attach
+from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
+from argosy.code.bundle.beside import of_code, same_code
+from argosy.compose.compiler import Kind, compile, components_of
+from argosy.compose.given import check_for_cluster, check_types
+from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
+from argosy.compose.settings import IMAGES, Settings
+from argosy.declare.pipeline import Pipeline
+from argosy.declare.signature import where
 from argosy.errors import ArgosyError, UsageError
-from argosy.given import check_for_cluster, check_types
-from argosy.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
-from argosy.pipeline import Pipeline
-from argosy.settings import IMAGES, Settings
-from argosy.signature import where
-from argosy.submit.parameters import with_parameters
-from argosy.validity import refuse_invalid, refuse_too_large
+from argosy.lint.validity import refuse_invalid, refuse_too_large
+from argosy.manifest.emit import to_yaml
 
 DEFAULT_DIR = Path("pipelines/compiled")
 COMMITTED: tuple[Kind, ...] = ("Workflow", "WorkflowTemplate")
@@ -61,7 +61,7 @@ def with_images(manifest: dict[str, Any], pipeline: Pipeline[Any, Any]) -> dict[
     file = Settings.find().folder / IMAGES
     if not file.is_file():
         return manifest
-    from argosy.build.pins import pinned
+    from argosy.code.build.pins import pinned
 
     return pinned(manifest, components_of(pipeline), file)
 

@@ -50,7 +50,7 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 def pipelines(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
     """Pipelines by name, and Python files."""
-    from argosy.loader import built_in_names
+    from argosy.compose.loader import built_in_names
     from argosy.step.quiet import keep_couler_quiet
 
     names = built_in_names()
@@ -75,7 +75,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 def steps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
     """Steps of the run on the command line."""
     from argosy.errors import UsageError
-    from argosy.runs.history import History
+    from argosy.local.runs.history import History
 
     run = _typed(ctx, param).get("run")
     try:
@@ -120,7 +120,7 @@ def _typed(ctx: click.Context, param: click.Parameter) -> dict[str, Any]:
 
 def _parameters(target: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each parameter with the values that it may have, where they are few."""
-    from argosy.loader import is_manifest, load_manifest, load_pipeline
+    from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
     from argosy.step.values import ValueType
 
     if is_manifest(target):

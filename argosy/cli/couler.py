@@ -52,8 +52,8 @@ def run(
     FILE.py holds a function under @pipeline, or composes by itself, with or without couler.run.
     """
     from argosy.cli.submission import Submission, submit_source
+    from argosy.cluster.destination import Destination
     from argosy.errors import UsageError
-    from argosy.submit.destination import Destination
 
     if not file.partition(":")[0].endswith(".py"):
         raise UsageError(f"'{file}' is no Couler program; it must end in .py")

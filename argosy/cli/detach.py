@@ -10,7 +10,7 @@ import termios
 import threading
 from collections.abc import Callable
 
-from argosy.runner.keys import has_keys
+from argosy.local.keys import has_keys
 
 Leave = Callable[[], None]
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from argosy.settings import ENVIRONMENT, in_environment
+from argosy.compose.settings import ENVIRONMENT, in_environment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ def env() -> None:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def diff(before: str, after: str, target: str, output: str) -> None:
     """Show what a pipeline has otherwise in one environment than in another, field by field."""
-    from argosy.environments import differences
+    from argosy.compose.environments import differences
 
     found = differences(_manifest(target, before), _manifest(target, after))
     if output == "json":

@@ -15,19 +15,19 @@ from rich.console import Console
 from argosy.cli.request import Request
 from argosy.cli.stack import open_stack
 from argosy.cli.summary import print_summary
+from argosy.compose.loader import load_documents
+from argosy.compose.settings import Settings
 from argosy.errors import UsageError
-from argosy.loader import load_documents
-from argosy.local import Binding
+from argosy.local.embedded import Binding
 from argosy.manifest.linking import with_values
-from argosy.settings import Settings
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
-    from argosy.runner import WorkflowResult
-    from argosy.runner.approval import Approval
-    from argosy.runner.context import Only
-    from argosy.runner.kept import Kept
-    from argosy.runs.cache import StepCache
+    from argosy.local import WorkflowResult
+    from argosy.local.approval import Approval
+    from argosy.local.context import Only
+    from argosy.local.kept import Kept
+    from argosy.local.runs.cache import StepCache
     from argosy.stack import Stack
 
 LAST_LOOK = 1.5
@@ -36,7 +36,7 @@ LAST_LOOK = 1.5
 
 def with_config_maps(request: Request, kept: "Kept") -> Request:
     """The request with the parameters that ConfigMaps hold: as they are now, not as they were."""
-    from argosy.runner.kept import CONFIG_MAP, Source
+    from argosy.local.kept import CONFIG_MAP, Source
 
     def lookup(name: str, key: str) -> str | None:
         return kept.value(Source(CONFIG_MAP, name, key))
@@ -46,7 +46,7 @@ def with_config_maps(request: Request, kept: "Kept") -> Request:
 
 def kept_values(env_files: Iterable[Path], files: Iterable[str]) -> "Kept":
     """Secrets and ConfigMaps: of the settings' file, of the objects given, of files for --env-file."""
-    from argosy.runner.kept import Kept, of_documents, read_env_file, read_secrets
+    from argosy.local.kept import Kept, of_documents, read_env_file, read_secrets
 
     secrets = Settings.find().secrets
     kept = read_secrets(secrets) if secrets else Kept()
@@ -73,7 +73,7 @@ def shown_live(request: Request, console: Console) -> Iterator[None]:
     """While inside: the run's page, fresh, in the browser; after it the page that stays."""
     import webbrowser
 
-    from argosy.runs.page.serve import serving
+    from argosy.local.runs.page.serve import serving
 
     with serving(request.run_dir) as address:
         console.print(f"page    {address}", soft_wrap=True)
@@ -84,8 +84,8 @@ def shown_live(request: Request, console: Console) -> Iterator[None]:
 
 def _write_page(request: Request, console: Console) -> dict[str, str]:
     """Write the run's page; a run is none the worse where that cannot be done."""
-    from argosy.runs.page import told, write_page
-    from argosy.runs.record import Record
+    from argosy.local.runs.page import told, write_page
+    from argosy.local.runs.record import Record
 
     try:
         record = Record.read(request.run_dir.resolve())
@@ -127,8 +127,8 @@ def execute(
 
     `leave` is called when the person at the terminal detaches.
     """
-    from argosy.runner import NullReporter, run_manifest
-    from argosy.runner.console import ConsoleReporter
+    from argosy.local import NullReporter, run_manifest
+    from argosy.local.console import ConsoleReporter
 
     shown = ConsoleReporter(leave=leave)
     if approval is not None and approval.ask is not None:

@@ -8,11 +8,11 @@ from argosy.catalogue.discover import find_components, pick
 from argosy.cli.components import module_option
 from argosy.cli.environment import environment_option
 from argosy.cli.graph import write_text
-from argosy.emit import to_yaml
+from argosy.compose.settings import Settings
+from argosy.manifest.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component, left_out
 from argosy.reuse.library_export import LibraryKind, library_manifest
 from argosy.reuse.names import step_name
-from argosy.settings import Settings
 
 output_option = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."

@@ -8,16 +8,16 @@ import click
 
 from argosy.cli.completion import sources as complete
 from argosy.cli.environment import environment_option
+from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.lint.engine import STDIN, Options, lint_sources, load
 from argosy.lint.fix import fix_files
 from argosy.lint.registry import rules
 from argosy.lint.report import FORMATS
 from argosy.manifest.reading import Document, Source, from_object, read
-from argosy.settings import Settings
 
 if TYPE_CHECKING:
-    from argosy.compiler import Kind
+    from argosy.compose.compiler import Kind
 
 
 def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,8 +95,8 @@ def _files(paths: tuple[str, ...]) -> list[str]:
 def _compiled(target: str) -> Source:
     """The manifests of a file's pipelines, each at the line where its pipeline is declared."""
     from argosy.cli.compile import composed
-    from argosy.loader import load_pipelines
-    from argosy.signature import where
+    from argosy.compose.loader import load_pipelines
+    from argosy.declare.signature import where
 
     file = target.partition(":")[0]
     documents: list[Document] = []
@@ -115,7 +115,7 @@ def _in_environment(sources: list[Source]) -> list[Source]:
     settings = Settings.find()
     if settings.environment is None:
         return sources
-    from argosy.environments.linting import overlaid
+    from argosy.compose.environments.linting import overlaid
 
     return [s if _is_program(s.file) else overlaid(s, settings.over_file) for s in sources]
 

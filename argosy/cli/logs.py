@@ -28,8 +28,8 @@ def logs(run: str, step: str | None, follow: bool, tail: int | None, **options: 
 
 
 def _cluster_logs(run: str, step: str | None, on: bool, tail: int | None, options: dict[str, Any]) -> None:
-    from argosy.submit.kinds import WORKFLOW
-    from argosy.submit.logs import follow_logs, print_logs
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.logs import follow_logs, print_logs
 
     api, namespace, name, _ = connect(run, options)
     emit = _Lines(named=step is None)

@@ -21,8 +21,8 @@ def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Pat
     The page needs no network and no other file, so it can be sent to others. Of a run that goes on it shows
     this moment; `argosy run --open` keeps it fresh.
     """
-    from argosy.runs.history import History
-    from argosy.runs.page import told, write_page
+    from argosy.local.runs.history import History
+    from argosy.local.runs.page import told, write_page
 
     record = History(state_dir).find(run).whole()
     path = write_page(record, told(record)).resolve()

@@ -8,18 +8,18 @@ import click
 
 from argosy.cli.request import Request
 from argosy.errors import UsageError
-from argosy.local import Binding
+from argosy.local.embedded import Binding
 
 if TYPE_CHECKING:
-    from argosy.runner.kept import Kept
-    from argosy.runs.cache import StepCache
+    from argosy.local.kept import Kept
+    from argosy.local.runs.cache import StepCache
     from argosy.stack import Stack
 
 
 def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "StepCache | None":
     """The cache as this run uses it; None where no step may be reused."""
-    from argosy.bundle.attach import templates_in
-    from argosy.runs.cache import StepCache, may_be_reused
+    from argosy.code.bundle.attach import templates_in
+    from argosy.local.runs.cache import StepCache, may_be_reused
 
     templates = {str(t.get("name")): t for t in templates_in(request.manifest)}
     wanted = any(may_be_reused(t, everything=bool(cached)) for t in templates.values())
@@ -39,8 +39,8 @@ def print_plan(
 ) -> None:
     from tempfile import TemporaryDirectory
 
-    from argosy.runner import NullReporter, run_manifest
-    from argosy.runs.plan import planned
+    from argosy.local import NullReporter, run_manifest
+    from argosy.local.runs.plan import planned
 
     reuse = reuse_of(request, cached, dry=True)
     if reuse is None:

@@ -10,22 +10,22 @@ from typing import Any
 import click
 
 from argosy import __version__
-from argosy.bundle.attach import templates_in
-from argosy.bundle.local import isolated as run_isolated
-from argosy.bundle.local import with_code_beside
-from argosy.bundle.packages import check_here
 from argosy.cli.compile import compiled
+from argosy.code.bundle.attach import templates_in
+from argosy.code.bundle.local import isolated as run_isolated
+from argosy.code.bundle.local import with_code_beside
+from argosy.code.bundle.packages import check_here
+from argosy.compose.given import check_types
+from argosy.compose.loader import is_manifest, load_documents, load_pipeline
+from argosy.compose.settings import Settings
+from argosy.declare.modules import home_of
 from argosy.errors import UsageError
-from argosy.given import check_types
-from argosy.loader import is_manifest, load_documents, load_pipeline
+from argosy.lint.validity import refuse_invalid_files
+from argosy.local.journal import replace_file
+from argosy.local.runs.code import CODE_FILE, code_of
+from argosy.local.runs.history import RUNS, History
+from argosy.local.runs.record import REQUEST_FILE
 from argosy.manifest.linking import link, main_of
-from argosy.modules import home_of
-from argosy.runner.journal import replace_file
-from argosy.runs.code import CODE_FILE, code_of
-from argosy.runs.history import RUNS, History
-from argosy.runs.record import REQUEST_FILE
-from argosy.settings import Settings
-from argosy.validity import refuse_invalid_files
 
 _REQUESTS = "requests"
 _SUFFIX = 5  # characters that make a run's name its own
@@ -94,7 +94,7 @@ class Request:
                     click.echo(f"warning: {note}", err=True)
             check_here(templates_in(manifest))
         if settings.overlays:
-            from argosy.environments.fields import without_pod_fields
+            from argosy.compose.environments.fields import without_pod_fields
 
             manifest = without_pod_fields(manifest)
         # What the settings say is said by the user: it is not pointed at the embedded stack.

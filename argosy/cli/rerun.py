@@ -17,9 +17,9 @@ from argosy.errors import UsageError
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
-    from argosy.local import Binding
-    from argosy.runner.context import Only
-    from argosy.runs.record import Record
+    from argosy.local.context import Only
+    from argosy.local.embedded import Binding
+    from argosy.local.runs.record import Record
 
 
 @click.command()
@@ -47,8 +47,8 @@ def rerun(
     from argosy.cli.attach import left
     from argosy.cli.detach import detachable
     from argosy.cli.execution import Work, execute, kept_values, start_stack, with_config_maps
-    from argosy.local import bind_locally
-    from argosy.runs.history import History
+    from argosy.local.embedded import bind_locally
+    from argosy.local.runs.history import History
 
     given = read_parameters(assignments, None)
     if (first is None) == (step is None):
@@ -76,7 +76,7 @@ def rerun(
 
 def _alone(record: "Record", step: str, given: dict[str, str], debug: bool) -> "Only":
     """One step on the inputs that it had, those given set anew."""
-    from argosy.runs.rerun import alone
+    from argosy.local.runs.rerun import alone
 
     only = alone(record, step, terminal=debug)
     unknown = sorted(set(given) - set(only.inputs.parameters))
@@ -97,8 +97,8 @@ def _take_over(
     console: Console,
 ) -> None:
     """Make the new run's folder with what Succeeded before a step in it."""
-    from argosy.runner import check
-    from argosy.runs.rerun import made_with_other_values, take_over
+    from argosy.local import check
+    from argosy.local.runs.rerun import made_with_other_values, take_over
 
     check(request.manifest, binding.parameters(None), linted=True)
     identity = {"name": request.workflow_name, "uid": str(uuid.uuid4())}

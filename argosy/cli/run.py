@@ -16,12 +16,12 @@ from argosy.cli.planning import print_plan, reuse_of
 from argosy.cli.request import Request
 from argosy.cli.run_options import run_options
 from argosy.errors import UsageError
-from argosy.local import bind_locally
+from argosy.local.embedded import bind_locally
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
-    from argosy.runner.approval import Approval
-    from argosy.runner.model import Workflow
+    from argosy.local.approval import Approval
+    from argosy.local.model import Workflow
 
 
 @click.command()
@@ -41,7 +41,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     """
     from argosy.cli.attach import left
     from argosy.cli.detach import detachable
-    from argosy.runner import check
+    from argosy.local import check
 
     request = _request(state_dir=state_dir, **how)
     kept = kept_values(env_files, request.files)
@@ -108,7 +108,7 @@ def _content(file: Path) -> bytes:
 
 
 def _approval(words: Iterable[str], workflow: "Workflow") -> "Approval":
-    from argosy.runner.approval import Approval, ask_terminal
+    from argosy.local.approval import Approval, ask_terminal
 
     asked = ask_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
     approval = Approval.read(words, asked)

@@ -23,9 +23,9 @@ output_option = click.option(
 @click.pass_context
 def runs(ctx: click.Context, output: str, state_dir: Path) -> None:
     """List the runs of this machine, the last one first; `argosy runs prune` removes some."""
-    from argosy.runs.describe import summary
-    from argosy.runs.history import History
-    from argosy.runs.screen import print_list
+    from argosy.local.runs.describe import summary
+    from argosy.local.runs.history import History
+    from argosy.local.runs.screen import print_list
 
     ctx.obj = state_dir
     if ctx.invoked_subcommand:
@@ -58,8 +58,8 @@ def prune(
 
     A run that goes on is never removed. What runs left in MLflow or S3 stays.
     """
-    from argosy.runs.history import History, age, chosen
-    from argosy.runs.screen import human_size
+    from argosy.local.runs.history import History, age, chosen
+    from argosy.local.runs.screen import human_size
 
     history = History(state_dir)
     conditions = keep is not None or older_than is not None or failed
@@ -90,9 +90,9 @@ def show(run: str, output: str, state_dir: Path) -> None:
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
     cluster, shown as by `argosy get`.
     """
-    from argosy.runs.describe import artifacts, details
-    from argosy.runs.history import History
-    from argosy.runs.screen import print_run
+    from argosy.local.runs.describe import artifacts, details
+    from argosy.local.runs.history import History
+    from argosy.local.runs.screen import print_run
 
     record = History(state_dir).find(run).whole()
     if output == "json":
@@ -114,8 +114,8 @@ def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
     cluster, with the options of `argosy submit` for where it is.
     """
-    from argosy.runs.history import History
-    from argosy.runs.logs import follow
+    from argosy.local.runs.history import History
+    from argosy.local.runs.logs import follow
 
     folder = History(state_dir).find(run).folder
     try:

@@ -10,22 +10,22 @@ from typing import Any
 
 import click
 
-from argosy.bundle.attach import attach
-from argosy.bundle.beside import code_beside, of_code
 from argosy.cli.compile import composed, with_images
-from argosy.compiler import Kind
-from argosy.emit import to_yaml
+from argosy.cluster.api import Api
+from argosy.cluster.checks import check_manifest
+from argosy.cluster.delivery import Delivered, deliver
+from argosy.cluster.destination import Destination
+from argosy.cluster.parameters import with_parameters
+from argosy.cluster.program import run_program
+from argosy.code.bundle.attach import attach
+from argosy.code.bundle.beside import code_beside, of_code
+from argosy.compose.compiler import Kind
+from argosy.compose.given import check_for_cluster, check_types
+from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
+from argosy.compose.settings import Settings
+from argosy.declare.modules import home_of
 from argosy.errors import UsageError
-from argosy.given import check_for_cluster, check_types
-from argosy.loader import is_manifest, load_manifest, load_pipeline
-from argosy.modules import home_of
-from argosy.settings import Settings
-from argosy.submit.api import Api
-from argosy.submit.checks import check_manifest
-from argosy.submit.delivery import Delivered, deliver
-from argosy.submit.destination import Destination
-from argosy.submit.parameters import with_parameters
-from argosy.submit.program import run_program
+from argosy.manifest.emit import to_yaml
 
 
 @dataclass

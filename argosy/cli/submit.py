@@ -11,7 +11,7 @@ from argosy.cli.completion import targets
 from argosy.cli.destination import argo_server_options, cluster_options
 from argosy.cli.environment import environment_option
 from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
-from argosy.compiler import Kind
+from argosy.compose.compiler import Kind
 from argosy.errors import UsageError
 
 
@@ -42,7 +42,7 @@ def submit(
     --watch, not the workflow.
     """
     from argosy.cli.submission import Submission, submit_source
-    from argosy.submit.destination import Destination
+    from argosy.cluster.destination import Destination
 
     given = read_parameters(assignments, parameter_file)
     if watch and dry_run:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-from argosy.runner import Node, WorkflowResult
+from argosy.local import Node, WorkflowResult
 from argosy.text import one_line
 
 _STYLES = {

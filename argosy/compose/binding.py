@@ -5,12 +5,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import Fields, ItemRef, OutputRef, TaskHandle, couler_output_text
 from argosy.compose.tags import json_of_text, names_in, path_of, tasks_in
 from argosy.errors import ComposeError
-from argosy.interface import Interface, Port
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import Interface, Port
 from argosy.step.values import ValueType, unboxed
 from argosy.text import did_you_mean
 

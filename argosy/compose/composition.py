@@ -8,11 +8,9 @@ import couler.argo as couler
 from couler.core import states
 from couler.core.step_update_utils import update_step
 
-from argosy.component import Component
 from argosy.compose.binding import Arguments, bind
 from argosy.compose.chain import Chain
 from argosy.compose.conditions import Condition
-from argosy.compose.context import composing
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
 from argosy.compose.ending import EVERY_END
@@ -20,11 +18,13 @@ from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
 from argosy.compose.loops import Group, looped_over, own_item, read_items, stand_ins
 from argosy.compose.placeholders import explained
 from argosy.compose.references import TaskHandle
-from argosy.compose.source import call_site
 from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
 from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Task
 from argosy.compose.templates import Templates
+from argosy.declare.component import Component
+from argosy.declare.context import composing
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 
 

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import TaskHandle, couler_output_text
-from argosy.compose.source import call_site
 from argosy.compose.tags import tasks_in
-from argosy.values import ValueType
+from argosy.declare.source import call_site
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.values import ValueType
 
 # What govaluate, the evaluator of `when`, reads as one word or one number without quotes.
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?\d+(\.\d+)?")

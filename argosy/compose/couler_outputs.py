@@ -14,7 +14,7 @@ from couler.core.templates.output import Output, OutputEmpty
 
 from argosy.compose.placeholders import BRANCH, UNSEEN
 from argosy.compose.references import couler_output_text
-from argosy.compose.source import call_site, is_user_code
+from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
 
 _MAKERS = ("_script_output", "_container_output", "_job_output")

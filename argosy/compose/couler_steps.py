@@ -8,7 +8,7 @@ from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import couler_output_text
 from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
-from argosy.merge import plain
+from argosy.declare.merge import plain
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.
 _QUOTED = re.compile(r"""^(?:"(\{\{.*\}\})"|'(-?\d+(?:\.\d+)?|True|False)')$""", re.S)

@@ -7,7 +7,7 @@ import couler.argo as couler
 
 from argosy.compose.placeholders import Placeholder
 from argosy.errors import ComposeError
-from argosy.interface import ENTRYPOINT
+from argosy.step.interface import ENTRYPOINT
 from argosy.step.values import ValueType
 
 EVERY_END = "every end"
@@ -50,7 +50,7 @@ def on_exit(handler: Callable[[Ending], Any]) -> None:
     Raises:
         ComposeError: `handler` is no function.
     """
-    from argosy.compose.source import call_site
+    from argosy.declare.source import call_site
 
     if not callable(handler):
         raise ComposeError(f"{call_site()}: on_exit takes a function of the ending, not {handler!r}")

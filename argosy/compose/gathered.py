@@ -10,8 +10,8 @@ from argosy.compose.references import OutputRef, TaskHandle, Unreadable, couler_
 from argosy.compose.tags import path_of
 from argosy.compose.tasks import Task
 from argosy.errors import ComposeError
-from argosy.interface import Port, argo_name
-from argosy.values import ValueType
+from argosy.step.interface import Port, argo_name
+from argosy.step.values import ValueType
 
 FILES = (
     "is a file of each item, and Argo gathers values only: return its address as a text, or use the file "

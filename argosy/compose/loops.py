@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
 from argosy.compose.binding import holds_placeholder
 from argosy.compose.conditions import Condition, read_condition
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import Fields, ItemRef, TaskHandle, couler_output_text
-from argosy.compose.source import call_site
 from argosy.compose.tags import renamed, tasks_in
 from argosy.compose.tasks import Task
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.values import ValueType
 
 Items = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from couler.core.utils import argo_safe_name
 
-from argosy.compose.source import call_site
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 
 

@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from couler.core.templates.output import Output
 
-from argosy.artifacts import ArtifactKind
-from argosy.compose.source import call_site, is_user_code, raised_at
 from argosy.compose.tags import path_of
+from argosy.declare.source import call_site, is_user_code, raised_at
 from argosy.errors import ComposeError
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.values import ValueType
 
 UNSEEN = ", no value yet>"
 """How the `repr` of a placeholder ends: a text that holds it was made from one by mistake."""

@@ -7,13 +7,13 @@ from typing import Any, NoReturn
 
 from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 
-from argosy.artifacts import ArtifactKind
 from argosy.compose.placeholders import Placeholder
-from argosy.compose.source import call_site, is_user_code
+from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
-from argosy.interface import Port
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import Port
+from argosy.step.values import SCALARS, ValueType
 from argosy.text import did_you_mean
-from argosy.values import SCALARS, ValueType
 
 
 class ParameterRef(Placeholder):

@@ -14,8 +14,8 @@ from typing import Any
 
 from couler.core.utils import body as couler_body
 
+from argosy.declare.signature import where
 from argosy.errors import ComposeError
-from argosy.signature import where
 
 # In no image but those of Argosy and of those who install it.
 _ABSENT = ("argosy", "couler")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.conditions import Condition
+from argosy.declare.reference import TemplateRef
 from argosy.errors import ComposeError
 from argosy.manifest.depends import references
-from argosy.reuse.reference import TemplateRef
 
 
 def _tasks_of(depends: str) -> set[str]:

@@ -5,7 +5,7 @@ from typing import Any
 from couler.core import states
 from couler.core.templates import Container
 
-from argosy.component import Component
+from argosy.declare.component import Component
 
 
 class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.compose.source import call_site
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 
 Resources = Mapping[str, Any] | str
@@ -90,7 +90,7 @@ class Trainer:
         return {"replicas": count, "restartPolicy": policy, "template": {"spec": {"containers": [container]}}}
 
     def _manifest(self, specs: Mapping[str, Any], clean_pod_policy: str) -> str:
-        from argosy.emit import to_yaml
+        from argosy.manifest.emit import to_yaml
 
         return to_yaml(
             {

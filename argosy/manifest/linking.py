@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from argosy.declare.merge import merged, plain
 from argosy.errors import ManifestError
-from argosy.merge import merged, plain
 from argosy.text import did_you_mean
 
 Raw = Mapping[str, Any]

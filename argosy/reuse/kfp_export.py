@@ -3,12 +3,12 @@
 from dataclasses import fields
 from typing import Any
 
-from argosy.component import Component
-from argosy.container import ContainerSpec
+from argosy.declare.component import Component
+from argosy.declare.container import ContainerSpec
 from argosy.errors import UsageError
-from argosy.interface import Port
 from argosy.reuse.kfp_types import annotations, to_kfp
 from argosy.reuse.loaded import LoadedComponent
+from argosy.step.interface import Port
 
 # What of a container a component.yaml can say; the rest is set on KFP's task.
 _CARRIED = {"image", "env", "image_pull_policy"}

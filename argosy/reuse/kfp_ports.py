@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from argosy.interface import Interface, Port
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.names import step_name
+from argosy.step.interface import Interface, Port
 from argosy.text import did_you_mean
 
 _BRACES = re.compile(r"\{\{.*?\}\}", re.S)

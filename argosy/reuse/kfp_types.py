@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
-from argosy.interface import REQUIRED, Port
 from argosy.reuse.names import python_name
 from argosy.reuse.typename import type_from_data, type_to_data
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import REQUIRED, Port
+from argosy.step.values import ValueType
 
 # In an input's or output's `annotations`: what KFP's own types cannot tell.
 TYPE = "argosy.dev/type"

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
-from argosy.container import ContainerSpec
-from argosy.interface import REQUIRED, Port
+from argosy.declare.container import ContainerSpec
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.kfp_ports import Ports, interface_of
 from argosy.reuse.kfp_types import FILE_NAME, TYPE, from_kfp, make_port
 from argosy.reuse.loaded import CommandLine, LoadedComponent
 from argosy.reuse.words import Concat, IfPresent, Tag, Word, resolved
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import REQUIRED, Port
+from argosy.step.values import ValueType
 
 _PATHS = {"inputPath", "inputUri"}
 _REFUSED = {

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
-from argosy.container import ContainerSpec
-from argosy.interface import REQUIRED, Port
-from argosy.resources import Resources
+from argosy.declare.container import ContainerSpec
+from argosy.declare.resources import Resources
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.kfp_ports import Ports, interface_of
 from argosy.reuse.kfp_types import from_kfp, make_port
 from argosy.reuse.kfp_v2_words import read_word, read_words
 from argosy.reuse.loaded import CommandLine, LoadedComponent
 from argosy.reuse.words import IfPresent, resolved
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import REQUIRED, Port
+from argosy.step.values import ValueType
 
 
 def read_v2(source: Source, root: Mapping, name: str | None, fallback: str | None) -> LoadedComponent:

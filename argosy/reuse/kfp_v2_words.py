@@ -4,9 +4,9 @@ import json
 import re
 from typing import Any
 
-from argosy.interface import Port
 from argosy.reuse.kfp_ports import Ports
 from argosy.reuse.words import Concat, IfPresent, Tag, Word
+from argosy.step.interface import Port
 
 _TAG = re.compile(r"\{\{\s*\$(?P<path>.*?)\}\}", re.S)
 _PORT = re.compile(

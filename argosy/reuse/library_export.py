@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from argosy.compiler import API_VERSION
-from argosy.component import Component
-from argosy.emit import to_yaml
+from argosy.compose.compiler import API_VERSION
+from argosy.compose.settings import Settings
+from argosy.declare.component import Component
+from argosy.declare.template import render_template
 from argosy.errors import UsageError
-from argosy.interface import Interface, Port
+from argosy.manifest.emit import to_yaml
 from argosy.reuse.typename import type_to_data
-from argosy.settings import Settings
-from argosy.template import render_template
-from argosy.values import ValueType
+from argosy.step.interface import Interface, Port
+from argosy.step.values import ValueType
 
 # What YAML does not say of a template: types, summaries. `argosy.load_library` reads it.
 INTERFACES = "argosy.dev/interfaces"

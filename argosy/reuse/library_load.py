@@ -6,18 +6,18 @@ from typing import Any
 
 import yaml
 
-from argosy.artifacts import ArtifactKind
-from argosy.component import Component
-from argosy.interface import REQUIRED, Interface, Port, argo_name
+from argosy.declare.component import Component
+from argosy.declare.reference import TemplateRef
 from argosy.manifest.scalars import as_text
 from argosy.reuse.document import Manifest, Mapping, Source
 from argosy.reuse.library_export import INTERFACES
 from argosy.reuse.names import python_name
-from argosy.reuse.reference import TemplateRef
 from argosy.reuse.referenced import ReferencedComponent, refusal
 from argosy.reuse.typename import type_from_data
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import REQUIRED, Interface, Port, argo_name
+from argosy.step.values import ValueType
 from argosy.text import did_you_mean
-from argosy.values import ValueType
 
 KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 _ARTIFACTS = {"file": "file", "directory": "directory", "artifact": "any"}

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.component import Component
-from argosy.container import ContainerSpec
+from argosy.declare.component import Component
+from argosy.declare.container import ContainerSpec
 from argosy.errors import UsageError
-from argosy.interface import Interface
 from argosy.reuse.names import python_name
 from argosy.reuse.words import Word, depends_on_call, resolved
+from argosy.step.interface import Interface
 
 
 @dataclass(frozen=True)

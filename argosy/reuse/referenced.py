@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
-from argosy.component import Component
-from argosy.container import ContainerSpec
+from argosy.declare.component import Component
+from argosy.declare.container import ContainerSpec
+from argosy.declare.pipeline import Pipeline
+from argosy.declare.reference import TemplateRef
+from argosy.declare.signature import read_interface
 from argosy.errors import DeclarationError, UsageError
-from argosy.interface import ENTRYPOINT, Interface, Port, argo_name
-from argosy.pipeline import Pipeline
 from argosy.reuse.names import python_name
-from argosy.reuse.reference import TemplateRef
-from argosy.signature import read_interface
+from argosy.step.interface import ENTRYPOINT, Interface, Port, argo_name
 
 P = ParamSpec("P")
 R = TypeVar("R")

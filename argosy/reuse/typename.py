@@ -6,7 +6,7 @@ A `Literal` is written with its choices: `{choices: [passed, failed]}`.
 import re
 from typing import Any
 
-from argosy.values import SCALARS, ValueType
+from argosy.step.values import SCALARS, ValueType
 
 _BASES: dict[str, type] = {t.__name__: t for t in (*SCALARS, list, dict)}
 _SCALAR = "|".join(t.__name__ for t in SCALARS)

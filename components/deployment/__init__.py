@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from argosy.library import component_library
+from argosy.declare.library import component_library
 
 if TYPE_CHECKING:
     from argosy.components.deployment.compare_live import compare_live

@@ -79,7 +79,7 @@ def compare_live(
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton_replicas import connect_all
     from argosy.errors import UsageError
-    from argosy.values import shown
+    from argosy.step.values import shown
 
     keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)

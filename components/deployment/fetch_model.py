@@ -65,7 +65,7 @@ def fetch_model(
 def _asked(source: str, validated_version: str) -> str:
     """The source in words that the registry understands."""
     from argosy.errors import UsageError
-    from argosy.values import shown
+    from argosy.step.values import shown
 
     if source:
         return source

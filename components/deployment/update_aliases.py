@@ -65,7 +65,7 @@ def update_aliases(
     from argosy.components.deployment.repository.records import amend_record, was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
-    from argosy.values import shown
+    from argosy.step.values import shown
 
     keys = ModelKeys(s3_prefix, model_name)
     owner = check_name("owner", own_name(owner))

@@ -6,7 +6,7 @@ import re
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from argosy.errors import UsageError
-from argosy.values import shown
+from argosy.step.values import shown
 
 _PRINTED = re.compile(r"[!-~]{1,2000}")
 _HOST_PORT = re.compile(r"([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}")

@@ -22,7 +22,7 @@ from argosy.components.shared.mlflow_server import (
     mlflow_errors,
 )
 from argosy.errors import StepError, UsageError
-from argosy.values import shown
+from argosy.step.values import shown
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

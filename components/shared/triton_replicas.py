@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from argosy.components.shared.addresses import check_host_port, check_http
 from argosy.components.shared.triton import Triton
 from argosy.errors import UsageError
-from argosy.values import shown
+from argosy.step.values import shown
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.runner.node import Node, now
+from argosy.local.node import Node, now
 
 ARGOSY = Path(sys.executable).with_name("argosy")
 PROGRAM = """

@@ -11,10 +11,10 @@ import pytest
 
 import argosy
 from argosy import Directory, File, component, pipeline
+from argosy.declare.signature import read_interface
 from argosy.errors import ComposeError, DeclarationError
 from argosy.lint import lint_manifest
-from argosy.runner import NullReporter, run_manifest
-from argosy.signature import read_interface
+from argosy.local import NullReporter, run_manifest
 
 
 class Made(NamedTuple):

@@ -8,7 +8,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import compile, component, pipeline
-from argosy.emit import to_yaml
+from argosy.manifest.emit import to_yaml
 from tests.compose.steps import gate, make, notify, publish
 
 

@@ -11,7 +11,7 @@ import pytest
 from argosy import File, Stored, compile, component, pipeline
 from argosy.errors import ComposeError
 from argosy.lint import lint_manifest
-from argosy.runner import NullReporter, WorkflowResult, run_manifest
+from argosy.local import NullReporter, WorkflowResult, run_manifest
 from tests.compose.gathering import awkward, count_down, fit, tell
 
 ROOT = Path(__file__).parents[2]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from argosy.compiler import compile
-from argosy.emit import to_yaml
+from argosy.compose.compiler import compile
+from argosy.compose.loader import load_pipeline
 from argosy.lint import lint_manifest
-from argosy.loader import load_pipeline
+from argosy.manifest.emit import to_yaml
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 ARGOSY = Path(sys.executable).with_name("argosy")

@@ -10,8 +10,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from argosy.artifacts import ArtifactKind
-from argosy.component import Component
+from argosy.declare.component import Component
+from argosy.step.artifacts import ArtifactKind
 from tests.faults.child import STEPS, run_step
 from tests.forking import processes
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pytest
 
 from argosy import Directory, File, FromSecret, Resources, component, load_component
-from argosy.emit import to_yaml
+from argosy.declare.template import render_template
 from argosy.errors import UsageError
+from argosy.manifest.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component, left_out
-from argosy.template import render_template
 from tests.reuse.builtin import ENTRIES
 
 

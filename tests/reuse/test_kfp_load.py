@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from argosy import load_component
-from argosy.artifacts import ArtifactKind
+from argosy.declare.template import render_template
 from argosy.errors import DeclarationError, UsageError
-from argosy.interface import REQUIRED
 from argosy.reuse.loaded import LoadedComponent
-from argosy.template import render_template
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import REQUIRED
+from argosy.step.values import ValueType
 
 V1 = """\
 name: Train a model

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from argosy import load_component
-from argosy.emit import to_yaml
+from argosy.declare.template import render_template
+from argosy.manifest.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component
-from argosy.template import render_template
 from tests.reuse.builtin import ENTRIES
 from tests.reuse.test_kfp_export import make
 

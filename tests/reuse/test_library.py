@@ -9,14 +9,14 @@ import couler.argo as couler
 import pytest
 
 from argosy import Artifact, compile, load_library, pipeline, template_ref
-from argosy.compiler import Kind
-from argosy.emit import to_yaml
+from argosy.compose.compiler import Kind
+from argosy.compose.settings import Settings
 from argosy.errors import ComposeError, DeclarationError, UsageError
+from argosy.manifest.emit import to_yaml
 from argosy.reuse.library_export import library_manifest
 from argosy.reuse.library_load import Library
-from argosy.settings import Settings
+from tests.compose.test_compiled import STRICT_SCHEMA
 from tests.reuse.builtin import ENTRIES
-from tests.test_compiled import STRICT_SCHEMA
 
 
 class Verdict(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 
 from argosy import compile, load_component, pipeline
 from argosy.errors import ComposeError
-from argosy.runner import NullReporter, run_manifest
+from argosy.local import NullReporter, run_manifest
 
 GREET = """\
 name: greet

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from argosy.reuse.typename import type_from_data, type_to_data
-from argosy.values import ValueType
+from argosy.step.values import ValueType
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import yaml
 from click.testing import CliRunner
 
 from argosy.cli.main import main
-from argosy.compiler import compile
-from argosy.emit import to_yaml
+from argosy.compose.compiler import compile
+from argosy.compose.given import check_for_cluster
+from argosy.compose.loader import load_pipeline
 from argosy.errors import UsageError
-from argosy.given import check_for_cluster
-from argosy.loader import load_pipeline
+from argosy.manifest.emit import to_yaml
 from tests.security.argo import command_line
 from tests.security.echo import NAMES, PORTS, program
 from tests.security.hostile import CANARY, TEMPLATE, VALUES

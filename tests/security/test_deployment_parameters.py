@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from argosy.artifacts import ArtifactKind
-from argosy.component import Component
 from argosy.components import deployment
 from argosy.components.shared import s3
 from argosy.components.shared.s3 import Bucket
+from argosy.compose.given import check_values
+from argosy.declare.component import Component
 from argosy.errors import ArgosyError, StepError, UsageError
-from argosy.given import check_values
-from argosy.values import ValueType
+from argosy.step.artifacts import ArtifactKind
+from argosy.step.values import ValueType
 from tests.components.deployment.conftest import Servers
 from tests.security.hostile import CANARY, VALUES
 

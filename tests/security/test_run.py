@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from argosy.cli.main import main
+from argosy.compose.given import check_values
 from argosy.errors import UsageError
-from argosy.given import check_values
 from tests.security.echo import NAMES, PORTS, program
 from tests.security.hostile import CANARY, VALUES
 

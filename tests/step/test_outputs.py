@@ -9,7 +9,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from argosy import Directory, File, Outputs
-from argosy.signature import read_interface
+from argosy.declare.signature import read_interface
 from argosy.step.errors import StepError, UsageError
 from argosy.step.interface import Interface
 from argosy.step.outputs import check_places, hand_over

@@ -146,7 +146,7 @@ def test_the_package_imports_itself_and_the_standard_library_only(name: str) -> 
 
 def test_the_list_of_modules_is_what_an_import_loads() -> None:
     code = (
-        "import sys, argosy, argosy.library, argosy.step.program\n"
+        "import sys, argosy, argosy.declare.library, argosy.step.program\n"
         "print(*sorted(m for m in sys.modules if m.startswith('argosy')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

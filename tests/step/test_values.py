@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from argosy.values import ValueType
+from argosy.step.values import ValueType
 
 HOSTILE = [
     "",

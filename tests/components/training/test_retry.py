@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from argosy.components.training.train import train
-from argosy.runner.node import Attempt, Phase
-from argosy.runner.parse_retry import parse_retry
-from argosy.runner.retry import next_delay
-from argosy.runner.scope import Scope
+from argosy.local.node import Attempt, Phase
+from argosy.local.parse_retry import parse_retry
+from argosy.local.retry import next_delay
+from argosy.local.scope import Scope
 
 TIME = "2026-01-01T00:00:00.000Z"
 WEEK = 7 * 24 * 3600.0

@@ -1,0 +1,156 @@
+"""A manifest becomes an object on a server: once, whatever happens to the connection.
+
+The server would make a name from `generateName`, but then an answer that is lost on its way leaves open
+whether there is a workflow now.  So the name is chosen here, and the object is marked: a second attempt
+that meets its own mark has arrived already.
+"""
+
+import random
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from argosy.cluster.api import Api
+from argosy.cluster.checks import check_manifest
+from argosy.cluster.code import deliver_code, keep_code
+from argosy.cluster.errors import ConflictError, ForbiddenError, NotFoundError
+from argosy.cluster.kinds import Kind, kind_of
+from argosy.cluster.patience import Patience
+from argosy.cluster.secrets import deliver_secrets
+
+MARK = "argosy.dev/submission"
+PATIENCE = Patience()
+# As Kubernetes: without vowels no words come about, without 0, 1 and 3 no look-alikes.
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_LONGEST_BASE = 58
+_NAMES = 5
+_UPDATES = 5
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What was done: `verb` is "created" or "updated"; `answer` is the object as the server gave it."""
+
+    verb: str
+    kind: str
+    name: str
+    namespace: str
+    answer: dict[str, Any]
+
+    def __str__(self) -> str:
+        place = f" in namespace '{self.namespace}'" if self.namespace else ""
+        return f"{self.kind} '{self.name}' {self.verb}{place}"
+
+
+def deliver(
+    api: Api,
+    namespace: str,
+    manifest: Mapping[str, Any],
+    secrets: Iterable[Mapping[str, Any]] = (),
+    patience: Patience | None = None,
+    code: Mapping[str, Any] | None = None,
+) -> Delivered:
+    """Submit a manifest: a Workflow is created, the other kinds are created or updated.
+
+    Args:
+        api: the server.
+        namespace: where to.
+        manifest: of one of Argo's kinds.
+        secrets: Secrets that must be there first.
+        patience: how transient failures are met.
+        code: the ConfigMap with the code of its steps, which must be there first, too.
+
+    Raises:
+        ManifestError: `check_manifest` refuses it; nothing was sent.
+        SubmitError: the server, or the way to it, failed.
+    """
+    patience = patience or PATIENCE
+    check_manifest(manifest)
+    kind = kind_of(manifest["kind"])
+    place = namespace if kind.namespaced else ""
+    body = _placed(manifest, place)
+    check_manifest(body)
+    deliver_secrets(api, namespace, secrets, patience)
+    made = deliver_code(api, namespace, code, patience) if code else False
+    if kind.updated and body["metadata"].get("name"):
+        verb, answer = _apply(api, kind, place, body, patience)
+    else:
+        verb, answer = "created", _create(api, kind, place, body, patience)
+    name = answer.get("metadata", {}).get("name", "")
+    if code:
+        keep_code(api, namespace, code, kind, answer, patience, made=made)
+    return Delivered(verb, kind.name, name, place, answer)
+
+
+def _placed(manifest: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    metadata = {k: v for k, v in manifest["metadata"].items() if k != "namespace"}
+    annotations = {**(metadata.get("annotations") or {}), MARK: uuid.uuid4().hex}
+    if namespace:
+        metadata["namespace"] = namespace
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _create(
+    api: Api, kind: Kind, namespace: str, manifest: dict[str, Any], patience: Patience
+) -> dict[str, Any]:
+    metadata = manifest["metadata"]
+    fixed = bool(metadata.get("name"))
+    for left in reversed(range(_NAMES)):
+        body = {**manifest, "metadata": metadata if fixed else _named(metadata)}
+        try:
+            return patience.call(lambda body=body: api.create(kind, namespace, body))  # type: ignore[misc]
+        except ConflictError:
+            known = _own(api, kind, namespace, body, patience)
+            if known:
+                return known
+            if fixed or not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _named(metadata: dict[str, Any]) -> dict[str, Any]:
+    suffix = "".join(random.choices(_ALPHABET, k=5))
+    return {**metadata, "name": metadata["generateName"][:_LONGEST_BASE] + suffix}
+
+
+def _own(
+    api: Api, kind: Kind, namespace: str, body: dict[str, Any], patience: Patience
+) -> dict[str, Any] | None:
+    """The object of this name, if an earlier attempt of this very submission made it."""
+    metadata = body["metadata"]
+    try:
+        known = patience.call(lambda: api.get(kind, namespace, metadata["name"]))
+    except (NotFoundError, ForbiddenError):
+        return None
+    mark = (known.get("metadata", {}).get("annotations") or {}).get(MARK)
+    return known if mark == metadata["annotations"][MARK] else None
+
+
+def _apply(
+    api: Api, kind: Kind, namespace: str, manifest: dict[str, Any], patience: Patience
+) -> tuple[str, dict[str, Any]]:
+    """Create or update; someone else may do so at the same time."""
+    name = manifest["metadata"]["name"]
+    for left in reversed(range(_UPDATES)):
+        try:
+            known = patience.call(lambda: api.get(kind, namespace, name))
+        except NotFoundError:
+            known = None
+        try:
+            if known is None:
+                return "created", patience.call(lambda: api.create(kind, namespace, manifest))
+            body = _over(known, manifest)
+            return "updated", patience.call(lambda body=body: api.replace(kind, namespace, body))  # type: ignore[misc]
+        except ConflictError:
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _over(known: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest as the next version of `known`; what the controller noted there stays."""
+    version = known.get("metadata", {}).get("resourceVersion")
+    metadata = {**manifest["metadata"], **({"resourceVersion": version} if version else {})}
+    body = {**manifest, "metadata": metadata}
+    return {**body, "status": known["status"]} if "status" in known else body

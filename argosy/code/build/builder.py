@@ -1,0 +1,314 @@
+"""From recipes to images, and from images to a registry or a file."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from argosy.code.build import sbom
+from argosy.code.build.code import PATH, code_layers, needs_whole_sdk, project_files, sdk_files
+from argosy.code.build.errors import BuildError
+from argosy.code.build.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
+from argosy.code.build.layers import Blob, Layer, make_layer
+from argosy.code.build.lock import Lock
+from argosy.code.build.packages import Target, packages_layer
+from argosy.code.build.pins import Pin, step_digest
+from argosy.code.build.recipe import Recipe
+from argosy.code.build.reference import DOCKER_HUB, Reference
+from argosy.code.build.registry import Registry
+from argosy.errors import UsageError
+
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Built:
+    """One recipe, made for every platform asked for."""
+
+    recipe: Recipe
+    images: Sequence[Image]
+    locked: Mapping[str, Sequence[str]]
+
+    @property
+    def manifest(self) -> Blob:
+        """What stands for it: the image, or an index of the images for several platforms."""
+        return self.images[0].manifest if len(self.images) == 1 else make_index(self.images)
+
+    @property
+    def media_type(self) -> str:
+        """Of the manifest."""
+        return MANIFEST if len(self.images) == 1 else INDEX
+
+
+@dataclass
+class Builder:
+    """Makes images.
+
+    Attributes:
+        platforms: what they are for.
+        lock: the versions of packages.
+        python: of the base image, where that does not say it.
+        labels: of every image.
+        registries: those that were talked to, by host.
+        report: takes one line for the person at the terminal.
+    """
+
+    platforms: Sequence[Platform]
+    lock: Lock
+    python: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    registries: dict[str, Registry] = field(default_factory=dict)
+    report: Callable[[str], None] = lambda line: None
+
+    def registry(self, host: str, plain: bool | None = None) -> Registry:
+        """The registry of that host, one for all images."""
+        return self.registries.setdefault(host, Registry(host, plain=plain))
+
+    def build(self, recipe: Recipe) -> Built:
+        """Make an image; nothing is sent.
+
+        Raises:
+            BuildError: its base, its packages or its code are not to be had.
+        """
+        files = project_files(recipe.steps.values())
+        own = [sdk_layer(needs_whole_sdk(recipe.steps.values(), files)), *code_layers(files)]
+        images, locked = [], {}
+        for platform in self.platforms:
+            image = Reference.parse(recipe.base)
+            base = read_base(self.registry(image.host), image, platform)
+            locked[str(platform)] = self._locked(recipe, base, platform)
+            layers = [*self._packages(recipe, base, platform, locked[str(platform)]), *own]
+            images.append(make_image(base, layers, platform, _variables(base), self._labels(recipe, base)))
+        return Built(recipe, images, locked)
+
+    def locked_for_dockerfile(self, recipe: Recipe) -> list[str]:
+        """The packages that a Dockerfile installs: also those without a wheel, which it builds.
+
+        The registry is asked only where nobody says which Python the base image has.
+        """
+        if not recipe.packages:
+            return []
+        platform = self.platforms[0]
+        if self.python:
+            target = Target(self.python, platform.architecture, wheels_only=False)
+        else:
+            image = Reference.parse(recipe.base)
+            base = read_base(self.registry(image.host), image, platform)
+            target = replace(self._target(recipe, base, platform), wheels_only=False)
+        return self.lock.packages(recipe.packages, target)
+
+    def _locked(self, recipe: Recipe, base: Base, platform: Platform) -> list[str]:
+        if not recipe.packages:
+            return []
+        if "alpine" in recipe.base:
+            raise BuildError(
+                f"packages cannot be added to '{recipe.base}': their wheels want glibc, and Alpine has musl"
+            )
+        return self.lock.packages(recipe.packages, self._target(recipe, base, platform))
+
+    def _packages(self, recipe: Recipe, base: Base, platform: Platform, locked: Sequence[str]) -> list[Layer]:
+        return [packages_layer(locked, self._target(recipe, base, platform))] if locked else []
+
+    def _target(self, recipe: Recipe, base: Base, platform: Platform) -> Target:
+        version = self.python or ".".join(base.variables.get("PYTHON_VERSION", "").split(".")[:2])
+        if not version:
+            raise UsageError(f"'{recipe.base}' does not say which Python it has: --python 3.11 does")
+        return Target(version, platform.architecture)
+
+    def _labels(self, recipe: Recipe, base: Base) -> dict[str, str]:
+        return {
+            "org.opencontainers.image.title": recipe.name,
+            "org.opencontainers.image.base.name": str(Reference.parse(recipe.base)),
+            "org.opencontainers.image.base.digest": base.image.digest,
+            **self.labels,
+        }
+
+    def push(self, built: Built, prefix: str, tags: Sequence[str]) -> Pin:
+        """Send an image to `PREFIX/NAME`, what is there already excepted; returns where it is."""
+        target, registry = self._target_of(prefix, built.recipe.name)
+        manifest = built.manifest
+        # By default a tag that never moves: what a workflow has pinned stays out of a registry's cleaning.
+        named = [Reference(target.host, target.repository, t) for t in tags or (_short(manifest.digest),)]
+        for image in built.images:
+            # One image goes straight to its name; parts of an index have none.
+            self._send(registry, target, image, named[0] if len(built.images) == 1 else None)
+            content = sbom.sbom(image, target.name, built.locked[str(image.platform)])
+            sbom.attach(registry, target, image, content)
+        for place in named:
+            if registry.digest(place) != manifest.digest:
+                registry.put_manifest(place, _bytes(manifest), built.media_type)
+        digests = {name: step_digest(step) for name, step in built.recipe.steps.items()}
+        pinned = _image_name(target.at(manifest.digest))
+        return Pin(pinned, built.recipe.replaces, built.recipe.packages, digests)
+
+    def _target_of(self, prefix: str, name: str) -> tuple[Reference, Registry]:
+        parts = urlsplit(prefix) if "://" in prefix else None
+        if parts and (parts.scheme not in ("http", "https") or "@" in parts.netloc):
+            raise UsageError(
+                f"--push '{prefix}' is no registry: write HOST/PATH/, or http://HOST/PATH/ without TLS"
+            )
+        place = f"{parts.netloc}{parts.path}" if parts else prefix
+        target = Reference.parse(f"{place.rstrip('/')}/{name}")
+        return target, self.registry(
+            target.host, {"http": True, "https": False}[parts.scheme] if parts else None
+        )
+
+    def _send(self, registry: Registry, target: Reference, image: Image, named: Reference | None) -> None:
+        if registry.digest(target.at(image.manifest.digest)) == image.manifest.digest:
+            return  # a registry takes a manifest only when it has all that is in it
+        own = [*(layer.blob for layer in image.layers), image.config]
+        jobs = [partial(self._send_from_base, registry, target, image.base, d) for d in image.base.layers]
+        jobs += [partial(self._send_own, registry, target, blob) for blob in own]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for done in [pool.submit(job) for job in jobs]:
+                done.result()
+        place = named or target.at(image.manifest.digest)
+        registry.put_manifest(place, _bytes(image.manifest), MANIFEST)
+
+    def _send_own(self, registry: Registry, target: Reference, blob: Blob) -> None:
+        if not registry.has(target, blob.digest):
+            registry.upload(target, blob)
+
+    def _send_from_base(
+        self, registry: Registry, target: Reference, base: Base, layer: Mapping[str, Any]
+    ) -> None:
+        """A layer of the base: mounted where it is in the same registry, else handed through."""
+        digest, location = layer["digest"], None
+        if "nondistributable" in layer["mediaType"] or "foreign" in layer["mediaType"]:
+            return
+        if registry.has(target, digest):
+            return
+        if base.registry is registry:
+            location = registry.mount(target, digest, base.image)
+            if location is None:
+                return
+        registry.send(
+            target, digest, layer["size"], lambda: base.registry.stream(base.image, digest), location
+        )
+
+    def save(self, made: Sequence[Built], file: Path, tags: Sequence[str]) -> None:
+        """Write an OCI archive, which podman, docker, ctr and skopeo read."""
+        beside = file.with_name(file.name + ".part")
+        try:
+            with beside.open("wb") as out, tarfile.open(fileobj=out, mode="w") as archive:
+                _Archive(archive).write(made, tags)
+            beside.replace(file)
+        except OSError as error:
+            raise BuildError(f"cannot write '{file}': {error.strerror}") from None
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+class _Archive:
+    """An OCI image layout in a tar file, with the list that older versions of Docker look for."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self._there: set[str] = set()
+
+    def write(self, made: Sequence[Built], tags: Sequence[str]) -> None:
+        entries, docker = [], []
+        for built in made:
+            names = [f"{built.recipe.name}:{tag}" for tag in tags or ("latest",)]
+            for image in built.images:
+                self._image(image)
+            self._blob(built.manifest)
+            for name in names:
+                annotations = {
+                    "org.opencontainers.image.ref.name": name.partition(":")[2] if len(made) == 1 else name,
+                    "io.containerd.image.name": f"{DOCKER_HUB}/library/{name}",
+                }
+                descriptor = {"mediaType": built.media_type, "digest": built.manifest.digest}
+                entries.append({**descriptor, "size": built.manifest.size, "annotations": annotations})
+            first = built.images[0]
+            layers = [d["digest"] for d in json.loads(_bytes(first.manifest))["layers"]]
+            paths = [_blob_path(digest) for digest in layers]
+            docker.append({"Config": _blob_path(first.config.digest), "RepoTags": names, "Layers": paths})
+        self._file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        self._file("index.json", _dump({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}))
+        self._file("manifest.json", _dump(docker))
+
+    def _image(self, image: Image) -> None:
+        for layer in image.base.layers:
+            base, digest = image.base, layer["digest"]
+            if digest not in self._there:
+                self._add(digest, layer["size"], _Stream(base.registry.stream(base.image, digest)))
+        for blob in (*(layer.blob for layer in image.layers), image.config, image.manifest):
+            self._blob(blob)
+
+    def _blob(self, blob: Blob) -> None:
+        if blob.digest not in self._there:
+            self._add(blob.digest, blob.size, _Stream(blob.chunks()))
+
+    def _add(self, digest: str, size: int, content: IO[bytes]) -> None:
+        self._there.add(digest)
+        entry = tarfile.TarInfo(_blob_path(digest))
+        entry.size = size
+        self._archive.addfile(entry, content)
+
+    def _file(self, name: str, data: bytes) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        self._archive.addfile(entry, BytesIO(data))
+
+
+class _Stream(BytesIO):
+    """Pieces, read as a file of any size would be."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__()
+        self._pieces, self._rest = iter(pieces), b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wanted = size if size is not None and size >= 0 else 1 << 62
+        while len(self._rest) < wanted and (piece := next(self._pieces, None)) is not None:
+            self._rest += piece
+        data, self._rest = self._rest[:wanted], self._rest[wanted:]
+        return data
+
+
+@cache
+def sdk_layer(whole: bool) -> Layer:
+    """The layer of the SDK, made once in a process."""
+    return make_layer(sdk_files(whole=whole), "the SDK")
+
+
+def _variables(base: Base) -> dict[str, str]:
+    own = base.variables
+    path = own.get("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    python_path = ":".join(filter(None, (PATH, own.get("PYTHONPATH", ""))))
+    return {
+        "PATH": f"{path}:/opt/argosy/packages/bin",
+        "PYTHONPATH": python_path,
+        "HOME": "/tmp",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _blob_path(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _dump(content: Any) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _bytes(blob: Blob) -> bytes:
+    return b"".join(blob.chunks())
+
+
+def _image_name(image: Reference) -> str:
+    """As Kubernetes' manifests have it: without Docker Hub's own names."""
+    return str(image).removeprefix(f"{DOCKER_HUB}/library/").removeprefix(f"{DOCKER_HUB}/")

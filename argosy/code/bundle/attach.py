@@ -1,0 +1,214 @@
+"""The code of a manifest's steps: which need it, and how it reaches their pods.
+
+A step's code travels unless its image holds it: the image of Argosy's own components, one that `argosy build`
+made, one that the settings list under `codeInImages`, or that of a component with `code="image"`.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from argosy.code.bundle.archive import FILE, Bundle, pack
+from argosy.code.bundle.packages import declared_packages, locked_list, name_of, with_packages
+from argosy.code.project import OURS, Found, find
+from argosy.compose.settings import IMAGES, Settings
+from argosy.declare.template import CODE_ANNOTATION
+from argosy.errors import ManifestError, UsageError
+from argosy.step.runtime import files as runtime_files
+
+VOLUME, FOLDER = "argosy-code", "/argosy/code"
+ZIP = f"{FOLDER}/{FILE}"
+_PYTHONS = ("python", "python3")
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A manifest whose steps find their code.
+
+    Attributes:
+        manifest: with the bundle mounted where it is needed.
+        bundle: the code; None where no step needs any.
+        notes: what a reader of the command's output should know, a line each.
+    """
+
+    manifest: dict[str, Any]
+    bundle: Bundle | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def config_map(self) -> dict[str, Any] | None:
+        """The ConfigMap that must be in the namespace of the workflow."""
+        if self.bundle is None:
+            return None
+        return self.bundle.config_map(self.manifest["metadata"].get("namespace"))
+
+
+def module_of(template: Mapping[str, Any]) -> str | None:
+    """The module that a template's container runs with `python -m`, or whose step `argosy.step` runs."""
+    container = template.get("container")
+    words = [str(w) for w in (container or {}).get("command") or ()]
+    if len(words) < 3 or words[0] not in _PYTHONS or words[1] != "-m":
+        return None
+    if words[2] != "argosy.step":
+        return words[2]
+    return words[3].partition(":")[0] if len(words) > 3 else None
+
+
+def attach(
+    manifest: dict[str, Any],
+    settings: Settings,
+    folders: Iterable[str] = (),
+    *,
+    packages: Literal["locked", "frozen", "as they are"] = "locked",
+) -> Attached:
+    """The manifest with the code of its steps.
+
+    Args:
+        manifest: compiled.
+        settings: of the installation.
+        folders: where modules are looked for before `sys.path`.
+        packages: whether those of a step are installed as `argosy.lock` has them, which is written where it
+            lacks some, or is frozen; or are left to whoever runs the step.
+
+    Raises:
+        UsageError: the code is too large, or a module that was declared to travel is nowhere.
+        ManifestError: a step's PYTHONPATH cannot be added to.
+    """
+    images = _Images(settings)
+    steps = {
+        t["name"]: m for t in templates_in(manifest) if (m := module_of(t)) and not images.hold_code_of(t, m)
+    }
+    if not steps:
+        return Attached(manifest)
+    found = find(dict.fromkeys(steps.values()), folders)
+    notes = [*_unknown(manifest, steps, found), *found.notes]
+    steps = {name: module for name, module in steps.items() if module in found.modules}
+    if not steps:
+        return Attached(manifest, None, tuple(notes))
+    if manifest["kind"] == "ClusterWorkflowTemplate":
+        notes.append("the ConfigMap of its code must be in each namespace whose workflows use this template")
+    lists = {
+        t["name"]: locked_list(t, settings, frozen=packages == "frozen")
+        for t in templates_in(manifest)
+        if t["name"] in steps and declared_packages(t) and packages != "as they are"
+    }
+    bundle = _pack(found, _name(manifest), {name_of(key): content for key, content in lists.values()})
+    keys = {name: key for name, (key, _) in lists.items()}
+    return Attached(_mounted(manifest, set(steps), bundle.name, keys), bundle, tuple(notes))
+
+
+def _pack(found: Found, of: str, lists: Mapping[str, bytes]) -> Bundle:
+    files = {**runtime_files(), **found.files}
+    stand_in = Path(__file__).with_name("stand_in.py").read_bytes()
+    texts = {f"{name.replace('.', '/')}/__init__.py": stand_in for name in found.absent}
+    texts |= lists
+    # Packages of Argosy whose `__init__` is no part of the runtime are there as folders.
+    parents = {f"{p}/" for name in files for p in Path(name).parents if str(p) != "."}
+    folders = {p: Path(p) for p in parents if f"{p}__init__.py" not in {**files, **texts}}
+    return pack({**files, **folders}, texts, of)
+
+
+class _Images:
+    """What is known of images."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._listed = tuple(settings.code_in_images)
+        self._built = _built(settings.folder / IMAGES)
+
+    def hold_code_of(self, template: Mapping[str, Any], module: str) -> bool:
+        declared = declared_code(template)
+        if declared:
+            return declared == "image"
+        image = str(template["container"].get("image", ""))
+        return (
+            module.partition(".")[0] == OURS or image in self._built or image.startswith(self._listed or "\0")
+        )
+
+
+def declared_code(template: Mapping[str, Any]) -> str | None:
+    """What the component of a template declares: "bundle", "image" or nothing."""
+    return ((template.get("metadata") or {}).get("annotations") or {}).get(CODE_ANNOTATION)
+
+
+def _built(file: Path) -> set[str]:
+    """The images that `argosy build` made."""
+    if not file.is_file():
+        return set()
+    from argosy.code.build.pins import read_pins
+
+    return {pin.image for pin in read_pins(file)}
+
+
+def _unknown(manifest: dict[str, Any], steps: Mapping[str, str], found: Found) -> list[str]:
+    """A note for each step whose module neither the bundle nor a known image has."""
+    notes = []
+    templates = {t["name"]: t for t in templates_in(manifest)}
+    for name, module in steps.items():
+        if module in found.modules or module.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        where = "is nowhere here" if module in found.missing else "is installed here, and does not travel"
+        if declared_code(templates[name]) == "bundle":
+            raise UsageError(f"template '{name}': its code shall travel, and module '{module}' {where}")
+        image = templates[name]["container"].get("image")
+        notes.append(
+            f"template '{name}': module '{module}' {where}; its image '{image}' must hold it (list it under "
+            'codeInImages in argosy.yaml, or declare code="image")'
+        )
+    return notes
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    return str(metadata.get("name") or metadata.get("generateName", "workflow-").rstrip("-"))
+
+
+def templates_in(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The templates of a manifest of any kind; none of one that is not as Argo has it."""
+    spec = manifest.get("spec") or {}
+    spec = spec.get("workflowSpec", spec) if isinstance(spec, Mapping) else {}
+    templates = spec.get("templates") if isinstance(spec, Mapping) else None
+    return [t for t in templates if isinstance(t, dict)] if isinstance(templates, list) else []
+
+
+def with_templates(manifest: dict[str, Any], templates: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest with other templates."""
+    spec = {**manifest["spec"].get("workflowSpec", manifest["spec"]), "templates": templates}
+    if "workflowSpec" in manifest["spec"]:
+        spec = {**manifest["spec"], "workflowSpec": spec}
+    return {**manifest, "spec": spec}
+
+
+def _mounted(
+    manifest: dict[str, Any], steps: set[str], config_map: str, lists: Mapping[str, str]
+) -> dict[str, Any]:
+    templates = []
+    for template in templates_in(manifest):
+        name = template["name"]
+        mounted = _with_mount(template, config_map) if name in steps else template
+        templates.append(with_packages(mounted, lists[name]) if name in lists else mounted)
+    return with_templates(manifest, templates)
+
+
+def _with_mount(template: dict[str, Any], config_map: str) -> dict[str, Any]:
+    container = dict(template["container"])
+    mount = {"name": VOLUME, "mountPath": FOLDER, "readOnly": True}
+    container["env"] = _with_path(template["name"], container.get("env") or [])
+    container["volumeMounts"] = [*(container.get("volumeMounts") or ()), mount]
+    volume = {"name": VOLUME, "configMap": {"name": config_map}}
+    rest = {k: v for k, v in template.items() if k not in ("container", "volumes")}
+    return {**rest, "volumes": [*(template.get("volumes") or ()), volume], "container": container}
+
+
+def _with_path(template: str, env: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The variables with the zip first on PYTHONPATH."""
+    own = next((e for e in env if e.get("name") == "PYTHONPATH"), None)
+    if own is None:
+        return [*env, {"name": "PYTHONPATH", "value": ZIP}]
+    if "value" not in own:
+        raise ManifestError(
+            f"template '{template}': its PYTHONPATH is known only in the pod, so no code can be put "
+            'on it; write it out, or declare code="image"'
+        )
+    return [{**e, "value": f"{ZIP}:{e['value']}"} if e is own else e for e in env]

@@ -1,0 +1,98 @@
+"""A manifest whose steps have their code in a bundle, on one machine."""
+
+import base64
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from argosy.code.bundle.archive import FILE
+from argosy.code.bundle.attach import VOLUME, ZIP, attach, templates_in, with_templates
+from argosy.code.bundle.beside import code_beside, named_in
+from argosy.code.project import SITES
+from argosy.compose.settings import Settings
+from argosy.errors import UsageError
+
+_FOLDER = "code"
+_START = (
+    "import os, runpy, sys; code, installed, module = sys.argv[1:4]; del sys.argv[1:4]; "
+    "sys.path.insert(0, code); sys.path += installed.split(os.pathsep); "
+    "runpy.run_module(module, run_name='__main__', alter_sys=True)"
+)
+
+
+def isolated(
+    manifest: dict[str, Any], settings: Settings, folders: Iterable[str], state_dir: Path
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The manifest with each step that has a bundle run from it alone, and notes, a line each.
+
+    Such a step sees its bundle and what is installed, which stands in for its image: no folder of the
+    project, no project that is installed in place, no PYTHONPATH.
+
+    Raises:
+        UsageError, ManifestError: as `attach`; or no step's code travels.
+    """
+    attached = attach(manifest, settings, folders, packages="as they are")
+    if attached.bundle is None:
+        raise UsageError("--isolated runs steps from their bundle, and no step here has one")
+    path = _kept(state_dir, attached.bundle.name, attached.bundle.data)
+    return _each(attached.manifest, lambda t: _from_bundle(t, path)), attached.notes
+
+
+def with_code_beside(manifest: dict[str, Any], file: Path, state_dir: Path) -> dict[str, Any]:
+    """A compiled manifest with its steps' code from the file that was compiled beside it.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    name = named_in(manifest)
+    if name is None:
+        return manifest
+    code = code_beside(file, manifest)
+    if code is None:
+        raise UsageError(
+            f"{file}: the code of its steps, ConfigMap '{name}', is in no file beside it; "
+            "compile again with 'argosy compile FILE.py -o DIR'"
+        )
+    path = _kept(state_dir, name, base64.b64decode(code["binaryData"][FILE]))
+    return _each(manifest, lambda t: _with_path(t, path))
+
+
+def _kept(state_dir: Path, name: str, data: bytes) -> Path:
+    path = state_dir.resolve() / _FOLDER / f"{name}.zip"
+    if not path.is_file() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}")
+        beside.write_bytes(data)
+        beside.replace(path)
+    return path
+
+
+def _each(manifest: dict[str, Any], change: Any) -> dict[str, Any]:
+    return with_templates(manifest, [change(t) if _has_code(t) else t for t in templates_in(manifest)])
+
+
+def _has_code(template: Mapping[str, Any]) -> bool:
+    return any(v.get("name") == VOLUME for v in template.get("volumes") or ())
+
+
+def _with_path(template: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The template with the zip where this machine has it, and without the volume."""
+    container = dict(template["container"])
+    container["volumeMounts"] = [m for m in container.get("volumeMounts") or () if m.get("name") != VOLUME]
+    container["env"] = [
+        {**e, "value": str(e["value"]).replace(ZIP, str(path), 1)} if e.get("name") == "PYTHONPATH" else e
+        for e in container.get("env") or ()
+    ]
+    volumes = [v for v in template["volumes"] if v.get("name") != VOLUME]
+    return {**template, "volumes": volumes, "container": container}
+
+
+def _from_bundle(template: dict[str, Any], path: Path) -> dict[str, Any]:
+    template = _with_path(template, path)
+    container = template["container"]
+    python, _, *words = container["command"]
+    installed = os.pathsep.join(dict.fromkeys(p for p in sys.path if Path(p).name in SITES))
+    command = [python, "-I", "-S", "-c", _START, str(path), installed, *words]
+    return {**template, "container": {**container, "command": command}}

@@ -1,0 +1,232 @@
+"""From a pipeline to the manifest that Argo runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from argosy.compose.given import check_types
+from argosy.compose.settings import Settings
+from argosy.declare.merge import merged, plain
+from argosy.declare.pipeline import Pipeline
+from argosy.declare.signature import where
+from argosy.errors import ComposeError, UsageError
+from argosy.manifest import collector
+from argosy.manifest.emit import to_yaml
+from argosy.step.interface import ENTRYPOINT, Port
+
+API_VERSION = "argoproj.io/v1alpha1"
+EXIT_HANDLER = "exit-handler"
+LOCAL_PARAMETERS = "argosy.dev/local-parameters"
+
+Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@collector.paused()
+def compile(
+    pipeline: Pipeline[Any, Any], kind: Kind = "Workflow", settings: Settings | None = None
+) -> dict[str, Any]:
+    """The manifest of a pipeline, with an installation's settings laid under it.
+
+    The entrypoint takes the parameters as inputs with defaults, so that it can be called by
+    `templateRef` as well as submitted.
+
+    Raises:
+        ComposeError: the program calls a component, or uses an output, wrongly.
+        UsageError: `kind` is not one of `KINDS`, or a CronWorkflow is wanted of a pipeline without schedule.
+    """
+    from argosy.compose.composition import Composition
+    from argosy.compose.references import ParameterRef
+
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is not a kind; there is: {', '.join(KINDS)}")
+    if kind == "CronWorkflow" and pipeline.spec.schedule is None:
+        raise UsageError(f"{pipeline.interface.name} has no schedule; a CronWorkflow needs one")
+    settings = settings or Settings()
+    parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
+    composition = Composition.of(lambda: pipeline.function(**parameters))
+    if not composition.tasks:
+        raise ComposeError(
+            f"{where(pipeline.function)}: the pipeline '{pipeline.interface.name}' has no step; call a "
+            "component in it, or a step of Couler's"
+        )
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": _metadata(pipeline, kind, settings),
+        "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
+    }
+    manifest = settings.over(manifest)
+    check_types(pipeline.interface, settings.given(manifest))
+    return manifest
+
+
+def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
+    """The components that a pipeline calls, by the names of their templates."""
+    from argosy.compose.composition import Composition
+    from argosy.compose.references import ParameterRef
+
+    parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
+    return Composition.of(lambda: pipeline.function(**parameters)).components
+
+
+def _scheduled(pipeline: Pipeline[Any, Any], kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:
+    schedule = pipeline.spec.schedule
+    if kind != "CronWorkflow" or schedule is None:
+        return spec
+    return {**schedule.to_dict(), "workflowSpec": spec}
+
+
+def _metadata(pipeline: Pipeline[Any, Any], kind: Kind, settings: Settings) -> dict[str, Any]:
+    interface, spec = pipeline.interface, pipeline.spec
+    name = {"generateName": f"{interface.name}-"} if kind == "Workflow" else {"name": interface.name}
+    if settings.namespace and kind != "ClusterWorkflowTemplate":
+        name["namespace"] = settings.namespace
+    annotations = dict(spec.annotations)
+    if interface.summary:
+        annotations.setdefault("workflows.argoproj.io/description", interface.summary)
+    if spec.local:
+        annotations[LOCAL_PARAMETERS] = to_yaml({p: spec.local[n] for n, p in _local_names(pipeline)})
+    labels = {"app.kubernetes.io/managed-by": "argosy", **spec.labels}
+    return {**name, "labels": labels, **({"annotations": annotations} if annotations else {})}
+
+
+def _local_names(pipeline: Pipeline[Any, Any]) -> list[tuple[str, str]]:
+    return [(p.name, p.argo_name) for p in pipeline.interface.inputs if p.name in pipeline.spec.local]
+
+
+# What Couler's own verbs say of the whole workflow.
+FROM_COULER = (
+    "volumes",
+    "volumeClaimTemplates",
+    "securityContext",
+    "affinity",
+    "tolerations",
+    "dnsPolicy",
+    "dnsConfig",
+    "imagePullSecrets",
+)
+
+
+def _spec(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
+    from argosy.lint.schema import conformed
+
+    own = pipeline.spec
+    raw = composition.spec
+    spec: dict[str, Any] = {"entrypoint": ENTRYPOINT}
+    if composition.exit_tasks:
+        spec["onExit"] = EXIT_HANDLER
+    if account := own.service_account or raw.get("serviceAccountName"):
+        spec["serviceAccountName"] = account
+    if pipeline.interface.inputs:
+        spec["arguments"] = {"parameters": [_argument(p) for p in pipeline.interface.inputs]}
+    if timeout := own.timeout or raw.get("activeDeadlineSeconds"):
+        spec["activeDeadlineSeconds"] = conformed(timeout, "i")
+    if own.parallelism:
+        spec["parallelism"] = own.parallelism
+    if own.mutex:
+        spec["synchronization"] = {"mutexes": [{"name": own.mutex}]}
+    if own.ttl:
+        spec["ttlStrategy"] = own.ttl.to_dict()
+    if own.pod_gc:
+        spec["podGC"] = {"strategy": own.pod_gc}
+    for key in FROM_COULER:
+        if raw.get(key):
+            spec[key] = raw[key]
+    spec = merged(spec, own.spec)
+    outputs = _outputs(pipeline, composition)  # first: a loop declares what is read of it
+    spec["templates"] = templates_of(composition, pipeline.interface.inputs)
+    if outputs:
+        main = spec["templates"][0]
+        dag = main.pop("dag")
+        main |= {"outputs": outputs, "dag": dag}
+    return spec
+
+
+def _argument(port: Port) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": port.argo_name}
+    if port.description:
+        entry["description"] = port.description
+    if not port.required:
+        entry["value"] = port.default_text
+    if getattr(port.type, "choices", ()):
+        entry["enum"] = list(port.type.choices)  # type: ignore[union-attr]
+    return entry
+
+
+def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
+    """The entrypoint's outputs, each the output of a task."""
+    from argosy.compose.binding import refuse_other_type
+    from argosy.compose.references import couler_output_text
+
+    ports, result = pipeline.interface.outputs, composition.result
+    for port in ports:
+        refuse_other_type(
+            pipeline.interface, port, getattr(result, port.name, None), where(pipeline.function)
+        )
+    sources = {p.name: couler_output_text(getattr(result, p.name, None)) for p in ports}
+    missing = next((name for name, source in sources.items() if source is None), None)
+    if missing:
+        raise ComposeError(f"{pipeline.interface.name}: its output '{missing}' is not the output of a step")
+    parameters = [_output(p, sources[p.name], composition.tasks) for p in ports if not p.is_artifact]
+    artifacts = [
+        {"name": p.argo_name, "from": sources[p.name], **({"optional": True} if p.optional else {})}
+        for p in ports
+        if p.is_artifact
+    ]
+    return {k: v for k, v in (("parameters", parameters), ("artifacts", artifacts)) if v}
+
+
+def _output(port: Port, source: str | None, tasks: Mapping[str, Any]) -> dict[str, Any]:
+    from argosy.compose.tags import tasks_in
+
+    value_from = {"parameter": source, **({} if port.required else {"default": port.default_text})}
+    if any("withParam" in tasks[name].items for name in tasks_in(source or "") if name in tasks):
+        value_from.setdefault("default", "[]")  # a loop over nothing makes no output
+    return {"name": port.argo_name, "valueFrom": value_from}
+
+
+def templates_of(composition: Any, inputs: tuple[Port, ...] = ()) -> list[dict[str, Any]]:
+    """The templates of a composition: entrypoint, exit handler, bodies of loops, steps."""
+    from argosy.lint.schema import conformed
+
+    templates = [_dag(ENTRYPOINT, inputs, composition.tasks)]
+    if composition.exit_tasks:
+        templates.append(_dag(EXIT_HANDLER, _used(inputs, composition.exit_tasks), composition.exit_tasks))
+    templates += [group.to_dict() for group in composition.groups]
+    # Couler's own templates of steps are those that the DAGs here take the place of.
+    steps = [t for t in composition.spec["templates"] if "steps" not in t and "dag" not in t]
+    return templates + [conformed(_cleaned(t), "Template") for t in steps]
+
+
+def _used(ports: tuple[Port, ...], tasks: Mapping[str, Any]) -> list[Port]:
+    text = str([(t.parameters, t.conditions) for t in tasks.values()])
+    return [p for p in ports if f"{{{{inputs.parameters.{p.argo_name}}}}}" in text]
+
+
+def _dag(name: str, ports: Sequence[Port], tasks: Mapping[str, Any]) -> dict[str, Any]:
+    template: dict[str, Any] = {"name": name}
+    if ports:
+        template["inputs"] = {"parameters": [_input(p) for p in ports]}
+    template["dag"] = {"tasks": [task.to_dict(tasks) for task in tasks.values()]}
+    return template
+
+
+def _input(port: Port) -> dict[str, Any]:
+    return {"name": port.argo_name, **({} if port.required else {"value": port.default_text})}
+
+
+def _cleaned(template: dict[str, Any]) -> dict[str, Any]:
+    """A template of Couler's own: plain mappings, no quotes in its arguments, no margin around a script."""
+    from argosy.compose.couler_steps import own_inputs, repair_outputs, unquoted, written
+
+    template = own_inputs(written(plain(template), template["name"]))
+    container = template.get("container") or template.get("script")
+    if container and container.get("args"):
+        container["args"] = [unquoted(a) for a in container["args"]]
+    if "script" in template:
+        template["script"]["source"] = template["script"]["source"].strip("\n") + "\n"
+    for variable in (container or {}).get("env", ()):
+        if variable.get("value") in ("'True'", "'False'"):  # Couler's quotes, for a serialiser that took them
+            variable["value"] = variable["value"].strip("'")
+    repair_outputs(template)
+    return template

@@ -1,0 +1,193 @@
+"""What may be said of a step, and where in its template it goes.
+
+Every field of Argo's template and of its container, in Argo's words, and a few short forms: `resources` as
+`{cpu, memory, gpu}`, `env` as a mapping, `labels`, `annotations`, `podSecurityContext`, and fields of the pod
+itself, which travel in the template's `podSpecPatch`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from argosy.compose.environments.manifest import spec_of, with_spec
+from argosy.compose.environments.merge import KEYS, is_empty, laid_over
+from argosy.compose.environments.place import Place
+from argosy.compose.environments.short_forms import gpus, resources, variables, with_gpus
+from argosy.declare.merge import merged
+from argosy.lint.schema import Defect, check, describe, table
+from argosy.manifest.tree import marked as as_tree
+from argosy.text import nearest
+
+# Of a template, yet no business of an environment: what the step is, takes and gives.
+_STRUCTURE = {"container", "containerSet", "dag", "data", "http", "inputs", "name", "outputs", "plugin"}
+_STRUCTURE |= {"resource", "script", "steps", "suspend", "securityContext"}
+# Fields of Kubernetes' pod that Argo's template lacks.
+_POD = {
+    "dnsConfig": "PodDNSConfig",
+    "dnsPolicy": "e:ClusterFirstWithHostNet|ClusterFirst|Default|None",
+    "enableServiceLinks": "b",
+    "hostIPC": "b",
+    "hostNetwork": "b",
+    "hostPID": "b",
+    "imagePullSecrets": "[LocalObjectReference",
+    "runtimeClassName": "s",
+    "shareProcessNamespace": "b",
+    "terminationGracePeriodSeconds": "i",
+    "topologySpreadConstraints": "*",
+}
+_SHORT = ("annotations", "labels", "podSecurityContext")
+_METADATA = ("metadata", "labels", "annotations")
+
+
+@dataclass(frozen=True)
+class StepFields:
+    """What an environment says of some steps, in the template's own structure; an empty value removes."""
+
+    place: Place
+    template: Mapping[str, Any] = field(default_factory=dict)
+    container: Mapping[str, Any] = field(default_factory=dict)
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    gpu: int | None = None
+
+    @classmethod
+    def read(cls, content: Any, place: Place) -> "StepFields":
+        """The fields as written in the settings.
+
+        Raises:
+            UsageError: a field that no step has, or a value of another type.
+        """
+        if not isinstance(content, Mapping):
+            raise place.error("the fields of a step are a mapping")
+        template: dict[str, Any] = {}
+        container: dict[str, Any] = {}
+        pod: dict[str, Any] = {}
+        gpu = None
+        for key, value in content.items():
+            here = place / key
+            if key in _METADATA:
+                pair = value if key == "metadata" else {key: value}
+                template["metadata"] = merged(template.get("metadata", {}), _mapping(pair, here))
+            elif key == "podSecurityContext":
+                template["securityContext"] = value
+            elif key == "env":
+                container[key] = variables(value, here)
+            elif key == "resources":
+                container |= resources(value, here)
+                gpu = gpus(value, here)
+            elif key in _container_fields():
+                container[key] = value
+            elif key in _template_fields():
+                template[key] = value
+            elif key in _POD:
+                pod[key] = value
+            else:
+                known = [*_container_fields(), *_template_fields(), *_POD, *_SHORT]
+                raise here.error(f"a step has no field '{key}'{nearest(str(key), known)}")
+        refuse_defects(template, "Template", place)
+        refuse_defects(container, "Container", place)
+        refuse_pod(pod, place)
+        return cls(place, template, container, pod, gpu)
+
+    def over(self, template: Mapping[str, Any]) -> dict[str, Any]:
+        """A step's template with these fields laid over it."""
+        kind = "script" if "script" in template else "container"
+        result = laid_over(template, self.template, "Template")
+        if self.pod:
+            result["podSpecPatch"] = self._patched(result.get("podSpecPatch"))
+            if result["podSpecPatch"] == "{}":
+                del result["podSpecPatch"]
+        container = laid_over(result.pop(kind), self.container, "Container")
+        if self.gpu is not None:
+            container = with_gpus(container, self.gpu)
+        return {**result, kind: container}  # the longest part comes last
+
+    def _patched(self, text: Any) -> str:
+        try:
+            known = yaml.safe_load(text) if text else {}
+        except yaml.YAMLError:
+            known = None
+        if not isinstance(known, dict):
+            raise self.place.error("the step has a podSpecPatch that is not YAML: nothing can be added")
+        kept = {key: value for key, value in merged(known, self.pod).items() if not is_empty(value)}
+        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
+
+
+def without_pod_fields(manifest: dict[str, Any]) -> dict[str, Any]:
+    """A manifest for one machine, where the fields of a pod that a patch sets mean nothing."""
+    templates = [_without_pod_fields(t) for t in spec_of(manifest).get("templates") or ()]
+    return with_spec(manifest, {**spec_of(manifest), "templates": templates}) if templates else manifest
+
+
+def _without_pod_fields(template: Any) -> Any:
+    patch = template.get("podSpecPatch") if isinstance(template, dict) else None
+    try:
+        fields = yaml.safe_load(patch) if isinstance(patch, str) else None
+    except yaml.YAMLError:
+        fields = None
+    if not isinstance(fields, dict) or not fields.keys() <= _POD.keys():
+        return template
+    return {key: value for key, value in template.items() if key != "podSpecPatch"}
+
+
+def _container_fields() -> dict[str, str]:
+    return {k: v for k, v in table()["types"]["Container"].items() if k != "name"}
+
+
+def _template_fields() -> dict[str, str]:
+    fields = table()["types"]["Template"]
+    return {k: v for k, v in fields.items() if k not in _STRUCTURE and k not in _SHORT}
+
+
+def _mapping(value: Any, place: Place) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise place.error("is not a mapping")
+    return value or {}
+
+
+def refuse_defects(patch: Mapping[str, Any], kind: str, place: Place) -> None:
+    """Raise UsageError for the first field of `patch` that an object of `kind` does not have or allow."""
+    try:
+        found = check(as_tree(_checkable(patch, kind)), kind)
+    except ValueError as error:
+        raise place.error(str(error)) from None
+    # What is required may be there already; yet an entry of a list is told by its name.
+    defects = [d for d in found if d.kind != "required" or d.path[-1] == KEYS.get(d.type)]
+    if defects:
+        raise _error(defects[0], place)
+
+
+def refuse_pod(pod: Mapping[str, Any], place: Place) -> None:
+    """As `refuse_defects`, for the fields of a pod."""
+    for key, value in pod.items():
+        if not is_empty(value) and (defects := check(as_tree(value), _POD[key])):
+            raise _error(defects[0], place / key)
+
+
+def _error(defect: Defect, place: Place) -> Exception:
+    for part in defect.path:
+        place = place / part
+    if defect.kind == "required":
+        return place.error("is missing: entries of this list are merged by it")
+    if defect.kind in ("unknown", "case"):
+        return place.error(f"unknown field '{defect.value}'{nearest(str(defect.value), defect.allowed)}")
+    if defect.kind == "enum":
+        return place.error(f"{defect.value!r} is none of {', '.join(defect.allowed)}")
+    if defect.kind == "quantity":
+        return place.error(f"{defect.value!r} is not a quantity such as 500m, 2 or 1Gi")
+    if defect.kind == "unquoted":
+        return place.error(f"{defect.value} is not a text; put it into quotes")
+    return place.error(f"{defect.value!r} is not {describe(defect.type)}")
+
+
+def _checkable(value: Any, kind: str) -> Any:
+    """`value` as the table of types wants it: without removals, named entries as a list."""
+    if kind[0] == "[" and kind[1:] in KEYS and isinstance(value, Mapping):
+        key = KEYS[kind[1:]]
+        return [{key: n, **e} if isinstance(e, Mapping) else e for n, e in value.items() if not is_empty(e)]
+    fields = dict.fromkeys(value, kind[1:]) if kind[0] == "{" else table()["types"].get(kind)
+    if fields is None or not isinstance(value, Mapping):
+        return value
+    return {k: _checkable(v, fields.get(k, "*")) for k, v in value.items() if not is_empty(v)}

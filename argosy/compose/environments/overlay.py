@@ -1,0 +1,249 @@
+"""One environment, read from the settings and laid over a compiled manifest."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from argosy.compose.environments.fields import StepFields, refuse_defects
+from argosy.compose.environments.manifest import name_of, spec_of, with_spec
+from argosy.compose.environments.merge import laid_over
+from argosy.compose.environments.names import Names, names_below
+from argosy.compose.environments.place import Place
+from argosy.compose.environments.steps import Steps
+from argosy.lint.schema import check, table
+from argosy.manifest.tree import marked
+from argosy.step.values import shown
+from argosy.text import nearest
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+Manifest = dict[str, Any]
+_OVERRIDES = ("components", "parameters", "workflow")
+KEYS = (*_OVERRIDES, "pipelines", "images", "namespace", "serviceAccountName", "templateDefaults")
+_PIPELINE_KEYS = (*_OVERRIDES, "steps", "templateDefaults", "serviceAccountName")
+# Of a workflow's spec, yet said in another way.
+_ELSEWHERE = {
+    "arguments": "'parameters'",
+    "serviceAccountName": "'serviceAccountName'",
+    "templateDefaults": "'templateDefaults'",
+    "templates": "'components'",
+    "entrypoint": "the program",
+    "onExit": "the program",
+}
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What an environment says.
+
+    Attributes:
+        place: where it is written.
+        namespace, service_account, images: in the place of the settings' own.
+        workflow: fields of Argo's workflow spec, `templateDefaults` among them.
+        parameters: values of the workflow's parameters.
+        components: fields of steps by the name of their template, or a pattern.
+        steps: the same by the name of the task.
+        pipelines: what holds for one pipeline, or for a pattern of names.
+    """
+
+    place: Place
+    namespace: str | None = None
+    service_account: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    workflow: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    components: Mapping[str, StepFields] = field(default_factory=dict)
+    steps: Mapping[str, StepFields] = field(default_factory=dict)
+    pipelines: Mapping[str, "Overlay"] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, content: Any, place: Place, keys: Iterable[str] = KEYS) -> "Overlay":
+        """An environment as written in the settings.
+
+        Raises:
+            UsageError: an unknown key or field, or a value of another type.
+        """
+        content = _mapping(content, place)
+        for key in content:
+            if key not in keys:
+                raise (place / key).error(f"unknown key '{key}'{nearest(str(key), keys)}")
+        workflow = dict(_mapping(content.get("workflow"), place / "workflow"))
+        for key in workflow.keys() & _ELSEWHERE.keys():
+            raise (place / "workflow" / key).error(f"'{key}' is said by {_ELSEWHERE[key]}")
+        refuse_defects(workflow, "WorkflowSpec", place / "workflow")
+        if defaults := content.get("templateDefaults"):
+            refuse_defects(
+                _mapping(defaults, place / "templateDefaults"), "Template", place / "templateDefaults"
+            )
+            workflow["templateDefaults"] = defaults
+        return cls(
+            place,
+            _text(content, "namespace", place),
+            _text(content, "serviceAccountName", place),
+            _texts(content.get("images"), place / "images"),
+            workflow,
+            _parameters(content.get("parameters"), place / "parameters"),
+            _each(content.get("components"), place / "components", StepFields.read),
+            _each(content.get("steps"), place / "steps", StepFields.read),
+            _each(content.get("pipelines"), place / "pipelines", _pipeline),
+        )
+
+    def over(self, manifest: Manifest) -> Manifest:
+        """The manifest with all of this laid over it; images are the settings' business.
+
+        Raises:
+            UsageError: an override matches nothing, here or elsewhere in the project.
+        """
+        name = name_of(manifest)
+        inner = [p for pattern, p in _matching(self.pipelines, name)]
+        self._refuse_unknown_pipelines(name)
+        steps = Steps(spec_of(manifest))
+        for one in (self, *inner):
+            steps.lay_over_components(one.components, one._unmatched(one is self))
+        for one in inner:
+            steps.lay_over_tasks(one.steps, one._unmatched(False))
+        if steps.templates:
+            manifest = with_spec(manifest, {**spec_of(manifest), "templates": steps.templates})
+        for one in (self, *inner):
+            manifest = one._around(manifest, strict=one is not self)
+        return manifest
+
+    def given(self, manifest: Manifest) -> dict[str, str]:
+        """The values that this environment gives the parameters of a pipeline."""
+        inner = [p for _, p in _matching(self.pipelines, name_of(manifest))]
+        declared = {p["name"] for p in _declared(spec_of(manifest))}
+        return {n: v for one in (self, *inner) for n, v in one.parameters.items() if n in declared}
+
+    def _around(self, manifest: Manifest, *, strict: bool) -> Manifest:
+        spec = dict(spec_of(manifest))
+        templates = spec.pop("templates", None)
+        spec = laid_over(spec, self.workflow, "WorkflowSpec")
+        if self.service_account:
+            spec["serviceAccountName"] = self.service_account
+        if self.parameters:
+            spec = self._with_parameters(spec, strict=strict)
+        if templates is not None:
+            entered = (spec.get("entrypoint"), spec.get("onExit"))
+            spec["templates"] = [self._with_defaults(t) if t.get("name") in entered else t for t in templates]
+        if self.namespace and manifest.get("kind") != "ClusterWorkflowTemplate":
+            manifest = {**manifest, "metadata": {**manifest["metadata"], "namespace": self.namespace}}
+        return with_spec(manifest, spec)
+
+    def _with_parameters(self, spec: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+        declared = _declared(spec)
+        names = [p["name"] for p in declared]
+        for name in self.parameters:
+            if name not in names and (strict or name not in self._names().parameters):
+                problem = "the pipeline has no parameter" if strict else "no pipeline has a parameter"
+                known = names if strict else [*names, *sorted(self._names().parameters)]
+                raise (self.place / "parameters" / name).error(f"{problem} '{name}'{nearest(name, known)}")
+        if not declared:
+            return spec
+        values = [self._with_value(p) for p in declared]
+        return {**spec, "arguments": {**spec["arguments"], "parameters": values}}
+
+    def _with_value(self, parameter: dict[str, Any]) -> dict[str, Any]:
+        name = parameter["name"]
+        if name not in self.parameters:
+            return parameter
+        value, allowed = self.parameters[name], [str(v) for v in parameter.get("enum") or ()]
+        if allowed and value not in allowed:
+            raise (self.place / "parameters" / name).error(f"{shown(value)} is none of {', '.join(allowed)}")
+        return {**{k: v for k, v in parameter.items() if k != "valueFrom"}, "value": value}
+
+    def _with_defaults(self, template: dict[str, Any]) -> dict[str, Any]:
+        """A template that the workflow's parameters go into: callers by `templateRef` get them too."""
+        inputs = template.get("inputs") or {}
+        declared = inputs.get("parameters") or []
+        values = [self._with_value(p) if p.get("name") in self.parameters else p for p in declared]
+        return {**template, "inputs": {**inputs, "parameters": values}} if declared != values else template
+
+    def _names(self) -> Names:
+        return names_below(self.place.file.resolve().parent, Path.cwd())
+
+    def _unmatched(self, project: bool) -> Callable[[StepFields, str, str, Iterable[str]], None]:
+        """What is done about a pattern that matches no step: an error, unless another pipeline has it."""
+
+        def refuse(fields: StepFields, noun: str, pattern: str, known: Iterable[str]) -> None:
+            names = [*known, *(self._names().components if project else ())]
+            if not project or not any(fnmatchcase(n, pattern) for n in names):
+                raise fields.place.error(f"no {noun} '{pattern}'{nearest(pattern, sorted(set(names)))}")
+
+        return refuse
+
+    def _refuse_unknown_pipelines(self, name: str) -> None:
+        for pattern, one in self.pipelines.items():
+            if not fnmatchcase(name, pattern) and not any(
+                fnmatchcase(n, pattern) for n in self._names().pipelines
+            ):
+                known = sorted({name, *self._names().pipelines})
+                raise one.place.error(f"no pipeline '{pattern}'{nearest(pattern, known)}")
+
+
+def _matching(overlays: Mapping[str, Overlay], name: str) -> list[tuple[str, Overlay]]:
+    """Those whose pattern fits, the exact name last."""
+    found = [(p, o) for p, o in overlays.items() if fnmatchcase(name, p)]
+    return sorted(found, key=lambda pair: pair[0] == name)
+
+
+def is_well_formed(manifest: Mapping[str, Any]) -> bool:
+    """Whether everything in a manifest of Argo's is a mapping, a list or a text where it must be one."""
+    kind, names = str(manifest.get("kind")), ("metadata", "spec")
+    if kind not in table()["types"] or not all(isinstance(manifest.get(n), Mapping) for n in names):
+        return False
+    return not any(d.kind in ("type", "unquoted") for d in check(marked(manifest), kind))
+
+
+def _declared(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list((spec.get("arguments") or {}).get("parameters") or ())
+
+
+def _pipeline(content: Any, place: Place) -> Overlay:
+    return Overlay.read(content, place, _PIPELINE_KEYS)
+
+
+def _each(content: Any, place: Place, read: Callable[[Any, Place], Any]) -> dict[str, Any]:
+    return {str(name): read(value, place / name) for name, value in _mapping(content, place).items()}
+
+
+def _mapping(content: Any, place: Place) -> Mapping[str, Any]:
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise place.error("is not a mapping")
+    return content
+
+
+def _text(content: Mapping[str, Any], key: str, place: Place) -> str | None:
+    value = content.get(key)
+    if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
+        raise (place / key).error(f"{value!r} is not a name of lowercase letters, digits, '-' and '.'")
+    return value
+
+
+def _texts(content: Any, place: Place) -> dict[str, str]:
+    for name, value in _mapping(content, place).items():
+        if not isinstance(value, str):
+            raise (place / name).error(f"{value!r} is not a text")
+    return dict(content or {})
+
+
+def _parameters(content: Any, place: Place) -> dict[str, str]:
+    """Values as the command line would give them."""
+    return {str(name): _value(value, place / name) for name, value in _mapping(content, place).items()}
+
+
+def _value(value: Any, place: Place) -> str:
+    from argosy.compose.given import check_for_cluster
+
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    if value is None or not isinstance(value, str | int | float):
+        raise place.error("is not a value: write a text or a number")
+    try:
+        check_for_cluster({str(place.path[-1]): str(value)})
+    except Exception as error:
+        raise place.error(str(error)) from None
+    return str(value)

@@ -1,0 +1,207 @@
+"""From what a user writes on a command line to a pipeline or a manifest."""
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from argosy.compose.quick_couler import import_couler
+from argosy.declare.modules import home_of, is_from, prefer
+from argosy.declare.pipeline import Pipeline
+from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.manifest.reading import STOPS_ARGO, Document, read
+from argosy.manifest.tree import place, unmarked
+from argosy.step.quiet import keep_couler_quiet
+from argosy.text import did_you_mean, nearest
+
+BUILT_IN = "argosy.pipelines"
+
+
+def built_in_names() -> list[str]:
+    """The names of the pipelines that come with Argosy."""
+    package = importlib.import_module(BUILT_IN)
+    modules = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg]
+    return sorted(name.replace("_", "-") for name in modules)
+
+
+def load_pipeline(target: str) -> Pipeline[Any, Any]:
+    """The pipeline for a built-in name, `FILE.py` or `package.module`; either with `:function`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    import_couler()
+    path, _, function = target.partition(":")
+    try:
+        if path.endswith(".py"):
+            return _pick(load_file(Path(path)), function, target)
+        name = path.replace("_", "-")
+        if name not in built_in_names():
+            return _pick(_load_module(path), function, target)
+        module = importlib.import_module(f"{BUILT_IN}.{name.replace('-', '_')}")
+        return _pick(module, function or name.replace("-", "_"), target)
+    finally:
+        keep_couler_quiet()
+
+
+def load_pipelines(target: str) -> list[Pipeline[Any, Any]]:
+    """Every pipeline that `FILE.py` declares, or the one of `FILE.py:function`; raises as `load_pipeline`."""
+    path, _, function = target.partition(":")
+    if function:
+        return [load_pipeline(target)]
+    import_couler()
+    try:
+        found = _declared(load_file(Path(path)))
+    finally:
+        keep_couler_quiet()
+    if not found:
+        raise UsageError(f"'{target}' declares no pipeline; mark one with @pipeline()")
+    return list(found.values())
+
+
+def _declared(module: ModuleType) -> dict[str, Pipeline[Any, Any]]:
+    every = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
+    own = {name: value for name, value in every.items() if value.function.__module__ == module.__name__}
+    return own or every
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module of a file, under the name that other programs import it by; see `home_of`.
+
+    Raises:
+        UsageError: there is no such file, its name is taken, or its own code fails.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'{_nearest_file(path)}")
+    home = home_of(path)
+    prefer(*home.folders)
+    known = sys.modules.get(home.name)
+    if known is not None and is_from(known, path):
+        return known
+    if known is not None or home.name in sys.stdlib_module_names:
+        raise UsageError(f"{path}: a module '{home.name}' exists already; rename the file")
+    module = import_module(home.name, path)
+    if not is_from(module, path):
+        raise UsageError(f"{path}: a module '{home.name}' exists already; rename the file")
+    return module
+
+
+def import_module(name: str, place: Path | None = None) -> ModuleType:
+    """The module of that name.
+
+    Raises:
+        UsageError: its own code fails; the message has the place, which is `place` for want of a better one.
+    """
+    try:
+        return importlib.import_module(name)
+    except ArgosyError:
+        raise
+    except Exception as error:
+        raise UsageError(explain(error, place or Path(name))) from error
+
+
+def _load_module(name: str) -> ModuleType:
+    """A module as `python -m` finds it: the current directory comes first."""
+    prefer(str(Path.cwd()))
+    if not all(word.isidentifier() for word in name.split(".")):
+        raise UsageError(_unknown(name))
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:
+        spec = None
+    except ArgosyError:
+        raise
+    except Exception as error:  # of the packages around it
+        if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
+            raise UsageError(explain(error, Path(name))) from error
+        spec = None
+    if spec is None:
+        raise UsageError(_unknown(name))
+    return import_module(name)
+
+
+def _unknown(name: str) -> str:
+    if Path(name).is_dir() or "/" in name:
+        return f"'{name}' is no pipeline; name its file, as in '{name.rstrip('/')}/train.py'"
+    if "." in name:
+        return f"there is no module '{name}' here or among what is installed"
+    return f"unknown pipeline '{name}'{did_you_mean(name.replace('_', '-'), built_in_names())}"
+
+
+def _nearest_file(path: Path) -> str:
+    return nearest(str(path), path.parent.glob("*.py")) if path.parent.is_dir() else ""
+
+
+def explain(error: BaseException, path: Path | None = None) -> str:
+    """One line for an error in the user's own code: file, line, what."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    sdk = str(Path(__file__).parent)
+    own = [f for f in frames if not f.filename.startswith((sdk, "<frozen")) and "/couler/" not in f.filename]
+    place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(path)
+    return f"{place}: {type(error).__name__}: {error}"
+
+
+def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:
+    every = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
+    found = every if function else _declared(module)
+    if function:
+        if function not in found:
+            raise UsageError(f"'{target}': no pipeline '{function}'{did_you_mean(function, found)}")
+        return found[function]
+    if not found:
+        raise UsageError(f"'{target}' declares no pipeline; mark one with @pipeline()")
+    if len(found) > 1:
+        raise UsageError(f"'{target}' declares {', '.join(found)}; name one as {target}:FUNCTION")
+    return next(iter(found.values()))
+
+
+def is_manifest(target: str) -> bool:
+    """Whether a command line's word names a manifest file."""
+    return target.endswith((".yaml", ".yml", ".json"))
+
+
+def load_manifest(path: Path) -> dict[str, Any]:
+    """The one manifest in a file, read as Argo reads it.
+
+    Raises:
+        UsageError: there is no such file.
+        ManifestError: it is not YAML, not one document with a `kind`, or has a number or a boolean where Argo
+            wants a text; the message has the line.
+    """
+    documents = load_documents(path)
+    if len(documents) != 1:
+        raise ManifestError(f"{path}: holds {len(documents)} documents; one workflow is wanted")
+    return documents[0]
+
+
+def load_documents(path: Path) -> list[dict[str, Any]]:
+    """The objects in a file, each with a `kind`, read as Argo reads them. Raises as `load_manifest` does."""
+    try:
+        source = read(str(path), path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read '{path}': {error.strerror}") from None
+    for problem in (p for d in source.documents for p in d.problems if p.code in STOPS_ARGO):
+        raise ManifestError(f"{path}:{problem.mark[0]}: {problem.message}")
+    documents = [document for document in source.documents if document.root is not None]
+    for document in documents:
+        if not isinstance(document.root, dict) or "kind" not in document.root:
+            raise ManifestError(f"{path}: is not a Kubernetes manifest: it has no 'kind'")
+        _refuse_unquoted(document)
+    return [unmarked(document.root) for document in documents]
+
+
+def _refuse_unquoted(document: Document) -> None:
+    from argosy.lint.schema import check
+    from argosy.lint.violation import render
+
+    for defect in check(document.root, document.kind) if document.is_argo else ():
+        if defect.kind == "unquoted":
+            line = place(document.root, defect.path)[0]
+            problem = f"'{defect.value}' is no text to Argo, as {render(defect.path)} must be"
+            raise ManifestError(f'{document.file}:{line}: {problem}; write "{defect.value}"')

@@ -1,0 +1,226 @@
+"""What holds for a whole installation: one file, `argosy.yaml`, laid under every pipeline.
+
+```yaml
+images:                          # prefix of an image's name: what stands there instead
+  123456789012.dkr.ecr.eu-central-1.amazonaws.com/: registry.example/ml/
+namespace: ml-pipelines
+serviceAccountName: workflow-sa
+workflow:                        # fields of Argo's workflow spec; a pipeline's own win
+  archiveLogs: true
+  artifactRepositoryRef: {configMap: artifact-repositories, key: default-v1}
+secrets: secrets.yaml            # values of Secrets and ConfigMaps for runs on one machine; kept out of Git
+templateDefaults:                # fields of every template that does not set them itself
+  nodeSelector: {pool: cpu}
+parameters: {dataset: s3://all/digits}        # these three win over a pipeline's own
+components: {train: {resources: {cpu: 4}}}
+pipelines: {nightly: {steps: {train: {activeDeadlineSeconds: 60}}}}
+build: {push: registry.example/ml/, platforms: [linux/amd64], python: "3.11"}    # of `argosy build`
+environments:                    # the same keys again, for one environment: argosy.compose.environments
+  dev: {namespace: ml-dev}
+codeInImages:                    # prefixes of images that hold the code of their steps: none travels to them
+- registry.example/ml/
+```
+
+The order is: code < settings < environment < command line. `workflow` and `templateDefaults` of the settings
+themselves are defaults, which a pipeline's own fields win over; those of an environment win over both.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from argosy.declare.merge import merged
+from argosy.errors import UsageError
+from argosy.text import did_you_mean
+
+if TYPE_CHECKING:
+    from argosy.compose.environments import Overlay
+
+FILE = "argosy.yaml"
+IMAGES = "argosy.images.yaml"  # argosy.code.build.pins
+VARIABLE = "ARGOSY_SETTINGS"
+ENVIRONMENT = "ARGOSY_ENV"
+_KEYS: dict[str, type] = {
+    "images": dict,
+    "namespace": str,
+    "serviceAccountName": str,
+    "workflow": dict,
+    "templateDefaults": dict,
+    "secrets": str,
+    "parameters": dict,
+    "components": dict,
+    "pipelines": dict,
+    "environments": dict,
+    "build": dict,
+    "codeInImages": list,
+}
+_LAID_OVER = ("parameters", "components", "pipelines")
+_environment: ContextVar[str | None] = ContextVar("argosy_environment", default=None)
+
+
+@contextmanager
+def in_environment(name: str | None) -> Iterator[None]:
+    """While inside: `Settings.find` gives the settings of this environment."""
+    token = _environment.set(name)
+    try:
+        yield
+    finally:
+        _environment.reset(token)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of an installation; empty by default.
+
+    Attributes:
+        secrets: the file of `secrets`, which is named from the settings' own folder.
+        folder: where the project's own files are.
+    """
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    namespace: str | None = None
+    service_account: str | None = None
+    workflow: Mapping[str, Any] = field(default_factory=dict)
+    template_defaults: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Path | None = None
+    build: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    folder: Path = Path()
+    overlays: tuple["Overlay", ...] = ()
+    environment: "Overlay | None" = None
+    code_in_images: tuple[str, ...] = ()
+
+    @classmethod
+    def find(cls) -> "Settings":
+        """The settings of $ARGOSY_SETTINGS, else of the nearest `argosy.yaml` upwards from here, or none.
+
+        In the environment of `in_environment`, else of $ARGOSY_ENV, else in none.
+        """
+        environment = _environment.get() or os.environ.get(ENVIRONMENT)
+        if named := os.environ.get(VARIABLE):
+            # Settings that a variable names may be many projects': the project's own files are here.
+            return replace(cls.load(Path(named), environment), folder=Path())
+        here = Path.cwd()
+        found = next((path for folder in (here, *here.parents) if (path := folder / FILE).is_file()), None)
+        if found is not None:
+            return cls.load(found if found.parent != here else Path(FILE), environment)
+        if environment:
+            raise UsageError(f"there is no environment '{environment}': there is no '{FILE}'")
+        return cls()
+
+    @classmethod
+    def load(cls, path: Path, environment: str | None = None) -> "Settings":
+        """The settings of a file, in one of its environments or in none.
+
+        Raises:
+            UsageError: it cannot be read, or has an unknown key or a value of another type.
+        """
+        try:
+            content = yaml.safe_load(path.read_bytes()) or {}
+        except OSError as error:
+            raise UsageError(f"cannot read the settings '{path}': {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise UsageError(f"{path}: not YAML: {getattr(error, 'problem', error)}") from None
+        if not isinstance(content, dict):
+            raise UsageError(f"{path}: settings are a mapping")
+        for key, value in content.items():
+            if key not in _KEYS:
+                raise UsageError(f"{path}: unknown setting '{key}'{did_you_mean(str(key), _KEYS)}")
+            if not isinstance(value, _KEYS[key]):
+                raise UsageError(f"{path}: the setting '{key}' is not a {_NOUNS[_KEYS[key]]}")
+        settings = cls(
+            images=content.get("images", {}),
+            namespace=content.get("namespace"),
+            service_account=content.get("serviceAccountName"),
+            workflow=content.get("workflow", {}),
+            template_defaults=content.get("templateDefaults", {}),
+            secrets=path.parent / content["secrets"] if content.get("secrets") else None,
+            build=content.get("build", {}),
+            file=path,
+            folder=path.parent,
+            code_in_images=tuple(map(str, content.get("codeInImages", ()))),
+        )
+        return settings._with_overlays(content, path, environment)
+
+    def _with_overlays(self, content: Mapping[str, Any], path: Path, environment: str | None) -> "Settings":
+        if not environment and not any(key in content for key in (*_LAID_OVER, "environments")):
+            return self
+        from argosy.compose.environments import Overlay, Place
+
+        own = Overlay.read({key: content[key] for key in _LAID_OVER if key in content}, Place(path))
+        place = Place(path) / "environments"
+        # All are read: a mistake in one is found before anybody needs it.
+        known = {str(n): Overlay.read(e, place / n) for n, e in content.get("environments", {}).items()}
+        if not environment:
+            return replace(self, overlays=(own,))
+        if environment not in known:
+            raise UsageError(
+                f"{path}: there is no environment '{environment}'{did_you_mean(environment, known)}"
+            )
+        chosen = known[environment]
+        return replace(
+            self,
+            images={**self.images, **chosen.images},
+            namespace=chosen.namespace or self.namespace,
+            service_account=chosen.service_account or self.service_account,
+            overlays=(own, chosen),
+            environment=chosen,
+        )
+
+    def over(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """A compiled manifest with what wins over the program laid over it."""
+        for overlay in self.overlays:
+            manifest = overlay.over(manifest)
+        return manifest
+
+    def over_file(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """A manifest that was compiled before, with the chosen environment laid over it.
+
+        One whose structure is not Argo's stays as it is, for the linter to tell.
+        """
+        from argosy.compose.environments.manifest import spec_of, with_spec
+        from argosy.compose.environments.overlay import is_well_formed
+
+        if self.environment is None or not is_well_formed(manifest):
+            return manifest
+        images = Settings(images=self.environment.images)
+        spec = spec_of(manifest)
+        if templates := spec.get("templates"):
+            manifest = with_spec(manifest, {**spec, "templates": [images._template(t) for t in templates]})
+        return self.environment.over(manifest)
+
+    def given(self, manifest: dict[str, Any]) -> dict[str, str]:
+        """The values that the environment, or the settings, give a pipeline's parameters."""
+        return {n: v for overlay in self.overlays for n, v in overlay.given(manifest).items()}
+
+    def image(self, name: str) -> str:
+        """The image that stands for `name` here: the longest prefix counts."""
+        prefix = max((p for p in self.images if name.startswith(p)), key=len, default=None)
+        return name if prefix is None else self.images[prefix] + name.removeprefix(prefix)
+
+    def under(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """A workflow spec with the installation's laid under it."""
+        spec = merged(spec, {k: v for k, v in self.workflow.items() if k not in spec})
+        if self.service_account:
+            spec["serviceAccountName"] = self.service_account
+        if self.template_defaults:
+            spec["templateDefaults"] = merged(self.template_defaults, spec.get("templateDefaults", {}))
+        # Templates are the long part: they come last.
+        spec["templates"] = [self._template(t) for t in spec.pop("templates")]
+        return spec
+
+    def _template(self, template: dict[str, Any]) -> dict[str, Any]:
+        kind = "script" if "script" in template else "container"
+        container = template.get(kind)
+        if not container or not self.images or "image" not in container:
+            return template
+        return {**template, kind: {**container, "image": self.image(container["image"])}}
+
+
+_NOUNS: dict[type, str] = {dict: "mapping", str: "text", list: "list"}

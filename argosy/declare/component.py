@@ -1,0 +1,225 @@
+"""`@component`: a typed Python function becomes a step."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+
+from argosy.declare.container import AllOptions, ContainerOptions, ContainerSpec
+from argosy.declare.context import current_composer
+from argosy.declare.reference import TemplateRef
+from argosy.declare.signature import check_function, read_interface, where
+from argosy.errors import DeclarationError
+from argosy.step.absent import Absent, is_loading
+from argosy.step.interface import Interface
+
+if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    from typing_extensions import Unpack
+
+    P = ParamSpec("P")
+else:
+    P = TypeVar("P")  # Python 3.9, which may read this in a container, has no ParamSpec
+R = TypeVar("R")
+
+MAIN_GUARD = 'if __name__ == "__main__":'
+
+
+class Component(Generic[P, R]):
+    """A step: its function, its interface and its container.
+
+    Called as plain Python it runs the function.  Called while a pipeline is composed it adds a
+    task and returns a handle with the fields of the result type; the handle's fields are
+    references that other components, `couler.equal` and Couler's own steps accept.
+
+    Attributes:
+        arguments: of the container's command, where they do not follow from the interface.
+        template_ref: the template of another WorkflowTemplate that does the work, if one does.
+    """
+
+    arguments: list[str] | None = None
+    template_ref: TemplateRef | None = None
+
+    def __init__(self, function: Callable[P, R], interface: Interface, container: ContainerSpec) -> None:
+        self.function = function
+        self.interface = interface
+        self.container = container
+        self.template_name = interface.name
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        composer = current_composer()
+        if composer is None:
+            if is_loading():  # a program that composes at its top, in the container of one of its steps
+                return cast(R, Absent(f"{self.interface.name}()"))
+            return self.function(*args, **kwargs)
+        return cast(R, composer.call(self.for_call(args, kwargs), args, kwargs))
+
+    def __repr__(self) -> str:
+        return f"<component {self.interface.name}>"
+
+    def options(self, *, name: str | None = None, **container: Unpack[AllOptions]) -> Component[P, R]:
+        """The same step under another name, or with other fields of its `ContainerSpec`.
+
+        Raises:
+            DeclarationError: there is no such field, or a value does not fit it.
+        """
+        try:
+            changed = self.container.but(container)
+        except DeclarationError as error:
+            raise DeclarationError(f"{_site()}: {self.interface.name}.options(): {error}") from None
+        interface = dataclasses.replace(self.interface, name=name or self.interface.name)
+        other = self._copy(interface, changed)
+        if not container:
+            other.template_name = self.template_name
+        return other
+
+    def _copy(self, interface: Interface, container: ContainerSpec) -> Component[P, R]:
+        return Component(self.function, interface, container)
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Component[Any, Any]:
+        """The component as one call needs it: itself, unless its command depends on what is given."""
+        return self
+
+    def render(self, name: str) -> dict[str, Any]:
+        """The step's Argo template, under the name `name`."""
+        from argosy.declare.template import render_template
+
+        return render_template(self, name)
+
+    @property
+    def module(self) -> str:
+        """The importable name of the module that declares the step.
+
+        Raises:
+            DeclarationError: no file declares it.
+        """
+        name = self.function.__module__
+        if name != "__main__":
+            return name
+        known = vars(sys.modules[name])
+        if spec := known.get("__spec__"):
+            return str(spec.name)
+        if not known.get("__file__"):
+            raise DeclarationError(
+                f"{where(self.function)}: {self.function.__name__}() is declared in no file, and a container "
+                "has to import it; write it to a file"
+            )
+        from argosy.declare.modules import home_of
+
+        return home_of(Path(known["__file__"])).name
+
+    @property
+    def notes(self) -> str:
+        """What `--help` says of the step beside its interface: when it runs again."""
+        return str(self.container.retry or "")
+
+    @property
+    def command(self) -> list[str]:
+        """The container's command: the module itself if it ends with `NAME.main()` of this step.
+
+        Any other module is entered through `argosy.step MODULE:NAME`.
+
+        Raises:
+            DeclarationError: the module has no such component, so that a container could not find it.
+        """
+        name, module = self._name_in_module(), self.module
+        if module.rpartition(".")[2] == name and _ends_with(self.function.__module__, f"{name}.main("):
+            return ["python", "-m", module]
+        return ["python", "-m", "argosy.step", f"{module}:{name}"]
+
+    def _name_in_module(self) -> str:
+        """What the module calls this step; a copy by `options` goes by the name of its origin."""
+        own = self.function.__name__
+        known = vars(sys.modules.get(self.function.__module__, inspect))
+        for name in (own, *known):
+            found = known.get(name)
+            if isinstance(found, Component) and found.function is self.function:
+                return name
+        raise DeclarationError(f"{where(self.function)}: {own}() {_why_hidden(self.function)}")
+
+    def main(self, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run the step from a command line, as its container does, and exit."""
+        from argosy.step.program import leave, run_step
+
+        leave(run_step(self, sys.argv[1:] if argv is None else argv))
+
+
+def _why_hidden(function: Callable[..., Any]) -> str:
+    outer = function.__qualname__.rpartition(".<locals>")[0]
+    if not outer:
+        return f"is no component of the module '{function.__module__}' that a container could import"
+    used = inspect.unwrap(function).__code__.co_freevars
+    inputs = f", and make {', '.join(map(repr, used))} an input of it" if used else ""
+    return (
+        f"stands inside of {outer}(), where a container cannot import it; move it to the top level of the "
+        f"module{inputs}"
+    )
+
+
+@functools.cache
+def _source(module: ModuleType) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return ""
+
+
+def _ends_with(module: str, call: str) -> bool:
+    """Whether the lines below `if __name__ == "__main__":` hold this call."""
+    return call in _source(sys.modules[module]).partition(MAIN_GUARD)[2]
+
+
+def _component(*marked: Any, image: str = "", name: str | None = None, **options: Any) -> Any:
+    """Declare a step; the options are those of `ContainerSpec`.
+
+    `name` is the step's name in YAML; by default the function's, with dashes.
+
+    Raises:
+        DeclarationError: the function, its signature or an option cannot become a step.
+    """
+    if marked or not image:
+        raise DeclarationError(f"{_place(marked) or _site()}: {_WANTED}")
+    try:
+        container = ContainerSpec.of(image, options)
+    except DeclarationError as error:
+        raise DeclarationError(f"{_site()}: component(): {error}") from None
+
+    def declare(function: Callable[P, R]) -> Component[P, R]:
+        check_function(function, "component")
+        return Component(function, read_interface(function, name), container)
+
+    return declare
+
+
+def _site() -> str:
+    from argosy.declare.source import call_site
+
+    return call_site()
+
+
+_WANTED = "a component names its image: write @component(image='python:3.11-slim')"
+
+
+def _place(marked: tuple[Any, ...]) -> str:
+    """Of the function that `@component` stands on without parentheses."""
+    return where(marked[0]) if marked and inspect.isfunction(marked[0]) else ""
+
+
+if TYPE_CHECKING:
+
+    def component(
+        *, image: str, name: str | None = None, **options: Unpack[ContainerOptions]
+    ) -> Callable[[Callable[P, R]], Component[P, R]]:
+        """Declare a step; the options are those of `ContainerSpec`."""
+
+else:  # takes whatever it is given, to say in one line what it wants
+    component = _component
+    component.__name__ = component.__qualname__ = "component"

@@ -1,0 +1,175 @@
+"""`@pipeline`: a Couler program becomes a workflow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
+
+from argosy.declare.context import current_composer
+from argosy.declare.retry import seconds
+from argosy.declare.schedule import Schedule
+from argosy.declare.signature import check_function, read_pipeline, where
+from argosy.errors import DeclarationError, UsageError
+from argosy.step.interface import Interface
+from argosy.step.quiet import keep_couler_quiet
+
+if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    from typing_extensions import Unpack
+
+    from argosy.declare.component import Component
+
+    P = ParamSpec("P")
+else:
+    P = TypeVar("P")  # Python 3.9, which may read this in a container, has no ParamSpec
+R = TypeVar("R")
+
+PodGC = Literal["OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"]
+
+
+@dataclass(frozen=True)
+class TTL:
+    """How long Argo keeps a finished workflow, in seconds."""
+
+    after_success: int | None = 7 * 86400
+    after_failure: int | None = 30 * 86400
+
+    def to_dict(self) -> dict[str, int]:
+        """Argo's `ttlStrategy`."""
+        pairs = {"secondsAfterSuccess": self.after_success, "secondsAfterFailure": self.after_failure}
+        return {key: value for key, value in pairs.items() if value is not None}
+
+
+@dataclass(frozen=True)  # kw_only is not in Python 3.9, which reads this in a container
+class WorkflowSpec:
+    """What holds for a whole workflow.
+
+    Attributes:
+        service_account: the ServiceAccount of its pods.
+        ttl: how long Argo keeps it.
+        pod_gc: when Argo deletes its pods.
+        timeout: until Argo stops it: seconds, or a text such as "1h30m".
+        parallelism: how many of its pods run at a time.
+        mutex: the name of a lock that one workflow holds at a time; it may name parameters:
+            `"deploy-{{workflow.parameters.model-name}}"`.
+        schedule: when Argo starts it; only then it compiles to a CronWorkflow.
+        labels, annotations: of the workflow object.
+        spec: further fields of Argo's workflow spec, in Argo's words.
+        local: values that parameters take on one machine, where nobody set them; by Python name.
+    """
+
+    service_account: str | None = None
+    ttl: TTL | None = field(default_factory=TTL)
+    pod_gc: PodGC | None = "OnPodSuccess"
+    timeout: int | str | None = None
+    parallelism: int | None = None
+    mutex: str | None = None
+    schedule: Schedule | None = None
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    local: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
+
+
+class Pipeline(Generic[P, R]):
+    """A workflow: its program, its parameters and its spec.
+
+    Called while another pipeline is composed, its tasks become part of that one; `by_reference` is
+    a step that calls the WorkflowTemplate instead.
+    """
+
+    def __init__(self, function: Callable[P, R], interface: Interface, spec: WorkflowSpec) -> None:
+        self.function = function
+        self.interface = interface
+        self.spec = spec
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if current_composer() is None:
+            name = self.interface.name
+            raise UsageError(f"{name} is a pipeline: compile it, or run it with 'argosy run {name}'")
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<pipeline {self.interface.name}>"
+
+    @property
+    def by_reference(self) -> Component[P, R]:
+        """This pipeline as one step: a `templateRef` to the WorkflowTemplate that it compiles to."""
+        from argosy.reuse.referenced import pipeline_reference
+
+        return pipeline_reference(self)
+
+
+class WorkflowOptions(TypedDict, total=False):
+    """The fields of `WorkflowSpec`, as keyword arguments that a type checker knows."""
+
+    service_account: str | None
+    ttl: TTL | None
+    pod_gc: PodGC | None
+    timeout: int | str | None
+    parallelism: int | None
+    mutex: str | None
+    schedule: Schedule | None
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    local: Mapping[str, str]
+
+
+@overload
+def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(
+    *, name: str | None = None, **spec: Unpack[WorkflowOptions]
+) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = None, **spec: Any) -> Any:
+    """Declare a pipeline, as `@pipeline` or `@pipeline(...)`; the options are those of `WorkflowSpec`.
+
+    The function's parameters become the workflow's, with their defaults.  A NamedTuple that it returns
+    becomes the outputs of the entrypoint, for whoever calls it by `templateRef`; a field's default stands
+    in where the step that it comes from did not run.
+
+    Raises:
+        DeclarationError: the function, a parameter or an option cannot become part of a workflow.
+    """
+    workflow_spec = _spec_of(spec)
+
+    def declare(function: Callable[P, R]) -> Pipeline[P, R]:
+        keep_couler_quiet()
+        check_function(function, "pipeline", name)
+        interface = read_pipeline(function, name)
+        names = [p.name for p in interface.inputs]
+        unknown = next((local for local in workflow_spec.local if local not in names), None)
+        if unknown:
+            raise DeclarationError(
+                f"{where(function)}: 'local' names no parameter: {unknown}; there is: {', '.join(names)}"
+            )
+        return Pipeline(function, interface, workflow_spec)
+
+    return declare if function is None else declare(function)
+
+
+def _spec_of(options: dict[str, Any]) -> WorkflowSpec:
+    known = [field.name for field in fields(WorkflowSpec)]
+    for name in options:
+        if name not in known:
+            raise _refusal(f"there is no option '{name}'", name, known)
+    try:
+        return WorkflowSpec(**options)
+    except DeclarationError as error:
+        raise _refusal(str(error)) from None
+
+
+def _refusal(problem: str, name: str = "", known: Sequence[str] = ()) -> DeclarationError:
+    """On the line of the decorator."""
+    from argosy.declare.source import call_site
+    from argosy.text import did_you_mean
+
+    return DeclarationError(f"{call_site()}: pipeline(): {problem}{did_you_mean(name, known)}")

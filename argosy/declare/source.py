@@ -1,0 +1,60 @@
+"""Where in the user's own code something was said."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from types import FrameType
+
+_OURS = ("argosy", "couler")
+_THEIRS = ("argosy.components", "argosy.pipelines")
+# Who calls the program of a pipeline: further down the stack there is nothing of the program's.
+_BELOW = "argosy.compose.compiler"
+
+
+@functools.cache
+def _is_users(module: str) -> bool:
+    if module.startswith(_THEIRS) or module == "__main__":
+        return True
+    top = module.partition(".")[0]
+    return top not in _OURS and top not in getattr(sys, "stdlib_module_names", ())
+
+
+def is_user_code(frame: FrameType) -> bool:
+    """Whether a frame belongs neither to the SDK, nor to Couler, nor to Python's own library."""
+    return _is_users(frame.f_globals.get("__name__", ""))
+
+
+def place_of(file: str, line: int) -> str:
+    """`file:line`, the file as one would type it here."""
+    here = os.getcwd() + os.sep  # noqa: PTH109 - on every call, where pathlib is slow
+    return f"{file.removeprefix(here)}:{line}"
+
+
+def call_site() -> str:
+    """`file:line` of the nearest caller in the user's code; in an installed library if there is no other."""
+    frame: FrameType | None = sys._getframe(1)
+    found = None
+    while frame is not None and frame.f_globals.get("__name__") != _BELOW:
+        if is_user_code(frame):
+            found = found or frame
+            if not _is_installed(frame):
+                found = frame
+                break
+        frame = frame.f_back
+    return place_of(found.f_code.co_filename, found.f_lineno) if found else "<unknown>"
+
+
+def _is_installed(frame: FrameType) -> bool:
+    return f"{os.sep}site-packages{os.sep}" in frame.f_code.co_filename
+
+
+def raised_at(error: BaseException) -> str:
+    """`file:line` of the last line of the user's code that an error passed through."""
+    place, trace = "<unknown>", error.__traceback__
+    while trace is not None:
+        if is_user_code(trace.tb_frame):
+            place = place_of(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        trace = trace.tb_next
+    return place

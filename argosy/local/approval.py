@@ -1,0 +1,81 @@
+"""Who lets a suspended step go on: the command line, or the person at the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from argosy.errors import UsageError
+from argosy.local.model import Workflow
+from argosy.text import did_you_mean
+
+EXIT_HANDLER = "onExit"
+"""Name of the workflow's exit handler among the nodes, and suffix of a task's."""
+_WORD = re.compile(r"((?:[^:()]|\([^()]*\))+)(?::([^=]+)=(.*))?", re.DOTALL)  # an item: `review(0:a)`
+_LOOP_ITEM = re.compile(r"\(.*\)$")
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Steps that were approved beforehand, with the outputs supplied to them, and who is asked about others.
+
+    A step is named by its node (`review`, in a nested template `outer.review`) or by the last part of it.
+    """
+
+    given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    ask: Callable[[str], bool] | None = None
+
+    @classmethod
+    def read(cls, words: Iterable[str], ask: Callable[[str], bool] | None) -> Approval:
+        """From words `STEP` and `STEP:NAME=VALUE`. Raises UsageError."""
+        given: dict[str, dict[str, str]] = {}
+        for word in words:
+            match = _WORD.fullmatch(word)
+            if match is None:
+                raise UsageError(f"--approve {word!r} is neither STEP nor STEP:NAME=VALUE")
+            step, name, value = match.groups()
+            given.setdefault(step, {}).update({name: value} if name else {})
+        return cls(given, ask)
+
+    def check(self, workflow: Workflow) -> None:
+        """Refuse a step that never waits. Raises UsageError."""
+        waiting = suspended_steps(workflow)
+        for name in self.given:
+            if _LOOP_ITEM.sub("", name.rpartition(".")[2]) not in waiting:
+                told = did_you_mean(name, waiting) or "; no step of this workflow waits"
+                raise UsageError(f"--approve {name}: no step of that name waits for approval{told}")
+
+    def beforehand(self, node: str) -> Mapping[str, str] | None:
+        """The outputs supplied to a step that was approved beforehand; None of another."""
+        return next((self.given[n] for n in (node, node.rpartition(".")[2]) if n in self.given), None)
+
+    async def of(self, node: str) -> Mapping[str, str] | None:
+        """The outputs supplied to a step that is approved; None of one that nobody approves."""
+        supplied = self.beforehand(node)
+        if supplied is not None:
+            return supplied
+        if self.ask is not None and await asyncio.to_thread(self.ask, node):
+            return {}
+        return None
+
+
+def suspended_steps(workflow: Workflow) -> list[str]:
+    """Names, without what they are inside of, of all steps that are suspended."""
+    suspended = {name for name, template in workflow.templates.items() if template.suspended is not None}
+    calls = [call for template in workflow.templates.values() for call in template.calls]
+    found = {workflow.entrypoint} & suspended
+    found |= {call.name for call in calls if call.template in suspended}
+    for hooks in (workflow.hooks, *(call.hooks for call in calls)):
+        found |= {name for name, hook in hooks.items() if hook.template in suspended}
+    ends = [workflow.on_exit, *(call.exit_hook for call in calls)]
+    return sorted(found | {EXIT_HANDLER for hook in ends if hook and hook.template in suspended})
+
+
+def ask_terminal(node: str) -> bool:
+    """Ask the person at the terminal."""
+    sys.stderr.write(f"approve '{node}'? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,247 @@
+"""One task or step: its condition, arguments, template and exit hook; or a loop over all of these."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from contextlib import nullcontext
+from typing import TypeVar
+
+from argosy.local.binding import bind
+from argosy.local.context import EXIT_HANDLER, HOOKS
+from argosy.local.errors import NodeError
+from argosy.local.job import Job, Produced
+from argosy.local.loop import Item, aggregate, expand
+from argosy.local.model import Call, Hook, Loop
+from argosy.local.node import KINDS, Node, Phase, Values, now
+from argosy.local.scope import Scope
+from argosy.local.site import Finished, Site
+
+_T = TypeVar("_T")
+_PARAMETER = "outputs.parameters."
+FAILED_FAST = "template has failed or errored children and failFast enabled"
+
+
+async def run_call(site: Site, call: Call, *, fresh: bool) -> Finished:
+    """Carry a call out to its end; what goes wrong inside becomes its node's phase and message.
+
+    `fresh`: something that it depends on ran in this session, so nothing is kept from an earlier one.
+    """
+    scope = _once(site.scope)
+    try:
+        if call.loop is not None:
+            return await _run_loop(site, call, call.loop, fresh)
+        if call.when:
+            scope.holds(call.when)
+    except NodeError as error:
+        node = site.end(call, site.name(call), site.parent, Phase.ERROR, str(error))
+        return site.finished(call, node, Produced(), problem="" if call.loop else str(error))
+    node, produced = await _run_one(site, call, site.name(call), site.parent, scope, fresh)
+    return site.finished(call, node, produced)
+
+
+def resolve(site: Site, call: Call) -> None:
+    """Raise NodeError if a call cannot be resolved: its loop, its condition, the tags of its arguments."""
+    if call.loop is None:
+        _resolve_one(call, _once(site.scope))
+        return
+    for item in _items(call, call.loop, site.scope):
+        _resolve_one(call, site.scope.inner(dict(item.variables)))
+
+
+def _once(scope: Scope) -> Scope:
+    """What a call without a loop knows: as in Argo, `{{item}}` stays as it is written."""
+    return scope.inner({"item": "{{item}}"})
+
+
+def _resolve_one(call: Call, scope: Scope) -> None:
+    if call.when and not scope.holds(call.when)[0]:
+        return
+    for value in call.arguments.parameters.values():
+        scope.optional(value)
+
+
+def _items(call: Call, loop: Loop, scope: Scope) -> list[Item]:
+    """The items of a loop; a list that cannot be read is empty where `when` is false anyway."""
+    try:
+        return expand(loop, scope)
+    except NodeError:
+        if loop.param is None or not call.when or scope.holds(call.when)[0]:
+            raise
+        return []
+
+
+async def gather(jobs: Iterable[Awaitable[_T]]) -> list[_T]:
+    """Wait for all; if this is cancelled, or one raises, the others are cancelled and waited for."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run_one(
+    site: Site, call: Call, name: str, parent: str, scope: Scope, fresh: bool, turns: _Turns | None = None
+) -> tuple[Node, Produced]:
+    """A call without a loop, or one item of a loop."""
+    ctx = site.engine.ctx
+    try:
+        if call.when:
+            holds, asked = scope.holds(call.when)
+            if not holds:
+                message = f"when '{asked}' evaluated false"
+                return site.end(call, name, parent, Phase.SKIPPED, message), Produced()
+        inputs = bind(site.template(call), call.arguments, scope, ctx.globals, ctx.run_dir)
+    except NodeError as error:
+        return site.end(call, name, parent, Phase.ERROR, str(error)), Produced()
+    async with site.slots or nullcontext():
+        if site.is_over:
+            return site.end(call, name, parent, Phase.OMITTED, FAILED_FAST), Produced()
+        watch = _Watch(site, call, name, scope)
+        watch.look(Node(name, call.template, "", Phase.RUNNING, parent, started_at=now()), Produced())
+        node, produced = await site.engine.execute(Job(site.template(call), name, inputs, parent, fresh))
+    watch.look(node, produced)
+    await watch.over()
+    if node.phase.is_bad:
+        site.failures.append(name)
+    if call.exit_hook and (turns is None or await turns.take()):
+        over = site.finished(call, node, produced)
+        await _run_hook(site, call.exit_hook, name, scope.inner(over.variables, over.artifacts))
+        if turns:
+            await turns.give()
+    return node, produced
+
+
+class _Turns:
+    """Whose exit hook runs, of the items of a DAG's loop: as in Argo, one at a time.
+
+    When the last item ends while the hook of another still runs, the items that wait for theirs get none.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._busy = False
+        self._changed = asyncio.Condition()
+
+    async def take(self) -> bool:
+        """An item has ended: whether its hook is to run, which it may only after waiting."""
+        async with self._changed:
+            self._left -= 1
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: not (self._busy and self._left))
+            if self._busy:
+                return False
+            self._busy = True
+            return True
+
+    async def give(self) -> None:
+        """The hook is over."""
+        async with self._changed:
+            self._busy = False
+            self._changed.notify_all()
+
+
+class _Watch:
+    """A call's hooks: each runs once, as soon as its expression holds."""
+
+    def __init__(self, site: Site, call: Call, name: str, scope: Scope) -> None:
+        self._site, self._call, self._name, self._scope = site, call, name, scope
+        self._left = dict(call.hooks)
+        self._running: list[asyncio.Task[None]] = []
+
+    def look(self, node: Node, produced: Produced) -> None:
+        """The call is in another phase: start the hooks that wait for it."""
+        if not self._left:
+            return
+        known = self._site.finished(self._call, node, produced)
+        scope = self._scope.inner(known.variables, known.artifacts)
+        for name, hook in list(self._left.items()):
+            try:
+                holds = scope.evaluate(hook.expression or "") is True
+            except NodeError:  # it names what is not there yet
+                continue
+            if holds:
+                del self._left[name]
+                run = _run_hook(self._site, hook, self._name, scope, f"{HOOKS}.{name}")
+                self._running.append(asyncio.ensure_future(run))
+
+    async def over(self) -> None:
+        """Wait for the hooks that run."""
+        await gather(self._running)
+
+
+async def _run_hook(site: Site, hook: Hook, owner: str, scope: Scope, suffix: str = EXIT_HANDLER) -> None:
+    """Run a hook of a call. As in Argo, its failure is shown and changes nothing else."""
+    ctx = site.engine.ctx
+    template = ctx.plan.workflow.templates[hook.template]
+    name = f"{owner}.{suffix}"
+    try:
+        if suffix == EXIT_HANDLER and hook.expression and scope.evaluate(hook.expression) is not True:
+            return
+        inputs = bind(template, hook.arguments, scope, ctx.globals, ctx.run_dir)
+    except NodeError as error:
+        kind = KINDS[template.kind]
+        ctx.state.put(
+            Node(name, template.name, kind, Phase.ERROR, owner, finished_at=now(), message=str(error))
+        )
+        return
+    await site.engine.execute(Job(template, name, inputs, owner, fresh=owner in ctx.executed))
+
+
+async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished:
+    """All items side by side; a loop fails as its last failing item did. Raises NodeError for a bad list."""
+    ctx, name = site.engine.ctx, site.name(call)
+    items = _items(call, loop, site.scope)
+    if fresh:
+        ctx.state.empty(name)
+    if not items:
+        node = site.end(call, name, site.parent, Phase.SKIPPED, "Skipped, empty params")
+        return site.finished(call, node, Produced())
+    ctx.state.put(Node(name, call.template, "Loop", Phase.RUNNING, site.parent, started_at=now()))
+    try:
+        turns = _Turns(len(items)) if site.kind == "tasks" else None
+        done = await gather(_run_item(site, call, name, item, fresh, turns) for item in items)
+    except asyncio.CancelledError:
+        _close(site, name, Phase.FAILED, ctx.stop_reason, Values())
+        raise
+    if any(node.name in ctx.executed for node, _ in done):
+        ctx.executed.add(name)
+    bad = [node.phase for node, _ in done if node.phase.is_bad]
+    lists, problem = _gathered([produced for node, produced in done if node.phase is Phase.SUCCEEDED])
+    parameters = {
+        key.removeprefix(_PARAMETER): text for key, text in lists.items() if key.startswith(_PARAMETER)
+    }
+    outputs = Values(parameters, {}, lists.get("outputs.result"))
+    message = f"{len(bad)} of {len(done)} items failed" if bad else ""
+    node = _close(site, name, bad[-1] if bad else Phase.SUCCEEDED, message, outputs)
+    if call.exit_hook and site.kind == "tasks":  # a DAG's loop has the hook of its items, and its own
+        over = site.finished(call, node, Produced(), lists=lists)
+        await _run_hook(site, call.exit_hook, name, site.scope.inner(over.variables))
+    return site.finished(call, node, Produced(), tuple(item.phase.value for item, _ in done), lists, problem)
+
+
+def _gathered(outputs: list[Produced]) -> tuple[dict[str, str], str]:
+    """What a loop gives, and why whoever comes after cannot have it."""
+    try:
+        return aggregate(outputs), ""
+    except NodeError as error:
+        return {}, str(error)
+
+
+async def _run_item(
+    site: Site, call: Call, loop: str, item: Item, fresh: bool, turns: _Turns | None
+) -> tuple[Node, Produced]:
+    scope = site.scope.inner(dict(item.variables))
+    return await _run_one(site, call, f"{loop}{item.suffix}", loop, scope, fresh, turns)
+
+
+def _close(site: Site, name: str, phase: Phase, message: str, outputs: Values) -> Node:
+    node = site.engine.ctx.state.nodes[name]
+    started = node.started_at
+    return site.engine.ctx.state.put(
+        Node(
+            name, node.template, "Loop", phase, node.parent, started, now(), outputs=outputs, message=message
+        )
+    )

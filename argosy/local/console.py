@@ -1,0 +1,126 @@
+"""A run on the terminal: a live tree where there is one, plain lines elsewhere. Everything goes to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from argosy.local.console_live import LiveTree
+from argosy.local.console_plain import PlainLines
+from argosy.local.keys import DETACH, Keys
+from argosy.local.node import Node
+from argosy.local.result import Plan, WorkflowResult
+from argosy.text import one_line
+
+HINT = "q detaches, Ctrl-C stops the run"
+
+
+class View(Protocol):
+    """What a run looks like while it goes on."""
+
+    def begin(self, run_dir: Path) -> None:
+        """Nodes are about to come."""
+
+    def on_node(self, node: Node) -> None:
+        """Show a change."""
+
+    def end(self, nodes: Iterable[Node] = ()) -> None:
+        """Show the last state, of these nodes where some are given, and no more."""
+
+
+class ConsoleReporter:
+    """Shows a run while it goes on and, at its end, the last lines of the steps that failed.
+
+    With `leave`, the terminal's key `q` ends the view and calls it: what comes after is not shown. `hint` is
+    the last line of a live view.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        live: bool | None = None,
+        leave: Callable[[], None] | None = None,
+        hint: str = "",
+    ) -> None:
+        self._console = Console(file=stream or sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        is_live = self._console.is_terminal if live is None else live
+        self._leave = leave if is_live else None
+        self._keys = Keys() if self._leave else None
+        hint = HINT if self._leave else hint
+        self._view: View = LiveTree(self._console, hint) if is_live else PlainLines(self._console)
+        self._is_left = False
+
+    def on_start(self, plan: Plan) -> None:
+        """Name the run and its folder; from now on the key counts."""
+        self.begin(plan.name, plan.run_dir or Path())
+        if self._keys:
+            self._keys.start()
+            asyncio.get_running_loop().add_reader(self._keys.descriptor, self._on_key, self._keys)
+
+    def begin(self, name: str, run_dir: Path) -> None:
+        """Name the run and its folder."""
+        self._console.print(Text.assemble(("workflow ", "dim"), name, (f"  {run_dir}", "dim")))
+        self._view.begin(run_dir)
+
+    def end(self) -> None:
+        """Show no more, though the run goes on."""
+        if not self._is_left:
+            self._is_left = True
+            self._view.end()
+
+    def on_node(self, node: Node) -> None:
+        """Show a change."""
+        if not self._is_left:
+            self._view.on_node(node)
+
+    def on_finish(self, result: WorkflowResult) -> None:
+        """End the view; show what failed."""
+        if self._is_left:
+            return
+        self._release()
+        self._is_left = True
+        self._view.end(result.nodes)
+        for node in result.failed_nodes:
+            self._show_failure(node, result)
+        if result.message and not result.succeeded:
+            self._console.print(Text(f"{result.phase.value}: {one_line(result.message)}", "red"))
+
+    def asked(self, ask: Callable[[str], bool]) -> Callable[[str], bool]:
+        """A question to the person at the terminal, whose answer is not taken for keys."""
+
+        def asking(node: str) -> bool:
+            if self._keys is None or self._is_left:
+                return ask(node)
+            with self._keys.asking():
+                return ask(node)
+
+        return asking
+
+    def _on_key(self, keys: Keys) -> None:
+        if DETACH in keys.pressed() and self._leave:
+            self._release()
+            self.end()
+            self._leave()
+
+    def _release(self) -> None:
+        """Give the terminal back."""
+        if self._keys:
+            asyncio.get_running_loop().remove_reader(self._keys.descriptor)
+            self._keys.stop()
+            self._keys = None
+
+    def _show_failure(self, node: Node, result: WorkflowResult) -> None:
+        head = Text.assemble("\n", (f"'{one_line(node.name)}' {node.phase.value}", "bold red"))
+        head.append(f": {one_line(node.message)}")
+        self._console.print(head)
+        for line in node.log_tail:
+            self._console.print(Text(f"  {one_line(line)}", "dim"))
+        if node.log:
+            self._console.print(Text(f"  whole log: {result.run_dir / node.log}", "dim"))

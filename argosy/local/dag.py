@@ -1,0 +1,199 @@
+"""A DAG template: every task starts as soon as the results it depends on allow."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from argosy.local.calls import FAILED_FAST, run_call
+from argosy.local.errors import NodeError
+from argosy.local.job import Job, Outcome, Produced
+from argosy.local.model import Call, Template
+from argosy.local.node import Phase
+from argosy.local.outputs import of_composite
+from argosy.local.scope import Scope
+from argosy.local.site import Finished, Site
+from argosy.manifest import depends
+
+if TYPE_CHECKING:
+    from argosy.local.engine import Engine
+
+
+async def run_dag(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcome:
+    """Carry a DAG out. Its phase is that of its targets: tasks nothing depends on, or `target`.
+
+    A target that was skipped or omitted has the phase of the branch that leads to it, so a failure that
+    nobody handles fails the DAG. As in Argo, a task whose dependencies are met runs also after another branch
+    has failed, whatever failFast says.
+    """
+    return await _Dag(engine, job, prefix, scope).run()
+
+
+def conditions(template: Template) -> dict[str, depends.Depends]:
+    """What each task waits for. Raises ConditionError."""
+    return {task.name: condition_of(task) for task in template.tasks}
+
+
+def condition_of(task: Call) -> depends.Depends:
+    """What one task waits for, from its `depends` or `dependencies`."""
+    return depends.of_dependencies(task.dependencies) if task.depends is None else depends.parse(task.depends)
+
+
+class _Dag:
+    def __init__(self, engine: Engine, job: Job, prefix: str, scope: Scope) -> None:
+        self.engine, self.job = engine, job
+        self.conditions = conditions(job.template)
+        self.asked = self._asked(scope)
+        self.tasks = {task.name: task for task in job.template.tasks if task.name in self._wanted()}
+        needed = {name for task in self.tasks for name in self.conditions[task].tasks}
+        self.targets = [name for name in self.tasks if name not in needed or name in self.asked]
+        self.finished: dict[str, Finished] = {}
+        self.branches: dict[str, Phase] = {}
+        self.waiting = {name: set(self.conditions[name].tasks) for name in self.tasks}
+        self.running: dict[asyncio.Task[Finished], str] = {}
+        self.known: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+        """Why what comes after a task cannot start, by the task."""
+        self.broken = ""
+        """The task whose condition could not be read."""
+        artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
+        self.scope = scope.inner(self.known, artifacts)
+        limit = job.template.parallelism
+        slots = asyncio.Semaphore(limit) if limit else None
+        self.site = Site(engine, prefix, job.name, "tasks", self.scope, slots, job.template.fail_fast)
+
+    async def run(self) -> Outcome:
+        self.site.expect(self.tasks.values())
+        try:
+            while self._start_ready() or self.running:
+                self.site.foresee(self._coming)
+                done, _ = await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._finish(self.running.pop(task), task.result())
+        except asyncio.CancelledError:
+            await self._cancel()
+            raise
+        return self._outcome()
+
+    def _asked(self, scope: Scope) -> list[str]:
+        names = scope.render(self.job.template.target).split()
+        unknown = next((name for name in names if name not in self.conditions), None)
+        if unknown is not None:
+            raise NodeError(f"target '{unknown}' is no task of the DAG")
+        return names
+
+    def _wanted(self) -> set[str]:
+        if not self.asked:
+            return set(self.conditions)
+        wanted, queue = set(), list(self.asked)
+        while queue:
+            name = queue.pop()
+            if name not in wanted:
+                wanted.add(name)
+                queue.extend(self.conditions[name].tasks)
+        return wanted
+
+    def _start_ready(self) -> bool:
+        """Start or omit whatever can be decided now; False if nothing was left to decide.
+
+        After a condition that could not be read nothing more starts.
+        """
+        while ready := [name for name, unmet in self.waiting.items() if not unmet]:
+            for name in ready:
+                if self.broken:
+                    self._omit(name, f"not started: '{self.broken}' could not be resolved")
+                elif not self._may_run(name):
+                    self._omit(name, f"depends '{self.conditions[name].source}' is not met")
+                else:
+                    self._start(name)
+        return False
+
+    def _coming(self) -> list[Call]:
+        """Tasks that only what runs now stands in the way of, or other such tasks; the nearest first."""
+        known, coming = set(self.running.values()), list[Call]()
+        for name, unmet in self.waiting.items():
+            if unmet <= known:
+                known.add(name)
+                coming.append(self.tasks[name])
+        return coming
+
+    def _start(self, name: str) -> None:
+        del self.waiting[name]
+        upstream = {self.finished[needed].node.name for needed in self.conditions[name].tasks}
+        if problem := next((self.problems[n] for n in self.conditions[name].tasks if n in self.problems), ""):
+            node = self.site.end(
+                self.tasks[name], self.site.name(self.tasks[name]), self.job.name, Phase.ERROR, problem
+            )
+            self.problems[name] = problem
+            self._finish(name, self.site.finished(self.tasks[name], node, Produced()))
+            return
+        fresh = self.job.fresh or not upstream.isdisjoint(self.engine.ctx.executed)
+        task = asyncio.ensure_future(run_call(self.site, self.tasks[name], fresh=fresh))
+        self.running[task] = name
+
+    def _omit(self, name: str, message: str) -> None:
+        del self.waiting[name]
+        self._finish(name, self.site.omit(self.tasks[name], message))
+
+    def _finish(self, name: str, finished: Finished) -> None:
+        self.finished[name] = finished
+        self.branches[name] = self._branch(name)
+        if finished.problem and self.tasks[name].loop is None:
+            self.broken = name
+        elif finished.problem:
+            self.problems[name] = finished.problem
+        self.known.update(finished.variables)
+        self.scope.artifacts.maps[0].update(finished.artifacts)
+        for unmet in self.waiting.values():
+            unmet.discard(name)
+
+    def _may_run(self, name: str) -> bool:
+        condition = self.conditions[name]
+        return condition.holds({needed: self._results(needed) for needed in condition.tasks})
+
+    def _results(self, name: str) -> frozenset[str]:
+        task, finished = self.tasks[name], self.finished[name]
+        return depends.results(
+            finished.node.phase.value,
+            failed_is_fine=task.continue_on_failed,
+            error_is_fine=task.continue_on_error,
+            items=finished.items,
+        )
+
+    def _branch(self, name: str) -> Phase:
+        """A task's phase; of one that did not run, the worst of the branches that lead to it."""
+        phase = self.finished[name].node.phase
+        if phase not in (Phase.SKIPPED, Phase.OMITTED):
+            return phase
+        above = [self.branches[needed] for needed in sorted(self.conditions[name].tasks)]
+        return next((phase for phase in above if phase.is_bad), Phase.SUCCEEDED)
+
+    def _failing(self) -> list[str]:
+        failing = []
+        for name in self.targets:
+            phase = self.branches.get(name, Phase.PENDING)
+            task = self.tasks[name]
+            fine = task.continue_on_failed if phase is Phase.FAILED else task.continue_on_error
+            if phase.is_bad and not fine:
+                failing.append(name)
+        return failing
+
+    def _outcome(self) -> Outcome:
+        if self.site.is_over:
+            return Outcome(Phase.FAILED, FAILED_FAST)
+        failing = self._failing()
+        if failing:
+            bad = [name for name, finished in self.finished.items() if finished.node.phase.is_bad]
+            names = ", ".join(f"'{name}'" for name in bad)
+            decides = failing[0 if self.job.template.dag_fail_fast else -1]
+            return Outcome(self.branches[decides], f"task{'s' if len(bad) > 1 else ''} {names} failed")
+        try:
+            return Outcome(Phase.SUCCEEDED, produced=of_composite(self.job.template, self.scope))
+        except NodeError as error:
+            return Outcome(Phase.ERROR, str(error))
+
+    async def _cancel(self) -> None:
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        self.site.give_up([self.tasks[name] for name in self.waiting])

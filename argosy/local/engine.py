@@ -1,0 +1,239 @@
+"""Carries out templates: keeps what an earlier session finished, retries, and writes down what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from argosy.errors import ManifestError
+from argosy.local import duration
+from argosy.local.context import Context
+from argosy.local.dag import run_dag
+from argosy.local.errors import NodeError
+from argosy.local.job import Inputs, Job, Outcome, Produced
+from argosy.local.locks import held
+from argosy.local.model import Template
+from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
+from argosy.local.outputs import supplied_outputs
+from argosy.local.pod import Pod
+from argosy.local.retry import next_delay
+from argosy.local.scope import Scope, parameter_variables
+from argosy.local.steps import run_steps
+
+
+def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:
+    """An attempt whose time was that of the whole node is an Error, not a failure of its program."""
+    if not outcome.timed_out or not whole:
+        return outcome
+    message = f"{outcome.message}: '{job.name}' exceeded its timeout"
+    return replace(outcome, phase=Phase.ERROR, message=message)
+
+
+WOULD_RUN = "it would run"
+"""Message of a step that a dry run did not find."""
+
+
+class Engine:
+    """Runs jobs of one run."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self._begun: dict[str, str] = {}  # when a node's attempt came to its turn
+
+    async def execute(self, job: Job) -> tuple[Node, Produced]:
+        """Carry a job out to its end; never raises for what goes wrong inside of it."""
+        kept = None if job.fresh else self.ctx.state.kept(job.name)
+        if kept is not None:
+            return kept, self._restored(job.template, kept)
+        if job.fresh or job.template.is_leaf:  # a composition goes on with what it had finished inside
+            self.ctx.state.empty(job.name)
+        self.ctx.executed.add(job.name)
+        kind = KINDS[job.template.kind]
+        node = Node(
+            job.name, job.template.name, kind, parent=job.parent, inputs=self._inputs(job), queued_at=now()
+        )
+        self.ctx.state.put(node)
+        try:
+            locks = () if self._dry else job.template.locks
+            async with held(locks, self.ctx.kept, self._inside(job).render, self._waiting(job)):
+                return await (self._attempts(job) if self.ctx.reuse is None else self._unless_known(job))
+        except NodeError as error:
+            return self.ctx.state.put(self._ended(job.name, Phase.ERROR, str(error))), Produced()
+        except asyncio.CancelledError:
+            self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
+            raise
+
+    @property
+    def _dry(self) -> bool:
+        """Whether it is only asked which steps would run."""
+        return self.ctx.reuse is not None and self.ctx.reuse.dry
+
+    def _inside(self, job: Job) -> Scope:
+        return self.ctx.globals.inner(parameter_variables("inputs", job.inputs.parameters))
+
+    def _waiting(self, job: Job) -> Callable[[str], None]:
+        def tell(message: str) -> None:
+            node = self._current(job)
+            if node.message != message:
+                self.ctx.state.put(replace(node, message=message))
+
+        return tell
+
+    def foresee(self, template: Template, name: str) -> bool:
+        """A job that comes next: start its first attempt's program before its turn, if that may be."""
+        if self._dry or not template.is_leaf or not self.ctx.standbys.wants(name):
+            return False
+        attempt = f"{name}(0)" if template.retry else name
+        return Pod(self.ctx, template, Inputs(), name, attempt, 0).start_early()
+
+    async def _unless_known(self, job: Job) -> tuple[Node, Produced]:
+        """Take the outputs of an earlier run, or carry the job out and remember what it made."""
+        reuse = self.ctx.reuse
+        if reuse is None or not job.template.is_leaf:
+            return await self._attempts(job)
+        pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
+        key = await asyncio.to_thread(reuse.key, job.template.name, job.inputs, pod.scope.variables)
+        found = await asyncio.to_thread(reuse.find, key, job.name) if key else None
+        if found is not None:
+            self.ctx.standbys.discard(job.name)
+            run, outputs = found
+            node = replace(self._ended(job.name, Phase.SUCCEEDED, ""), outputs=outputs, reused=run)
+            node = self.ctx.state.put(node)
+            return node, self._restored(job.template, node)
+        if reuse.dry:
+            return self.ctx.state.put(self._ended(job.name, Phase.ERROR, WOULD_RUN)), Produced()
+        node, produced = await self._attempts(job)
+        if key and node.phase is Phase.SUCCEEDED:
+            await asyncio.to_thread(reuse.keep, key, produced)
+        return node, produced
+
+    async def _attempts(self, job: Job) -> tuple[Node, Produced]:
+        retry, began = job.template.retry, time.monotonic()
+        scope = self._inside(job)
+        total = self._seconds(scope, job.template.timeout, "timeout")
+        if retry is None:
+            return self._finish(job, await self._attempt(job, job.name, 0, total, scope))
+        attempts: list[Attempt] = []
+        while True:
+            left = None if total is None else max(0.01, total - (time.monotonic() - began))
+            name = f"{job.name}({len(attempts)})"
+            self._begun[job.name] = now()
+            outcome = await self._attempt(job, name, len(attempts), left, scope)
+            started = self._begun.pop(job.name)
+            attempts.append(Attempt(name, outcome.phase, started, now(), outcome.exit_code, outcome.message))
+            elapsed = time.monotonic() - began
+            over = not outcome.phase.is_bad or (total is not None and elapsed >= total)
+            try:
+                delay = None if over else next_delay(retry, scope, attempts, elapsed)
+            except NodeError as error:
+                return self._finish(job, replace(outcome, phase=Phase.ERROR, message=str(error)), attempts)
+            if delay is None:
+                return self._finish(job, outcome, attempts)
+            message = f"attempt {len(attempts)} failed ({outcome.message})"
+            waiting = replace(self._current(job), attempts=tuple(attempts), message=message)
+            self.ctx.state.put(replace(waiting, retry_at=now(delay)))
+            await asyncio.sleep(delay)
+
+    async def _attempt(self, job: Job, name: str, number: int, left: float | None, scope: Scope) -> Outcome:
+        if job.template.suspended is not None:
+            return await self._suspend(job, scope)
+        if not job.template.is_leaf:
+            return await self._composite(job, name, scope)
+        deadline = self._seconds(scope, job.template.deadline, "activeDeadlineSeconds")
+        limits = [limit for limit in (deadline, left) if limit is not None]
+        whole = left is not None and (deadline is None or left <= deadline)
+        async with self.ctx.slots:
+            pod = Pod(self.ctx, job.template, job.inputs, job.name, name, number)
+            self._running(job, log=pod.log)
+            try:
+                return _of_whole(job, whole, await pod.run(min(limits) if limits else None))
+            except NodeError as error:
+                return Outcome(Phase.ERROR, str(error), log_tail=pod.tail())
+            except OSError as error:
+                return Outcome(Phase.ERROR, f"the step's folder cannot be used: {error}", log_tail=pod.tail())
+
+    async def _suspend(self, job: Job, scope: Scope) -> Outcome:
+        """Wait for a time, or until somebody approves."""
+        self._running(job)
+        limit = self._seconds(scope, job.template.suspended or None, "suspend.duration")
+        supplied = self.ctx.approval.beforehand(job.name)
+        if supplied is None and limit is not None:
+            await asyncio.sleep(limit)
+            supplied = {}
+        elif supplied is None:
+            supplied = await self.ctx.approval.of(job.name)
+        if supplied is None:
+            return Outcome(
+                Phase.ERROR,
+                f"nobody has approved '{job.name}': resume the run with --approve {job.name}",
+            )
+        return Outcome(Phase.SUCCEEDED, produced=Produced(supplied_outputs(job.template, supplied, scope)))
+
+    async def _composite(self, job: Job, name: str, scope: Scope) -> Outcome:
+        """A DAG or steps."""
+        if job.name:
+            self._running(job)
+        run = run_dag if job.template.kind == "dag" else run_steps
+        return await run(self, job, name, scope)
+
+    def _running(self, job: Job, log: Path | None = None) -> None:
+        node = self._current(job)
+        self._begun[job.name] = now()
+        relative = None if log is None else log.relative_to(self.ctx.run_dir).as_posix()
+        started = node.started_at or now()
+        node = replace(node, phase=Phase.RUNNING, started_at=started, log=relative)
+        self.ctx.state.put(replace(node, message="", retry_at=None))
+
+    def _finish(self, job: Job, outcome: Outcome, attempts: Sequence[Attempt] = ()) -> tuple[Node, Produced]:
+        produced = outcome.produced
+        artifacts = {name: self.ctx.relative(source) for name, source in produced.artifacts.items()}
+        node = replace(
+            self._ended(job.name, outcome.phase, outcome.message),
+            outputs=Values(produced.parameters, artifacts, produced.result),
+            exit_code=outcome.exit_code,
+            log_tail=outcome.log_tail,
+            attempts=tuple(attempts),
+        )
+        self.publish(job.template, produced)
+        return self.ctx.state.put(node), produced
+
+    def publish(self, template: Template, produced: Produced) -> None:
+        """Make outputs with a globalName known to the whole workflow."""
+        for output in template.outputs:
+            if output.global_name and output.name in produced.parameters:
+                name = f"workflow.outputs.parameters.{output.global_name}"
+                self.ctx.globals.variables[name] = produced.parameters[output.name]
+        for artifact in template.output_artifacts:
+            if artifact.global_name and artifact.name in produced.artifacts:
+                name = f"workflow.outputs.artifacts.{artifact.global_name}"
+                self.ctx.globals.artifacts[name] = produced.artifacts[artifact.name]
+
+    def _restored(self, template: Template, node: Node) -> Produced:
+        artifacts = {name: self.ctx.run_dir / path for name, path in node.outputs.artifacts.items()}
+        produced = Produced(node.outputs.parameters, artifacts, node.outputs.result)
+        self.publish(template, produced)
+        return produced
+
+    def _current(self, job: Job) -> Node:
+        return self.ctx.state.nodes[job.name]
+
+    def _ended(self, name: str, phase: Phase, message: str) -> Node:
+        node = self.ctx.state.nodes[name]
+        started = node.started_at or now()
+        ended = replace(node, phase=phase, message=message, started_at=started, finished_at=now())
+        return replace(ended, retry_at=None)
+
+    def _inputs(self, job: Job) -> Values:
+        artifacts = {name: self.ctx.relative(source) for name, source in job.inputs.artifacts.items()}
+        return Values(dict(job.inputs.parameters), artifacts)
+
+    def _seconds(self, scope: Scope, value: str | None, field: str) -> float | None:
+        if value is None:
+            return None
+        try:
+            return duration.seconds(scope.render(value), field)
+        except ManifestError as error:
+            raise NodeError(str(error)) from error

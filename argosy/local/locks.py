@@ -1,0 +1,98 @@
+"""Mutexes and semaphores: of all runs on this machine, as a cluster's are of all its workflows.
+
+Each place is a file that is locked while it is taken; the kernel frees it when the runner dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.local.errors import NodeError
+from argosy.local.folders import folder_name
+from argosy.local.kept import CONFIG_MAP, Kept, Source
+from argosy.local.shape import expect_list, expect_mapping
+from argosy.local.values import text_of
+
+_PAUSE = 0.05  # seconds between two looks at a place that is taken
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A mutex by its name, or a semaphore by the ConfigMap's key that says how many places it has."""
+
+    name: str
+    source: Source | None = None
+
+    def __str__(self) -> str:
+        return f"semaphore {self.name}" if self.source else f"mutex {self.name}"
+
+
+def parse_locks(raw: Any, where: str) -> tuple[Lock, ...]:
+    """What a workflow or a template waits for. Raises ManifestError."""
+    where = f"{where}.synchronization"
+    sync = expect_mapping(raw or {}, where)
+    many = [{"mutex": item} for item in expect_list(sync.get("mutexes"), where)]
+    many += [{"semaphore": item} for item in expect_list(sync.get("semaphores"), where)]
+    return tuple(_lock(kind, item, where) for entry in many for kind, item in entry.items())
+
+
+def _lock(kind: str, item: Any, where: str) -> Lock:
+    if kind == "mutex":
+        return Lock(text_of(expect_mapping(item, where).get("name", ""), where))
+    reference = expect_mapping(item, where).get("configMapKeyRef")
+    if not reference:
+        raise ManifestError(f"{where}: a semaphore has its places from a configMapKeyRef here")
+    source = Source(CONFIG_MAP, str(reference.get("name")), str(reference.get("key")))
+    return Lock(f"{source.name}/{source.key}", source)
+
+
+@asynccontextmanager
+async def held(
+    locks: Sequence[Lock], kept: Kept, render: Callable[[str], str], waiting: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Hold all locks; `waiting` is told of each that is taken. Raises NodeError for one without places."""
+    taken: list[int] = []
+    try:
+        for lock in locks:
+            name = render(lock.name)
+            files = list(_places(lock, name, kept))
+            while (place := _take(files)) is None:
+                waiting(f"waiting for the {lock}")
+                await asyncio.sleep(_PAUSE)
+            taken.append(place)
+        yield
+    finally:
+        for descriptor in reversed(taken):
+            os.close(descriptor)
+
+
+def _places(lock: Lock, name: str, kept: Kept) -> Iterator[Path]:
+    folder = Path(tempfile.gettempdir()) / f"argosy-locks-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    count = 1
+    if lock.source is not None:
+        text = kept.value(lock.source)
+        if text is None or not text.strip().isdecimal() or int(text) < 1:
+            raise NodeError(f"the {lock.source} has to say how many places the semaphore has, not {text!r}")
+        count = int(text)
+    kind = "semaphore" if lock.source else "mutex"
+    yield from (folder / folder_name(f"{kind}-{name}-{number}") for number in range(count))
+
+
+def _take(files: Sequence[Path]) -> int | None:
+    for file in files:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        os.close(descriptor)
+    return None

@@ -1,0 +1,247 @@
+"""What a manifest says, as the runner sees it. Text is kept with its tags; nothing is looked up yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from argosy.local.kept import Source
+from argosy.local.locks import Lock
+from argosy.local.mounts import Mount
+
+
+@dataclass(frozen=True)
+class Input:
+    """A parameter that is taken. `value` and `default` both stand in for an argument."""
+
+    name: str
+    value: str | None = None
+    default: str | None = None
+    enum: tuple[str, ...] = ()
+
+    @property
+    def fallback(self) -> str | None:
+        """What it is when nobody passes it; None if it has to be passed."""
+        return self.value if self.value is not None else self.default
+
+
+@dataclass(frozen=True)
+class Output:
+    """A parameter that a template gives: a file's content, a task's output, or an expression's value.
+
+    Of a suspend template it is its default, or what whoever approves supplies.
+    """
+
+    name: str
+    path: str | None = None
+    parameter: str | None = None
+    default: str | None = None
+    global_name: str | None = None
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class InputArtifact:
+    """A file or folder that a template takes; `fetched` names the storage it would come from on a cluster."""
+
+    name: str
+    path: str | None = None
+    raw: str | None = None
+    optional: bool = False
+    mode: int | None = None
+    fetched: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputArtifact:
+    """A file or folder that a template gives: written at `path`, or taken from a task.
+
+    `source` names it with a tag, `expression` chooses one.
+    """
+
+    name: str
+    path: str | None = None
+    source: str | None = None
+    optional: bool = False
+    global_name: str | None = None
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactArgument:
+    """What a task passes as an artifact: another one (`source`) or literal content (`raw`)."""
+
+    name: str
+    source: str | None = None
+    raw: str | None = None
+    sub_path: str | None = None
+    optional: bool = False
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What is passed to a template, by name."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[str, ArtifactArgument] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EnvVar:
+    """An environment variable: a value, a field of the pod, or a key kept outside of the manifest."""
+
+    name: str
+    value: str | None = None
+    field_path: str | None = None
+    source: Source | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class EnvFrom:
+    """All keys of a Secret or ConfigMap as environment variables."""
+
+    kind: str
+    name: str
+    prefix: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Container:
+    """A program. `source` is the text of a script, whose file becomes the last argument."""
+
+    command: tuple[str, ...]
+    args: tuple[str, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    working_dir: str | None = None
+    source: str | None = None
+    mounts: tuple[Mount, ...] = ()
+    env_from: tuple[EnvFrom, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retry:
+    """A retryStrategy; `limit` None retries for ever. Durations are seconds."""
+
+    limit: str | None = None
+    policy: str = "OnFailure"
+    expression: str | None = None
+    duration: float | None = 0.0
+    """Before the second attempt; None where a back-off is wanted that does not say it."""
+    factor: float = 1.0
+    max_duration: float | None = None
+    cap: float | None = None
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A template to run when something ends, or as soon as the expression holds."""
+
+    template: str
+    arguments: Arguments = field(default_factory=Arguments)
+    expression: str | None = None
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a task is repeated over: exactly one of the three."""
+
+    items: tuple[Any, ...] | None = None
+    param: str | None = None
+    sequence: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A DAG task or a step: a template, what it gets, when it runs. `depends`: None where none is written."""
+
+    name: str
+    template: str
+    arguments: Arguments = field(default_factory=Arguments)
+    dependencies: tuple[str, ...] = ()
+    depends: str | None = None
+    when: str | None = None
+    loop: Loop | None = None
+    continue_on_failed: bool = False
+    continue_on_error: bool = False
+    exit_hook: Hook | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    """What runs once while it runs or has ended, by name."""
+
+    @property
+    def all_hooks(self) -> tuple[Hook, ...]:
+        """Those, and the exit hook."""
+        return (*([self.exit_hook] if self.exit_hook else ()), *self.hooks.values())
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template; `kind` says which of `container`, `tasks` (dag) and `groups` (steps) is filled."""
+
+    name: str
+    kind: str
+    parameters: tuple[Input, ...] = ()
+    artifacts: tuple[InputArtifact, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    output_artifacts: tuple[OutputArtifact, ...] = ()
+    container: Container | None = None
+    tasks: tuple[Call, ...] = ()
+    groups: tuple[tuple[Call, ...], ...] = ()
+    retry: Retry | None = None
+    timeout: str | None = None
+    deadline: str | None = None
+    parallelism: int | None = None
+    fail_fast: bool = False
+    """The template's own `failFast`."""
+    locks: tuple[Lock, ...] = ()
+    """Mutexes and semaphores that it holds while it runs."""
+    suspended: str | None = None
+    """How long a suspend template waits; empty until somebody approves, None of other templates."""
+    dag_fail_fast: bool = True
+    """A DAG's `failFast`: whether the first or the last branch that failed gives the DAG its phase."""
+    target: str = ""
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it is a program, not a composition."""
+        return self.container is not None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths it declares, by the tags that give their places (`outputs.artifacts.model.path`)."""
+        ports = {
+            "inputs.artifacts": [(port.name, port.path) for port in self.artifacts],
+            "outputs.artifacts": [(port.name, port.path) for port in self.output_artifacts],
+            "outputs.parameters": [(port.name, port.path) for port in self.outputs],
+        }
+        return {f"{kind}.{name}.path": path for kind, found in ports.items() for name, path in found if path}
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Its tasks or steps, in order."""
+        return self.tasks or tuple(call for group in self.groups for call in group)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A whole manifest, every template parsed that can be reached."""
+
+    name: str | None
+    generate_name: str | None
+    namespace: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    entrypoint: str
+    parameters: tuple[Input, ...]
+    artifacts: Mapping[str, ArtifactArgument]
+    templates: Mapping[str, Template]
+    on_exit: Hook | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    locks: tuple[Lock, ...] = ()
+    deadline: float | None = None
+    parallelism: int | None = None
+    service_account: str = "default"
+    priority: str = "0"

@@ -1,0 +1,119 @@
+"""Volumes of a step: what is mounted, read from the manifest, and made in the step's folder.
+
+An emptyDir is a new folder, a ConfigMap or Secret its keys as files, a claim a folder of the run that all
+steps share. What is below a mount path lies where `paths` puts declared paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.local.errors import NodeError
+from argosy.local.kept import CONFIG_MAP, SECRET, Kept
+from argosy.local.shape import expect_list
+from argosy.local.values import optional_text, text_of
+
+SHARED_MEMORY = "/dev/shm"
+"""A mount that every process already has: it is left where it is."""
+
+_FROM_OUTSIDE = {"configMap": (CONFIG_MAP, "name"), "secret": (SECRET, "secretName")}
+_EMPTY, _CLAIM = "emptyDir", "persistentVolumeClaim"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One volume at one path. `source` names the ConfigMap, Secret or claim; an emptyDir has none."""
+
+    path: str
+    kind: str
+    source: str = ""
+    sub_path: str = ""
+    items: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+
+
+def parse_mounts(
+    body: Mapping[str, Any], raw: Mapping[str, Any], spec: Mapping[str, Any], where: str
+) -> tuple[Mount, ...]:
+    """What a container mounts. Raises ManifestError for a volume that cannot be made on one machine."""
+    volumes = {**_volumes(spec), **_volumes(raw)}
+    claims = {
+        str((claim.get("metadata") or {}).get("name"))
+        for claim in expect_list(spec.get("volumeClaimTemplates"), "spec.volumeClaimTemplates")
+    }
+    volumes = {**{name: {"name": name, _CLAIM: {"claimName": name}} for name in claims}, **volumes}
+    return tuple(_mounts(body, volumes, where))
+
+
+def _volumes(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {volume.get("name"): volume for volume in expect_list(raw.get("volumes"), "volumes")}
+
+
+def _mounts(body: Mapping[str, Any], volumes: Mapping[str, Any], where: str) -> Iterator[Mount]:
+    for mount in expect_list(body.get("volumeMounts"), f"{where}.volumeMounts"):
+        name, path = mount.get("name"), text_of(mount.get("mountPath"), f"{where}.volumeMounts")
+        if name not in volumes:
+            raise ManifestError(f"{where}: mounts the volume '{name}', which is not declared")
+        if path.rstrip("/") == SHARED_MEMORY:
+            continue
+        sub_path = optional_text(mount.get("subPath"), f"{where}.volumeMounts") or ""
+        if ".." in Path(sub_path).parts or sub_path.startswith("/"):
+            raise ManifestError(f"{where}: subPath {sub_path!r} leads out of the volume '{name}'")
+        yield _mount(path, volumes[name], sub_path, where)
+
+
+def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> Mount:
+    kind = next((key for key in volume if key != "name"), "unknown")
+    inside = volume.get(kind) or {}
+    if kind == _EMPTY:
+        return Mount(path, kind)
+    if kind == _CLAIM:
+        return Mount(path, kind, text_of(inside.get("claimName"), f"{where}.volumes"), sub_path)
+    if kind not in _FROM_OUTSIDE:
+        raise ManifestError(
+            f"{where}: the volume '{volume['name']}' ({kind}) cannot be mounted on one machine: pass files "
+            "as artifacts; emptyDir, configMap, secret and claims are made here"
+        )
+    noun, named = _FROM_OUTSIDE[kind]
+    items = {str(item.get("key")): str(item.get("path")) for item in expect_list(inside.get("items"), where)}
+    source = text_of(inside.get(named), f"{where}.volumes")
+    return Mount(path, noun, source, sub_path, items, bool(inside.get("optional")))
+
+
+def make(mount: Mount, target: Path, kept: Kept, run_dir: Path) -> None:
+    """Make a volume at `target`. Raises NodeError for a ConfigMap or Secret that nobody gives."""
+    if mount.kind == _EMPTY:
+        target.mkdir(parents=True, exist_ok=True)
+    elif mount.kind == _CLAIM:
+        shared = run_dir / "volumes" / mount.source / mount.sub_path
+        shared.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.is_symlink():
+            target.symlink_to(shared, target_is_directory=True)
+    else:
+        _write_keys(mount, target, kept)
+
+
+def _write_keys(mount: Mount, target: Path, kept: Kept) -> None:
+    held = {s.key: text for s, text in kept.values.items() if (s.kind, s.name) == (mount.kind, mount.source)}
+    wanted = mount.items or {key: key for key in held}
+    missing = [key for key in wanted if key not in held]
+    if (missing or not held) and not mount.optional:
+        what = f"key '{missing[0]}' of the {mount.kind}" if missing and held else f"{mount.kind}"
+        raise NodeError(
+            f"the volume at {mount.path} needs the {what} '{mount.source}': give its file with -f, "
+            "or in the file that 'secrets' in argosy.yaml names"
+        )
+    for key, name in wanted.items():
+        if key not in held or (mount.sub_path and name != mount.sub_path):
+            continue
+        file = target if mount.sub_path else target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(held[key], encoding="utf-8")
+    if not mount.sub_path:
+        target.mkdir(parents=True, exist_ok=True)

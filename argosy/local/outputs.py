@@ -1,0 +1,111 @@
+"""What a node gives to others: read from a program's files, or taken from the tasks inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argosy.local.artifacts import keep
+from argosy.local.errors import NodeError
+from argosy.local.folders import folder_name
+from argosy.local.job import Produced
+from argosy.local.model import Output, Template
+from argosy.local.scope import Scope
+
+if TYPE_CHECKING:
+    from argosy.local.pod import Pod
+
+
+def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str]:
+    """The outputs that a program left behind, and a message about the first that is missing, if any.
+
+    Of a program that failed (not `complete`) whatever is there is taken.
+    """
+    parameters: dict[str, str] = {}
+    artifacts: dict[str, Path] = {}
+    missing: list[str] = []
+    for output in pod.template.outputs:
+        if output.path is None:
+            value = _composed(output, pod.scope)
+            parameters[output.name] = "" if value is None else value
+            continue
+        value = _content(output, pod.paths.place(output.path), pod.scope)
+        if value is None:
+            missing.append(f"output parameter '{output.name}' was not written: no file {output.path}")
+        else:
+            parameters[output.name] = value
+    store = pod.ctx.run_dir / "artifacts" / folder_name(pod.name)
+    for artifact in pod.template.output_artifacts:
+        produced = pod.paths.place(artifact.path or "")
+        if produced.exists():
+            artifacts[artifact.name] = keep(produced, store, folder_name(artifact.name), pod.folder)
+        elif not artifact.optional:
+            missing.append(
+                f"output artifact '{artifact.name}' was not written: no file or folder {artifact.path}"
+            )
+    return Produced(parameters, artifacts, result), missing[0] if complete and missing else ""
+
+
+def of_composite(template: Template, scope: Scope) -> Produced:
+    """The outputs of a DAG or steps template, from its tasks. Raises NodeError for one that nobody made."""
+    parameters: dict[str, str] = {}
+    artifacts: dict[str, Path] = {}
+    for output in template.outputs:
+        value = _composed(output, scope)
+        if value is None:
+            raise NodeError(
+                f"output parameter '{output.name}' has no value: {output.parameter} was not produced"
+            )
+        parameters[output.name] = value
+    for artifact in template.output_artifacts:
+        source = scope.artifact(artifact.source, artifact.expression)
+        if source is not None:
+            artifacts[artifact.name] = source
+        elif not artifact.optional:
+            raise NodeError(
+                f"output artifact '{artifact.name}' does not exist: {artifact.source} was not produced"
+            )
+    return Produced(parameters, artifacts)
+
+
+def supplied_outputs(template: Template, supplied: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The outputs of a suspend template. Raises NodeError for one that nobody supplied."""
+    found: dict[str, str] = {}
+    for output in template.outputs:
+        value = supplied.get(output.name)
+        if value is None and output.default is not None:
+            value = scope.render(output.default)
+        if value is None:
+            raise NodeError(
+                f"output '{output.name}' has no value: approve with --approve STEP:{output.name}=VALUE"
+            )
+        found[output.name] = value
+    return found
+
+
+def _composed(output: Output, scope: Scope) -> str | None:
+    """An output that is no file: of a task, or of an expression; its default where that has no value."""
+    if output.expression is not None and (found := _expressed(output, scope)) is not None:
+        return found
+    value = scope.optional(output.parameter) if output.parameter else None
+    return scope.render(output.default) if value is None and output.default is not None else value
+
+
+def _expressed(output: Output, scope: Scope) -> str | None:
+    try:
+        return scope.expressed(output.expression or "")
+    except NodeError:
+        if output.default is None:
+            raise
+        return None
+
+
+def _content(output: Output, path: Path, scope: Scope) -> str | None:
+    if not path.is_file():
+        return None if output.default is None else scope.render(output.default)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise NodeError(f"output parameter '{output.name}' is not text in UTF-8: {error}") from error

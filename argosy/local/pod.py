@@ -1,0 +1,209 @@
+"""One attempt at a container or script template: its folder, its program, its outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from argosy.local import environment
+from argosy.local.artifacts import put
+from argosy.local.context import Context
+from argosy.local.debug import run_on_terminal
+from argosy.local.errors import NodeError, NoProgram
+from argosy.local.folders import folder_name
+from argosy.local.job import Inputs, Outcome, Produced
+from argosy.local.model import Container, Template
+from argosy.local.mounts import make
+from argosy.local.node import Phase
+from argosy.local.outputs import collect
+from argosy.local.paths import PathMap
+from argosy.local.process import Ended, refuse_unfit, run_process
+from argosy.local.scope import parameter_variables
+from argosy.local.standbys import Standby, Start
+from argosy.step.program import TERMINATION_LOG
+
+_PYTHONS = ("python", "python3")
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
+_WORDS_BYTES = 4096
+
+
+class Pod:
+    """The place of one attempt: `steps/<name>/` with `work`, `tmp`, `root` and `main.log`."""
+
+    def __init__(
+        self, ctx: Context, template: Template, inputs: Inputs, node: str, name: str, retries: int
+    ) -> None:
+        assert template.container is not None
+        self.ctx, self.template, self.inputs, self.node, self.name = ctx, template, inputs, node, name
+        self.container: Container = template.container
+        self.folder = ctx.seen_dir / "steps" / folder_name(name)
+        self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
+        self.work = self.folder / "work"
+        self.paths = PathMap(_declared_paths(template), self.folder / "root", self.work)
+        self.pod_name = ctx.pod_name(template.name, name)
+        self.scope = ctx.globals.inner(self._variables(node, retries))
+
+    async def run(self, limit: float | None) -> Outcome:
+        """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
+        self.ctx.tick()
+        async with self.ctx.standbys.turn(self.node) as standby:
+            await asyncio.to_thread(self._prepare, keep=standby is not None)
+            variables, env = self._environment()
+            try:
+                ended = await self._execute(self._argv(variables, env), env, limit, standby)
+            except NoProgram as error:
+                return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
+        produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
+        return self._outcome(ended, produced, missing, limit)
+
+    def start_early(self) -> bool:
+        """Start the program before its turn, where that makes no difference except in time; whether it did.
+
+        So it is where the command is `python -m MODULE`, and nothing that an import can see will change
+        until the turn: the folder is this node's own, new, and nothing is put where the program starts.
+        """
+        words = (*self.container.command, *self.container.args)
+        placed = [*self.template.paths.values(), *(mount.path for mount in self.container.mounts)]
+        if (
+            words[0] not in _PYTHONS
+            or words[1:2] != ("-m",)
+            or not _MODULE.fullmatch("".join(words[2:3]))
+            or self.container.source is not None
+            or self.container.working_dir
+            or self.template.name in self.ctx.captured
+            or not all(path.startswith("/") for path in placed)
+            or self.folder.exists()
+        ):
+            return False
+        with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
+            _, env = self._environment()
+            self._make_folders()
+            self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
+            return True
+        return False
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines of the log."""
+        if not self.log.exists():
+            return ()
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+            return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
+
+    def _outcome(self, ended: Ended, produced: Produced, missing: str, limit: float | None) -> Outcome:
+        if ended.timed_out:
+            message = f"ran longer than {limit:g} s and was stopped"
+            return Outcome(Phase.FAILED, message, ended.code, produced, self.tail(), timed_out=True)
+        if ended.code != 0:
+            return Outcome(Phase.FAILED, self._why(ended), ended.code, produced, self.tail())
+        if missing:
+            return Outcome(Phase.ERROR, missing, ended.code, produced, self.tail())
+        return Outcome(Phase.SUCCEEDED, exit_code=0, produced=produced)
+
+    def _why(self, ended: Ended) -> str:
+        with suppress(OSError):
+            words = self._last_words.read_bytes()[:_WORDS_BYTES].decode("utf-8", errors="replace")
+            if line := " ".join(words.split()):
+                return f"{ended.message}: {line}"
+        return ended.message
+
+    async def _execute(
+        self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
+    ) -> Ended:
+        cwd, capture = self._working_dir(), self.template.name in self.ctx.captured
+        if self.ctx.only is not None and self.ctx.only.terminal:
+            return await run_on_terminal(argv, cwd=cwd, env=env)
+        began = time.monotonic()
+        if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
+            ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
+            if ended is not None:
+                return ended
+        left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
+        return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
+
+    def _environment(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The variables that the container declares, and all that the program gets."""
+        variables = environment.declared(self.container, self.ctx, self.pod_name, self._word)
+        own = {"TMPDIR": str(self.folder / "tmp"), TERMINATION_LOG: str(self._last_words)}
+        return variables, {**self.ctx.environment, **own, **variables}
+
+    @property
+    def _last_words(self) -> Path:
+        """Where the program may say in one line why it failed, as in a pod."""
+        return self.folder / "termination-log"
+
+    def _make_folders(self) -> None:
+        for folder in (self.work, self.folder / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._last_words.touch()
+
+    def _prepare(self, *, keep: bool) -> None:
+        if not keep:  # a program that waits in the folder has made it anew
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._make_folders()
+        for mount in self.container.mounts:
+            make(mount, self.paths.place(mount.path), self.ctx.kept, self.ctx.run_dir)
+        for tag, path in self.template.paths.items():
+            if tag.startswith("outputs."):
+                self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
+        for artifact in self.template.artifacts:
+            if artifact.path and artifact.name in self.inputs.artifacts:
+                source, target = self.inputs.artifacts[artifact.name], self.paths.place(artifact.path)
+                put(source, target, artifact, self.folder)
+
+    def _working_dir(self) -> Path:
+        if not self.container.working_dir:
+            return self.work
+        folder = self.paths.place(self.scope.render(self.container.working_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _argv(self, variables: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
+        words = [self._word(word, variables) for word in (*self.container.command, *self.container.args)]
+        if self.container.source is not None:
+            script = self.folder / "script"
+            script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
+            words.append(str(script))
+        if words[0] in _PYTHONS:
+            words[0] = sys.executable
+        program = shutil.which(words[0], path=env["PATH"]) if "/" not in words[0] else words[0]
+        if program is None:
+            raise NoProgram(words[0], "there is none on this machine; the image's programs are not used here")
+        argv = [program, *words[1:]]
+        refuse_unfit(argv, env, self.inputs.parameters)
+        return argv
+
+    def _word(self, source: str, variables: Mapping[str, str]) -> str:
+        def rewrite(literal: str, after_value: bool, before_value: bool) -> str:
+            return environment.expand(self.paths.rewrite(literal, after_value, before_value), variables)
+
+        return self.scope.render(source, rewrite)
+
+    def _variables(self, node: str, retries: int) -> dict[str, str]:
+        known = {
+            "pod.name": self.pod_name,
+            "node.name": f"{self.ctx.plan.name}.{node}",
+            "tasks.name": node.rpartition(".")[2],
+            "steps.name": node.rpartition(".")[2],
+            "retries": str(retries),
+            **parameter_variables("inputs", self.inputs.parameters),
+        }
+        return known | {tag: str(self.paths.place(path)) for tag, path in self.template.paths.items()}
+
+
+def _declared_paths(template: Template) -> list[str]:
+    container = template.container
+    paths = list(template.paths.values())
+    if container is not None:
+        paths += [
+            *(mount.path for mount in container.mounts),
+            *([container.working_dir] if container.working_dir else []),
+        ]
+    return paths

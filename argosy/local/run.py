@@ -1,0 +1,225 @@
+"""Runs a manifest in a folder, from the first check to the last line of `run.json`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from argosy.errors import ManifestError, UsageError
+from argosy.local import state as states
+from argosy.local.approval import Approval
+from argosy.local.check import check
+from argosy.local.context import Context, Only, Reuse
+from argosy.local.environment import base_environment, check_environment
+from argosy.local.folders import plain_path
+from argosy.local.kept import Kept
+from argosy.local.model import Workflow
+from argosy.local.node import now, parse_time
+from argosy.local.references import captured_templates
+from argosy.local.reporter import Reporter
+from argosy.local.result import Plan, WorkflowResult
+from argosy.local.scope import Scope, global_variables, parameter_variables
+from argosy.local.standbys import Standbys
+from argosy.local.workflow import run_workflow
+from argosy.manifest.emit import to_yaml
+
+DEFAULT_PARALLEL = 4
+_SUFFIX = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def run_manifest(
+    manifest: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, str],
+    run_dir: Path,
+    environment: Mapping[str, str],
+    reporter: Reporter,
+    max_parallel: int | None = None,
+    resume: bool = False,
+    kept: Kept | None = None,
+    only: Only | None = None,
+    reuse: Reuse | None = None,
+    approval: Approval | None = None,
+    linted: bool = False,
+) -> WorkflowResult:
+    """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine, its steps as processes.
+
+    `run_dir` is made if need be and holds `workflow.yaml`, `run.json`, `steps/` and `artifacts/`. Without
+    `resume` it must not hold a run; with it, nodes that Succeeded are kept and everything else runs again,
+    under the same name and uid, with the parameters of the first time where none are given. `environment`
+    is added to what a process needs of this one's; `kept` has the keys of Secrets and ConfigMaps.
+    `approval` tells which suspended steps go on. `max_parallel` programs run at once (4, or less if the
+    workflow's `parallelism` says so). `linted`: the linter has seen the manifest.
+
+    Raises UsageError (ManifestError for the manifest) before anything is started. What fails later is in
+    the result; SIGINT and SIGTERM stop every step and end the workflow as Failed.
+    """
+    run_dir = run_dir.resolve()
+    earlier = states.load(run_dir) if resume else None
+    plan = check(manifest, {**_known(manifest, earlier), **parameters}, linted=linted or earlier is not None)
+    kept = kept or Kept()
+    merged = base_environment(os.environ, kept, environment, Path(sys.executable))
+    check_environment(plan.workflow, merged, kept)
+    _make_folder(run_dir, resume)
+    lock = states.lock(run_dir)
+    try:
+        plan = _named(plan, run_dir, earlier)
+        states.replace_file(run_dir / "workflow.yaml", _as_run(manifest, plan))
+        how = (only, reuse, approval or Approval())
+        return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
+    finally:
+        os.close(lock)
+
+
+def _run(
+    plan: Plan,
+    run_dir: Path,
+    environment: Mapping[str, str],
+    kept: Kept,
+    reporter: Reporter,
+    max_parallel: int | None,
+    earlier: dict[str, Any] | None,
+    only: Only | None,
+    reuse: Reuse | None,
+    approval: Approval,
+) -> WorkflowResult:
+    started = earlier["startedAt"] if earlier else now()
+    identity = {"name": plan.name, "uid": plan.uid, "startedAt": started, "parameters": dict(plan.parameters)}
+    state = states.RunState(run_dir, identity, reporter)
+    if earlier:
+        state.restore(earlier["nodes"])
+    scope = _globals(plan, parse_time(started))
+    limits = [max_parallel or DEFAULT_PARALLEL, plan.workflow.parallelism or sys.maxsize]
+
+    async def main() -> WorkflowResult:
+        slots = asyncio.Semaphore(min(limits))
+        captured = captured_templates(plan.workflow)
+        reporter.on_start(plan)
+        with plain_path(run_dir) as seen_dir:
+            standbys = Standbys(environment)
+            ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys, kept)
+            ctx.only, ctx.reuse, ctx.approval = only, reuse, approval
+            with _Signals(ctx) as signals:
+                state.on_lost = signals.stop
+                try:
+                    result = await run_workflow(ctx, started)
+                finally:
+                    await standbys.close()
+        reporter.on_finish(result)
+        return result
+
+    return _in_loop(main)
+
+
+def _in_loop(main: Callable[[], Any]) -> WorkflowResult:
+    """Run in an event loop of its own, also where this thread already has one (a notebook)."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())  # type: ignore[no-any-return]
+    box: list[Any] = []
+    thread = threading.Thread(target=lambda: box.append(asyncio.run(main())))
+    thread.start()
+    thread.join()
+    return box[0]  # type: ignore[no-any-return]
+
+
+class _Signals:
+    """SIGINT and SIGTERM cancel the run, where signals can be received (the main thread)."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._task: asyncio.Task[Any] | None = None
+        self._installed: list[signal.Signals] = []
+
+    def __enter__(self) -> _Signals:
+        self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.stop, f"stopped by {number.name}")
+                self._installed.append(number)
+        return self
+
+    def stop(self, reason: str) -> None:
+        """End the run."""
+        assert self._task is not None
+        self._ctx.stop_reason = reason
+        self._task.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._installed:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def _known(manifest: Mapping[str, Any], earlier: dict[str, Any] | None) -> dict[str, str]:
+    """The parameters of the earlier session that the manifest still has."""
+    if earlier is None:
+        return {}
+    spec = manifest.get("spec") or {}
+    spec = spec.get("workflowSpec") or spec
+    declared = {item.get("name") for item in (spec.get("arguments") or {}).get("parameters") or []}
+    return {name: value for name, value in earlier.get("parameters", {}).items() if name in declared}
+
+
+def _make_folder(run_dir: Path, resume: bool) -> None:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the run's folder {run_dir} cannot be made: {error}") from error
+    if not resume and (run_dir / states.STATE_FILE).exists():
+        raise UsageError(f"{run_dir} holds a run already: resume it, or name another folder")
+
+
+def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None) -> Plan:
+    """The plan with name and uid, the tags in the manifest's own parameter values replaced."""
+    if earlier:
+        name, uid, created = earlier["name"], earlier["uid"], parse_time(earlier["startedAt"])
+    else:
+        name, uid, created = _name(plan.workflow), str(uuid.uuid4()), datetime.now(timezone.utc)
+    scope = Scope()
+    scope.variables.update(global_variables(plan.workflow, name, uid, created.astimezone(timezone.utc)))
+    parameters = {
+        key: value if key in plan.given else scope.render(value) for key, value in plan.parameters.items()
+    }
+    return replace(plan, name=name, uid=uid, run_dir=run_dir, parameters=parameters)
+
+
+def _name(workflow: Workflow) -> str:
+    if workflow.name:
+        return workflow.name
+    if workflow.generate_name:
+        return workflow.generate_name + "".join(random.choices(_SUFFIX, k=5))
+    raise ManifestError("metadata: the workflow needs a name or a generateName")
+
+
+def _globals(plan: Plan, created: datetime) -> Scope:
+    scope = Scope()
+    created = created.astimezone(timezone.utc)
+    scope.variables.update(global_variables(plan.workflow, plan.name, plan.uid, created))
+    scope.variables.update(parameter_variables("workflow", plan.parameters))
+    return scope
+
+
+def _as_run(manifest: Mapping[str, Any], plan: Plan) -> str:
+    """The manifest with the name and the arguments of this run."""
+    document = {**manifest, "metadata": {**(manifest.get("metadata") or {}), "name": plan.name}}
+    document["metadata"].pop("generateName", None)
+    spec = dict(manifest["spec"])
+    inner = dict(spec["workflowSpec"]) if "workflowSpec" in spec else spec
+    arguments = dict(inner.get("arguments") or {})
+    if plan.parameters:
+        given = arguments.get("parameters") or []
+        arguments["parameters"] = [{**item, "value": plan.parameters[item["name"]]} for item in given]
+        inner["arguments"] = arguments
+    document["spec"] = {**spec, "workflowSpec": inner} if inner is not spec else spec
+    return to_yaml(document)

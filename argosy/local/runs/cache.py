@@ -1,0 +1,178 @@
+"""Steps whose outputs an earlier run made: found by all that decides them, and checked before they are used.
+
+The key of a step is made of its template (image, command, resources, environment), the code of its module and
+of all that it imports from the project, Argosy's version, the values of its inputs, the content of its input
+artifacts, and the values of the workflow's variables that its template reads. A template that reads what no
+two runs share, such as the workflow's uid, therefore never has the same key twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from argosy import __version__
+from argosy.code.bundle.attach import module_of
+from argosy.code.project import find
+from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
+from argosy.errors import UsageError
+from argosy.local.folders import folder_name
+from argosy.local.job import Inputs, Produced
+from argosy.local.journal import replace_file
+from argosy.local.node import Values
+from argosy.local.runs.rerun import share
+
+FOLDER = "cache"
+_TAG = re.compile(r"\{\{\s*(=?)\s*([^{}]*?)\s*\}\}")
+
+
+@dataclass
+class StepCache:
+    """The cache of a state folder, as one run uses it.
+
+    Attributes:
+        state_dir: where the runs and the cache are.
+        run: this run's name; its folder is `run_dir`.
+        templates: the manifest's, by name.
+        module_dirs: where steps find the user's modules.
+        everything: all steps may be reused, not only those declared with `cache=True`.
+        dry: nothing is carried out and nothing written: a step that is not found ends at once.
+    """
+
+    state_dir: Path
+    run: str
+    run_dir: Path
+    templates: Mapping[str, Mapping[str, Any]]
+    module_dirs: tuple[str, ...]
+    everything: bool = False
+    dry: bool = False
+    _codes: dict[str, str | None] = field(default_factory=dict)
+
+    def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
+        """The key of a step; None where it may not be reused, or an input artifact cannot be read."""
+        raw = self.templates.get(template, {})
+        if not may_be_reused(raw, everything=self.everything):
+            return None
+        spec = {key: value for key, value in raw.items() if key not in ("name", "metadata")}
+        read = _variables_in(spec)
+        code = self._code(raw)
+        if code is None or read is None or any(name not in variables for name in read):
+            return None
+        try:
+            artifacts = {name: content_hash(path) for name, path in inputs.artifacts.items()}
+        except OSError:
+            return None
+        known = {
+            "argosy": __version__,
+            "template": spec,
+            "code": code,
+            "parameters": dict(inputs.parameters),
+            "artifacts": artifacts,
+            "variables": {name: variables[name] for name in sorted(read)},
+        }
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def find(self, key: str, node: str) -> tuple[str, Values] | None:
+        """The run that made the outputs, and these, in this run's folder; None if there is none, whole."""
+        try:
+            entry = json.loads(self._file(key).read_text("utf-8"))
+            run, folder = entry["run"], self.state_dir.resolve() / "runs" / entry["run"]
+            for path, digest in entry["artifacts"].values():
+                if content_hash(folder / path) != digest:
+                    return None  # changed, or pruned in part
+            paths = {name: path for name, (path, _) in entry["artifacts"].items()}
+            if self.dry:
+                found = {name: str(folder / path) for name, path in paths.items()}
+                return run, Values(entry["parameters"], found, entry["result"])
+            moved = {}
+            for name, path in paths.items():
+                moved[name] = f"artifacts/{folder_name(node)}/{folder_name(name)}/{Path(path).name}"
+                share(folder / path, self.run_dir / moved[name])
+            return run, Values(entry["parameters"], moved, entry["result"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, key: str, produced: Produced) -> None:
+        """Remember what a step made. A cache that cannot be written costs time later, and nothing now."""
+        try:
+            artifacts = {
+                name: (path.relative_to(self.run_dir.resolve()).as_posix(), content_hash(path))
+                for name, path in produced.artifacts.items()
+            }
+            entry = {
+                "run": self.run,
+                "parameters": dict(produced.parameters),
+                "result": produced.result,
+                "artifacts": artifacts,
+            }
+            self._file(key).parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self._file(key), json.dumps(entry, ensure_ascii=False), sync=False)
+        except (OSError, ValueError):
+            return
+
+    def _file(self, key: str) -> Path:
+        return self.state_dir / FOLDER / f"{key}.json"
+
+    def _code(self, raw: Mapping[str, Any]) -> str | None:
+        """The hash of a template's code; None where it cannot be told what that is."""
+        module = module_of(raw)
+        if module is None:
+            return ""  # a program of the image, or a script that the template holds
+        if module not in self._codes:
+            self._codes[module] = code_hash([module], self.module_dirs)
+        return self._codes[module]
+
+
+def may_be_reused(template: Mapping[str, Any], *, everything: bool) -> bool:
+    """Whether a template's steps may be reused: never those that are declared to change the world."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    if annotations.get(WORLD_ANNOTATION) == "true":
+        return False
+    return everything or annotations.get(CACHE_ANNOTATION) == "true"
+
+
+def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
+    """A hash of these modules and of all that they import of the project; None if one is nowhere."""
+    try:
+        found = find(modules, folders)
+    except UsageError:
+        return None
+    if found.missing:
+        return None
+    digest = hashlib.sha256()
+    for name, path in sorted(found.files.items()):
+        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """A hash of a file's bytes, or of a folder's names and files; a link counts as what it names."""
+    digest = hashlib.sha256()
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    for inner in sorted(path.rglob("*")):
+        name = inner.relative_to(path).as_posix()
+        if inner.is_symlink():
+            digest.update(f"link {name}\0{inner.readlink()}\n".encode())
+        elif inner.is_file():
+            digest.update(f"file {name}\0{content_hash(inner)}\n".encode())
+        else:
+            digest.update(f"folder {name}\n".encode())
+    return digest.hexdigest()
+
+
+def _variables_in(spec: Mapping[str, Any]) -> set[str] | None:
+    """The variables of the workflow that a template reads; None if it computes with them."""
+    found = set()
+    for computed, name in _TAG.findall(json.dumps(spec)):
+        if computed:
+            return None
+        if name.startswith(("workflow.", "pod.", "node.")):
+            found.add(name)
+    return found

@@ -1,0 +1,82 @@
+"""The lines that a run's steps wrote, of all of them or of one, also while they are written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from argosy.local.follow import LogFollower
+from argosy.local.node import Node
+from argosy.local.runs.record import Record
+
+INTERVAL = 0.3
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a step's output."""
+
+    step: str
+    attempt: int
+    text: str
+
+
+@dataclass
+class RunLogs:
+    """Reads on where it stopped: each line comes once."""
+
+    folder: Path
+    steps: frozenset[str] | None = None
+    """Names of the steps that are asked for; None: all."""
+    _followed: dict[Path, LogFollower] = field(default_factory=dict)
+
+    def new(self, record: Record) -> Iterator[Line]:
+        """The lines that were added since the last look; a last one without an end once its step is over."""
+        for node in record.nodes:
+            if self.steps is None or node.name in self.steps:
+                yield from self._of(record, node)
+
+    def _of(self, record: Record, node: Node) -> Iterator[Line]:
+        earlier = [path for a in node.attempts if (path := record.log_of(a))]
+        current = record.log_of(node)
+        files = earlier if current is None or current in earlier else [*earlier, current]
+        for number, path in enumerate(files):
+            over = node.phase.is_final or path != files[-1] or record.state != "running"
+            follower = self._followed.setdefault(path, LogFollower(path))
+            for text in follower.lines(last=over):
+                yield Line(node.name, number, text)
+
+
+def inside(record: Record, name: str) -> frozenset[str]:
+    """A node and all that is inside of it."""
+    found = {name}
+    for node in record.nodes:  # a parent comes before what is inside of it
+        if node.parent in found:
+            found.add(node.name)
+    return frozenset(found)
+
+
+def follow(
+    folder: Path, step: str | None, *, wait: bool, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Line]:
+    """The lines of a run; with `wait`, those to come, until the run is over.
+
+    Raises:
+        UsageError: the folder holds no run, or `step` is not a step of it.
+    """
+    record = Record.read(folder)
+    while wait and record.state == "running" and record.problem:  # it has the folder and is about to begin
+        sleep(INTERVAL)
+        record = Record.read(folder)
+    record.whole()
+    wanted = record.node(step).name if step else None
+    logs = RunLogs(folder)
+    while True:
+        logs.steps = inside(record, wanted) if wanted else None
+        yield from logs.new(record)
+        if not wait or record.state != "running":
+            return
+        sleep(INTERVAL)
+        record = Record.read(folder).whole()

@@ -1,0 +1,216 @@
+"""A run as its folder tells it, however it was left."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from argosy.errors import UsageError
+from argosy.local.folders import folder_name
+from argosy.local.journal import STATE_FILE, read_state
+from argosy.local.node import Attempt, Node, Phase, Values, in_order, parse_time
+
+REQUEST_FILE = "request.json"
+
+State = Literal["running", "finished", "interrupted", "unstarted", "unreadable"]
+"""`interrupted`: its runner died; `unstarted`: the folder was made, and nothing begun in it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run.
+
+    Attributes:
+        folder: the run's folder.
+        state: how its folder was left.
+        head: `run.json` without its nodes; empty where there is none.
+        nodes: each followed by what is inside of it.
+        problem: why the folder cannot be read, in one line.
+    """
+
+    folder: Path
+    state: State
+    head: Mapping[str, Any] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    problem: str = ""
+
+    @classmethod
+    def read(cls, folder: Path) -> Record:
+        """The run of a folder, whatever is in it."""
+        if not (folder / STATE_FILE).exists():
+            state: State = "running" if is_locked(folder) else "unstarted"
+            return cls(folder, state, problem=f"{folder} holds no {STATE_FILE}: nothing was begun")
+        try:
+            document = read_state(folder)
+            nodes = in_order(Node.from_dict(raw) for raw in document.pop("nodes"))
+            state = "finished" if Phase(document["phase"]).is_final else "running"
+        except UsageError as error:
+            return cls(folder, "unreadable", problem=str(error))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls(folder, "unreadable", problem=f"{folder / STATE_FILE}: a node is damaged: {error!r}")
+        if state == "running" and not is_locked(folder):
+            state = "interrupted"
+            nodes = tuple(replace(node, retry_at=None) for node in nodes)
+        return cls(folder, state, document, nodes)
+
+    def whole(self) -> Record:
+        """Itself. Raises UsageError, with the reason, if there is nothing to show."""
+        if self.problem:
+            raise UsageError(self.problem)
+        return self
+
+    @property
+    def run(self) -> str:
+        """The folder's name, by which commands know the run."""
+        return self.folder.name
+
+    @property
+    def phase(self) -> str:
+        """Argo's phase, or the word for a run that has none."""
+        if self.state in ("finished", "running"):
+            return str(self.head.get("phase", Phase.RUNNING.value))
+        return self.state.capitalize()
+
+    @property
+    def pipeline(self) -> str:
+        """The name of what was run."""
+        return str(self.request.get("pipeline") or self.run.rpartition("-")[0] or self.run)
+
+    @property
+    def started_at(self) -> str:
+        """When it began; the folder's own time, where nothing did."""
+        return str(self.head.get("startedAt") or "")
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or has been taking; None where nobody knows."""
+        end = self.head.get("finishedAt") or (self.head.get("savedAt") if self.head else None)
+        last = max((n.finished_at or n.started_at or "" for n in self.nodes), default="")
+        if not self.started_at or not (end or last):
+            return None
+        ended = max(str(end or ""), last)
+        return max(0.0, (parse_time(ended) - parse_time(self.started_at)).total_seconds())
+
+    @property
+    def failed(self) -> tuple[Node, ...]:
+        """The programs that Failed, or nodes with an Error of their own."""
+        inner = {node.parent for node in self.nodes if node.phase.is_bad}
+        return tuple(node for node in self.nodes if node.phase.is_bad and node.name not in inner)
+
+    @property
+    def outputs(self) -> Values:
+        """The workflow's outputs."""
+        return Values.from_dict(self.head["outputs"]) if "outputs" in self.head else Values()
+
+    @cached_property
+    def request(self) -> dict[str, Any]:
+        """What was asked for; empty where nothing tells."""
+        try:
+            content = json.loads((self.folder / REQUEST_FILE).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as it was run; empty where it is lost."""
+        try:
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            content = yaml.load((self.folder / "workflow.yaml").read_bytes(), Loader=loader)
+        except (OSError, yaml.YAMLError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    @cached_property
+    def templates(self) -> dict[str, dict[str, Any]]:
+        """The manifest's templates by name."""
+        spec = self.manifest.get("spec") or {}
+        spec = spec.get("workflowSpec") or spec
+        return {str(t.get("name")): t for t in spec.get("templates") or () if isinstance(t, dict)}
+
+    def node(self, name: str) -> Node:
+        """The node of that name, or the only one whose name begins so. Raises UsageError."""
+        names = [node.name for node in self.nodes]
+        return self.nodes[names.index(pick(name, names, f"step of {self.run}"))]
+
+    def log_of(self, attempt: Node | Attempt) -> Path | None:
+        """The file that a node's last attempt, or one attempt, wrote its output to."""
+        if isinstance(attempt, Attempt):
+            path = self.folder / "steps" / folder_name(attempt.name) / "main.log"
+        elif attempt.log:
+            path = self.folder / attempt.log
+        else:
+            return None
+        return path if path.is_file() else None
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return size_of(self.folder)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a runner is at work in a run's folder."""
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def runner_of(folder: Path) -> int | None:
+    """The process that is at work in a run's folder, on this machine; None if nobody knows."""
+    try:
+        return int((folder / ".lock").read_text("ascii")) if is_locked(folder) else None
+    except (OSError, ValueError):
+        return None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; links are not followed."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size if path.exists() else 0
+    total, stack = 0, [str(path)]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:  # removed meanwhile, or not ours to read
+            continue
+    return total
+
+
+def pick(word: str, names: list[str], noun: str) -> str:
+    """The name that `word` is, or that alone begins with it or ends with it after a dash or a dot.
+
+    Raises UsageError, with the nearest names, if there is none or more than one.
+    """
+    from argosy.text import nearest
+
+    if word in names:
+        return word
+    found = [n for n in names if word and n.startswith(word)]
+    found = found or [n for n in names if word and n.endswith((f"-{word}", f".{word}"))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+        raise UsageError(f"'{word}' may be any {noun}: {shown}")
+    raise UsageError(f"there is no {noun} '{word}'{nearest(word, names)}")

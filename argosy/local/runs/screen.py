@@ -1,0 +1,135 @@
+"""Runs on a terminal: the list, and one run in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from argosy.local.console_style import describe, duration
+from argosy.local.node import Node, Phase
+from argosy.local.runs.gates import Gate, gates
+from argosy.local.runs.record import Record
+
+_STYLES = {"Succeeded": "green", "Failed": "red", "Error": "red", "Running": "cyan", "passed": "green"}
+_FOLDED = 20
+"""Items of a loop from which on those that are like the first are told as a number."""
+
+
+def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
+    """The runs as a table: as many columns as a terminal has room for."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("run", "started", "took", "phase", "size", "gates and failures"):
+        right = title in ("took", "size")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "gates and failures")
+    for run in runs:
+        took = "-" if run["seconds"] is None else duration(run["seconds"])
+        phase = Text(run["phase"], _STYLES.get(run["phase"], "dim"))
+        size = human_size(run["sizeBytes"])
+        table.add_row(run["run"], local_time(run["startedAt"]), took, phase, size, _remarks(run))
+    console.print(table)
+
+
+def _remarks(run: Mapping[str, Any]) -> Text:
+    parts = [Text(f"{step} {verdict}", _STYLES.get(verdict, "red")) for step, verdict in run["gates"].items()]
+    if run["failed"]:
+        more = len(run["failed"]) - 2
+        names = ", ".join(run["failed"][:2]) + (f" and {more} more" if more > 0 else "")
+        parts.append(Text(f"{names} failed", "red"))
+    if run["state"] in ("unstarted", "unreadable"):
+        parts.append(Text(run["message"], "dim"))
+    return Text(", ").join(parts)
+
+
+def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str, Any]]) -> None:
+    """One run: its tree, parameters, gates, outputs, artifacts."""
+    took = "" if record.seconds is None else f"  {duration(record.seconds)}"
+    phase = (record.phase, _STYLES.get(record.phase, "dim"))
+    console.print(Text.assemble((record.run, "bold"), "  ", phase, took), soft_wrap=True)
+    console.print(Text(f"{record.pipeline}, {local_time(record.started_at)}, {record.folder}", "dim"))
+    if record.state == "interrupted":
+        console.print(Text(f"its runner died; go on with: argosy run --resume {record.run}", "yellow"))
+    if message := record.head.get("message"):
+        console.print(Text(message, "red" if record.failed else ""), soft_wrap=True)
+    _section(console, "parameters", record.head.get("parameters", {}))
+    console.print()
+    for line in tree(record.nodes):
+        console.print(line, soft_wrap=True)
+    for gate in gates(record):
+        _print_gate(console, gate)
+    _section(console, "outputs", record.outputs.parameters)
+    if artifacts:
+        console.print("\nartifacts")
+        for artifact in artifacts:
+            size = human_size(artifact["sizeBytes"]) if artifact["exists"] else "missing"
+            line = Text.assemble(f"  {artifact['step']} ", (artifact["name"], "bold"), f"  {size:>8}  ")
+            console.print(line + Text(artifact["path"], "dim"), soft_wrap=True)
+
+
+def tree(nodes: Sequence[Node]) -> Iterator[Text]:
+    """The nodes, indented; of a long loop those that went well are one line."""
+    depth: dict[str, int] = {}
+    loops = {node.name for node in nodes if node.kind == "Loop"}
+    items = {name: [n for n in nodes if n.parent == name] for name in loops}
+    hidden: set[str] = set()
+    for node in nodes:
+        depth[node.name] = depth.get(node.parent, -1) + 1
+        if node.parent in hidden:
+            hidden.add(node.name)
+            continue
+        siblings = items.get(node.parent, [])
+        if len(siblings) >= _FOLDED and node.phase is Phase.SUCCEEDED:
+            hidden.add(node.name)
+            continue
+        yield Text("  " * depth[node.name]) + describe(node, node.display_name)
+        for name, value in node.outputs.parameters.items() if node.kind != "Loop" else ():
+            yield Text.assemble("  " * depth[node.name], (f"    {name} ", "dim"), shortened(value))
+        well = [n for n in items.get(node.name, ()) if n.phase is Phase.SUCCEEDED]
+        if len(items.get(node.name, ())) >= _FOLDED and well:
+            longest = max(n.seconds for n in well)
+            text = f"✔ {len(well)} items Succeeded, the longest took {duration(longest)}"
+            yield Text("  " * (depth[node.name] + 1) + text, "green")
+
+
+def _print_gate(console: Console, gate: Gate) -> None:
+    verdict = (gate.verdict, "green" if gate.verdict == "passed" else "red")
+    console.print(Text.assemble(f"\ngate {gate.step}: ", verdict, f"  {gate.reason}"), soft_wrap=True)
+    for rule in gate.rules:
+        mark = {True: ("✔", "green"), False: ("✖", "red"), None: ("○", "dim")}[rule.holds]
+        console.print(Text.assemble("  ", mark, f" {rule.rule}  ", (rule.number, "dim")), soft_wrap=True)
+
+
+def _section(console: Console, title: str, values: Mapping[str, str]) -> None:
+    if not values:
+        return
+    console.print(f"\n{title}")
+    width = min(max(map(len, values)), 40)
+    for name, value in values.items():
+        console.print(Text.assemble("  ", (f"{name:<{width}}  ", "dim"), shortened(value)), soft_wrap=True)
+
+
+def shortened(value: str, limit: int = 200) -> str:
+    """A value in one line of bounded length."""
+    text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in value[: limit + 1])
+    return f"{text[:limit]}… ({len(value)} characters)" if len(value) > limit else text or "-"
+
+
+def human_size(size: int) -> str:
+    """`812 B`, `4.2 KB`, `1.3 GB`; a kilobyte is 1,000 bytes."""
+    number, unit = float(size), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+
+
+def local_time(text: str | None) -> str:
+    """A moment in this machine's time zone."""
+    if not text:
+        return "-"
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,65 @@
+"""Every field of a manifest is known: obeyed, without meaning on one machine, or refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from argosy.errors import ManifestError
+from argosy.local.fields import USED
+from argosy.local.fields_refused import IGNORED, REFUSED
+from argosy.text import nearest
+
+_HARMLESS: tuple[Any, ...] = (None, False, [], "")
+
+
+def check_fields(value: Any, kind: str, where: str) -> None:
+    """Raise ManifestError for the first field under `value` that is unknown or cannot be obeyed here.
+
+    `kind` is a key of `fields.USED`; `[]` before it means a list, a field `*` there any name. `where` begins
+    the message.
+    """
+    if value is None:
+        return
+    if kind.startswith("[]"):
+        for index, item in enumerate(expect_list(value, where)):
+            check_fields(item, kind[2:], f"{where}{_label(item, index)}")
+        return
+    mapping = expect_mapping(value, where)
+    for field, inside in mapping.items():
+        _check_field(str(field), inside, kind, where)
+        if child := USED[kind].get(str(field), USED[kind].get("*")):
+            check_fields(inside, child, f"{where}.{field}")
+
+
+def _check_field(field: str, value: Any, kind: str, where: str) -> None:
+    if field in USED[kind] or "*" in USED[kind] or field in IGNORED.get(kind, ()):
+        return
+    refused = REFUSED.get(kind, {})
+    advice = refused.get(field, refused.get("*"))
+    if advice is None:
+        known = [*USED[kind], *IGNORED.get(kind, ()), *REFUSED.get(kind, {})]
+        raise ManifestError(f"{where}: no field '{field}'{nearest(field, known)}")
+    if not any(value is harmless or value == harmless for harmless in _HARMLESS):
+        raise ManifestError(f"{where}: '{field}' cannot be run on one machine: {advice}")
+
+
+def _label(item: Any, index: int) -> str:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    return f"[{name}]" if isinstance(name, str) else f"[{index}]"
+
+
+def expect_mapping(value: Any, where: str) -> Mapping[str, Any]:
+    """`value`, if it is a mapping; else ManifestError."""
+    if not isinstance(value, Mapping):
+        raise ManifestError(f"{where}: a mapping is expected, not {value!r}")
+    return value
+
+
+def expect_list(value: Any, where: str) -> list[Any]:
+    """`value`, if it is a list (none given: empty); else ManifestError."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ManifestError(f"{where}: a list is expected, not {value!r}")
+    return value

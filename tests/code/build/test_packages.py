@@ -1,0 +1,264 @@
+"""Packages of an image: for its platform, from wheels, locked; and what needs no registry at all."""
+
+import base64
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from argosy import component
+from argosy.code.build.credentials import credential_for
+from argosy.code.build.errors import BuildError
+from argosy.code.build.layers import File, make_layer
+from argosy.code.build.reference import Reference
+from argosy.code.build.registry import Registry
+from argosy.errors import DeclarationError, UsageError
+from tests.code.build.conftest import Project, Server, needs_registry, put_base
+from tests.code.build.test_push import image_of, layers_of
+from tests.code.build.wheels import make_wheel
+
+HUB = "docker.io"
+
+
+@pytest.fixture
+def index(project: Project) -> Path:
+    """A folder of wheels, the only place that packages come from."""
+    folder = project.folder / "wheels"
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    make_wheel(folder, "pure", "1.0", "py3-none-any", "def main(): print('pure')\n", program=True)
+    for machine in ("x86_64", "aarch64"):
+        tag = f"{python}-{python}-manylinux_2_17_{machine}"
+        make_wheel(folder, "native", "2.0", tag, f"MACHINE = '{machine}'\n")
+    project.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+    project.environment["UV_CACHE_DIR"] = str(project.folder / "uv")
+    program = project.folder / "hello.py"
+    text = program.read_text()
+    program.write_text(
+        text.replace(f'image="{project.base}"', f'image="{project.base}", packages=["pure", "native==2.0"]')
+    )
+    return folder
+
+
+@needs_registry
+def test_each_platform_gets_its_own_wheels(project: Project, index: Path, server: Server) -> None:
+    base = put_base(server.host, "base/native:1", "amd64", "arm64")
+    words = ("--base", base, "--platform", "linux/amd64", "--platform", "linux/arm64")
+    project.built("--push", f"{server.host}/packages/", *words)
+    image, registry = Reference.parse(image_of(project)), Registry(server.host)
+    for entry in json.loads(registry.manifest(image)[0])["manifests"]:
+        architecture = entry["platform"]["architecture"]
+        layer = layers_of(str(image.at(entry["digest"])))[1]
+        machine = {"amd64": b"x86_64", "arm64": b"aarch64"}[architecture]
+        files = unpacked(registry.blob(image, layer))
+        assert files["opt/argosy/packages/native.py"] == b"MACHINE = '" + machine + b"'\n"
+        assert files["opt/argosy/packages/bin/pure"].startswith(b"#!/usr/bin/env python3\n")
+
+
+def unpacked(layer: bytes) -> dict[str, bytes]:
+    """The files of a layer."""
+    import io
+    import tarfile
+
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        files = ((m, archive.extractfile(m)) for m in archive.getmembers())
+        return {m.name: f.read() for m, f in files if f}
+
+
+@needs_registry
+def test_the_lock_holds_until_it_is_upgraded(project: Project, index: Path, server: Server) -> None:
+    push = ("--push", f"{server.host}/locked/")
+    assert (
+        "argosy.lock lacks native==2.0, pure" in project.argosy("build", "hello.py", *push, "--locked").stderr
+    )
+    project.built(*push)
+    lock = project.folder / "argosy.lock"
+    assert [line.partition(" ")[0] for line in yaml.safe_load(lock.read_text())[0]["resolved"]] == [
+        "native==2.0",
+        "pure==1.0",
+    ]
+    assert "--hash=sha256:" in lock.read_text()
+    written = lock.read_bytes()
+    make_wheel(index, "pure", "1.1", "py3-none-any", "def main(): print('newer')\n")
+    project.built(*push, "--locked")
+    assert lock.read_bytes() == written
+    project.built(*push, "--upgrade")
+    assert "pure==1.1" in lock.read_text() and "pure==1.0" not in lock.read_text()
+    lock.write_text("nonsense")
+    assert "is not what argosy wrote" in project.argosy("build", "hello.py", *push).stderr
+
+
+@needs_registry
+def test_a_layer_of_packages_is_made_once(project: Project, index: Path, server: Server) -> None:
+    project.built("--push", f"{server.host}/cached/")
+    before = layers_of(image_of(project))
+    for wheel in index.iterdir():
+        wheel.unlink()  # another installation could not succeed
+    project.built("--push", f"{server.host}/cached-again/")
+    assert layers_of(image_of(project)) == before
+
+
+@needs_registry
+def test_the_image_of_a_step_with_other_packages_is_another(
+    project: Project, index: Path, server: Server
+) -> None:
+    program = project.folder / "hello.py"
+    program.write_text(
+        program.read_text().replace('packages=["pure", "native==2.0"]', 'packages=["pure"]', 1)
+    )
+    said = project.built("--push", f"{server.host}/apart/")
+    assert f"{server.host}/apart/hello-greet@" in said and f"{server.host}/apart/hello-shout@" in said
+    program.write_text(program.read_text().replace('packages=["pure"]', 'packages=["pure", "more"]'))
+    done = project.argosy("compile", "hello.py")
+    assert "argosy.images.yaml: the packages of step 'greet' changed" in done.stderr
+
+
+@needs_registry
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("absent==1", "the packages cannot be resolved for linux/amd64 with Python"),
+        ("sourced", "'sourced' has no wheel for linux/amd64 with Python"),
+        ("--index-url=x", "'--index-url=x' is an option; only packages can be in it"),
+    ],
+)
+def test_a_package_that_is_not_to_be_had_is_one_line(
+    project: Project, index: Path, server: Server, package: str, message: str
+) -> None:
+    (index / "sourced-1.0.tar.gz").write_bytes(b"no wheel")
+    (project.folder / "more.txt").write_text(f"{package}\n")
+    done = project.argosy("build", "hello.py", "--push", f"{server.host}/x/", "-r", "more.txt")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (project.folder / "argosy.images.yaml").exists()
+
+
+@needs_registry
+def test_a_base_that_does_not_say_its_python_or_has_musl_is_one_line(
+    project: Project, index: Path, server: Server
+) -> None:
+    alpine = put_base(server.host, "base/python:3-alpine")
+    done = project.argosy("build", "hello.py", "--push", f"{server.host}/x/", "--base", alpine)
+    assert "their wheels want glibc" in done.stderr
+
+
+def test_a_dockerfile_holds_the_lock_and_the_code_and_spares_foreign_files(
+    project: Project, index: Path
+) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    words = ("build", "hello.py", "--python", python, "--dockerfile")
+    done = project.argosy(*words, "out")
+    assert done.returncode == 0, done.stderr
+    out = project.folder / "out"
+    text = (out / "Dockerfile").read_text()
+    assert f"FROM {project.base}\n" in text and "--require-hashes" in text and "USER 10001:10001" in text
+    assert (out / "requirements.txt").read_text().startswith("native==2.0 --hash=sha256:")
+    assert (out / "code" / "words.py").is_file() and (out / "sdk" / "argosy" / "component.py").is_file()
+    assert project.argosy(*words, "out").returncode == 0
+    (project.folder / "own").mkdir()
+    (project.folder / "own" / "Dockerfile").write_text("FROM scratch\n")
+    assert "was not written by argosy, and stays as it is" in project.argosy(*words, "own").stderr
+    assert (project.folder / "own" / "Dockerfile").read_text() == "FROM scratch\n"
+
+
+def test_code_is_what_the_steps_import_and_nothing_hidden(project: Project) -> None:
+    package = project.folder / "tools"
+    for name in ("__init__.py", "deep/__init__.py", "deep/table.csv", ".env", "__pycache__/x.pyc"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text("")
+    (project.folder / ".env").write_text("SECRET=1")
+    (project.folder / "unused.py").write_text("")
+    (project.folder / "words.py").write_text("import tools.deep\nimport json\n")
+    done = project.argosy("build", "hello.py", "--dockerfile", "out")
+    assert done.returncode == 0, done.stderr
+    code = project.folder / "out" / "code"
+    files = sorted(p.relative_to(code).as_posix() for p in code.rglob("*") if p.is_file())
+    assert files == [
+        "hello.py",
+        "tools/__init__.py",
+        "tools/deep/__init__.py",
+        "tools/deep/table.csv",
+        "words.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "repository", "version"),
+    [
+        ("python:3.11-slim", HUB, "library/python", "3.11-slim"),
+        ("python", HUB, "library/python", "latest"),
+        ("team/app:1", HUB, "team/app", "1"),
+        ("localhost/app", "localhost", "app", "latest"),
+        ("127.0.0.1:5000/a/b/c:x", "127.0.0.1:5000", "a/b/c", "x"),
+        ("registry.example/app@sha256:" + "0" * 64, "registry.example", "app", "sha256:" + "0" * 64),
+        ("registry.example/app:1@sha256:" + "0" * 64, "registry.example", "app", "sha256:" + "0" * 64),
+    ],
+)
+def test_names_of_images_mean_what_docker_takes_them_for(
+    text: str, host: str, repository: str, version: str
+) -> None:
+    image = Reference.parse(text)
+    assert (image.host, image.repository, image.version) == (host, repository, version)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Upper", "a b", "a:", "a@sha256:1", "a//b", "-a", "a:b:c", "https://a.b/c"]
+)
+def test_what_is_no_name_of_an_image_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not the name of an image"):
+        Reference.parse(text)
+
+
+def test_a_layer_does_not_depend_on_order_times_or_modes(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"1")
+    one = make_layer({"b/x": File(file), "a": File(b"2")}, "test")
+    file.chmod(0o600)
+    two = make_layer({"a": File(b"2"), "b/x": File(file)}, "test", tmp_path / "layer")
+    assert (one.blob.digest, one.diff_id) == (two.blob.digest, two.diff_id)
+    assert two.blob.size == (tmp_path / "layer").stat().st_size
+
+
+def test_aws_logs_in_to_its_own_registries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import boto3
+
+    asked: list[Any] = []
+    token = base64.b64encode(b"AWS:secret").decode()
+
+    def client(service: str, region_name: str) -> Any:
+        def answer(**words: Any) -> Any:
+            asked.append((service, region_name, words))
+            return {"authorizationData": [{"authorizationToken": token}]}
+
+        return SimpleNamespace(get_authorization_token=answer)
+
+    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    found = credential_for("123456789012.dkr.ecr.eu-central-1.amazonaws.com")
+    assert found and (found.user, found.secret) == ("AWS", "secret")
+    assert "secret" not in repr(found)
+    assert asked == [("ecr", "eu-central-1", {"registryIds": ["123456789012"]})]
+    assert credential_for("registry.example") is None
+
+
+def test_a_configuration_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for content, message in (
+        ("{", "cannot read the credentials in"),
+        ('{"auths": {"registry.example": {"auth": "%%"}}}', "is not readable; log in again"),
+        ('{"auths": {"registry.example": {"auth": "YW5u"}}}', "has no password; log in again"),
+    ):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(BuildError, match=message):
+            credential_for("registry.example")
+
+
+@pytest.mark.parametrize("package", ["", "-r other.txt", "a\nb"])
+def test_a_package_of_no_name_is_refused_where_it_is_declared(package: str) -> None:
+    with pytest.raises(DeclarationError, match="is not a package"):
+        component(image="x", packages=[package])(lambda: None)

@@ -1,0 +1,285 @@
+"""The bundle: what of a project travels, and that a step runs from it alone."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argosy.code.bundle.archive import Bundle
+from argosy.code.bundle.attach import Attached, attach
+from argosy.compose.settings import Settings
+from argosy.errors import ManifestError, UsageError
+
+STEP = '''
+from argosy import component
+from argosy.step.outputs import Outputs
+{imports}
+
+@component(image="python:3.11-slim")
+def greet(who: str) -> Outputs(text=str):
+    """Greet somebody."""
+    {body}
+'''
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    """Files by their paths."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def step(imports: str = "", body: str = "return type('R', (), {'text': who})") -> str:
+    return STEP.format(imports=imports, body=body)
+
+
+def workflow(command: list[str], **container: Any) -> dict[str, Any]:
+    template = {"name": "greet", "container": {"image": "python:3.11-slim", "command": command, **container}}
+    return {"kind": "Workflow", "metadata": {"generateName": "hello-"}, "spec": {"templates": [template]}}
+
+
+def bundled(root: Path, module: str = "steps", settings: Settings | None = None) -> Attached:
+    manifest = workflow(["python", "-m", "argosy.step", f"{module}:greet"])
+    return attach(manifest, settings or Settings(), [str(root)])
+
+
+def names(attached: Attached) -> list[str]:
+    """What of the user's is in the bundle."""
+    assert attached.bundle is not None
+    found = zipfile.ZipFile(io.BytesIO(attached.bundle.data)).namelist()
+    return [n for n in found if not n.startswith("argosy/") and not n.endswith("/")]
+
+
+def run(bundle: Bundle | None, tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A step with the bundle on its path and nothing installed."""
+    assert bundle is not None
+    path = tmp_path / "code.zip"
+    path.write_bytes(bundle.data)
+    start = (
+        "import sys, runpy; sys.path.insert(0, sys.argv.pop(1)); "
+        "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-I", "-S", "-c", start, str(path), *words]
+    folder = tmp_path / "fresh"
+    folder.mkdir(exist_ok=True)
+    env = {"PATH": os.environ["PATH"]}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=env)
+
+
+def test_what_a_module_imports_of_its_project_goes_along(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "steps.py": step(
+                "import shop.prices\nfrom shop.words import *", "from late import deep; return deep(who)"
+            ),
+            "shop/__init__.py": "",
+            "shop/prices.py": "from . import tax\nfrom .words import hi",
+            "shop/tax.py": "import json, os.path",
+            "shop/words.py": "hi = 'hi'",
+            "shop/unused.py": "",
+            "late.py": "def deep(x): ...",
+            "other.py": "",
+        },
+    )
+    assert names(bundled(tmp_path)) == [
+        "late.py",
+        "shop/__init__.py",
+        "shop/prices.py",
+        "shop/tax.py",
+        "shop/words.py",
+        "steps.py",
+    ]
+
+
+def test_a_package_takes_its_data_and_leaves_what_is_private(tmp_path: Path) -> None:
+    write(tmp_path, {"pkg/__init__.py": "", "pkg/steps.py": step(), "pkg/labels": "a", "pkg/data/more": "b"})
+    for name in (
+        ".env",
+        "prod.env",
+        ".git/config",
+        ".venv/x",
+        "venv/pyvenv.cfg",
+        "venv/lib",
+        "__pycache__/a.pyc",
+    ):
+        path = tmp_path / "pkg" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("private")
+    write(
+        tmp_path, {"beside": "not in a package", "pkg/sub/__init__.py": "", "pkg/sub/table": "not imported"}
+    )
+    assert names(bundled(tmp_path, "pkg.steps")) == [
+        "pkg/__init__.py",
+        "pkg/data/more",
+        "pkg/labels",
+        "pkg/steps.py",
+    ]
+
+
+def test_a_link_out_of_the_package_stays_here(tmp_path: Path) -> None:
+    write(tmp_path, {"secret": "s", "pkg/__init__.py": "", "pkg/steps.py": step()})
+    (tmp_path / "pkg" / "linked").symlink_to(tmp_path / "secret")
+    attached = bundled(tmp_path, "pkg.steps")
+    assert "pkg/linked" not in names(attached)
+    assert any("a link out of its package" in note for note in attached.notes)
+
+
+def test_same_code_same_name_and_bytes(tmp_path: Path) -> None:
+    bundles: list[Bundle | None] = []
+    for place in ("one", "two"):
+        write(tmp_path / place, {"pkg/__init__.py": "", "pkg/steps.py": step(), "pkg/data": "x"})
+        os.utime(tmp_path / place / "pkg" / "data", (1e9, len(bundles) * 1e8))
+        bundles.append(bundled(tmp_path / place, "pkg.steps").bundle)
+    assert bundles[0] == bundles[1]
+    write(tmp_path / "two", {"pkg/data": "y"})
+    other = bundled(tmp_path / "two", "pkg.steps").bundle
+    assert other is not None and bundles[0] is not None and other.name != bundles[0].name
+
+
+def test_a_step_runs_from_it_where_nothing_is_installed(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "steps.py": step(
+                "import couler.argo as couler\nfrom argosy.cluster import ArgosySubmitter\n"
+                "import shop.words\n"
+                "from importlib.resources import files",
+                "return type('R', (), {'text': files('shop').joinpath('hi').read_text() + who})",
+            ),
+            "shop/__init__.py": "",
+            "shop/words.py": "",
+            "shop/hi": "hi ",
+        },
+    )
+    done = run(bundled(tmp_path).bundle, tmp_path, "argosy.step", "steps:greet", "--who=Ada")
+    assert (done.returncode, done.stdout) == (0, "text = 'hi Ada'\n"), done.stderr
+
+
+def test_a_folder_without_init_is_a_package_there_too(tmp_path: Path) -> None:
+    write(tmp_path, {"mine/steps/greeting.py": step("from mine.words import hi"), "mine/words.py": "hi = 1"})
+    attached = bundled(tmp_path, "mine.steps.greeting")
+    done = run(attached.bundle, tmp_path, "argosy.step", "mine.steps.greeting:greet", "--who=Ada")
+    assert (done.returncode, done.stdout) == (0, "text = 'Ada'\n"), done.stderr
+
+
+def test_a_program_that_composes_at_its_top_does_not_in_the_container(tmp_path: Path) -> None:
+    top = "\nfirst = greet(who='x')\ncouler.when(couler.equal(first.text, 'x'), lambda: greet(who='y'))\n"
+    write(tmp_path, {"steps.py": step("import couler.argo as couler") + top})
+    done = run(bundled(tmp_path).bundle, tmp_path, "argosy.step", "steps:greet", "--who=Ada")
+    assert (done.returncode, done.stdout) == (0, "text = 'Ada'\n"), done.stderr
+
+
+def test_components_of_argosy_may_be_imported(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step("from argosy.components.training import promote")})
+    done = run(bundled(tmp_path).bundle, tmp_path, "argosy.step", "steps:greet", "--who=Ada")
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_is_mounted_read_only_and_on_the_path(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step()})
+    env = [{"name": "A", "value": "1"}, {"name": "PYTHONPATH", "value": "/own"}]
+    manifest = workflow(["python3", "-m", "argosy.step", "steps:greet"], env=env)
+    attached = attach(manifest, Settings(), [str(tmp_path)])
+    (template,) = attached.manifest["spec"]["templates"]
+    assert attached.bundle is not None
+    assert template["volumes"] == [{"name": "argosy-code", "configMap": {"name": attached.bundle.name}}]
+    assert template["container"]["volumeMounts"] == [
+        {"name": "argosy-code", "mountPath": "/argosy/code", "readOnly": True}
+    ]
+    assert template["container"]["env"][1] == {"name": "PYTHONPATH", "value": "/argosy/code/code.zip:/own"}
+    assert env[1] == {"name": "PYTHONPATH", "value": "/own"}
+
+
+def test_a_path_that_only_the_pod_knows_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step()})
+    secret = {"name": "PYTHONPATH", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+    manifest = workflow(["python", "-m", "argosy.step", "steps:greet"], env=[secret])
+    with pytest.raises(ManifestError, match="template 'greet': its PYTHONPATH is known only in the pod"):
+        attach(manifest, Settings(), [str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["python", "-m", "argosy.components.training.promote"], ["python", "-c", "1"], ["echo"], []],
+)
+def test_other_steps_get_none(command: list[str]) -> None:
+    manifest = workflow(command)
+    assert attach(manifest, Settings()) == Attached(manifest)
+
+
+def test_images_that_hold_the_code_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"steps.py": step()})
+    assert bundled(tmp_path, settings=Settings(code_in_images=("python:3",))).bundle is None
+    assert bundled(tmp_path, settings=Settings(code_in_images=("other/",))).bundle is not None
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "argosy.images.yaml").write_text(
+        "- {image: 'python:3.11-slim', replaces: [a], packages: [], steps: {}}\n"
+    )
+    assert bundled(tmp_path).bundle is None
+
+
+def test_a_component_says_it_itself(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step()})
+    manifest = workflow(["python", "-m", "argosy.step", "steps:greet"])
+    (template,) = manifest["spec"]["templates"]
+    template["metadata"] = {"annotations": {"argosy.dev/code": "image"}}
+    assert attach(manifest, Settings(), [str(tmp_path)]).bundle is None
+    template["metadata"] = {"annotations": {"argosy.dev/code": "bundle"}}
+    settings = Settings(code_in_images=("python:3",))
+    assert attach(manifest, settings, [str(tmp_path)]).bundle is not None
+    template["container"]["command"] = ["python", "-m", "nowhere"]
+    with pytest.raises(UsageError, match="its code shall travel, and module 'nowhere' is nowhere here"):
+        attach(manifest, Settings())
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [("nowhere.at.all", "is nowhere here"), ("pytest", "is installed here, and does not travel")],
+)
+def test_a_module_that_neither_has_is_told(module: str, why: str) -> None:
+    attached = attach(workflow(["python", "-m", module]), Settings())
+    assert attached.bundle is None
+    assert attached.notes[0].startswith(f"template 'greet': module '{module}' {why}")
+
+
+def test_the_standard_library_is_in_every_image() -> None:
+    assert attach(workflow(["python", "-m", "http.server"]), Settings()).notes == ()
+
+
+def test_too_much_is_one_line_with_the_largest_files(tmp_path: Path) -> None:
+    write(tmp_path, {"pkg/__init__.py": "", "pkg/steps.py": step(), "pkg/small": "x"})
+    (tmp_path / "pkg" / "weights.bin").write_bytes(os.urandom(2 * 2**20))
+    with pytest.raises(UsageError) as error:
+        bundled(tmp_path, "pkg.steps")
+    assert str(error.value).startswith(
+        "hello: its code has 2.0 MiB, and a ConfigMap takes 1 MiB; the largest: pkg/weights.bin 2.0 MiB, "
+    )
+    assert "argosy build" in str(error.value) and "\n" not in str(error.value)
+    with (tmp_path / "pkg" / "huge").open("wb") as file:
+        file.truncate(10 * 2**30)
+    with pytest.raises(UsageError, match=r"the largest: pkg/huge 10240\.0 MiB"):
+        bundled(tmp_path, "pkg.steps")
+
+
+def test_a_file_beside_a_module_of_a_zip_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step(body="return open(__file__)")})
+    (note,) = bundled(tmp_path).notes
+    assert note.startswith(f"{tmp_path}/steps.py:9: __file__ lies inside of the bundle's zip")
+
+
+def test_what_cannot_travel_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step("import fast")})
+    suffix = next(s for s in __import__("importlib.machinery", fromlist=["x"]).EXTENSION_SUFFIXES)
+    (tmp_path / f"fast{suffix}").touch()
+    with pytest.raises(UsageError, match="a compiled module cannot travel in a bundle"):
+        bundled(tmp_path)
+    write(tmp_path, {"steps.py": "import ("})
+    with pytest.raises(UsageError, match=r"steps\.py:1: "):
+        bundled(tmp_path)

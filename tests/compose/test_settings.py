@@ -1,0 +1,142 @@
+"""An installation's settings, laid under every pipeline."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argosy import Schedule, compile, component, pipeline
+from argosy.compose.settings import Settings
+from argosy.errors import DeclarationError, UsageError
+
+
+@component(
+    image="old.example/tools/step:1",
+    template={"sidecars": [{"name": "proxy", "image": "old.example/proxy:2"}], "podSpecPatch": "{}"},
+)
+def step(text: str = "") -> None:
+    """A step."""
+
+
+@pipeline(
+    service_account="own",
+    mutex="deploy-{{workflow.parameters.name}}",
+    parallelism=2,
+    schedule=Schedule("0 3 * * *", timezone="Europe/Berlin"),
+    spec={"archiveLogs": False, "priority": 10},
+)
+def nightly(name: str = "x") -> None:
+    """Every night."""
+    step(text=name)
+
+
+SETTINGS = """
+images:
+  old.example/: new.example/all/
+  old.example/tools/: new.example/tools/
+namespace: ml
+serviceAccountName: installed
+workflow: {archiveLogs: true, podPriorityClassName: low}
+templateDefaults: {nodeSelector: {pool: cpu}}
+"""
+
+
+def settings(tmp_path: Path, text: str = SETTINGS) -> Settings:
+    file = tmp_path / "argosy.yaml"
+    file.write_text(text)
+    return Settings.load(file)
+
+
+def test_settings_are_laid_under_the_pipeline(tmp_path: Path) -> None:
+    manifest = compile(nightly, settings=settings(tmp_path))
+    assert manifest["metadata"]["namespace"] == "ml"
+    spec = manifest["spec"]
+    assert spec["serviceAccountName"] == "installed"
+    assert spec["archiveLogs"] is False
+    assert spec["podPriorityClassName"] == "low"
+    assert spec["templateDefaults"] == {"nodeSelector": {"pool": "cpu"}}
+    assert spec["templates"][1]["container"]["image"] == "new.example/tools/step:1"
+
+
+def test_a_pipelines_own_details() -> None:
+    spec = compile(nightly)["spec"]
+    assert spec["serviceAccountName"] == "own"
+    assert spec["synchronization"] == {"mutexes": [{"name": "deploy-{{workflow.parameters.name}}"}]}
+    assert (spec["parallelism"], spec["priority"], spec["archiveLogs"]) == (2, 10, False)
+    assert spec["templates"][1]["sidecars"][0]["name"] == "proxy"
+    assert spec["templates"][1]["podSpecPatch"] == "{}"
+
+
+def test_a_schedule_makes_a_cron_workflow() -> None:
+    manifest = compile(nightly, "CronWorkflow")
+    assert manifest["kind"] == "CronWorkflow"
+    assert manifest["metadata"]["name"] == "nightly"
+    spec = manifest["spec"]
+    assert (spec["schedules"], spec["timezone"], spec["concurrencyPolicy"]) == (
+        ["0 3 * * *"],
+        "Europe/Berlin",
+        "Forbid",
+    )
+    assert spec["workflowSpec"]["entrypoint"] == "main"
+
+
+def test_a_cluster_template_has_no_namespace(tmp_path: Path) -> None:
+    assert "namespace" not in compile(nightly, "ClusterWorkflowTemplate", settings(tmp_path))["metadata"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fragment"),
+    [
+        ("image: {}", "unknown setting 'image'; did you mean 'images'"),
+        ("namespace: [a]", "the setting 'namespace' is not a text"),
+        ("workflow: yes", "the setting 'workflow' is not a mapping"),
+        ("- a", "settings are a mapping"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_refused_settings(tmp_path: Path, text: str, fragment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings(tmp_path, text)
+    assert fragment in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "fragment"),
+    [
+        ({"cron": "every day"}, "is not a cron expression of five fields"),
+        ({"cron": []}, "no cron expression"),
+        ({"cron": "@daily", "timezone": "Mars/Base"}, "'Mars/Base' is not a time zone"),
+        ({"cron": "@daily", "concurrency_policy": "Maybe"}, "is not a concurrency policy"),
+    ],
+)
+def test_refused_schedules(given: dict[str, Any], fragment: str) -> None:
+    with pytest.raises(DeclarationError, match=fragment):
+        Schedule(**given)
+
+
+def test_a_pipeline_without_schedule_has_no_cron_workflow() -> None:
+    @pipeline(name="plain")
+    def plain() -> None:
+        step()
+
+    with pytest.raises(UsageError, match="has no schedule"):
+        compile(plain, "CronWorkflow")
+
+
+def test_a_template_cannot_replace_the_signature() -> None:
+    with pytest.raises(DeclarationError, match="'inputs' comes from the component's signature"):
+        component(image="a", template={"inputs": {}})
+
+
+def test_the_nearest_file_upwards_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ARGOSY_SETTINGS", raising=False)
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (tmp_path / "argosy.yaml").write_text("namespace: top\nsecrets: keys/secrets.yaml\n")
+    monkeypatch.chdir(deep)
+    assert Settings.find().namespace == "top"
+    assert Settings.find().secrets == tmp_path / "keys/secrets.yaml"
+    (tmp_path / "a" / "argosy.yaml").write_text("namespace: nearer\n")
+    assert (Settings.find().namespace, Settings.find().secrets) == ("nearer", None)
+    monkeypatch.setenv("ARGOSY_SETTINGS", str(tmp_path / "argosy.yaml"))
+    assert Settings.find().namespace == "top"

@@ -1,0 +1,196 @@
+"""Runs listed, found by short names, shown, and removed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from argosy.components.training.promote import promote
+from argosy.local.runs.gates import ANNOTATION, evaluated, rule_of
+from argosy.local.runs.record import Record
+from argosy.local.runs.screen import human_size
+from argosy.local.state import lock
+from tests.local.runs.conftest import GATED, Argosy, Made
+
+OK = "templates: [{name: main, container: {image: x, command: [echo, hello]}}]"
+DOCS = Path(__file__).parents[3] / "docs" / "runs.md"
+
+
+def test_the_list_tells_what_became_of_each_run(made: Made, argosy: Argosy) -> None:
+    made(GATED, "pipe-aaaaa")
+    made(OK, "pipe-bbbbb")
+    lines = argosy("runs").stdout.splitlines()
+    assert lines[1].startswith("pipe-bbbbb") and "Succeeded" in lines[1]
+    assert "Failed" in lines[2] and "gate passed, bad failed" in lines[2]
+
+
+def test_the_list_as_a_document(made: Made, argosy: Argosy) -> None:
+    record = made(GATED)
+    (run,) = json.loads(argosy("runs", "--output", "json").stdout)["runs"]
+    assert run["run"] == "pipe-abc12" and run["pipeline"] == "pipe" and run["phase"] == "Failed"
+    assert run["failed"] == ["bad"] and run["gates"] == {"gate": "passed"}
+    assert run["sizeBytes"] == record.size() > 0
+
+
+def test_show_prints_tree_parameters_gates_and_artifacts(made: Made, argosy: Argosy) -> None:
+    record = made(GATED, word="two")
+    shown = argosy("show", "last").stdout
+    assert re.search(r"word +two", shown)
+    assert "✔ make" in shown and "✖ bad" in shown and "○ never" in shown
+    assert "✔ accuracy >= least  0.97 >= 0.9" in shown
+    assert "✔ accuracy >= champion + 0.005  0.97 >= 0.955" in shown
+    assert f"make table       4 B  {record.folder}/artifacts/make/table/table.csv" in shown
+
+
+def test_show_as_a_document(made: Made, argosy: Argosy) -> None:
+    made(GATED)
+    run = json.loads(argosy("show", "abc12", "--output", "json").stdout)
+    assert [node["name"] for node in run["nodes"]] == ["make", "gate", "bad", "never"]
+    assert run["artifacts"][0]["sizeBytes"] == 4
+    assert run["gateRules"][0]["rules"][0] == {
+        "rule": "accuracy >= least", "number": "0.97 >= 0.9", "holds": True,
+    }  # fmt: skip
+
+
+def test_the_schema_is_documented(made: Made, argosy: Argosy) -> None:
+    made(GATED)
+    run = json.loads(argosy("show", "last", "--output", "json").stdout)
+    text = DOCS.read_text("utf-8")
+    keys = {*run, *run["nodes"][0], *run["artifacts"][0], *run["gateRules"][0]}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
+
+
+def test_a_run_is_found_by_a_unique_beginning_or_its_end(made: Made, argosy: Argosy) -> None:
+    for name in ("pipe-aaaaa", "pipe-bbbbb", "other-ccccc"):
+        made(OK, name)
+    for word, name in (("oth", "other-ccccc"), ("bbbbb", "pipe-bbbbb"), ("last", "other-ccccc")):
+        assert name in argosy("show", word).stdout
+    assert argosy("show", "pipe").stderr == "argosy: 'pipe' may be any run: pipe-aaaaa, pipe-bbbbb\n"
+
+
+def test_an_unknown_run_is_one_line(made: Made, argosy: Argosy) -> None:
+    assert "there is no run in" in argosy("show", "x").stderr
+    made(OK, "pipe-aaaaa")
+    done = argosy("logs", "pipe-aaaab")
+    assert done.stderr == "argosy: there is no run 'pipe-aaaab'; did you mean 'pipe-aaaaa'?\n"
+    assert done.exit_code == 2
+
+
+def test_logs_of_all_steps_and_of_one(made: Made, argosy: Argosy) -> None:
+    made(GATED)
+    assert argosy("logs", "last").stdout == "make | making one\nbad | the reason\n"
+    assert argosy("logs", "last", "bad").stdout == "the reason\n"
+    assert json.loads(argosy("logs", "last", "mak", "--output", "json").stdout) == {
+        "step": "make", "attempt": 0, "line": "making one",
+    }  # fmt: skip
+    assert "did you mean 'make'" in argosy("logs", "last", "male").stderr
+
+
+def test_logs_of_every_attempt_and_of_a_loop(made: Made, argosy: Argosy) -> None:
+    made("""
+templates:
+- name: main
+  steps:
+  - - name: each
+      template: again
+      withItems: [a, b]
+      arguments: {parameters: [{name: i, value: "{{item}}"}]}
+- name: again
+  inputs: {parameters: [{name: i}]}
+  retryStrategy: {limit: 1}
+  container: {image: x, command: [sh, -c, "echo {{inputs.parameters.i}} {{retries}}; test {{retries}} = 1"]}
+""")
+    lines = argosy("logs", "last", "each").stdout.splitlines()
+    assert lines == ["a 0", "a 1", "b 0", "b 1"]
+
+
+def test_following_ends_with_the_run(made: Made, argosy: Argosy) -> None:
+    made(OK)
+    assert argosy("logs", "last", "-f").stdout == "main | hello\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "phase"),
+    [({}, "Unstarted"), ({"run.json": "{"}, "Unreadable"), ({"run.json": '{"nodes": 1}'}, "Unreadable")],
+)
+def test_a_folder_that_was_left_half_written_is_listed_and_shown_as_such(
+    left: dict[str, str], phase: str, tmp_path: Path, argosy: Argosy
+) -> None:
+    folder = tmp_path / "runs" / "pipe-aaaaa"
+    folder.mkdir(parents=True)
+    for name, text in left.items():
+        (folder / name).write_text(text)
+    assert phase in argosy("runs").stdout
+    done = argosy("show", "last")
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    assert argosy("runs", "prune", "pipe").exit_code == 0
+    assert not folder.exists()
+
+
+def test_a_run_whose_runner_died_says_how_to_go_on(made: Made, argosy: Argosy) -> None:
+    record = made(GATED)
+    text = (record.folder / "run.json").read_text()
+    (record.folder / "run.json").write_text(text.replace('"phase": "Failed"', '"phase": "Running"', 1))
+    assert "argosy run --resume pipe-abc12" in argosy("show", "last").stdout
+    assert "Interrupted" in argosy("runs").stdout
+
+
+def test_a_run_that_goes_on_is_never_removed(made: Made, argosy: Argosy) -> None:
+    record = made(OK)
+    held = lock(record.folder)
+    try:
+        assert "still going on" in argosy("runs", "prune", "last").stderr
+        assert argosy("runs", "prune", "--keep", "0").stderr == "nothing to remove\n"
+    finally:
+        os.close(held)
+    assert Record.read(record.folder).state == "finished"
+
+
+def test_pruning_by_number_age_and_failure(made: Made, argosy: Argosy) -> None:
+    made(GATED, "pipe-aaaaa")
+    for name in ("pipe-bbbbb", "pipe-ccccc"):
+        made(OK, name)
+    assert "name runs, or say which" in argosy("runs", "prune").stderr
+    assert argosy("runs", "prune", "--older-than", "1w").stderr == "nothing to remove\n"
+    assert "'month' is no age" in argosy("runs", "prune", "--older-than", "month").stderr
+    assert argosy("runs", "prune", "--failed", "--dry-run").stdout == "would remove pipe-aaaaa\n"
+    assert argosy("runs", "prune", "--keep", "1").stdout == "removed pipe-bbbbb\nremoved pipe-aaaaa\n"
+    assert len(json.loads(argosy("runs", "--output", "json").stdout)["runs"]) == 1
+
+
+def test_a_name_with_a_slash_is_a_clusters(argosy: Argosy) -> None:
+    for verb in ("show", "logs"):
+        done = argosy(verb, "argo/flow", "--kubeconfig", "/does/not/exist")
+        assert done.exit_code != 0 and "kubeconfig" in done.stderr
+
+
+def test_a_rule_without_its_numbers_does_not_apply() -> None:
+    assert evaluated("a >= champion", {"a": "1", "champion": ""}).holds is None
+    assert evaluated("no rule at all", {}).rule == "no rule at all"
+    assert evaluated("d <= tolerance", {"d": "nan", "tolerance": "1e-5"}).holds is False
+
+
+@pytest.mark.parametrize(
+    ("direction", "data", "rules"),
+    [
+        ("maximize", "same", ["0.8 >= 0.9", "0.8 >= 0.805"]),
+        ("minimize", "unknown", ["0.8 <= 0.9", "0.8 <= 0.795"]),
+        ("maximize", "other", ["0.8 >= 0.9"]),
+    ],
+)
+def test_gate_1_says_the_rules_that_counted(direction: str, data: str, rules: list[str]) -> None:
+    known = {
+        "direction": direction, "champion-data": data, "on-other-data": "ignore-champion",
+        "val-accuracy": "0.8", "min-accuracy": "0.9", "champion-accuracy": "0.8", "min-improvement": "0.005",
+    }  # fmt: skip
+    lines = promote.container.annotations[ANNOTATION].splitlines()
+    found = [evaluated(rule, known).number for line in lines if (rule := rule_of(line, known))]
+    assert found == rules
+
+
+def test_sizes() -> None:
+    assert [human_size(n) for n in (0, 999, 1000, 42_300_000)] == ["0 B", "999 B", "1.0 KB", "42.3 MB"]

@@ -1,0 +1,28 @@
+"""What is told of the parameters on one machine."""
+
+from typing import Any
+
+from argosy.local.embedded import Binding
+
+
+class Servers:
+    """A stack by its addresses alone."""
+
+    def parameters(self) -> dict[str, str]:
+        return {"mlflow-tracking-uri": "http://127.0.0.1:5000", "s3-bucket": "models"}
+
+
+def told(given: dict[str, str]) -> list[str]:
+    stack: Any = Servers()
+    return Binding(given, {"epochs": "3"}, ("mlflow-tracking-uri",)).told(stack)
+
+
+def test_a_value_of_the_users_is_told_as_theirs() -> None:
+    assert told({}) == ["epochs = 3", "mlflow-tracking-uri = http://127.0.0.1:5000"]
+    assert told({"epochs": "1"}) == ["epochs = 1 (as given)", "mlflow-tracking-uri = http://127.0.0.1:5000"]
+
+
+def test_a_users_value_is_one_short_line_without_its_password() -> None:
+    assert told({"uri": "http://me:secret@host/x"})[-1] == "uri = http://***@host/x (as given)"
+    assert told({"text": "a\nb"})[-1] == "text = 'a\\nb' (as given)"
+    assert len(told({"text": "x" * 5000})[-1]) < 300

@@ -1,0 +1,91 @@
+"""Suspended steps: they wait for a time, or for somebody who approves."""
+
+from __future__ import annotations
+
+import pytest
+
+from argosy.errors import UsageError
+from argosy.local.approval import Approval
+from argosy.local.check import check
+from tests.local.conftest import Run, log, manifest, node, phases
+
+GATE = """
+templates:
+- name: main
+  steps:
+  - - {name: review, template: review}
+  - - name: after
+      template: echo
+      arguments: {parameters: [{name: m, value: "{{steps.review.outputs.parameters.who}}"}]}
+- name: review
+  suspend: {}
+  outputs: {parameters: [{name: who, valueFrom: {supplied: {}%s}}]}
+"""
+
+
+def test_an_approved_step_goes_on_with_what_is_supplied(run: Run) -> None:
+    result = run(GATE % "", approval=Approval.read(["review:who=Ada=1"], None))
+    assert phases(result) == {"review": "Succeeded", "after": "Succeeded"}
+    assert log(result, "after") == "Ada=1\n"
+
+
+def test_without_approval_it_stops_and_goes_on_when_resumed(run: Run) -> None:
+    result = run(GATE % ", default: nobody")
+    assert phases(result) == {"review": "Error", "after": "Omitted"}
+    assert "resume the run with --approve review" in node(result, "review").message
+    again = run(GATE % ", default: nobody", resume=True, approval=Approval.read(["review"], None))
+    assert log(again, "after") == "nobody\n"
+
+
+@pytest.mark.parametrize(("answer", "phase"), [(True, "Succeeded"), (False, "Error")])
+def test_the_person_at_the_terminal_is_asked(run: Run, answer: bool, phase: str) -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> bool:
+        asked.append(name)
+        return answer
+
+    result = run(GATE % ", default: d", approval=Approval(ask=ask))
+    assert (asked, phases(result)["review"]) == (["review"], phase)
+
+
+def test_an_output_that_nobody_supplies_is_named(run: Run) -> None:
+    result = run(GATE % "", approval=Approval.read(["review"], None))
+    assert "--approve STEP:who=VALUE" in node(result, "review").message
+
+
+def test_a_duration_is_waited_for(run: Run) -> None:
+    result = run(
+        "templates: [{name: main, steps: [[{name: w, template: w}]]}, {name: w, suspend: {duration: 10ms}}]"
+    )
+    assert (result.succeeded, node(result, "w").kind) == (True, "Suspend")
+
+
+def test_who_is_approved_does_not_wait_for_the_duration(run: Run) -> None:
+    result = run(
+        "templates: [{name: main, steps: [[{name: w, template: w}]]}, {name: w, suspend: {duration: 1h}}]",
+        approval=Approval.read(["w"], None),
+    )
+    assert phases(result) == {"w": "Succeeded"}
+
+
+@pytest.mark.parametrize("word", ["", ":a=b", "x:y"])
+def test_words_that_approve_nothing_are_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="neither STEP nor STEP:NAME=VALUE"):
+        Approval.read([word], None)
+
+
+@pytest.mark.parametrize("name", ["review", "outer.review", "review(0:a)"])
+def test_a_step_that_waits_may_be_approved(name: str) -> None:
+    workflow = check(manifest(GATE % ""), {}).workflow
+    Approval.read([name], None).check(workflow)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("reviw", "; did you mean 'review'?"), ("x", "; there is: review")]
+)
+def test_an_approval_of_a_step_that_never_waits_is_refused(name: str, hint: str) -> None:
+    workflow = check(manifest(GATE % ""), {}).workflow
+    with pytest.raises(UsageError) as error:
+        Approval.read([name], None).check(workflow)
+    assert str(error.value) == f"--approve {name}: no step of that name waits for approval{hint}"
