@@ -19,9 +19,9 @@ from argosy.step.outputs import Outputs
 if TYPE_CHECKING:
     from argosy.compose.compiler import compile
     from argosy.compose.ending import Ending, on_exit
+    from argosy.declare.referenced import template_ref
     from argosy.reuse.kfp_load import load_component
     from argosy.reuse.library_load import Library, load_library
-    from argosy.reuse.referenced import template_ref
 
 __version__ = "0.1.0"
 
@@ -64,7 +64,7 @@ _LATER = {
     "Library": "argosy.reuse.library_load",
     "load_component": "argosy.reuse.kfp_load",
     "load_library": "argosy.reuse.library_load",
-    "template_ref": "argosy.reuse.referenced",
+    "template_ref": "argosy.declare.referenced",
 }
 
 

@@ -13,7 +13,6 @@ import click
 from rich.console import Console
 
 from argosy.cli.request import Request
-from argosy.cli.stack import open_stack
 from argosy.cli.summary import print_summary
 from argosy.compose.loader import load_documents
 from argosy.compose.settings import Settings
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from argosy.local.context import Only
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
-    from argosy.stack import Stack
+    from argosy.local.stacks import Stack
 
 LAST_LOOK = 1.5
 """Seconds that the page's server stays after the end, so that the browser hears of it."""
@@ -61,6 +60,8 @@ def start_stack(binding: Binding, state_dir: Path, console: Console) -> "Stack |
     """The stack, up, where the run needs one; says what it was pointed at."""
     if not binding.from_stack:
         return None
+    from argosy.local.stacks import open_stack
+
     stack = open_stack(state_dir)
     stack.up(console.print)
     for line in binding.told(stack):
@@ -157,7 +158,7 @@ def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
     places = {"run": str(result.run_dir)}
     if work.stack:
-        places["MLflow"] = work.stack.endpoints().mlflow
+        places |= work.stack.endpoints().pages()
     if not result.succeeded and again:
         places["again"] = f"argosy run --resume {work.request.run}"
     console = Console(stderr=True, highlight=False)

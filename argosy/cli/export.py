@@ -9,10 +9,10 @@ from argosy.cli.components import module_option
 from argosy.cli.environment import environment_option
 from argosy.cli.graph import write_text
 from argosy.compose.settings import Settings
+from argosy.declare.names import step_name
 from argosy.manifest.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component, left_out
 from argosy.reuse.library_export import LibraryKind, library_manifest
-from argosy.reuse.names import step_name
 
 output_option = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."

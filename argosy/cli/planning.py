@@ -13,7 +13,7 @@ from argosy.local.embedded import Binding
 if TYPE_CHECKING:
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
-    from argosy.stack import Stack
+    from argosy.local.stacks import Stack
 
 
 def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "StepCache | None":

@@ -14,10 +14,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from argosy.errors import UsageError
-
 if TYPE_CHECKING:
-    from argosy.stack import Stack, StackStatus
+    from argosy.local.stacks import Stack, StackStatus
 
 _STYLES = {"healthy": "green", "unhealthy": "yellow", "dead": "red", "stopped": "dim"}
 
@@ -31,15 +29,11 @@ state_dir_option = click.option(
 )
 
 
-def open_stack(state_dir: Path) -> Stack:
-    """Return the stack of a folder; raises UsageError if the packages that run it are not installed."""
-    try:
-        from argosy.stack import Stack
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the embedded stack needs {error.name}; run `pip install 'argosy[local]'`"
-        ) from error
-    return Stack(state_dir)
+def _open(state_dir: Path) -> Stack:
+    """The project's stack; its modules are loaded by the commands that need them."""
+    from argosy.local.stacks import open_stack
+
+    return open_stack(state_dir)
 
 
 def _progress() -> Console:
@@ -62,24 +56,24 @@ def _sigterm_like_ctrl_c() -> Iterator[None]:
 
 @click.command()
 @state_dir_option
-@click.option("--install-only", is_flag=True, help="Only install Triton's environment; start nothing.")
+@click.option(
+    "--install-only",
+    is_flag=True,
+    help="Only install what the servers need; start nothing.",
+)
 def up(state_dir: Path, install_only: bool) -> None:
-    """Start MLflow, S3 and Triton on this machine; mend what is not well."""
-    stack, console = open_stack(state_dir), _progress()
+    """Start the stack (Argosy's own: MLflow, S3 and Triton) on this machine; mend what is not well."""
+    stack, console = _open(state_dir), _progress()
     with (
         _sigterm_like_ctrl_c(),
-        console.status("installing Triton" if install_only else "starting the stack"),
+        console.status("installing" if install_only else "starting the stack"),
     ):
         if install_only:
-            from argosy.stack import prepare_triton
-
-            install = prepare_triton(console.print, stack.state_dir)
-            console.print(f"Triton is installed in {install.root}")
+            console.print(stack.prepare(console.print))
             return
         where = stack.up(console.print)
-    console.print(f"MLflow   {where.mlflow}")
-    console.print(f"S3       {where.s3.endpoint}, bucket {where.s3.bucket}")
-    console.print(f"Triton   {where.triton.http}, gRPC {where.triton.grpc}")
+    for name, address in where.told().items():
+        console.print(f"{name:<8} {address}")
 
 
 @click.command()
@@ -88,7 +82,7 @@ def down(state_dir: Path) -> None:
     """Stop the stack; its data stay for the next `argosy up`."""
     console = _progress()
     with console.status("stopping the stack"):
-        open_stack(state_dir).down(console.print)
+        _open(state_dir).down(console.print)
 
 
 @click.command()
@@ -97,7 +91,7 @@ def down(state_dir: Path) -> None:
 @click.pass_context
 def status(context: click.Context, state_dir: Path, output: str) -> None:
     """Tell where the servers are and how they do; exit code 1 unless all are well."""
-    found = open_stack(state_dir).status()
+    found = _open(state_dir).status()
     if output == "text":
         _show(found, Console(highlight=False, soft_wrap=True))
     elif found.endpoints is not None and any(one.health != "stopped" for one in found.services):
@@ -112,13 +106,13 @@ def status(context: click.Context, state_dir: Path, output: str) -> None:
 
 
 def _show(found: StackStatus, console: Console) -> None:
-    """Print the servers as a table, and what a client of S3 and gRPC needs; the secret key is masked."""
+    """Print the servers as a table, and what a client needs beside their addresses."""
     table = Table("server", "health", "process", "address", box=None, pad_edge=False)
     for one in found.services:
         health = f"[{_STYLES[one.health]}]{one.health}[/]"
         table.add_row(one.name, health, str(one.pid or "-"), one.address)
     console.print(table)
     if found.endpoints is not None:
-        bucket = found.endpoints.s3
-        console.print(f"\nTriton gRPC {found.endpoints.triton.grpc}")
-        console.print(f"S3 bucket {bucket.bucket}, access key {bucket.access_key}, secret key ********")
+        console.print()
+        for line in found.endpoints.details():
+            console.print(line)

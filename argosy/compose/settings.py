@@ -19,6 +19,7 @@ environments:                    # the same keys again, for one environment: arg
   dev: {namespace: ml-dev}
 codeInImages:                    # prefixes of images that hold the code of their steps: none travels to them
 - registry.example/ml/
+stack: image-classification      # the embedded stack of `argosy run`, where several are installed
 ```
 
 The order is: code < settings < environment < command line. `workflow` and `templateDefaults` of the settings
@@ -59,6 +60,7 @@ _KEYS: dict[str, type] = {
     "environments": dict,
     "build": dict,
     "codeInImages": list,
+    "stack": str,
 }
 _LAID_OVER = ("parameters", "components", "pipelines")
 _environment: ContextVar[str | None] = ContextVar("argosy_environment", default=None)
@@ -95,6 +97,7 @@ class Settings:
     overlays: tuple["Overlay", ...] = ()
     environment: "Overlay | None" = None
     code_in_images: tuple[str, ...] = ()
+    stack: str | None = None
 
     @classmethod
     def find(cls) -> "Settings":
@@ -145,6 +148,7 @@ class Settings:
             file=path,
             folder=path.parent,
             code_in_images=tuple(map(str, content.get("codeInImages", ()))),
+            stack=content.get("stack"),
         )
         return settings._with_overlays(content, path, environment)
 

@@ -102,7 +102,7 @@ class Pipeline(Generic[P, R]):
     @property
     def by_reference(self) -> Component[P, R]:
         """This pipeline as one step: a `templateRef` to the WorkflowTemplate that it compiles to."""
-        from argosy.reuse.referenced import pipeline_reference
+        from argosy.declare.referenced import pipeline_reference
 
         return pipeline_reference(self)
 

@@ -1,8 +1,8 @@
 """What a workflow needs on one machine: where its servers are, and values fit for a laptop.
 
-A parameter that nobody set, and whose name is in `STACK_PARAMETERS`, is pointed at the embedded stack; one
-set by hand stays as it is.  While the data set is the embedded one, too, the pipeline's own values for
-one machine (the annotation `argosy.dev/local-parameters`) take the place of its production defaults.
+A parameter that nobody set, and whose name the project's stack knows, is pointed at the embedded stack; one
+set by hand stays as it is.  While the data are the embedded ones, too, the pipeline's own values for one
+machine (the annotation `argosy.dev/local-parameters`) take the place of its production defaults.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,7 @@ from argosy.errors import ManifestError
 from argosy.step.values import shown
 
 if TYPE_CHECKING:
-    from argosy.stack import Stack
-
-STACK_PARAMETERS = ("mlflow-tracking-uri", "s3-bucket", "triton-url", "triton-grpc-url", "dataset")
-# Pointed at the stack where something else needs it; alone it is no reason to start servers.
-BESIDE = ("checkpoint",)
+    from argosy.local.stacks import Stack
 
 
 @dataclass(frozen=True)
@@ -60,13 +56,17 @@ def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Bindi
 
     Raises:
         ManifestError: the manifest's annotation is not a mapping of texts.
+        UsageError: the project's stack is not installed, or several are.
     """
+    from argosy.local.stacks import stack_kind
+
     declared = _declared(manifest)
-    from_stack = tuple(n for n in STACK_PARAMETERS if n in declared and n not in given)
-    if not from_stack:
+    kind = stack_kind()
+    from_stack = tuple(n for n in kind.parameters if n in declared and n not in given) if kind else ()
+    if kind is None or not from_stack:
         return Binding(given)
-    from_stack += tuple(n for n in BESIDE if n in declared and n not in given)
-    own_data = "dataset" in given
+    from_stack += tuple(n for n in kind.beside if n in declared and n not in given)
+    own_data = kind.data in given
     return Binding(given, {} if own_data else _laptop(manifest, declared), from_stack)
 
 

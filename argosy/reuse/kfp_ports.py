@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
+from argosy.declare.names import step_name
 from argosy.reuse.document import Mapping, Source
-from argosy.reuse.names import step_name
 from argosy.step.interface import Interface, Port
 from argosy.text import did_you_mean
 

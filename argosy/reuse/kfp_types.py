@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from argosy.reuse.names import python_name
+from argosy.declare.names import python_name
 from argosy.reuse.typename import type_from_data, type_to_data
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.interface import REQUIRED, Port

@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from argosy.declare.component import Component
+from argosy.declare.names import python_name
 from argosy.declare.reference import TemplateRef
+from argosy.declare.referenced import ReferencedComponent, refusal
 from argosy.manifest.scalars import as_text
 from argosy.reuse.document import Manifest, Mapping, Source
 from argosy.reuse.library_export import INTERFACES
-from argosy.reuse.names import python_name
-from argosy.reuse.referenced import ReferencedComponent, refusal
 from argosy.reuse.typename import type_from_data
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.interface import REQUIRED, Interface, Port, argo_name

@@ -6,8 +6,8 @@ from typing import Any
 
 from argosy.declare.component import Component
 from argosy.declare.container import ContainerSpec
+from argosy.declare.names import python_name
 from argosy.errors import UsageError
-from argosy.reuse.names import python_name
 from argosy.reuse.words import Word, depends_on_call, resolved
 from argosy.step.interface import Interface
 

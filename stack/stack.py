@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from argosy.errors import StackError
+from argosy.local.stacks import ServiceStatus, StackStatus
 from argosy.stack import dataset, process, storage
 from argosy.stack.catalogue import catalogue, endpoints
 from argosy.stack.endpoints import Endpoints
@@ -14,7 +15,7 @@ from argosy.stack.ports import HOST
 from argosy.stack.service import Service, Unwell
 from argosy.stack.startup import Startup
 from argosy.stack.state import Launched, Report, State, StateFolder, default_state_dir
-from argosy.stack.status import ServiceStatus, StackStatus
+from argosy.stack.triton_install import prepare_triton
 
 
 def _silent(line: str) -> None:
@@ -32,6 +33,10 @@ class Stack:
     def state_dir(self) -> Path:
         """The folder of ports, processes, credentials, logs and data."""
         return self._folder.path
+
+    def prepare(self, report: Report = _silent) -> str:
+        """Install Triton's environment and start nothing; the line that says where it is."""
+        return f"Triton is installed in {prepare_triton(report, self.state_dir).root}"
 
     def up(self, report: Report = _silent) -> Endpoints:
         """Start what does not run, mend what is not well, and return once everything answers.

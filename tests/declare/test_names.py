@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.reuse.names import python_name, step_name
+from argosy.declare.names import python_name, step_name
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,26 @@ class Endpoints:
         """Refuse what no client could use (raises ValueError)."""
         _check_url("mlflow", self.mlflow)
 
+    def told(self) -> dict[str, str]:
+        """Return addresses by the servers' names, for people."""
+        return {
+            "MLflow": self.mlflow,
+            "S3": f"{self.s3.endpoint}, bucket {self.s3.bucket}",
+            "Triton": f"{self.triton.http}, gRPC {self.triton.grpc}",
+        }
+
+    def details(self) -> list[str]:
+        """Return what a client of S3 and gRPC needs beside the addresses; the secret key is masked."""
+        s3 = self.s3
+        return [
+            f"Triton gRPC {self.triton.grpc}",
+            f"S3 bucket {s3.bucket}, access key {s3.access_key}, secret key ********",
+        ]
+
+    def pages(self) -> dict[str, str]:
+        """Return the web pages on which people look at a run, by name."""
+        return {"MLflow": self.mlflow}
+
     def to_dict(self) -> dict[str, object]:
         """Return plain data, in the shape of `argosy status --output json` (with the secret key)."""
         return asdict(self)

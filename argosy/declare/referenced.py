@@ -6,11 +6,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from argosy.declare.component import Component
 from argosy.declare.container import ContainerSpec
+from argosy.declare.names import python_name
 from argosy.declare.pipeline import Pipeline
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import read_interface
 from argosy.errors import DeclarationError, UsageError
-from argosy.reuse.names import python_name
 from argosy.step.interface import ENTRYPOINT, Interface, Port, argo_name
 
 P = ParamSpec("P")

@@ -1,0 +1,158 @@
+"""Embedded stacks: the servers of a product, on one machine, found through an entry point.
+
+A product declares its stack in the entry point group `argosy.stacks`, as a `StackKind`. Argosy's own is
+`image-classification`. Where several are installed, the setting `stack` names the one of a project.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from argosy.compose.settings import Settings
+from argosy.errors import StackError, UsageError
+from argosy.text import did_you_mean
+
+GROUP = "argosy.stacks"
+
+Health = Literal["healthy", "unhealthy", "dead", "stopped"]
+Report = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+class Endpoints(Protocol):
+    """Where the servers listen."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything that a client needs, for `argosy status --output json`."""
+        ...
+
+    def told(self) -> Mapping[str, str]:
+        """Addresses by the servers' names, for people."""
+        ...
+
+    def details(self) -> Sequence[str]:
+        """Lines with what else a client needs, without a secret."""
+        ...
+
+    def pages(self) -> Mapping[str, str]:
+        """Web pages on which people look at a run, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One server: `dead` has ended on its own, `stopped` was never started or was stopped by `down`."""
+
+    name: str
+    health: Health
+    address: str
+    pid: int | None = None
+    problem: str = ""
+    """What is wrong, with the last lines of the log; empty for a healthy or stopped server."""
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """All servers of a stack; `endpoints` is None where the stack has never been up."""
+
+    services: tuple[ServiceStatus, ...]
+    endpoints: Endpoints | None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every server is up and answers."""
+        return bool(self.services) and all(service.health == "healthy" for service in self.services)
+
+    def require_healthy(self) -> Endpoints:
+        """The endpoints; StackError, which says what is wrong, unless everything is healthy."""
+        if self.endpoints is not None and self.healthy:
+            return self.endpoints
+        problems = [service.problem for service in self.services if service.problem]
+        raise StackError("\n".join(problems) or "the stack is not up; run `argosy up`")
+
+
+class Stack(Protocol):
+    """The servers that belong to one state folder; what fails raises StackError."""
+
+    def prepare(self, report: Report) -> str:
+        """Install what the servers need and start nothing; the line that says where."""
+        ...
+
+    def up(self, report: Report) -> Endpoints:
+        """Start what does not run, mend what is not well."""
+        ...
+
+    def down(self, report: Report) -> None:
+        """Stop all servers; their data stay."""
+        ...
+
+    def status(self) -> StackStatus:
+        """Ask every server how it is; changes nothing."""
+        ...
+
+    def endpoints(self) -> Endpoints:
+        """Where the servers listen; StackError if the stack is not up."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """Variables that a step needs."""
+        ...
+
+    def parameters(self) -> dict[str, str]:
+        """Values by the names of the workflow parameters that point a pipeline at this stack."""
+        ...
+
+
+@dataclass(frozen=True)
+class StackKind:
+    """A product's embedded stack, before anything that runs it is imported.
+
+    Attributes:
+        parameters: names of workflow parameters that the stack fills in, where nobody set them; a workflow
+            that has one needs the stack.
+        beside: names that it fills in, too, where something else needs it.
+        data: the parameter of `parameters` that names the data. Set by hand, a pipeline's own values for one
+            machine do not hold.
+        open: the stack of a state folder; raises UsageError if the packages that run it are not installed.
+    """
+
+    parameters: tuple[str, ...]
+    beside: tuple[str, ...]
+    data: str
+    open: Callable[[Path], Stack]
+
+
+def stack_kind() -> StackKind | None:
+    """The stack of this project: the one that its settings name, else the one that is installed.
+
+    Raises:
+        UsageError: the settings name none that is installed, or several are and they name none.
+        StackError: what the entry point names is no `StackKind`.
+    """
+    installed = {one.name: one for one in entry_points(group=GROUP)}
+    named = Settings.find().stack
+    if named is not None:
+        if named not in installed:
+            raise UsageError(f"no stack '{named}' is installed{did_you_mean(named, installed)}")
+        return _load(installed[named])
+    if len(installed) > 1:
+        names = ", ".join(sorted(installed))
+        raise UsageError(f"several stacks are installed ({names}); name one as `stack:` in argosy.yaml")
+    return _load(*installed.values()) if installed else None
+
+
+def _load(entry: EntryPoint) -> StackKind:
+    kind: Any = entry.load()
+    if not isinstance(kind, StackKind):
+        raise StackError(f"the entry point '{entry.name}' of {GROUP} ({entry.value}) is no StackKind")
+    return kind
+
+
+def open_stack(state_dir: Path) -> Stack:
+    """The stack of a folder; UsageError where none is installed, or not all that runs it."""
+    kind = stack_kind()
+    if kind is None:
+        raise UsageError(f"no embedded stack is installed: nothing declares the entry point {GROUP}")
+    return kind.open(state_dir)

@@ -1,0 +1,26 @@
+"""The stack of image classification, as Argosy finds it: names alone, until it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from argosy.errors import UsageError
+from argosy.local.stacks import Stack, StackKind
+
+
+def _open(state_dir: Path) -> Stack:
+    try:
+        from argosy.stack.stack import Stack as Embedded
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the embedded stack needs {error.name}; run `pip install 'argosy[local]'`"
+        ) from error
+    return Embedded(state_dir)
+
+
+IMAGE_CLASSIFICATION = StackKind(
+    parameters=("mlflow-tracking-uri", "s3-bucket", "triton-url", "triton-grpc-url", "dataset"),
+    beside=("checkpoint",),
+    data="dataset",
+    open=_open,
+)
