@@ -43,7 +43,7 @@ def compile(
         raise UsageError(f"{pipeline.interface.name} has no schedule; a CronWorkflow needs one")
     settings = settings or Settings()
     parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
-    composition = Composition.of(lambda: pipeline.function(**parameters))
+    composition = Composition.of(lambda: pipeline.composed(parameters))
     if not composition.tasks:
         raise ComposeError(
             f"{where(pipeline.function)}: the pipeline '{pipeline.interface.name}' has no step; call a "
@@ -66,7 +66,7 @@ def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
     from argosy.compose.references import ParameterRef
 
     parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
-    return Composition.of(lambda: pipeline.function(**parameters)).components
+    return Composition.of(lambda: pipeline.composed(parameters)).components
 
 
 def _scheduled(pipeline: Pipeline[Any, Any], kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One composition: the user's Couler program runs once, and its tasks and templates are collected."""
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,6 +25,7 @@ from argosy.compose.tasks import Task
 from argosy.compose.templates import Templates
 from argosy.declare.component import Component
 from argosy.declare.context import composing
+from argosy.declare.groups import spread
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 
@@ -97,7 +99,7 @@ class Composition:
         around = read_surroundings()
         if len(self._scopes) > 1:
             _refuse_one_place_for_all(component, site)
-        arguments = bind(component.interface, args, kwargs, site)
+        arguments = bind(component.interface, *_ungrouped(component, args, kwargs, site), site)
         # `couler.dag` names a node once for each edge: the same call there is the same task.
         identity = (component.interface.name, str(arguments)) if "dag" in around.verbs else None
         handle = self._calls.get(identity)
@@ -277,6 +279,18 @@ def _texts_of(items: Any) -> Iterator[str]:
     elif isinstance(items, (list, dict)):
         for part in items.values() if isinstance(items, dict) else items:
             yield from _texts_of(part)
+
+
+def _ungrouped(
+    component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any], site: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A call's arguments, with each parameter group as the inputs that it stands for."""
+    if not component.groups:
+        return args, kwargs
+    try:
+        return spread(component.groups, tuple(inspect.signature(component).parameters), args, kwargs)
+    except TypeError as error:
+        raise ComposeError(f"{site}: {component.interface.name}(): {error}") from None
 
 
 def _refuse_one_place_for_all(component: Component[Any, Any], site: str) -> None:

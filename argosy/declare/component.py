@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from argosy.declare.container import AllOptions, ContainerOptions, ContainerSpec
 from argosy.declare.context import current_composer
+from argosy.declare.groups import Group
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import check_function, read_interface, where
 from argosy.errors import DeclarationError
@@ -42,10 +43,12 @@ class Component(Generic[P, R]):
     Attributes:
         arguments: of the container's command, where they do not follow from the interface.
         template_ref: the template of another WorkflowTemplate that does the work, if one does.
+        groups: inputs that a call may give together, by the name of the group.
     """
 
     arguments: list[str] | None = None
     template_ref: TemplateRef | None = None
+    groups: Mapping[str, Group] = {}
 
     def __init__(self, function: Callable[P, R], interface: Interface, container: ContainerSpec) -> None:
         self.function = function

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
 
 from argosy.declare.context import current_composer
+from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
 from argosy.declare.schedule import Schedule
 from argosy.declare.signature import check_function, read_pipeline, where
@@ -84,10 +85,17 @@ class Pipeline(Generic[P, R]):
     a step that calls the WorkflowTemplate instead.
     """
 
-    def __init__(self, function: Callable[P, R], interface: Interface, spec: WorkflowSpec) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R],
+        interface: Interface,
+        spec: WorkflowSpec,
+        groups: Mapping[str, Group] | None = None,
+    ) -> None:
         self.function = function
         self.interface = interface
         self.spec = spec
+        self.groups = groups or {}
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -95,6 +103,11 @@ class Pipeline(Generic[P, R]):
             name = self.interface.name
             raise UsageError(f"{name} is a pipeline: compile it, or run it with 'argosy run {name}'")
         return self.function(*args, **kwargs)
+
+    def composed(self, parameters: Mapping[str, Any]) -> Any:
+        """Run the program with the workflow's parameters, by their flat Python names."""
+        program: Callable[..., Any] = self.function
+        return program(**gathered(self.groups, parameters))
 
     def __repr__(self) -> str:
         return f"<pipeline {self.interface.name}>"
@@ -132,7 +145,8 @@ def pipeline(
 def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = None, **spec: Any) -> Any:
     """Declare a pipeline, as `@pipeline` or `@pipeline(...)`; the options are those of `WorkflowSpec`.
 
-    The function's parameters become the workflow's, with their defaults.  A NamedTuple that it returns
+    The function's parameters become the workflow's, with their defaults; one that is a NamedTuple or a
+    dataclass is a group, whose fields become parameters by their own names.  A NamedTuple that it returns
     becomes the outputs of the entrypoint, for whoever calls it by `templateRef`; a field's default stands
     in where the step that it comes from did not run.
 
@@ -144,14 +158,14 @@ def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = No
     def declare(function: Callable[P, R]) -> Pipeline[P, R]:
         keep_couler_quiet()
         check_function(function, "pipeline", name)
-        interface = read_pipeline(function, name)
+        interface, groups = read_pipeline(function, name)
         names = [p.name for p in interface.inputs]
         unknown = next((local for local in workflow_spec.local if local not in names), None)
         if unknown:
             raise DeclarationError(
                 f"{where(function)}: 'local' names no parameter: {unknown}; there is: {', '.join(names)}"
             )
-        return Pipeline(function, interface, workflow_spec)
+        return Pipeline(function, interface, workflow_spec, groups)
 
     return declare if function is None else declare(function)
 

@@ -33,7 +33,9 @@ class ReferencedComponent(Component[P, R]):
             raise DeclarationError(
                 f"{interface.name}: its container belongs to '{owner}'; only its name is ours"
             )
-        return ReferencedComponent(self.function, interface, self.template_ref)
+        copy: ReferencedComponent[P, R] = ReferencedComponent(self.function, interface, self.template_ref)
+        copy.groups = self.groups
+        return copy
 
     @property
     def module(self) -> str:
@@ -85,6 +87,7 @@ def pipeline_reference(pipeline: Pipeline[P, R]) -> Component[P, R]:
     interface = pipeline.interface
     reference = TemplateRef(interface.name, ENTRYPOINT)
     step = ReferencedComponent(pipeline.function, interface, reference)
+    step.groups = pipeline.groups
     step.function = refusal(interface.name, reference)
     return step
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from argosy.declare.groups import Group, fields_of, is_group
 from argosy.errors import DeclarationError
 from argosy.step.arguments import ambiguous
 from argosy.step.artifacts import ArtifactKind, Stored
@@ -65,8 +66,13 @@ def read_interface(function: Callable[..., Any], name: str | None = None) -> Int
         DeclarationError: an annotation is missing or cannot travel, or a default is of another type;
             the message names the function's file and line.
     """
-    interface = read_parameters(function, name)
-    result = _hints(function).get("return", REQUIRED)
+    hints, told = _hints(function), _documentation(function)
+    inputs = tuple(
+        _input(function, parameter, hints, told.names.get(parameter.name, ""))
+        for parameter in inspect.signature(function).parameters.values()
+    )
+    interface = replace(_interface(function, name, told), inputs=inputs)
+    result = hints.get("return", REQUIRED)
     if result is REQUIRED:
         raise _fail(function, "no return type; write '-> None' for a step without outputs")
     if hasattr(result, "_fields"):
@@ -80,40 +86,69 @@ def read_interface(function: Callable[..., Any], name: str | None = None) -> Int
     return interface
 
 
-def read_pipeline(function: Callable[..., Any], name: str | None = None) -> Interface:
-    """The interface of a pipeline's function; outputs are those of a NamedTuple, any other result is none.
+def read_pipeline(
+    function: Callable[..., Any], name: str | None = None
+) -> tuple[Interface, dict[str, Group]]:
+    """The interface of a pipeline's function, and its parameter groups by their names in the function.
+
+    Outputs are those of a NamedTuple, any other result is none.
 
     Raises:
-        DeclarationError: as for `read_interface`.
+        DeclarationError: as for `read_interface`; or two parameters have one name, or a group is in a group.
     """
-    interface = read_parameters(function, name)
-    if artifact := next((p.name for p in interface.inputs if p.is_artifact), None):
+    hints, told = _hints(function), _documentation(function)
+    inputs: list[Port] = []
+    groups: dict[str, Group] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints.get(parameter.name)
+        if is_group(hint):
+            found = _group(function, parameter, hint)
+            groups[parameter.name] = Group(hint, tuple(port.name for port in found))
+            inputs += found
+        else:
+            inputs.append(_input(function, parameter, hints, told.names.get(parameter.name, "")))
+    _refuse_in_pipeline(function, inputs)
+    result = hints.get("return")
+    outputs = _outputs(function, result) if hasattr(result, "_fields") else ()
+    return replace(_interface(function, name, told), inputs=tuple(inputs), outputs=outputs), groups
+
+
+def _refuse_in_pipeline(function: Callable[..., Any], inputs: list[Port]) -> None:
+    if artifact := next((p.name for p in inputs if p.is_artifact), None):
         raise _fail(
             function,
             f"'{artifact}' is an artifact, and a pipeline's parameters are text: write '{artifact}: str' for "
             "an address, and let a step fetch it",
         )
-    result = _hints(function).get("return")
-    return replace(interface, outputs=_outputs(function, result)) if hasattr(result, "_fields") else interface
+    names = [p.argo_name for p in inputs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _fail(function, f"the parameter '{twice}' comes from two places; a workflow has one of a name")
 
 
-def read_parameters(function: Callable[..., Any], name: str | None = None) -> Interface:
-    """The interface of a function whose result does not matter: inputs alone.
+def _group(function: Callable[..., Any], parameter: inspect.Parameter, group: type) -> list[Port]:
+    """The parameters that a group stands for."""
+    try:
+        hints, told = get_type_hints(group, include_extras=True), _documentation(group).names
+        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+        fields = fields_of(group, default)
+    except (NameError, TypeError) as error:
+        raise _fail(function, f"the group '{parameter.name}': {error}") from None
+    if inner := next((name for name in fields if is_group(hints.get(name))), None):
+        raise _fail(function, f"the group '{parameter.name}' holds the group '{inner}'; take each by itself")
+    found = []
+    for name, value in fields.items():
+        given = inspect.Parameter.empty if value is REQUIRED else value
+        field = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=given)
+        found.append(_input(function, field, hints, told.get(name, "")))
+    return found
 
-    Raises:
-        DeclarationError: as for `read_interface`.
-    """
-    hints = _hints(function)
-    told = _documentation(function)
-    inputs = tuple(
-        _input(function, parameter, hints, told.names.get(parameter.name, ""))
-        for parameter in inspect.signature(function).parameters.values()
-    )
+
+def _interface(function: Callable[..., Any], name: str | None, told: _Documentation) -> Interface:
     return Interface(
         name=name or argo_name(function.__name__),
         summary=told.summary,
         description=told.description,
-        inputs=inputs,
+        inputs=(),
         outputs=(),
     )
 

@@ -17,6 +17,7 @@ MODULES = (
     "argosy.declare.container",
     "argosy.declare.context",
     "argosy.declare.environment",
+    "argosy.declare.groups",
     "argosy.declare.library",
     "argosy.declare.pipeline",
     "argosy.declare.reference",
