@@ -5,6 +5,7 @@ from typing import Any
 import couler.argo as couler
 
 from argosy import pipeline
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 from argosy.components.deployment import (
     compare_live,
     determine_version,
@@ -184,14 +185,14 @@ def roll_back_on_failure(
 
 @pipeline(service_account="workflow-sa", timeout=3600, local=LAPTOP)
 def deploy_model_image_classification(
-    model_name: str = "resnet18-imagenette-onnx",
+    model_name: str = ONNX_MODEL_NAME,
     source: str = "alias:deploy",
     validated_version: str = "",
     force_version: int | None = None,
     replace: bool = False,
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006

@@ -5,6 +5,7 @@ from typing import Any
 import couler.argo as couler
 
 from argosy import pipeline
+from argosy.components.defaults import DATASET, MLFLOW_TRACKING_URI, MODEL_NAME, S3_BUCKET, TRITON_URL
 from argosy.pipelines.deploy_model_image_classification import (
     deploy_model_image_classification,
     roll_back_on_failure,
@@ -14,9 +15,9 @@ from argosy.pipelines.train_model_image_classification import train_model_image_
 
 @pipeline(service_account="workflow-sa", timeout=8 * 3600)
 def pipeline_image_classification_by_reference(
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    dataset: str = "s3://my-datasets/imagenette2-320",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    dataset: str = DATASET,
     input_shape: str = "1,3,224,224",
     epochs: int | None = None,
     learning_rate: float | None = None,
@@ -29,8 +30,8 @@ def pipeline_image_classification_by_reference(
     min_improvement: float = 0.005,
     source: str = "",
     force_version: int | None = None,
-    s3_bucket: str = "my-triton-models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    s3_bucket: str = S3_BUCKET,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006

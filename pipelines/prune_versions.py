@@ -1,6 +1,7 @@
 """Old versions leave Triton's repository, by hand or on a schedule: a Couler program."""
 
 from argosy import Schedule, pipeline
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
 from argosy.components.deployment import prune_versions as prune
 
 
@@ -9,9 +10,9 @@ from argosy.components.deployment import prune_versions as prune
 def prune_versions(
     keep: int = 5,
     dry_run: bool = False,
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
 ) -> None:
     """Remove old versions of a model and uploads that never ended; never what is live, previous or under way.
 

@@ -1,6 +1,7 @@
 """Back to the version that was live before, or to a named one, in one command: a Couler program."""
 
 from argosy import pipeline
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 from argosy.components.deployment import rollback
 
 
@@ -8,10 +9,10 @@ from argosy.components.deployment import rollback
 def rollback_model(
     to: str = "previous",
     reason: str = "",
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
 ) -> None:
     """Make an older version live: Triton serves it first, then the aliases move.

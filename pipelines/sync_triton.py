@@ -1,16 +1,17 @@
 """Replicas of Triton that started later, or missed something, serve what is live: a Couler program."""
 
 from argosy import Schedule, pipeline
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 from argosy.components.deployment import sync_triton as sync
 
 
 # Every five minutes, as a CronWorkflow; submitted as a Workflow it looks at once.
 @pipeline(service_account="workflow-sa", timeout=900, schedule=Schedule("*/5 * * * *"))
 def sync_triton(
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
 ) -> None:
     """Make every replica of Triton serve what MLflow's alias live says; those that do are left alone.

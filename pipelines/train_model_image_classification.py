@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 import couler.argo as couler
 
 from argosy import pipeline
+from argosy.components.defaults import DATASET, MLFLOW_TRACKING_URI, MODEL_NAME
 from argosy.components.training import export_to_onnx, promote, train, validate_onnx
 
 # Whoever trains owns the checkpoints: a retried or resumed workflow goes on from its own.
@@ -106,9 +107,9 @@ def pass_gates(
 
 @pipeline(service_account="workflow-sa", timeout=6 * 3600, local=LAPTOP)
 def train_model_image_classification(
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    dataset: str = "s3://my-datasets/imagenette2-320",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    dataset: str = DATASET,
     input_shape: str = "1,3,224,224",
     epochs: int | None = None,
     learning_rate: float | None = None,

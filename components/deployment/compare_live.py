@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images as tools
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Comparison(NamedTuple):
@@ -27,8 +28,8 @@ class Comparison(NamedTuple):
 def compare_live(
     triton_version: int,
     model_version: str,
-    model_name: str = "resnet18-imagenette-onnx",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     images: int = 200,
     recorded_requests: str = "",
@@ -36,8 +37,8 @@ def compare_live(
     limits: dict[str, Any] = {},  # noqa: B006 - a default of the declaration, never changed
     owner: str = "",
     load_timeout: int = 300,
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
 ) -> Comparison:
     """Gate 3: send the candidate and the live version the same requests, and compare the answers.

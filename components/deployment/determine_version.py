@@ -4,6 +4,7 @@ from typing import Annotated, NamedTuple
 
 from argosy import Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
 
 
 class Version(NamedTuple):
@@ -26,12 +27,12 @@ def determine_version(
     model_version: str,
     model_sha256: str,
     owner: str,
-    model_name: str = "resnet18-imagenette-onnx",
-    s3_bucket: str = "my-triton-models",
+    model_name: str = ONNX_MODEL_NAME,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
     force_version: int | None = None,
     replace: bool = False,
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
 ) -> Version:
     """Claim the next Triton version of the model.
 

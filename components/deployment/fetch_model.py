@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 from argosy import File, Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME
 
 
 class Fetched(NamedTuple):
@@ -30,9 +31,9 @@ class Fetched(NamedTuple):
     changes_world=True,
 )
 def fetch_model(
-    model_name: str = "resnet18-imagenette-onnx",
+    model_name: str = ONNX_MODEL_NAME,
     source: str = "alias:deploy",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     validated_version: str = "",
 ) -> Fetched:
     """Download the ONNX model that is to be deployed, and check it.

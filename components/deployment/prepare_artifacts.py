@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Directory, File, FromField, Resources, component
 from argosy.components import images
+from argosy.components.defaults import ONNX_MODEL_NAME
 
 POD_NAME = "ARGOSY_POD_NAME"
 
@@ -28,7 +29,7 @@ def prepare_artifacts(
     model: File,
     metadata: File,
     triton_version: int,
-    model_name: str = "resnet18-imagenette-onnx",
+    model_name: str = ONNX_MODEL_NAME,
     deployed_by: str = "",
 ) -> Prepared:
     """Lay out the model as Triton's repository has it, with config.pbtxt and the complete metadata.json.

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
 
 
 class Pruned(NamedTuple):
@@ -27,9 +28,9 @@ class Pruned(NamedTuple):
 def prune_versions(
     keep: int = 5,
     dry_run: bool = False,
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
     owner: str = "",
 ) -> Pruned:

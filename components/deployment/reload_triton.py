@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Serving(NamedTuple):
@@ -24,13 +25,13 @@ class Serving(NamedTuple):
 )
 def reload_triton(
     triton_version: int,
-    model_name: str = "resnet18-imagenette-onnx",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     load_timeout: int = 300,
     owner: str = "",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
 ) -> Serving:
     """Make Triton load exactly the published version, and wait until it answers.

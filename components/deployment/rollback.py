@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class RolledBack(NamedTuple):
@@ -31,11 +32,11 @@ def rollback(
     owner: str = "",
     to: str = "previous",
     reason: str = "",
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     load_timeout: int = 300,
     request: str = "",

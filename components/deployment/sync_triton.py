@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Synced(NamedTuple):
@@ -26,13 +27,13 @@ class Synced(NamedTuple):
     changes_world=True,
 )
 def sync_triton(
-    model_name: str = "resnet18-imagenette-onnx",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
     load_timeout: int = 300,
     owner: str = "",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
     every: int = 0,
 ) -> Synced:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Aliases(NamedTuple):
@@ -28,12 +29,12 @@ class Aliases(NamedTuple):
 def update_aliases(
     model_version: str,
     triton_version: int,
-    model_name: str = "resnet18-imagenette-onnx",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    model_name: str = ONNX_MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     owner: str = "",
-    s3_bucket: str = "my-triton-models",
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
 ) -> Aliases:
     """Move `live` to the deployed version and `previous` to the one that was live.

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Directory, Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
 
 
 class Published(NamedTuple):
@@ -26,12 +27,12 @@ def upload_to_s3(
     artifacts: Directory,
     triton_version: int,
     owner: str,
-    model_name: str = "resnet18-imagenette-onnx",
-    s3_bucket: str = "my-triton-models",
+    model_name: str = ONNX_MODEL_NAME,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
     force_version: int | None = None,
     replace: bool = False,
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
 ) -> Published:
     """Publish the prepared version: staged first, verified, then there all at once.
 

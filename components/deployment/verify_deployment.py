@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Verified(NamedTuple):
@@ -27,14 +28,14 @@ class Verified(NamedTuple):
 )
 def verify_deployment(
     triton_version: int,
-    model_name: str = "resnet18-imagenette-onnx",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    model_name: str = ONNX_MODEL_NAME,
+    triton_url: str = TRITON_URL,
     expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a default of the declaration, never changed
     expected_output_shape: list[int] = [1, 10],  # noqa: B006
     owner: str = "",
     model_version: str = "",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
     tolerance: float = 1e-4,
     triton_grpc_url: str = "",

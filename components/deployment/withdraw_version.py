@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
 
 
 class Withdrawn(NamedTuple):
@@ -24,12 +25,12 @@ class Withdrawn(NamedTuple):
 )
 def withdraw_version(
     triton_version: int,
-    model_name: str = "resnet18-imagenette-onnx",
+    model_name: str = ONNX_MODEL_NAME,
     owner: str = "",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
-    s3_bucket: str = "my-triton-models",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
+    s3_bucket: str = S3_BUCKET,
     s3_prefix: str = "models",
 ) -> Withdrawn:
     """Remove a version that failed the comparison from the repository; its record stays, and says why.

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from argosy import FromSecret, Resources, component
 from argosy.components import images
+from argosy.components.defaults import ONNX_MODEL_NAME
 
 WEBHOOK = "ARGOSY_WEBHOOK_URL"
 
@@ -30,7 +31,7 @@ def notify(
     status: str,
     owner: str = "",
     form: Literal["slack", "json"] = "slack",
-    model_name: str = "resnet18-imagenette-onnx",
+    model_name: str = ONNX_MODEL_NAME,
     mlflow_tracking_uri: str = "",
     link: str = "",
     patience: float = 10,

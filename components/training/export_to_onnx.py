@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Exported(NamedTuple):
@@ -25,8 +26,8 @@ class Exported(NamedTuple):
 )
 def export_to_onnx(
     model_version: str,
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     input_shape: str = "1,3,224,224",
 ) -> Exported:
     """Convert one version of the PyTorch model to ONNX and keep the file in an MLflow run of its own.

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Promotion(NamedTuple):
@@ -47,8 +48,8 @@ _RULES = "\n".join(
 )
 def promote(
     run_id: str,
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
     metric: str = "best_val_accuracy",

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Quantized(NamedTuple):
@@ -39,8 +40,8 @@ class Quantized(NamedTuple):
 )
 def quantize_onnx(
     onnx_model_version: str,
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     variant: Literal["int8", "fp16"] = "int8",
     min_agreement: float = 0.99,
     max_accuracy_drop: float = 0.01,

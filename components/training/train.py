@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from argosy import Resources, Retry, SharedMemory, Toleration, component
 from argosy.components import images
+from argosy.components.defaults import DATASET, MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Trained(NamedTuple):
@@ -36,9 +37,9 @@ class Trained(NamedTuple):
     ),
 )
 def train(
-    dataset: str = "s3://my-datasets/imagenette2-320",
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    dataset: str = DATASET,
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     input_shape: str = "1,3,224,224",
     epochs: int | None = None,
     learning_rate: float | None = None,

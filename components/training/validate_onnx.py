@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from argosy import Resources, Retry, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Validation(NamedTuple):
@@ -41,8 +42,8 @@ class Validation(NamedTuple):
 )
 def validate_onnx(
     export_run_id: str,
-    model_name: str = "resnet18-imagenette",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    model_name: str = MODEL_NAME,
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     samples: int = 100,
     tolerance: float = 1e-5,
     seed: int = 0,

@@ -3,6 +3,7 @@
 from components.linear_model import linear_model
 
 from argosy import pipeline
+from argosy.components.defaults import S3_BUCKET
 from argosy.components.deployment import determine_version, prepare_artifacts, upload_to_s3
 
 # A retried or resumed workflow takes up the version that it claimed.
@@ -14,7 +15,7 @@ def publish(
     weights: list[float] = [1.0, 1.0],  # noqa: B006 - a declaration, never changed
     bias: float = 0.0,
     model_name: str = "linear",
-    s3_bucket: str = "my-triton-models",
+    s3_bucket: str = S3_BUCKET,
 ) -> None:
     """Write a linear model and publish it as the next version in Triton's repository.
 

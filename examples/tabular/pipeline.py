@@ -4,6 +4,7 @@ import couler.argo as couler
 from train_tabular import train_tabular
 
 from argosy import pipeline
+from argosy.components.defaults import MLFLOW_TRACKING_URI, S3_BUCKET, TRITON_URL
 from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
 from argosy.pipelines.train_model_image_classification import pass_gates
 
@@ -13,12 +14,12 @@ FEATURES, CLASSES = 30, 2
 @pipeline(service_account="workflow-sa", timeout=3600)
 def tabular_classifier(
     model_name: str = "mlp-breast-cancer",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     epochs: int = 40,
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
-    s3_bucket: str = "my-triton-models",
-    triton_url: str = "http://triton-inference.ml-models:8000",
+    s3_bucket: str = S3_BUCKET,
+    triton_url: str = TRITON_URL,
     triton_grpc_url: str = "",
 ) -> None:
     """Train on rows of numbers, pass both gates, and serve.

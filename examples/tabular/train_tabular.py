@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from argosy import Resources, component
 from argosy.components import images
+from argosy.components.defaults import MLFLOW_TRACKING_URI
 
 
 class Trained(NamedTuple):
@@ -25,7 +26,7 @@ class Trained(NamedTuple):
 )
 def train_tabular(
     model_name: str = "mlp-breast-cancer",
-    mlflow_tracking_uri: str = "http://mlflow.ai-platform:80",
+    mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
     epochs: int = 40,
     learning_rate: float = 0.01,
     seed: int = 0,
