@@ -5,7 +5,7 @@ from typing import Any
 import couler.argo as couler
 
 from argosy import pipeline
-from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
+from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME
 from argosy.components.deployment import (
     compare_live,
     determine_version,
@@ -18,6 +18,7 @@ from argosy.components.deployment import (
     verify_deployment,
     withdraw_version,
 )
+from argosy.components.parameters import Checks, Serving
 
 # Whoever publishes a version owns its claim: a retried or resumed workflow takes its own up again.
 OWNER = "{{workflow.uid}}"
@@ -35,21 +36,15 @@ def deploy(
     source: str,
     force_version: int | None,
     mlflow_tracking_uri: str,
-    s3_bucket: str,
-    triton_url: str,
-    triton_grpc_url: str,
-    expected_input_shape: list[int],
-    expected_output_shape: list[int],
+    serving: Serving,
+    checks: Checks,
     validated_version: str = "",
     replace: bool = False,
-    compare: bool = False,
-    comparison_limits: dict[str, Any] = {},  # noqa: B006 - never changed
-    recorded_requests: str = "",
 ) -> None:
     """The deployment steps, from the MLflow registry to a Triton that answers.
 
-    With `compare`, the rest is skipped where Gate 3 finds the new version worse than the live one; a caller
-    that gives it no parameter has no Gate 3.
+    With `checks.compare`, the rest is skipped where Gate 3 finds the new version worse than the live one.
+    There is no Gate 3 where it is False and no parameter.
     """
     fetched = fetch_model(
         model_name=model_name,
@@ -59,7 +54,7 @@ def deploy(
     )
     claimed = determine_version(
         model_name=model_name,
-        s3_bucket=s3_bucket,
+        s3_bucket=serving.s3_bucket,
         model_version=fetched.model_version,
         model_sha256=fetched.model_sha256,
         owner=OWNER,
@@ -77,38 +72,38 @@ def deploy(
         model_name=model_name,
         artifacts=prepared.artifacts,
         triton_version=claimed.triton_version,
-        s3_bucket=s3_bucket,
+        s3_bucket=serving.s3_bucket,
         owner=OWNER,
         force_version=force_version,
         replace=replace,
         mlflow_tracking_uri=mlflow_tracking_uri,
     )
-    if compare is not False:
+    if checks.compare is not False:
         couler.when(
-            couler.equal(compare, "true"),
+            couler.equal(checks.compare, "true"),
             lambda: gate_3(
                 fetched.model_version,
                 claimed.triton_version,
-                limits=comparison_limits,
-                recorded_requests=recorded_requests,
+                limits=checks.comparison_limits,
+                recorded_requests=checks.recorded_requests,
                 model_name=model_name,
-                triton_url=triton_url,
-                triton_grpc_url=triton_grpc_url,
+                triton_url=serving.triton_url,
+                triton_grpc_url=serving.triton_grpc_url,
                 mlflow_tracking_uri=mlflow_tracking_uri,
-                s3_bucket=s3_bucket,
+                s3_bucket=serving.s3_bucket,
             ),
         )
     loaded = couler.set_dependencies(
         lambda: reload_triton(
             model_name=model_name,
             triton_version=claimed.triton_version,
-            triton_url=triton_url,
-            triton_grpc_url=triton_grpc_url,
+            triton_url=serving.triton_url,
+            triton_grpc_url=serving.triton_grpc_url,
             owner=OWNER,
             mlflow_tracking_uri=mlflow_tracking_uri,
-            s3_bucket=s3_bucket,
+            s3_bucket=serving.s3_bucket,
         ),
-        dependencies=[uploaded] if compare is False else AFTER_GATE_3,
+        dependencies=[uploaded] if checks.compare is False else AFTER_GATE_3,
     )
     update_aliases(
         model_name=model_name,
@@ -116,21 +111,21 @@ def deploy(
         mlflow_tracking_uri=mlflow_tracking_uri,
         triton_version=loaded.triton_version,
         owner=OWNER,
-        s3_bucket=s3_bucket,
-        triton_url=triton_url,
-        triton_grpc_url=triton_grpc_url,
+        s3_bucket=serving.s3_bucket,
+        triton_url=serving.triton_url,
+        triton_grpc_url=serving.triton_grpc_url,
     )
     verify_deployment(
         model_name=model_name,
         model_version=fetched.model_version,
         mlflow_tracking_uri=mlflow_tracking_uri,
         triton_version=loaded.triton_version,
-        triton_url=triton_url,
-        triton_grpc_url=triton_grpc_url,
-        expected_input_shape=expected_input_shape,
-        expected_output_shape=expected_output_shape,
+        triton_url=serving.triton_url,
+        triton_grpc_url=serving.triton_grpc_url,
+        expected_input_shape=checks.expected_input_shape,
+        expected_output_shape=checks.expected_output_shape,
         owner=OWNER,
-        s3_bucket=s3_bucket,
+        s3_bucket=serving.s3_bucket,
     )
 
 
@@ -158,9 +153,7 @@ def gate_3(
     )
 
 
-def roll_back_on_failure(
-    *, model_name: str, mlflow_tracking_uri: str, s3_bucket: str, triton_url: str, triton_grpc_url: str
-) -> None:
+def roll_back_on_failure(*, model_name: str, mlflow_tracking_uri: str, serving: Serving) -> None:
     """The exit handler: a workflow that fails undoes what it deployed; one that deployed nothing, nothing.
 
     It asks S3 and MLflow what this workflow did, because an exit handler cannot read the outputs of steps.
@@ -174,9 +167,9 @@ def roll_back_on_failure(
             reason="{{workflow.name}} {{workflow.status}}",
             model_name=model_name,
             mlflow_tracking_uri=mlflow_tracking_uri,
-            s3_bucket=s3_bucket,
-            triton_url=triton_url,
-            triton_grpc_url=triton_grpc_url,
+            s3_bucket=serving.s3_bucket,
+            triton_url=serving.triton_url,
+            triton_grpc_url=serving.triton_grpc_url,
         )
 
     couler.set_exit_handler(couler.WFStatus.Failed, lambda: undo("rollback"))
@@ -191,14 +184,8 @@ def deploy_model_image_classification(
     force_version: int | None = None,
     replace: bool = False,
     mlflow_tracking_uri: str = MLFLOW_TRACKING_URI,
-    s3_bucket: str = S3_BUCKET,
-    triton_url: str = TRITON_URL,
-    triton_grpc_url: str = "",
-    expected_input_shape: list[int] = [1, 3, 224, 224],  # noqa: B006 - a declaration, never changed
-    expected_output_shape: list[int] = [1, 10],  # noqa: B006
-    compare: bool = False,
-    comparison_limits: dict[str, Any] = {},  # noqa: B006
-    recorded_requests: str = "",
+    serving: Serving = Serving(),  # noqa: B008 - a declaration, never changed
+    checks: Checks = Checks(),  # noqa: B008
 ) -> None:
     """Deploy a validated ONNX model from MLflow to Triton via S3; if that fails, roll back.
 
@@ -209,14 +196,6 @@ def deploy_model_image_classification(
         force_version: Force a specific Triton version; empty takes the next.
         replace: Let force-version replace other bytes, never those of the live or the previous version.
         mlflow_tracking_uri: MLflow server URL.
-        s3_bucket: S3 bucket of the Triton model repository.
-        triton_url: Triton server URL.
-        triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
-        expected_input_shape: Input shape of the verification.
-        expected_output_shape: Output shape that the verification expects.
-        compare: Gate 3, compare with the live version before anything changes; a worse one is not deployed.
-        comparison_limits: Gate 3, other limits of its rules, as JSON.
-        recorded_requests: Gate 3, an s3:// prefix of inference requests to send beside validation images.
     """
     deploy(
         model_name=model_name,
@@ -224,20 +203,8 @@ def deploy_model_image_classification(
         validated_version=validated_version,
         force_version=force_version,
         mlflow_tracking_uri=mlflow_tracking_uri,
-        s3_bucket=s3_bucket,
-        triton_url=triton_url,
-        triton_grpc_url=triton_grpc_url,
-        expected_input_shape=expected_input_shape,
-        expected_output_shape=expected_output_shape,
-        compare=compare,
-        comparison_limits=comparison_limits,
-        recorded_requests=recorded_requests,
+        serving=serving,
+        checks=checks,
         replace=replace,
     )
-    roll_back_on_failure(
-        model_name=model_name,
-        mlflow_tracking_uri=mlflow_tracking_uri,
-        s3_bucket=s3_bucket,
-        triton_url=triton_url,
-        triton_grpc_url=triton_grpc_url,
-    )
+    roll_back_on_failure(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, serving=serving)

@@ -4,7 +4,8 @@ import couler.argo as couler
 from train_tabular import train_tabular
 
 from argosy import pipeline
-from argosy.components.defaults import MLFLOW_TRACKING_URI, S3_BUCKET, TRITON_URL
+from argosy.components.defaults import MLFLOW_TRACKING_URI
+from argosy.components.parameters import Checks, Serving
 from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
 from argosy.pipelines.train_model_image_classification import pass_gates
 
@@ -18,9 +19,7 @@ def tabular_classifier(
     epochs: int = 40,
     min_accuracy: float = 0.90,
     min_improvement: float = 0.005,
-    s3_bucket: str = S3_BUCKET,
-    triton_url: str = TRITON_URL,
-    triton_grpc_url: str = "",
+    serving: Serving = Serving(),  # noqa: B008 - a declaration, never changed
 ) -> None:
     """Train on rows of numbers, pass both gates, and serve.
 
@@ -30,9 +29,6 @@ def tabular_classifier(
         epochs: Passes over the training rows.
         min_accuracy: Gate 1, least validation accuracy.
         min_improvement: Gate 1, least gain over the current champion.
-        s3_bucket: S3 bucket of the Triton model repository.
-        triton_url: Triton server URL.
-        triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
     """
     candidate = train_tabular(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, epochs=epochs)
     validated = pass_gates(
@@ -51,17 +47,12 @@ def tabular_classifier(
             validated_version=validated.onnx_model_version,
             force_version=None,
             mlflow_tracking_uri=mlflow_tracking_uri,
-            s3_bucket=s3_bucket,
-            triton_url=triton_url,
-            triton_grpc_url=triton_grpc_url,
-            expected_input_shape=[1, FEATURES],
-            expected_output_shape=[1, CLASSES],
+            serving=serving,
+            checks=Checks(expected_input_shape=[1, FEATURES], expected_output_shape=[1, CLASSES]),
         ),
     )
     roll_back_on_failure(
         model_name=f"{model_name}-onnx",
         mlflow_tracking_uri=mlflow_tracking_uri,
-        s3_bucket=s3_bucket,
-        triton_url=triton_url,
-        triton_grpc_url=triton_grpc_url,
+        serving=serving,
     )
