@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from argosy.compose.loader import import_module
+from argosy.compose.loader import import_module, load_file
 from argosy.declare.component import Component
 from argosy.declare.modules import home_of, prefer
 from argosy.errors import UsageError
@@ -81,6 +81,9 @@ def _distinct(entries: Iterator[Entry]) -> list[Entry]:
 
 def _modules(target: str) -> Iterator[ModuleType]:
     path = Path(target)
+    if path.suffix == ".py" and path.name != "__init__.py":
+        yield load_file(path)
+        return
     if path.suffix == ".py" or path.is_dir():
         if not path.exists():
             raise UsageError(f"there is no file '{target}'")

@@ -94,6 +94,7 @@ def build_images(
         Lock(settings.folder / FILE, frozen=locked, upgrade=upgrade),
         python or own.get("python"),
         origin_labels(settings.folder),
+        report=lambda line: click.echo(line, err=True),
     )
     if dockerfile:
         _write_dockerfiles(builder, chosen, dockerfile)
@@ -145,12 +146,16 @@ def _push(
 
 
 def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
+    from argosy.code.build.code import code_of
     from argosy.code.build.dockerfile import write_dockerfile
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name
+        code = code_of(recipe.steps.values())
+        for note in code.notes:
+            builder.report(f"warning: {note}")
         locked = builder.locked_for_dockerfile(recipe)
-        click.echo(f"{write_dockerfile(recipe, place, locked, builder.labels)}: written")
+        click.echo(f"{write_dockerfile(recipe, code, place, locked, builder.labels)}: written")
 
 
 def _size(number: int) -> str:

@@ -1,5 +1,7 @@
 """Which files of a project a module needs: its own, those that it imports, and the data of their packages.
 
+A bundle takes these alone; an image has room, and takes packages whole.
+
 Nothing is imported to find out: modules are located as Python would, and their imports are read from their
 source. What is installed belongs to the image, as the standard library does.
 """
@@ -21,7 +23,7 @@ from argosy.step.runtime import MODULES as RUNTIME
 
 SITES = ("site-packages", "dist-packages")
 _FOLDERS_LEFT_OUT = ("__pycache__", "node_modules")
-_SUFFIXES_LEFT_OUT = (".py", ".pyc", ".pyo", ".pyi", ".env")
+_SUFFIXES_LEFT_OUT = (".pyc", ".pyo", ".pyi", ".env")
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OURS, COULER = "argosy", "couler"
 _SHARED = (f"{OURS}.components", f"{OURS}.pipelines")
@@ -29,10 +31,10 @@ _SHARED = (f"{OURS}.components", f"{OURS}.pipelines")
 
 @dataclass
 class Found:
-    """What a bundle holds of the project.
+    """What some modules need of their project.
 
     Attributes:
-        files: by their names below an entry of `sys.path`.
+        files: by their names below an entry of `sys.path`; a name that ends with `/` is a folder.
         modules: the names of the modules among them.
         missing: modules that were asked for and are nowhere.
         absent: modules of Couler and of Argosy that are imported, and that no step needs.
@@ -46,36 +48,138 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def find(modules: Iterable[str], folders: Iterable[str] = ()) -> Found:
+def find(modules: Iterable[str], folders: Iterable[str] = (), *, whole: bool = False) -> Found:
     """The files that these modules need.
 
     Args:
         modules: by their importable names.
         folders: where they are looked for before `sys.path`.
+        whole: whether packages go along with all that is in them, imported or not; where folders have no
+            `__init__.py`, the one that holds the module.
 
     Raises:
-        UsageError: one of them is a compiled extension, or is no Python.
+        UsageError: one of them is a compiled extension, and not `whole`; is no Python; or imports a module of
+            the standard library whose name the project has, too.
     """
-    search = [*folders, *sys.path]
-    found = Found()
-    pending = [(m, "") for m in modules]
-    found.missing = [m for m, _ in pending if not _is_standard(m) and _locate(m, search) is None]
-    seen: set[str] = set()
-    while pending:
-        name, importer = pending.pop()
-        if name in seen or (spec := _locate(name, search)) is None:
-            continue
+    return _Collector([*folders, *sys.path], whole).collect(list(modules))
+
+
+class _Collector:
+    """Follows imports from module to module."""
+
+    def __init__(self, search: list[str], whole: bool) -> None:
+        self._search, self._whole = search, whole
+        self._found = Found()
+        self._seen: set[str] = set()
+        self._taken: set[Path] = set()
+        self._pending: list[tuple[str, str]] = []
+
+    def collect(self, modules: list[str]) -> Found:
+        found = self._found
+        found.missing = [m for m in modules if not _is_standard(m) and _locate(m, self._search) is None]
+        self._pending = [(m, "") for m in modules]
+        while self._pending:
+            self._follow(*self._pending.pop())
+        found.absent -= found.modules
+        return found
+
+    def _follow(self, name: str, importer: str) -> None:
+        if name in self._seen or (spec := _locate(name, self._search)) is None:
+            return
         parent = name.rpartition(".")[0]
         if _is_own(spec, importer):
-            seen.add(name)
-            found.absent.discard(name)
-            pending += [(parent, importer)] if parent else []
-            pending += [(n, name) for n in _take(name, spec, found)]
+            self._seen.add(name)
+            self._found.absent.discard(name)
+            self._pending += [(parent, importer)] if parent else []
+            self._pending += [(n, name) for n in self._take(name, spec)]
+            if self._whole and name.partition(".")[0] != OURS:
+                self._take_whole(name, spec)
         elif name.partition(".")[0] in (OURS, COULER) and not _is_runtime(name):
-            found.absent.add(name)
-            pending += [(parent, importer)] if parent not in ("", OURS) else []
-    found.absent -= found.modules
-    return found
+            self._found.absent.add(name)
+            self._pending += [(parent, importer)] if parent not in ("", OURS) else []
+
+    def _take(self, name: str, spec: importlib.machinery.ModuleSpec) -> list[str]:
+        """Put a module's file and its package's data among the files; the modules that it imports."""
+        found, stem = self._found, name.replace(".", "/")
+        if spec.origin is None or not spec.has_location:  # a folder without __init__.py
+            found.files[f"{stem}/"] = Path(next(iter(spec.submodule_search_locations or ())))
+            return []
+        source = Path(spec.origin)
+        is_package = spec.submodule_search_locations is not None
+        if source.name.endswith(_EXTENSIONS) and not self._whole:
+            raise UsageError(
+                f"{source}: a compiled module cannot travel in a bundle; put it into an image: argosy build"
+            )
+        found.modules.add(name)
+        if source.name.endswith(_EXTENSIONS):
+            found.files[str(Path(stem).with_name(source.name))] = source
+            return []
+        found.files[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = source
+        if is_package and not self._whole:
+            data = files_below(source.parent, found.notes, modules=False)
+            found.files |= {f"{stem}/{path}": file for path, file in data}
+        tree = _parse(source)
+        package = name if is_package else name.rpartition(".")[0]
+        if (line := _uses_file(tree)) and (note := self._note_of_data(name, package)):
+            found.notes.append(f"{source}:{line}: {note}")
+        every = self._whole or not name.startswith(f"{OURS}.")
+        imported = list(_imports(tree, package, inside_functions=every))
+        if name.partition(".")[0] != OURS:
+            _refuse_taken_names(name, source, imported)
+        return imported
+
+    def _note_of_data(self, name: str, package: str) -> str:
+        """What holds for a module that asks where its file is, if that may surprise."""
+        if not self._whole:
+            return (
+                "__file__ lies inside of the bundle's zip in the pod; read data with "
+                f"importlib.resources.files({package!r})"
+            )
+        alone = "." not in name and package != name
+        return "files beside a module travel only in a package, a folder with __init__.py" if alone else ""
+
+    def _take_whole(self, name: str, spec: importlib.machinery.ModuleSpec) -> None:
+        """Put all of a module's outermost package among the files; what its modules import is followed."""
+        unit = self._unit(name, spec)
+        if unit is None or unit[1] in self._taken:
+            return
+        package, folder = unit
+        self._taken.add(folder)
+        for path, file in files_below(folder, self._found.notes):
+            stem = f"{package.replace('.', '/')}/{path}"
+            if stem not in self._found.files:
+                self._found.files[stem] = file
+                if file.suffix == ".py":
+                    module = stem.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                    inside = module if file.name == "__init__.py" else module.rpartition(".")[0]
+                    self._pending += [(n, module) for n in _imports_if_python(file, inside)]
+
+    def _unit(self, name: str, spec: importlib.machinery.ModuleSpec) -> tuple[str, Path] | None:
+        """The outermost package that a module is in, else the folder that holds it, and their names."""
+        words = name.split(".")
+        for number in range(1, len(words) + 1):
+            outer = ".".join(words[:number])
+            found = _locate(outer, self._search)
+            if found and found.origin and found.has_location and found.submodule_search_locations is not None:
+                return outer, Path(found.origin).parent
+        if len(words) > 1 and spec.origin and spec.has_location:
+            return ".".join(words[:-1]), Path(spec.origin).parent
+        return None
+
+
+def _refuse_taken_names(name: str, source: Path, imported: Iterable[str]) -> None:
+    """Refuse an import that means the standard library or the project, whichever comes first.
+
+    Here that depends on what was imported before; in a pod the project comes first, for the library, too.
+    """
+    depth = len(name.split(".")) + (source.name == "__init__.py")
+    root = source.parents[depth - 1]
+    for first in {i.partition(".")[0] for i in imported if _is_standard(i)}:
+        for own in (root / f"{first}.py", root / first / "__init__.py"):
+            if own.is_file():
+                raise UsageError(
+                    f"{own}: Python has a module '{first}' itself, and {source} imports it; rename the file"
+                )
 
 
 def _locate(name: str, search: list[str]) -> importlib.machinery.ModuleSpec | None:
@@ -149,59 +253,33 @@ def _is_runtime(name: str) -> bool:
     return name in RUNTIME or name.startswith(f"{OURS}.step")
 
 
-def _take(name: str, spec: importlib.machinery.ModuleSpec, found: Found) -> list[str]:
-    """Put a module's file and its package's data among the files; the modules that it imports."""
-    stem = name.replace(".", "/")
-    if spec.origin is None or not spec.has_location:  # a folder without __init__.py
-        found.files[f"{stem}/"] = Path(next(iter(spec.submodule_search_locations or ())))
-        return []
-    source = Path(spec.origin)
-    if source.name.endswith(_EXTENSIONS):
-        raise UsageError(
-            f"{source}: a compiled module cannot travel in a bundle; put it into an image: argosy build"
-        )
-    is_package = spec.submodule_search_locations is not None
-    found.modules.add(name)
-    found.files[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = source
-    if is_package:
-        _take_data(stem, source.parent, found)
-    tree = _parse(source)
-    if line := _uses_file(tree):
-        found.notes.append(
-            f"{source}:{line}: __file__ lies inside of the bundle's zip in the pod; read data with "
-            f"importlib.resources.files({(name if is_package else name.rpartition('.')[0])!r})"
-        )
-    package = name if is_package else name.rpartition(".")[0]
-    return list(_imports(tree, package, inside_functions=not name.startswith(f"{OURS}.")))
+def files_below(folder: Path, notes: list[str], *, modules: bool = True) -> Iterator[tuple[str, Path]]:
+    """The files of a folder by their paths in it, but for what a project keeps to itself.
 
-
-def _take_data(stem: str, folder: Path, found: Found) -> None:
-    """The files beside a package's modules, but for what a project keeps to itself."""
+    That is: names that begin with a dot, `*.env`, caches, environments, and links out of the folder, of which
+    `notes` get a line. Without `modules` the data of one package: no modules, and no packages below.
+    """
+    suffixes = _SUFFIXES_LEFT_OUT if modules else (*_SUFFIXES_LEFT_OUT, ".py", *_EXTENSIONS)
     for base, folders, names in os.walk(folder):
         here = Path(base)
-        folders[:] = sorted(f for f in folders if _is_data_folder(here / f))
+        below = [here / f for f in sorted(folders) if not _is_left_out(here / f)]
+        if not modules:
+            below = [f for f in below if not (f / "__init__.py").exists()]
+        notes += [f"{f}: a link to a folder does not travel" for f in below if f.is_symlink()]
+        folders[:] = [f.name for f in below if not f.is_symlink()]
         for name in sorted(names):
             path = here / name
-            if (
-                name.startswith(".")
-                or name.endswith((*_SUFFIXES_LEFT_OUT, *_EXTENSIONS))
-                or not path.is_file()
-            ):
+            if name.startswith(".") or name.endswith(suffixes) or not path.is_file():
                 continue
             if not path.resolve().is_relative_to(folder.resolve()):
-                found.notes.append(f"{path}: a link out of its package does not travel in the bundle")
+                notes.append(f"{path}: a link out of its package does not travel")
                 continue
-            found.files[f"{stem}/{path.relative_to(folder).as_posix()}"] = path
+            yield path.relative_to(folder).as_posix(), path
 
 
-def _is_data_folder(folder: Path) -> bool:
-    return not (
-        folder.name.startswith(".")
-        or folder.name in _FOLDERS_LEFT_OUT
-        or folder.is_symlink()
-        or (folder / "__init__.py").exists()
-        or (folder / "pyvenv.cfg").exists()
-    )
+def _is_left_out(folder: Path) -> bool:
+    name = folder.name
+    return name.startswith(".") or name in _FOLDERS_LEFT_OUT or (folder / "pyvenv.cfg").is_file()
 
 
 def _parse(source: Path) -> ast.Module:
@@ -211,6 +289,14 @@ def _parse(source: Path) -> ast.Module:
         raise UsageError(f"{source}:{error.lineno}: {error.msg}") from None
     except (ValueError, OSError) as error:
         raise UsageError(f"{source}: cannot be read as Python: {error}") from None
+
+
+def _imports_if_python(source: Path, package: str) -> list[str]:
+    """What a file imports that nobody is known to import: it may be a template, or of another Python."""
+    try:
+        return list(_imports(ast.parse(source.read_bytes()), package, inside_functions=True))
+    except (SyntaxError, ValueError):
+        return []
 
 
 def _uses_file(tree: ast.Module) -> int | None:

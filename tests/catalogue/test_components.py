@@ -137,6 +137,12 @@ def test_what_is_not_there_is_one_line(name: str | None, module: str | None, mes
     assert message in str(caught.value)
 
 
+def test_a_file_named_as_one_of_pythons_modules_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("")
+    with pytest.raises(UsageError, match=r"json\.py: a module 'json' exists already; rename the file"):
+        find_components(str(tmp_path / "json.py"))
+
+
 def test_an_error_in_a_users_module_has_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "broken_steps.py").write_text("from argosy import component\n\n1 / 0\n")

@@ -5,19 +5,19 @@ import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from argosy.code.build import sbom
-from argosy.code.build.code import PATH, code_layers, needs_whole_sdk, project_files, sdk_files
+from argosy.code.build.code import PATH, code_of
 from argosy.code.build.errors import BuildError
 from argosy.code.build.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
-from argosy.code.build.layers import Blob, Layer, make_layer
+from argosy.code.build.layers import Blob, Layer
 from argosy.code.build.lock import Lock
-from argosy.code.build.packages import Target, packages_layer
+from argosy.code.build.packages import Target, machines, packages_layer
 from argosy.code.build.pins import Pin, step_digest
 from argosy.code.build.recipe import Recipe
 from argosy.code.build.reference import DOCKER_HUB, Reference
@@ -76,10 +76,13 @@ class Builder:
         Raises:
             BuildError: its base, its packages or its code are not to be had.
         """
-        files = project_files(recipe.steps.values())
-        own = [sdk_layer(needs_whole_sdk(recipe.steps.values(), files)), *code_layers(files)]
+        code = code_of(recipe.steps.values())
+        for note in code.notes:
+            self.report(f"warning: {note}")
+        own = code.layers()
         images, locked = [], {}
         for platform in self.platforms:
+            code.refuse_other_machines(*machines(platform.architecture))
             image = Reference.parse(recipe.base)
             base = read_base(self.registry(image.host), image, platform)
             locked[str(platform)] = self._locked(recipe, base, platform)
@@ -271,12 +274,6 @@ class _Stream(BytesIO):
             self._rest += piece
         data, self._rest = self._rest[:wanted], self._rest[wanted:]
         return data
-
-
-@cache
-def sdk_layer(whole: bool) -> Layer:
-    """The layer of the SDK, made once in a process."""
-    return make_layer(sdk_files(whole=whole), "the SDK")
 
 
 def _variables(base: Base) -> dict[str, str]:

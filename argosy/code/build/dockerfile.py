@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from argosy.code.build.code import CODE, PACKAGES, PATH, SDK, needs_whole_sdk, project_files, sdk_files
+from argosy.code.build.code import CODE, PACKAGES, PATH, SDK, Code
 from argosy.code.build.errors import BuildError
 from argosy.code.build.image import USER
 from argosy.code.build.recipe import Recipe
@@ -13,7 +13,9 @@ from argosy.code.build.recipe import Recipe
 _MARK = "# Written by `argosy build --dockerfile`; it is written anew each time."
 
 
-def write_dockerfile(recipe: Recipe, folder: Path, locked: Sequence[str], labels: Mapping[str, str]) -> Path:
+def write_dockerfile(
+    recipe: Recipe, code: Code, folder: Path, locked: Sequence[str], labels: Mapping[str, str]
+) -> Path:
     """Write a Dockerfile, the locked packages and the code into a folder; returns the Dockerfile.
 
     Raises:
@@ -23,7 +25,7 @@ def write_dockerfile(recipe: Recipe, folder: Path, locked: Sequence[str], labels
     if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
         raise BuildError(f"'{file}' was not written by argosy, and stays as it is: name another folder")
     try:
-        _write_code(recipe, folder)
+        _write_code(code, folder)
         if locked:
             (folder / "requirements.txt").write_text("\n".join(locked) + "\n", encoding="utf-8")
         file.write_text(_text(recipe, bool(locked), labels), encoding="utf-8")
@@ -32,14 +34,13 @@ def write_dockerfile(recipe: Recipe, folder: Path, locked: Sequence[str], labels
     return file
 
 
-def _write_code(recipe: Recipe, folder: Path) -> None:
+def _write_code(code: Code, folder: Path) -> None:
     for name in ("code", "sdk"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
-    files = project_files(recipe.steps.values())
-    for path, source in files.items():
+    for path, source in code.project.items():
         _put(folder / "code" / path, source.read_bytes())
-    for path, file in sdk_files(whole=needs_whole_sdk(recipe.steps.values(), files)).items():
+    for path, file in code.sdk.items():
         _put(folder / "sdk" / Path(path).relative_to(SDK), file.read())
 
 

@@ -29,6 +29,13 @@ _SECONDS = 900
 _FRAME = re.compile("[\u00d7\u2500-\u257f\u25b6]")  # around uv's messages
 
 
+def machines(architecture: str) -> tuple[str, list[str]]:
+    """What the machines of an architecture are called in the names of compiled modules, and the others."""
+    names = {name: target.partition("-")[0] for name, target in _TARGETS.items()}
+    own = names.get(architecture, architecture)
+    return own, [name for name in names.values() if name != own]
+
+
 @dataclass(frozen=True)
 class Target:
     """What packages are resolved for."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from argosy.code.build.code import code_digest, project_files, sdk_files
+from argosy.code.build.code import code_of, sdk_digest
 from argosy.code.build.errors import BuildError
 from argosy.code.build.lock import write_beside
 from argosy.declare.component import Component
@@ -123,13 +122,4 @@ def _change(component: Component[Any, Any], pin: Pin, digest: str) -> str:
 
 def step_digest(component: Component[Any, Any]) -> str:
     """The digest of the code that one step needs; for Argosy's own steps that is all of it."""
-    if not component.module.startswith("argosy."):
-        return code_digest(project_files([component]))
-    return _sdk_digest()
-
-
-@cache
-def _sdk_digest() -> str:
-    return code_digest(
-        {p: f.content for p, f in sdk_files(whole=True).items() if isinstance(f.content, Path)}
-    )
+    return sdk_digest() if component.module.startswith("argosy.") else code_of([component]).digest

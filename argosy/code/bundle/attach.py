@@ -101,13 +101,17 @@ def attach(
 
 def _pack(found: Found, of: str, lists: Mapping[str, bytes]) -> Bundle:
     files = {**runtime_files(), **found.files}
-    stand_in = Path(__file__).with_name("stand_in.py").read_bytes()
-    texts = {f"{name.replace('.', '/')}/__init__.py": stand_in for name in found.absent}
-    texts |= lists
+    texts = {**stand_ins(found.absent), **lists}
     # Packages of Argosy whose `__init__` is no part of the runtime are there as folders.
     parents = {f"{p}/" for name in files for p in Path(name).parents if str(p) != "."}
     folders = {p: Path(p) for p in parents if f"{p}__init__.py" not in {**files, **texts}}
     return pack({**files, **folders}, texts, of)
+
+
+def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
+    """What takes the place of modules that compose, by the names of the files."""
+    text = Path(__file__).with_name("stand_in.py").read_bytes()
+    return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}
 
 
 class _Images:

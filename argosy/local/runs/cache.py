@@ -146,7 +146,8 @@ def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
         return None
     digest = hashlib.sha256()
     for name, path in sorted(found.files.items()):
-        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        content = b"" if name.endswith("/") else path.read_bytes()
+        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

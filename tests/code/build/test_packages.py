@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,23 +167,73 @@ def test_a_dockerfile_holds_the_lock_and_the_code_and_spares_foreign_files(
 
 def test_code_is_what_the_steps_import_and_nothing_hidden(project: Project) -> None:
     package = project.folder / "tools"
-    for name in ("__init__.py", "deep/__init__.py", "deep/table.csv", ".env", "__pycache__/x.pyc"):
+    kept = ("__init__.py", "deep/__init__.py", "deep/table.csv", "deep/unused.py", "deep/fast.so")
+    for name in (*kept, ".env", "prod.env", "__pycache__/x.pyc", "venv/pyvenv.cfg", "venv/lib.py"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text("")
     (project.folder / ".env").write_text("SECRET=1")
     (project.folder / "unused.py").write_text("")
     (project.folder / "words.py").write_text("import tools.deep\nimport json\n")
+    (project.folder / "secret").write_text("SECRET=1")
+    (package / "linked").symlink_to(project.folder / "secret")
+    (package / "folder").symlink_to(project.folder)
     done = project.argosy("build", "hello.py", "--dockerfile", "out")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        f"warning: {package}/folder: a link to a folder does not travel\n"
+        f"warning: {package}/linked: a link out of its package does not travel\n"
+    )
     code = project.folder / "out" / "code"
     files = sorted(p.relative_to(code).as_posix() for p in code.rglob("*") if p.is_file())
     assert files == [
         "hello.py",
-        "tools/__init__.py",
-        "tools/deep/__init__.py",
-        "tools/deep/table.csv",
+        *sorted(f"tools/{name}" for name in kept),
         "words.py",
     ]
+
+
+def test_a_step_runs_in_its_image_though_its_module_imports_what_only_composes(project: Project) -> None:
+    top = "from argosy.cluster import ArgosySubmitter\nfrom argosy.components.training import promote\n"
+    file = project.folder / "hello.py"
+    file.write_text(top + file.read_text())
+    done = project.argosy("build", "hello.py", "--dockerfile", "out")
+    assert done.returncode == 0, done.stderr
+    path = ":".join(str(project.folder / "out" / name) for name in ("code", "sdk"))
+    python = [getattr(sys, "_base_executable", sys.executable), "-S"]
+    step = ["-m", "argosy.step", "hello:greet", "--who=Ada"]
+    done = subprocess.run(
+        [*python, *step], env={"PYTHONPATH": path}, cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "text = 'Hello, Ada!'\n"), done.stderr
+
+
+def test_folders_without_init_and_modules_imported_by_name_are_in_the_image(project: Project) -> None:
+    for name in ("team/flow/steps.py", "team/flow/extra.py", "team/lib/words.py", "team/lib/by_name.py"):
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text("")
+    (project.folder / "argosy.yaml").write_text("{}")
+    text = (project.folder / "hello.py").read_text().replace("import words", "from team.lib import words")
+    (project.folder / "team/flow/steps.py").write_text(text)
+    done = project.argosy("build", "team/flow/steps.py", "--dockerfile", "out")
+    assert done.returncode == 0, done.stderr
+    code = project.folder / "out" / "code"
+    assert sorted(p.relative_to(code).as_posix() for p in code.rglob("*.py")) == [
+        "team/flow/extra.py",
+        "team/flow/steps.py",
+        "team/lib/by_name.py",
+        "team/lib/words.py",
+    ]
+
+
+def test_a_module_compiled_for_another_machine_is_refused(project: Project, server: Server) -> None:
+    package = project.folder / "words"
+    package.mkdir()
+    (project.folder / "words.py").rename(package / "__init__.py")
+    (package / "fast.cpython-311-aarch64-linux-gnu.so").touch()
+    done = project.argosy("build", "hello.py", "--push", f"{server.host}/other/")
+    assert done.returncode == 1
+    assert "linux-gnu.so' is compiled for aarch64, and the image is for x86_64\n" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,17 @@ def test_a_link_out_of_the_package_stays_here(tmp_path: Path) -> None:
     assert any("a link out of its package" in note for note in attached.notes)
 
 
+@pytest.mark.parametrize("name", ["token.py", "token/__init__.py"])
+def test_a_module_named_as_one_of_pythons_own_is_refused_where_it_is_imported(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, {"steps.py": step("import json"), name: "X = 1"})
+    assert names(bundled(tmp_path)) == ["steps.py"]
+    write(tmp_path, {"steps.py": step("from token import X")})
+    with pytest.raises(UsageError, match=rf"{name}: Python has a module 'token' itself, and .*/steps\.py"):
+        bundled(tmp_path)
+
+
 def test_same_code_same_name_and_bytes(tmp_path: Path) -> None:
     bundles: list[Bundle | None] = []
     for place in ("one", "two"):

@@ -189,6 +189,15 @@ def test_hashes(tmp_path: Path) -> None:
     assert code_hash(["no.such.module"], []) is None
 
 
+def test_the_hash_of_code_in_folders_without_init(tmp_path: Path) -> None:
+    (tmp_path / "team_of_hashes").mkdir()
+    file = tmp_path / "team_of_hashes" / "steps.py"
+    file.write_text("A = 1\n")
+    before = code_hash(["team_of_hashes.steps"], [str(tmp_path)])
+    file.write_text("A = 2\n")
+    assert None is not before != code_hash(["team_of_hashes.steps"], [str(tmp_path)])
+
+
 def test_a_reused_step_resumes_as_any_other(project: Path, argosy: Argosy) -> None:
     argosy("run", "words.py")
     argosy("run", "words.py")
