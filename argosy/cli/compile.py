@@ -13,7 +13,6 @@ from argosy.cli.environment import environment_option
 from argosy.cli.github import annotation
 from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
 from argosy.cluster.parameters import with_parameters
-from argosy.code.bundle.archive import FILE as ZIP
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.beside import of_code, same_code
@@ -25,6 +24,7 @@ from argosy.declare.pipeline import Pipeline
 from argosy.declare.signature import where
 from argosy.errors import ArgosyError, UsageError
 from argosy.lint.validity import refuse_invalid, refuse_too_large
+from argosy.manifest.code import FILE as ZIP
 from argosy.manifest.emit import to_yaml
 
 DEFAULT_DIR = Path("pipelines/compiled")

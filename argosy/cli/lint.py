@@ -8,6 +8,7 @@ import click
 
 from argosy.cli.completion import sources as complete
 from argosy.cli.environment import environment_option
+from argosy.code.bundle.attach import attach, images_with_code
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.lint.engine import STDIN, Options, lint_sources, load
@@ -61,7 +62,7 @@ def lint(
         return
     if not paths:
         raise UsageError("name a file or a folder to lint, or '-' for standard input")
-    options = Options(_codes(select), _codes(ignore), strict)
+    options = Options(_codes(select), _codes(ignore), strict, images_with_code(Settings.find()))
     sources = _sources(paths)
     if fix:
         files = load(_files(paths))
@@ -106,7 +107,8 @@ def _compiled(target: str) -> Source:
         kinds += ["CronWorkflow"] if pipeline.spec.schedule is not None and complete else []
         line = int(where(pipeline.function).rpartition(":")[2])
         for kind in kinds:
-            documents += from_object(composed(pipeline, kind), file, line).documents
+            attached = attach(composed(pipeline, kind), Settings.find(), packages="as they are")
+            documents += from_object(attached.manifest, file, line).documents
     return Source(file, documents, Path(file).read_text(encoding="utf-8"))
 
 

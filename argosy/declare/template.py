@@ -6,13 +6,12 @@ from argosy.declare.component import Component
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION, ContainerSpec
 from argosy.declare.environment import env_entry
 from argosy.declare.merge import merged
+from argosy.manifest.code import CODE_ANNOTATION
 from argosy.step.arguments import OPTIONAL
 from argosy.step.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
 
 PACKAGES_ANNOTATION = "argosy.dev/packages"
 """The packages of a component, a line each."""
-CODE_ANNOTATION = "argosy.dev/code"
-"""Where a component's code is, on the template of one that declares it."""
 
 
 def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]:

@@ -23,11 +23,15 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class Options:
-    """Which rules run, by code or by its first characters, and whether warnings are errors."""
+    """Which rules run, by code or by its first characters, and whether warnings are errors.
+
+    `images` are beginnings of the names of images that hold the code of their steps.
+    """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     strict: bool = False
+    images: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for code in (*self.select, *self.ignore):
@@ -86,7 +90,7 @@ def lint_sources(sources: Iterable[Source], options: Options | None = None) -> l
     options, sources = options or Options(), list(sources)
     documents = [d for source in sources for d in _documents(source)]
     resources = [Resource(d) for d in documents if d.is_argo and not _unreadable(d)]
-    library = Library(resources)
+    library = Library(resources, (d for d in documents if not d.is_argo), options.images)
     found = [v for d in documents for v in _run(options, "document", d, d)]
     for resource in resources:
         subject = Subject(resource, library)

@@ -1,12 +1,17 @@
 """All resources that were given: what a reference may point at."""
 
+import base64
+import io
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from argosy.lint.entry import Entry, text
+from argosy.lint.entry import Entry, mapping, text
 from argosy.lint.expressions import has_tag
 from argosy.lint.model import Call, Resource, Template
+from argosy.manifest.code import FILE
+from argosy.manifest.reading import Document
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,25 @@ class Target:
 
 
 class Library:
-    """Index of template resources by kind and name."""
+    """Index of template resources by kind and name.
 
-    def __init__(self, resources: Iterable[Resource] = ()) -> None:
+    Args:
+        resources: that were given.
+        others: documents of other kinds, among them the ConfigMaps of bundles.
+        images: beginnings of the names of images that hold the code of their steps.
+    """
+
+    def __init__(
+        self,
+        resources: Iterable[Resource] = (),
+        others: Iterable[Document] = (),
+        images: tuple[str, ...] = (),
+    ) -> None:
+        self.images = images
+        self._bundles: dict[str, frozenset[str]] = {}
+        for document in others:
+            if document.kind == "ConfigMap" and (files := _files_of_bundle(document)) is not None:
+                self._bundles[text(mapping(document.root.get("metadata")).get("name"))] = files
         self._found: dict[tuple[str, str], list[Resource]] = defaultdict(list)
         for resource in resources:
             if resource.is_reusable:
@@ -39,6 +60,10 @@ class Library:
     def should_know(self, ref: Entry, user: Resource) -> bool:
         """True if other templates of that kind were given: then `ref` should find its own among them."""
         return any(r is not user for r in self._of_kind.get(_kind(ref), []))
+
+    def bundle(self, name: str) -> frozenset[str] | None:
+        """The files of the bundle of that name, if it was given."""
+        return self._bundles.get(name)
 
     def resource(self, ref: Entry, user: Resource, template: str = "") -> Resource | None:
         """The resource that `ref` names, as seen from `user`; prefers one that has `template`."""
@@ -64,6 +89,18 @@ class Library:
         if resource is None:
             return Target(complete=self.should_know(ref, user))
         return Target(resource, resource.by_name.get(name))
+
+
+def _files_of_bundle(document: Document) -> frozenset[str] | None:
+    """The names in a ConfigMap's zip of code; None where it has none that can be read."""
+    data = mapping(document.root.get("binaryData")).get(FILE)
+    if not isinstance(data, str):
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(data))) as archive:
+            return frozenset(archive.namelist())
+    except (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile):
+        return None
 
 
 def _kind(ref: Entry) -> str:

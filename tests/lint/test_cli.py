@@ -132,3 +132,31 @@ def test_a_python_file_that_does_not_compile_is_one_line(tmp_path: Path) -> None
     file.write_text(PROGRAM.replace("say(text=who)", "say(txt=who)"))
     error = run(str(file)).exception
     assert isinstance(error, ArgosyError) and "linted_badly.py:9: say() got an undeclared input" in str(error)
+
+
+CALLS = """
+import couler.argo as couler
+from argosy import component, pipeline
+
+@component(image="python:3.11-slim")
+def say(text: str) -> None:
+    '''Say it.'''
+
+@pipeline
+def calls():
+    say(text="hello")
+    couler.run_container(image="registry.example/tool:1.0", command=["python", "-m", "nowhere.at_all"])
+"""
+
+
+def test_a_module_that_neither_a_bundle_nor_a_known_image_has_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARGOSY_SETTINGS", raising=False)
+    (tmp_path / "linted_calls.py").write_text(CALLS)
+    result = run("linted_calls.py", "--select", "ARG512")
+    assert result.output.count("ARG512") == 1
+    assert "'nowhere.at_all' of 'calls' is in no bundle, and image 'registry.example/tool" in result.output
+    (tmp_path / "argosy.yaml").write_text("codeInImages: [registry.example/]")
+    assert run("linted_calls.py", "--select", "ARG512").output == ""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
+from argosy.manifest.code import FILE
 
-FILE = "code.zip"
 LABEL = "argosy.dev/code"
 DIGEST = "argosy.dev/sha256"
 _NAME = "argosy-code-"

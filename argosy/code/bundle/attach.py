@@ -4,23 +4,21 @@ A step's code travels unless its image holds it: the image of Argosy's own compo
 made, one that the settings list under `codeInImages`, or that of a component with `code="image"`.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from argosy.code.bundle.archive import FILE, Bundle, pack
+from argosy.code.bundle.archive import Bundle, pack
 from argosy.code.bundle.packages import declared_packages, locked_list, name_of, with_packages
-from argosy.code.project import OURS, Found, find
+from argosy.code.project import Found, find
 from argosy.compose.settings import IMAGES, Settings
-from argosy.declare.template import CODE_ANNOTATION
 from argosy.errors import ManifestError, UsageError
+from argosy.manifest.code import FILE, VOLUME, declared_code, in_images, is_in_every_image, module_of
 from argosy.step.runtime import files as runtime_files
 
-VOLUME, FOLDER = "argosy-code", "/argosy/code"
+FOLDER = "/argosy/code"
 ZIP = f"{FOLDER}/{FILE}"
-_PYTHONS = ("python", "python3")
 
 
 @dataclass(frozen=True)
@@ -45,17 +43,6 @@ class Attached:
         return self.bundle.config_map(self.manifest["metadata"].get("namespace"))
 
 
-def module_of(template: Mapping[str, Any]) -> str | None:
-    """The module that a template's container runs with `python -m`, or whose step `argosy.step` runs."""
-    container = template.get("container")
-    words = [str(w) for w in (container or {}).get("command") or ()]
-    if len(words) < 3 or words[0] not in _PYTHONS or words[1] != "-m":
-        return None
-    if words[2] != "argosy.step":
-        return words[2]
-    return words[3].partition(":")[0] if len(words) > 3 else None
-
-
 def attach(
     manifest: dict[str, Any],
     settings: Settings,
@@ -76,9 +63,11 @@ def attach(
         UsageError: the code is too large, or a module that was declared to travel is nowhere.
         ManifestError: a step's PYTHONPATH cannot be added to.
     """
-    images = _Images(settings)
+    images = images_with_code(settings)
     steps = {
-        t["name"]: m for t in templates_in(manifest) if (m := module_of(t)) and not images.hold_code_of(t, m)
+        t["name"]: m
+        for t in templates_in(manifest)
+        if (m := module_of(t)) and not _image_has_code(t, m, images)
     }
     if not steps:
         return Attached(manifest)
@@ -114,35 +103,21 @@ def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
     return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}
 
 
-class _Images:
-    """What is known of images."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._listed = tuple(settings.code_in_images)
-        self._built = _built(settings.folder / IMAGES)
-
-    def hold_code_of(self, template: Mapping[str, Any], module: str) -> bool:
-        declared = declared_code(template)
-        if declared:
-            return declared == "image"
-        image = str(template["container"].get("image", ""))
-        return (
-            module.partition(".")[0] == OURS or image in self._built or image.startswith(self._listed or "\0")
-        )
-
-
-def declared_code(template: Mapping[str, Any]) -> str | None:
-    """What the component of a template declares: "bundle", "image" or nothing."""
-    return ((template.get("metadata") or {}).get("annotations") or {}).get(CODE_ANNOTATION)
-
-
-def _built(file: Path) -> set[str]:
-    """The images that `argosy build` made."""
+def images_with_code(settings: Settings) -> tuple[str, ...]:
+    """Beginnings of the names of images that hold their steps' code: listed, or made by `argosy build`."""
+    file, listed = settings.folder / IMAGES, tuple(settings.code_in_images)
     if not file.is_file():
-        return set()
+        return listed
     from argosy.code.build.pins import read_pins
 
-    return {pin.image for pin in read_pins(file)}
+    return (*listed, *(pin.image for pin in read_pins(file)))
+
+
+def _image_has_code(template: Mapping[str, Any], module: str, images: tuple[str, ...]) -> bool:
+    declared = declared_code(template)
+    if declared:
+        return declared == "image"
+    return in_images(module, str(template["container"].get("image", "")), images)
 
 
 def _unknown(manifest: dict[str, Any], steps: Mapping[str, str], found: Found) -> list[str]:
@@ -150,7 +125,7 @@ def _unknown(manifest: dict[str, Any], steps: Mapping[str, str], found: Found) -
     notes = []
     templates = {t["name"]: t for t in templates_in(manifest)}
     for name, module in steps.items():
-        if module in found.modules or module.partition(".")[0] in sys.stdlib_module_names:
+        if module in found.modules or is_in_every_image(module):
             continue
         where = "is nowhere here" if module in found.missing else "is installed here, and does not travel"
         if declared_code(templates[name]) == "bundle":

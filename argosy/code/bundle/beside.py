@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.code.bundle.archive import DIGEST, FILE
-from argosy.code.bundle.attach import VOLUME, templates_in
+from argosy.code.bundle.archive import DIGEST
+from argosy.code.bundle.attach import templates_in
 from argosy.compose.loader import load_manifest
 from argosy.errors import ManifestError
+from argosy.manifest.code import FILE, VOLUME
 
 SUFFIX = ".code.yaml"
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.code.bundle.archive import FILE
-from argosy.code.bundle.attach import VOLUME, ZIP, attach, templates_in, with_templates
+from argosy.code.bundle.attach import ZIP, attach, templates_in, with_templates
 from argosy.code.bundle.beside import code_beside, named_in
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
+from argosy.manifest.code import FILE, VOLUME
 
 _FOLDER = "code"
 _START = (

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from argosy import __version__
-from argosy.code.bundle.attach import module_of
 from argosy.code.project import find
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
@@ -26,6 +25,7 @@ from argosy.local.job import Inputs, Produced
 from argosy.local.journal import replace_file
 from argosy.local.node import Values
 from argosy.local.runs.rerun import share
+from argosy.manifest.code import module_of
 
 FOLDER = "cache"
 _TAG = re.compile(r"\{\{\s*(=?)\s*([^{}]*?)\s*\}\}")

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from argosy.code.bundle.attach import module_of
 from argosy.code.project import OURS, find
 from argosy.errors import UsageError
 from argosy.local.runs.record import Record
+from argosy.manifest.code import module_of
 
 CODE_FILE = "code.json"
 _LARGEST = 200_000  # bytes of a file that is kept

@@ -1,0 +1,55 @@
+"""How a template says where its step's code is: by its command, its bundle, or a word of its component."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CODE_ANNOTATION = "argosy.dev/code"
+"""Where a component's code is, on the template of one that declares it: "bundle" or "image"."""
+VOLUME = "argosy-code"
+"""The volume of a bundle."""
+FILE = "code.zip"
+"""The bundle in its ConfigMap."""
+STEP = "argosy.step"
+OURS = "argosy"
+_INSTALLER = f"{STEP}.packages"
+_PYTHONS = ("python", "python3")
+_WITH_EVERY_PYTHON = ("pip",)
+
+
+def module_in(command: Sequence[str]) -> str | None:
+    """The module that a command runs with `python -m`, or whose step `argosy.step` runs."""
+    if len(command) < 3 or command[0] not in _PYTHONS or command[1] != "-m":
+        return None
+    module, words = command[2], command[3:]
+    if module == _INSTALLER:  # installs packages, FOLDER and KEY say which, and becomes what follows
+        module, words = (words[2], words[3:]) if len(words) > 2 else (module, ())
+    if module != STEP:
+        return module
+    return words[0].partition(":")[0] if words else None
+
+
+def module_of(template: Mapping[str, Any]) -> str | None:
+    """The module that a template's container runs, as `module_in` finds it."""
+    return module_in([str(w) for w in (template.get("container") or {}).get("command") or ()])
+
+
+def declared_code(template: Mapping[str, Any]) -> str | None:
+    """What the component of a template declares: "bundle", "image" or nothing."""
+    return ((template.get("metadata") or {}).get("annotations") or {}).get(CODE_ANNOTATION)
+
+
+def is_in_every_image(module: str) -> bool:
+    """Whether a module comes with Python itself."""
+    return module.partition(".")[0] in (*sys.stdlib_module_names, *_WITH_EVERY_PYTHON)
+
+
+def in_images(module: str, image: str, images: Sequence[str]) -> bool:
+    """Whether an image is known to hold a module: that of Argosy's own components, or one of `images`.
+
+    Args:
+        module: by its importable name.
+        image: of the step.
+        images: beginnings of the names of images that hold the code of their steps.
+    """
+    return module.partition(".")[0] == OURS or image.startswith(tuple(images) or "\0")
