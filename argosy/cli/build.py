@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.environment import environment_option
-from argosy.compose.settings import IMAGES, Settings
+from argosy.compose.settings import IMAGES, LOCK, Settings
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
 
@@ -80,7 +80,7 @@ def build_images(
     """What `argosy build` and `argosy submit --build` do."""
     from argosy.code.build.builder import Builder
     from argosy.code.build.image import Platform
-    from argosy.code.build.lock import FILE, Lock
+    from argosy.code.build.lock import Lock
     from argosy.code.build.recipe import origin_labels, recipes, requirements
 
     settings = Settings.find()
@@ -91,7 +91,7 @@ def build_images(
     chosen = recipes(targets, settings, base=base, packages=requirements(files), name=name)
     builder = Builder(
         [Platform.parse(p) for p in platforms or own.get("platforms") or (_PLATFORM,)],
-        Lock(settings.folder / FILE, frozen=locked, upgrade=upgrade),
+        Lock(settings.folder / LOCK, frozen=locked, upgrade=upgrade),
         python or own.get("python"),
         origin_labels(settings.folder),
         report=lambda line: click.echo(line, err=True),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 FILE = "argosy.yaml"
 IMAGES = "argosy.images.yaml"  # argosy.code.build.pins
+LOCK = "argosy.lock"  # argosy.code.build.lock
 VARIABLE = "ARGOSY_SETTINGS"
 ENVIRONMENT = "ARGOSY_ENV"
 _KEYS: dict[str, type] = {
@@ -76,6 +77,14 @@ def in_environment(name: str | None) -> Iterator[None]:
         _environment.reset(token)
 
 
+def _folder_of(*names: str) -> Path | None:
+    """The nearest folder from here upwards that has one of these files; this one is the empty path."""
+    here = Path.cwd()
+    found = (f for f in (here, *here.parents) if any((f / name).is_file() for name in names))
+    folder = next(found, None)
+    return Path() if folder == here else folder
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of an installation; empty by default.
@@ -103,19 +112,21 @@ class Settings:
     def find(cls) -> "Settings":
         """The settings of $ARGOSY_SETTINGS, else of the nearest `argosy.yaml` upwards from here, or none.
 
-        In the environment of `in_environment`, else of $ARGOSY_ENV, else in none.
+        In the environment of `in_environment`, else of $ARGOSY_ENV, else in none. Where no `argosy.yaml`
+        tells the project's folder, it is the nearest that has what `argosy build` wrote, else this one.
         """
         environment = _environment.get() or os.environ.get(ENVIRONMENT)
         if named := os.environ.get(VARIABLE):
             # Settings that a variable names may be many projects': the project's own files are here.
-            return replace(cls.load(Path(named), environment), folder=Path())
-        here = Path.cwd()
-        found = next((path for folder in (here, *here.parents) if (path := folder / FILE).is_file()), None)
-        if found is not None:
-            return cls.load(found if found.parent != here else Path(FILE), environment)
+            return replace(
+                cls.load(Path(named), environment), folder=_folder_of(FILE, IMAGES, LOCK) or Path()
+            )
+        folder = _folder_of(FILE)
+        if folder is not None:
+            return cls.load(folder / FILE, environment)
         if environment:
             raise UsageError(f"there is no environment '{environment}': there is no '{FILE}'")
-        return cls()
+        return cls(folder=_folder_of(IMAGES, LOCK) or Path())
 
     @classmethod
     def load(cls, path: Path, environment: str | None = None) -> "Settings":

@@ -140,3 +140,20 @@ def test_the_nearest_file_upwards_counts(tmp_path: Path, monkeypatch: pytest.Mon
     assert (Settings.find().namespace, Settings.find().secrets) == ("nearer", None)
     monkeypatch.setenv("ARGOSY_SETTINGS", str(tmp_path / "argosy.yaml"))
     assert Settings.find().namespace == "top"
+
+
+@pytest.mark.parametrize("name", ["argosy.images.yaml", "argosy.lock"])
+def test_what_a_build_wrote_is_found_from_below_also_without_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("ARGOSY_SETTINGS", raising=False)
+    (tmp_path / "project" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "project" / "below")
+    assert Settings.find().folder == Path()
+    (tmp_path / "project" / name).touch()
+    assert Settings.find().folder == tmp_path / "project"
+    (tmp_path / "all.yaml").write_text("namespace: all")
+    monkeypatch.setenv("ARGOSY_SETTINGS", str(tmp_path / "all.yaml"))
+    assert Settings.find().folder == tmp_path / "project"
+    monkeypatch.chdir(tmp_path / "project")
+    assert Settings.find().folder == Path()

@@ -11,7 +11,6 @@ from argosy.code.build.errors import BuildError
 from argosy.code.build.packages import Target, resolve
 from argosy.manifest.emit import to_yaml
 
-FILE = "argosy.lock"
 _HEADER = "# What `argosy build` installs into images. Commit it; `argosy build --upgrade` makes it anew.\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from argosy.compose.settings import Settings
+from argosy.compose.settings import LOCK, Settings
 from argosy.declare.template import PACKAGES_ANNOTATION
 from argosy.errors import UsageError
 from argosy.step.packages import LISTS
@@ -33,7 +33,7 @@ def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool
         UsageError: it is not known which Python the image has.
         BuildError: the packages cannot be resolved, or are not in the frozen lock.
     """
-    from argosy.code.build.lock import FILE, Lock
+    from argosy.code.build.lock import Lock
     from argosy.code.build.packages import Target
 
     image = str(template["container"].get("image", ""))
@@ -45,7 +45,7 @@ def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool
             'nobody tells; write build: {python: "3.11"} into argosy.yaml'
         )
     target = Target(str(python), _ARCHITECTURE)
-    locked = Lock(settings.folder / FILE, frozen=frozen).packages(declared_packages(template), target)
+    locked = Lock(settings.folder / LOCK, frozen=frozen).packages(declared_packages(template), target)
     content = "".join(f"{line}\n" for line in locked).encode()
     return hashlib.sha256(content).hexdigest()[:16], content
 

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,10 @@ def test_compile_and_submit_write_the_digest_until_the_code_changes(project: Pro
     image = f"image: {image_of(project)}\n"
     for words in (("compile", "hello.py"), ("submit", "hello.py", "--dry-run")):
         assert project.argosy(*words).stdout.count(image) == 2
+    below = replace(project, folder=project.folder / "below")
+    below.folder.mkdir()
+    for words in (("compile", "../hello.py"), ("submit", "../hello.py", "--dry-run")):
+        assert below.argosy(*words).stdout.count(image) == 2
     (project.folder / "words.py").write_text(WORDS + "# changed\n")
     for words in (("compile", "hello.py"), ("submit", "hello.py", "--dry-run")):
         done = project.argosy(*words)
