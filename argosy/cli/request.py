@@ -88,11 +88,11 @@ class Request:
             pipeline = load_pipeline(target)
             check_types(pipeline.interface, given)
             manifest = compiled(pipeline)
+            check_here(templates_in(manifest))
             if isolated:
                 manifest, notes = run_isolated(manifest, settings, folders, state_dir)
                 for note in notes:
                     click.echo(f"warning: {note}", err=True)
-            check_here(templates_in(manifest))
         if settings.overlays:
             from argosy.compose.environments.fields import without_pod_fields
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from argosy.code.bundle.attach import ZIP, attach, templates_in, with_templates
 from argosy.code.bundle.beside import code_beside, named_in
+from argosy.code.bundle.declared import folder_of
+from argosy.code.bundle.packages import declared_packages, python_of
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
@@ -17,7 +19,7 @@ from argosy.manifest.code import FILE, VOLUME
 _FOLDER = "code"
 _START = (
     "import os, runpy, sys; code, installed, module = sys.argv[1:4]; del sys.argv[1:4]; "
-    "sys.path.insert(0, code); sys.path += installed.split(os.pathsep); "
+    "sys.path.insert(0, code); sys.path += filter(None, installed.split(os.pathsep)); "
     "runpy.run_module(module, run_name='__main__', alter_sys=True)"
 )
 
@@ -27,17 +29,18 @@ def isolated(
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The manifest with each step that has a bundle run from it alone, and notes, a line each.
 
-    Such a step sees its bundle and what is installed, which stands in for its image: no folder of the
-    project, no project that is installed in place, no PYTHONPATH.
+    Such a step sees its bundle and the packages that it declares: no folder of the project, no project that
+    is installed in place, no PYTHONPATH. What its image has besides is not known, unless it is an official
+    one of Python, which has nothing: everything that is installed here stands in for it.
 
     Raises:
-        UsageError, ManifestError: as `attach`; or no step's code travels.
+        UsageError, ManifestError: as `attach`; no step's code travels; or a package is not installed.
     """
     attached = attach(manifest, settings, folders, packages="as they are")
     if attached.bundle is None:
         raise UsageError("--isolated runs steps from their bundle, and no step here has one")
     path = _kept(state_dir, attached.bundle.name, attached.bundle.data)
-    return _each(attached.manifest, lambda t: _from_bundle(t, path)), attached.notes
+    return _each(attached.manifest, lambda t: _from_bundle(t, path, state_dir)), attached.notes
 
 
 def with_code_beside(manifest: dict[str, Any], file: Path, state_dir: Path) -> dict[str, Any]:
@@ -89,10 +92,13 @@ def _with_path(template: dict[str, Any], path: Path) -> dict[str, Any]:
     return {**template, "volumes": volumes, "container": container}
 
 
-def _from_bundle(template: dict[str, Any], path: Path) -> dict[str, Any]:
+def _from_bundle(template: dict[str, Any], path: Path, state_dir: Path) -> dict[str, Any]:
     template = _with_path(template, path)
     container = template["container"]
     python, _, *words = container["command"]
-    installed = os.pathsep.join(dict.fromkeys(p for p in sys.path if Path(p).name in SITES))
+    if python_of(str(container.get("image"))):
+        installed = str(folder_of(declared_packages(template), state_dir.resolve() / _FOLDER) or "")
+    else:
+        installed = os.pathsep.join(dict.fromkeys(p for p in sys.path if Path(p).name in SITES))
     command = [python, "-I", "-S", "-c", _START, str(path), installed, *words]
     return {**template, "container": {**container, "command": command}}

@@ -24,6 +24,12 @@ def declared_packages(template: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(annotations.get(PACKAGES_ANNOTATION, "")).splitlines())
 
 
+def python_of(image: str) -> str | None:
+    """The version of an image that has Python and nothing else, as its name tells it: `python:3.11-slim`."""
+    found = _IMAGE_PYTHON.search(image)
+    return found[1] if found else None
+
+
 def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool) -> tuple[str, bytes]:
     """The key and the list of a template's packages with their hashes, from `argosy.lock`.
 
@@ -37,8 +43,7 @@ def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool
     from argosy.code.build.packages import Target
 
     image = str(template["container"].get("image", ""))
-    found = _IMAGE_PYTHON.search(image)
-    python = settings.build.get("python") or (found[1] if found else None)
+    python = settings.build.get("python") or python_of(image)
     if not python:
         raise UsageError(
             f"template '{template['name']}': its packages are locked for the Python of '{image}', which "

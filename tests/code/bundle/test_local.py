@@ -26,11 +26,11 @@ def logs(project: Path) -> str:
     return "".join(p.read_text() for p in project.glob(".argosy/runs/*/steps/*/main.log"))
 
 
-def test_an_isolated_step_has_its_bundle_and_what_is_installed(project: Path) -> None:
+def test_an_isolated_step_has_its_bundle_and_the_packages_that_it_declares(project: Path) -> None:
     (project / "flow_isolated.py").write_text(
         programs.HELLO.replace(
             'print("hello", who)',
-            'import sys, yaml, os; print(__file__, "|".join(sys.path), os.environ.get("PYTHONPATH"))',
+            'import sys, os; print(__file__, "|".join(sys.path), os.environ.get("PYTHONPATH"))',
         )
     )
     result = argosy("run", "flow_isolated.py", "--isolated")
@@ -39,6 +39,30 @@ def test_an_isolated_step_has_its_bundle_and_what_is_installed(project: Path) ->
     assert file.endswith("/flow_isolated.py") and ".zip/" in file
     assert str(project) not in path.split("|")[1:]
     assert python_path.endswith(".zip")
+
+
+@pytest.mark.parametrize(
+    ("image", "declared", "body", "code"),
+    [
+        ("python:3.11-slim", "", "import yaml", 1),
+        ("python:3.11-slim", "PyYAML", "import yaml", 0),
+        ("python:3.11-slim", "pyyaml", "import click", 1),
+        ("python:3.11-slim", "jinja2", "import jinja2, markupsafe", 0),
+        ("registry.example/with-yaml:1.0", "", "import yaml", 0),
+    ],
+)
+def test_an_isolated_step_lacks_what_it_does_not_declare(
+    project: Path, request: pytest.FixtureRequest, image: str, declared: str, body: str, code: int
+) -> None:
+    name = f"flow_declared_{request.node.callspec.indices['code']}.py"
+    packages = f", packages=[{declared!r}]" if declared else ""
+    text = programs.HELLO.replace('print("hello", who)', body).replace(
+        'image="python:3.11-slim"', f'image="{image}"{packages}'
+    )
+    (project / name).write_text(text)
+    result = argosy("run", name, "--isolated")
+    assert result.exit_code == code, result.output
+    assert ("No module named" in logs(project)) is bool(code)
 
 
 def test_what_a_bundle_lacks_fails_there_as_in_the_pod(project: Path) -> None:
