@@ -116,6 +116,8 @@ class ContainerSpec:
                 raise DeclarationError(f"label {key}: {value!r} is not a label's value")
 
 
+CODE_ANNOTATION = "argosy.dev/code"
+"""Where a component's code is, on the template of one that declares it: "bundle" or "image"."""
 CACHE_ANNOTATION = "argosy.dev/cache"
 WORLD_ANNOTATION = "argosy.dev/changes-world"
 

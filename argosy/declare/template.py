@@ -3,10 +3,9 @@
 from typing import Any
 
 from argosy.declare.component import Component
-from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION, ContainerSpec
+from argosy.declare.container import CACHE_ANNOTATION, CODE_ANNOTATION, WORLD_ANNOTATION, ContainerSpec
 from argosy.declare.environment import env_entry
 from argosy.declare.merge import merged
-from argosy.manifest.code import CODE_ANNOTATION
 from argosy.step.arguments import OPTIONAL
 from argosy.step.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
 

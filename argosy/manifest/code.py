@@ -4,8 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-CODE_ANNOTATION = "argosy.dev/code"
-"""Where a component's code is, on the template of one that declares it: "bundle" or "image"."""
+from argosy.declare.container import CODE_ANNOTATION
+
 VOLUME = "argosy-code"
 """The volume of a bundle."""
 FILE = "code.zip"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from argosy.declare.container import CODE_ANNOTATION
 from argosy.lint.entry import mapping, text, texts
 from argosy.lint.expressions import has_tag
 from argosy.lint.model import Template
@@ -9,7 +10,6 @@ from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
 from argosy.manifest.code import (
-    CODE_ANNOTATION,
     STEP,
     VOLUME,
     in_images,
