@@ -21,6 +21,8 @@ from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
 
 BUILT_IN = "argosy.components"
+# Modules of the functions that stand where another team's step has its own.
+_STAND_INS = ("argosy.reuse.", "argosy.declare.referenced")
 _MAKERS = {"component", "load_component", "load_library", "template_ref"}
 
 
@@ -139,7 +141,7 @@ def _declared(module: ModuleType) -> Iterator[Entry]:
         if not isinstance(value, Component):
             continue
         own = value.function.__module__
-        if own == module.__name__ or own.startswith("argosy.reuse."):
+        if own == module.__name__ or own.startswith(_STAND_INS):
             yield Entry(value, _importable_from(module.__name__, name), name)
 
 
