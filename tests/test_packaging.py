@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "mlflow", "boto3", "onnx", "onnxruntime", "numpy", "sklearn", "tritonclient")
-ROOTS = {"argosy": "argosy", "argosy.components": "components", "argosy.pipelines": "pipelines"}
+ROOTS = {
+    "argosy": "argosy",
+    "argosy.components": "components",
+    "argosy.pipelines": "pipelines",
+    "argosy.stack": "stack",
+}
 WITHOUT_TORCH = """
 [[tool.mypy.overrides]]
 module = ["torch.*"]
@@ -96,7 +101,7 @@ def test_an_editable_install_is_seen_by_a_type_checker_and_takes_new_files_at_on
     repository: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "source"
-    for name in ("argosy", "components", "pipelines", "couler-stubs", "src"):
+    for name in ("argosy", "components", "pipelines", "stack", "couler-stubs", "src"):
         ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(repository / name, source / name, symlinks=True, ignore=ignored)
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
@@ -164,7 +169,8 @@ def test_the_wheel_holds_what_it_should(wheel: Path) -> None:
         "argosy/stack/triton_backend/requirements.txt",
     ):
         assert name in names
-    assert not [n for n in names if n.startswith(("components/", "pipelines/", "tests/", "benchmarks/"))]
+    outside = ("components/", "pipelines/", "stack/", "tests/", "benchmarks/")
+    assert not [name for name in names if name.startswith(outside)]
 
 
 def test_the_wheel_installs_beside_a_users_own_components_and_type_checks(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.environment import environment_option
+from argosy.cli.parameters import environment_option
 from argosy.compose.settings import IMAGES, LOCK, Settings
 from argosy.errors import UsageError
 from argosy.text import did_you_mean

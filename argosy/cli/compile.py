@@ -9,9 +9,8 @@ from typing import Any, get_args
 import click
 
 from argosy.cli.completion import pipelines as complete
-from argosy.cli.environment import environment_option
 from argosy.cli.github import annotation
-from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
+from argosy.cli.parameters import environment_option, parameter_file_option, parameter_option, read_parameters
 from argosy.cluster.parameters import with_parameters
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX

@@ -1,29 +1,11 @@
-"""`--env NAME`, and `argosy env`: what differs between environments."""
+"""`argosy env`: what differs between environments."""
 
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from argosy.compose.settings import ENVIRONMENT, in_environment
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def environment_option(command: F) -> F:
-    """`--env NAME`: for as long as the command runs, settings are those of this environment."""
-
-    def choose(context: click.Context, _: click.Parameter, name: str | None) -> None:
-        context.with_resource(in_environment(name))
-
-    return click.option(
-        "--env",
-        metavar="NAME",
-        callback=choose,
-        expose_value=False,
-        help=f"An environment of argosy.yaml; default: ${ENVIRONMENT}.",
-    )(command)
+from argosy.compose.settings import in_environment
 
 
 @click.group("env")

@@ -6,8 +6,8 @@ import click
 
 from argosy.catalogue.discover import find_components, pick
 from argosy.cli.components import module_option
-from argosy.cli.environment import environment_option
 from argosy.cli.graph import write_text
+from argosy.cli.parameters import environment_option
 from argosy.compose.settings import Settings
 from argosy.declare.names import step_name
 from argosy.manifest.emit import to_yaml

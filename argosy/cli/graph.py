@@ -9,7 +9,7 @@ from argosy.catalogue.read import read_drawing
 from argosy.catalogue.svg import to_svg
 from argosy.cli.compile import manifest_of
 from argosy.cli.completion import targets
-from argosy.cli.environment import environment_option
+from argosy.cli.parameters import environment_option
 from argosy.errors import UsageError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.completion import sources as complete
-from argosy.cli.environment import environment_option
+from argosy.cli.parameters import environment_option
 from argosy.code.bundle.attach import attach, images_with_code
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError

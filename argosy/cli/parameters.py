@@ -1,16 +1,19 @@
-"""`-p NAME=VALUE` and `--parameter-file`, as `argo submit` has them."""
+"""`-p NAME=VALUE` and `--parameter-file`, as `argo submit` has them, and `--env NAME`."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import yaml
 
 from argosy.cli.completion import assignments
+from argosy.compose.settings import ENVIRONMENT, in_environment
 from argosy.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 parameter_option = click.option(
     "-p",
@@ -103,3 +106,18 @@ _Reader.yaml_implicit_resolvers = {
 _Reader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
 )
+
+
+def environment_option(command: F) -> F:
+    """`--env NAME`: for as long as the command runs, settings are those of this environment."""
+
+    def choose(context: click.Context, _: click.Parameter, name: str | None) -> None:
+        context.with_resource(in_environment(name))
+
+    return click.option(
+        "--env",
+        metavar="NAME",
+        callback=choose,
+        expose_value=False,
+        help=f"An environment of argosy.yaml; default: ${ENVIRONMENT}.",
+    )(command)

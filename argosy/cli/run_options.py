@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from argosy.cli.completion import runs, targets
-from argosy.cli.environment import environment_option
-from argosy.cli.parameters import parameter_option
+from argosy.cli.parameters import environment_option, parameter_option
 from argosy.cli.stack import state_dir_option
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -9,8 +9,7 @@ import click
 from argosy.cli.cluster import watch_to_the_end
 from argosy.cli.completion import targets
 from argosy.cli.destination import argo_server_options, cluster_options
-from argosy.cli.environment import environment_option
-from argosy.cli.parameters import parameter_file_option, parameter_option, read_parameters
+from argosy.cli.parameters import environment_option, parameter_file_option, parameter_option, read_parameters
 from argosy.compose.compiler import Kind
 from argosy.errors import UsageError
 

@@ -15,8 +15,7 @@ from couler.core import states
 from argosy.cluster.script import script_manifest
 from argosy.compose.composition import Composition
 from argosy.compose.couler_state import clean_couler, forget_leftovers, watch_couler
-from argosy.declare.component import Component
-from argosy.declare.context import composing
+from argosy.declare.component import Component, composing
 
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 

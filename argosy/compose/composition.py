@@ -23,8 +23,7 @@ from argosy.compose.surroundings import Surroundings, compose_body, read_surroun
 from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Task
 from argosy.compose.templates import Templates
-from argosy.declare.component import Component
-from argosy.declare.context import composing
+from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError

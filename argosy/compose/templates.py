@@ -6,6 +6,7 @@ from couler.core import states
 from couler.core.templates import Container
 
 from argosy.declare.component import Component
+from argosy.declare.template import render_template
 
 
 class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
@@ -49,7 +50,7 @@ class Templates:
 
     def _add(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
-        rendered = component.render(base)
+        rendered = render_template(component, base)
         while (known := self._by_name.get(rendered["name"])) is not None:
             if known == rendered:
                 return str(rendered["name"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from argosy.declare.component import Component
 from argosy.declare.container import ContainerSpec
@@ -25,11 +25,7 @@ class Approval(_Base):
     def __init__(self, name: str, timeout: int | None) -> None:
         summary = "Wait until somebody lets the workflow go on."
         super().__init__(_refuse, Interface(name, summary, "", (), ()), _NONE)
-        self.timeout = timeout
-
-    def render(self, name: str) -> dict[str, Any]:
-        """The template."""
-        return {"name": name, "suspend": {"duration": str(self.timeout)} if self.timeout else {}}
+        self.work = {"suspend": {"duration": str(timeout)} if timeout else {}}
 
     @property
     def command(self) -> list[str]:

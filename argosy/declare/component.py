@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 from argosy.declare.container import AllOptions, ContainerOptions, ContainerSpec
-from argosy.declare.context import current_composer
 from argosy.declare.groups import Group
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import check_function, read_interface, where
@@ -33,6 +34,31 @@ R = TypeVar("R")
 MAIN_GUARD = 'if __name__ == "__main__":'
 
 
+class Composer(Protocol):
+    """What turns a component's call into a task."""
+
+    def call(self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Add a task and return the handle of its outputs."""
+
+
+_current: ContextVar[Composer | None] = ContextVar("argosy_composer", default=None)
+
+
+def current_composer() -> Composer | None:
+    """The composer at work in this context, or None: then a component's call runs the step."""
+    return _current.get()
+
+
+@contextmanager
+def composing(composer: Composer) -> Iterator[None]:
+    """Calls of components add tasks to `composer` inside this block."""
+    token = _current.set(composer)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 class Component(Generic[P, R]):
     """A step: its function, its interface and its container.
 
@@ -44,11 +70,13 @@ class Component(Generic[P, R]):
         arguments: of the container's command, where they do not follow from the interface.
         template_ref: the template of another WorkflowTemplate that does the work, if one does.
         groups: inputs that a call may give together, by the name of the group.
+        work: the template's own fields where no container does the work: a `suspend`.
     """
 
     arguments: list[str] | None = None
     template_ref: TemplateRef | None = None
     groups: Mapping[str, Group] = {}
+    work: Mapping[str, Any] | None = None
 
     def __init__(self, function: Callable[P, R], interface: Interface, container: ContainerSpec) -> None:
         self.function = function
@@ -90,12 +118,6 @@ class Component(Generic[P, R]):
     def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Component[Any, Any]:
         """The component as one call needs it: itself, unless its command depends on what is given."""
         return self
-
-    def render(self, name: str) -> dict[str, Any]:
-        """The step's Argo template, under the name `name`."""
-        from argosy.declare.template import render_template
-
-        return render_template(self, name)
 
     @property
     def module(self) -> str:

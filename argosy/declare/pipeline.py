@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
 
-from argosy.declare.context import current_composer
+from argosy.declare.component import current_composer
 from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
 from argosy.declare.schedule import Schedule
@@ -117,7 +117,7 @@ class Pipeline(Generic[P, R]):
         """This pipeline as one step: a `templateRef` to the WorkflowTemplate that it compiles to."""
         from argosy.declare.referenced import pipeline_reference
 
-        return pipeline_reference(self)
+        return pipeline_reference(self.function, self.interface, self.groups)
 
 
 class WorkflowOptions(TypedDict, total=False):

@@ -1,13 +1,13 @@
 """A component that somebody else published as a template: declared here, called by `templateRef`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 from argosy.declare.component import Component
 from argosy.declare.container import ContainerSpec
+from argosy.declare.groups import Group
 from argosy.declare.names import python_name
-from argosy.declare.pipeline import Pipeline
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import read_interface
 from argosy.errors import DeclarationError, UsageError
@@ -82,12 +82,13 @@ def template_ref(
     return declare
 
 
-def pipeline_reference(pipeline: Pipeline[P, R]) -> Component[P, R]:
+def pipeline_reference(
+    function: Callable[P, R], interface: Interface, groups: Mapping[str, Group]
+) -> Component[P, R]:
     """A pipeline as one step: its WorkflowTemplate's entrypoint, called by `templateRef`."""
-    interface = pipeline.interface
     reference = TemplateRef(interface.name, ENTRYPOINT)
-    step = ReferencedComponent(pipeline.function, interface, reference)
-    step.groups = pipeline.groups
+    step = ReferencedComponent(function, interface, reference)
+    step.groups = groups
     step.function = refusal(interface.name, reference)
     return step
 

@@ -15,6 +15,8 @@ PACKAGES_ANNOTATION = "argosy.dev/packages"
 
 def render_template(component: Component[Any, Any], name: str) -> dict[str, Any]:
     """The template, complete, with its keys in reading order."""
+    if component.work is not None:
+        return {"name": name, **component.work}
     interface, spec = component.interface, component.container
     template: dict[str, Any] = {"name": name}
     if metadata := _metadata(spec):

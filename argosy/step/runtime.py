@@ -15,7 +15,6 @@ MODULES = (
     "argosy.declare.approval",
     "argosy.declare.component",
     "argosy.declare.container",
-    "argosy.declare.context",
     "argosy.declare.environment",
     "argosy.declare.groups",
     "argosy.declare.library",

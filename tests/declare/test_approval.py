@@ -6,6 +6,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import File, Stored, approval, compile, component, pipeline
+from argosy.declare.template import render_template
 from argosy.errors import DeclarationError, UsageError
 
 
@@ -49,7 +50,7 @@ def test_an_approval_is_not_run_and_has_a_sensible_timeout() -> None:
 
 
 def test_an_output_says_how_it_is_kept() -> None:
-    rendered = make.render("make")["outputs"]["artifacts"]
+    rendered = render_template(make, "make")["outputs"]["artifacts"]
     assert rendered == [
         {
             "name": "model",

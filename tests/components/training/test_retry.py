@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from argosy.components.training.train import train
+from argosy.declare.template import render_template
 from argosy.local.node import Attempt, Phase
 from argosy.local.parse_retry import parse_retry
 from argosy.local.retry import next_delay
@@ -16,7 +17,7 @@ WEEK = 7 * 24 * 3600.0
 
 def _delay(phase: Phase, code: int | None, tried: int = 1) -> float | None:
     """The wait before the next attempt, a week after the first, when all ended like this; None: no other."""
-    retry = parse_retry(train.render("train")["retryStrategy"], "train")
+    retry = parse_retry(render_template(train, "train")["retryStrategy"], "train")
     assert retry is not None
     attempts = [Attempt(f"train({n})", phase, TIME, TIME, code, "") for n in range(tried)]
     return next_delay(retry, Scope(), attempts, elapsed=WEEK)
