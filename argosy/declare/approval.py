@@ -25,7 +25,15 @@ class Approval(_Base):
     def __init__(self, name: str, timeout: int | None) -> None:
         summary = "Wait until somebody lets the workflow go on."
         super().__init__(_refuse, Interface(name, summary, "", (), ()), _NONE)
+        self.timeout = timeout
         self.work = {"suspend": {"duration": str(timeout)} if timeout else {}}
+
+    def _copy(self, interface: Interface, container: ContainerSpec) -> Component[[], None]:
+        if container != _NONE:
+            raise DeclarationError(
+                f"{call_site()}: '{interface.name}' waits: it has no container, only a name"
+            )
+        return Approval(interface.name, self.timeout)
 
     @property
     def command(self) -> list[str]:

@@ -49,6 +49,22 @@ def test_an_approval_is_not_run_and_has_a_sensible_timeout() -> None:
         approval(timeout=0)
 
 
+def test_an_approval_under_another_name_still_waits() -> None:
+    @pipeline()
+    def guarded() -> None:
+        """Ask twice."""
+        approval(timeout=60)()
+        approval(timeout=60).options(name="again")()
+
+    templates = compile(guarded)["spec"]["templates"]
+    names = {task["name"]: task["template"] for task in templates[0]["dag"]["tasks"]}
+    assert names == {"approve": "approve", "again": "approve"}
+    with pytest.raises(
+        DeclarationError, match=r"test_approval.py:[0-9]+: .*it has no container, only a name"
+    ):
+        approval().options(timeout=3)
+
+
 def test_an_output_says_how_it_is_kept() -> None:
     rendered = render_template(make, "make")["outputs"]["artifacts"]
     assert rendered == [
