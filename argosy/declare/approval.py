@@ -30,9 +30,9 @@ class Approval(_Base):
 
     def _copy(self, interface: Interface, container: ContainerSpec) -> Component[[], None]:
         if container != _NONE:
-            raise DeclarationError(
-                f"{call_site()}: '{interface.name}' waits: it has no container, only a name"
-            )
+            from argosy.declare.source import call_site
+
+            raise DeclarationError(f"{call_site()}: '{interface.name}' waits: it has no container")
         return Approval(interface.name, self.timeout)
 
     @property
