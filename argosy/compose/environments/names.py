@@ -7,7 +7,7 @@ every pipeline of a project, and what another of them has is no mistake.
 import ast
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from argosy.step.interface import argo_name
 
 _BUILT_IN = ("argosy.components", "argosy.pipelines")
 _MAX_FILES = 5000
+_WORDS = (b"component", b"pipeline", b"template_ref", b"couler", b"NamedTuple", b"dataclass")
 
 
 @dataclass
@@ -27,15 +28,44 @@ class Names:
     parameters: set[str] = field(default_factory=set)
 
 
+@dataclass
+class _Groups:
+    """The classes of named fields in a project, and those that pipelines take as parameter groups.
+
+    Classes of one name count as one: what an override means is only ever taken for possible.
+    """
+
+    bases: dict[str, set[str]] = field(default_factory=dict)
+    fields: dict[str, set[str]] = field(default_factory=dict)
+    taken: dict[str, set[str]] = field(default_factory=dict)
+
+    def note(self, node: ast.ClassDef) -> None:
+        targets = (n.target for n in node.body if isinstance(n, ast.AnnAssign))
+        names = {argo_name(t.id) for t in targets if isinstance(t, ast.Name)}
+        self.fields.setdefault(node.name, set()).update(names)
+        self.bases.setdefault(node.name, set()).update(_word(base) for base in node.bases)
+
+    def parameters(self) -> set[str]:
+        """What the pipelines' arguments are as parameters: a group's fields, or the argument itself."""
+        return {n for group, names in self.taken.items() for n in (self._fields(group, set()) or names)}
+
+    def _fields(self, group: str, seen: set[str]) -> set[str]:
+        if group in seen or group not in self.fields:
+            return set()
+        inherited = (self._fields(base, seen | {group}) for base in self.bases[group])
+        return self.fields[group].union(*inherited)
+
+
 @cache
 def names_below(*folders: Path) -> Names:
     """What the Python files below these folders, and Argosy's own, declare."""
-    found = Names()
+    found, groups = Names(), _Groups()
     for root in dict.fromkeys((*folders, *_own_folders())):
         for number, file in enumerate(_files(root)):
             if number >= _MAX_FILES:
                 break
-            _note(file, found)
+            _note(file, found, groups)
+    found.parameters |= groups.parameters()
     return found
 
 
@@ -57,35 +87,49 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(folder) / f for f in sorted(files) if f.endswith(".py"))
 
 
-def _note(file: Path, found: Names) -> None:
+def _note(file: Path, found: Names, groups: _Groups) -> None:
     try:
         text = file.read_bytes()
-        if not any(word in text for word in (b"component", b"pipeline", b"template_ref", b"couler")):
+        if not any(word in text for word in _WORDS):
             return
         tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError):
         return
     before = len(found.pipelines)
+    imports = (node.names for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    imported = {name.asname or name.name: name.name for names in imports for name in names}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            _note_function(node, found)
+            _note_function(node, found, groups, imported)
+        elif isinstance(node, ast.ClassDef):
+            groups.note(node)
         elif isinstance(node, ast.Call):
             found.components |= _named_steps(node)
     if b"couler" in text and len(found.pipelines) == before:
         found.pipelines.add(argo_name(file.stem))
 
 
-def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, found: Names) -> None:
+def _note_function(
+    node: ast.FunctionDef | ast.AsyncFunctionDef, found: Names, groups: _Groups, imported: Mapping[str, str]
+) -> None:
     for decorator in node.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
-        called = call.func if call else decorator
-        word = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        word = _word(call.func if call else decorator)
         name = (call and _keyword(call, "name")) or argo_name(node.name)
         if word in ("component", "template_ref"):
             found.components.add(name)
         elif word == "pipeline":
             found.pipelines.add(name)
-            found.parameters |= {argo_name(a.arg) for a in (*node.args.args, *node.args.kwonlyargs)}
+            for taken in (*node.args.args, *node.args.kwonlyargs):
+                hint = _word(taken.annotation)
+                groups.taken.setdefault(imported.get(hint, hint), set()).add(argo_name(taken.arg))
+
+
+def _word(node: ast.expr | None) -> str:
+    """The last word of a name, dotted or in quotes; empty for what else there is."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.rpartition(".")[2]
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _named_steps(call: ast.Call) -> set[str]:
