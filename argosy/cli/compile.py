@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +11,13 @@ import click
 
 from argosy.cli.completion import pipelines as complete
 from argosy.cli.github import annotation
-from argosy.cli.parameters import environment_option, parameter_file_option, parameter_option, read_parameters
+from argosy.cli.parameters import (
+    environment_option,
+    memoize_option,
+    parameter_file_option,
+    parameter_option,
+    read_parameters,
+)
 from argosy.cluster.parameters import with_parameters
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
@@ -34,6 +41,14 @@ SUFFIXES: dict[str, str] = {
     "ClusterWorkflowTemplate": ".clustertemplate.yaml",
     "CronWorkflow": ".cron.yaml",
 }
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the command line asks of the manifests: values of parameters, the cluster's cache."""
+
+    given: Mapping[str, str]
+    memoize: bool
 
 
 def composed(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str, Any]:
@@ -65,6 +80,19 @@ def with_images(manifest: dict[str, Any], pipeline: Pipeline[Any, Any]) -> dict[
     return pinned(manifest, components_of(pipeline), file)
 
 
+def with_memoize(
+    manifest: dict[str, Any], folders: Iterable[str] = ()
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The manifest whose declared steps the cluster remembers, and a note for each that it cannot."""
+    from argosy.cluster.memoize import memoized
+
+    found = memoized(manifest, folders)
+    refuse_invalid(
+        found.manifest, str(manifest["metadata"].get("name") or manifest["metadata"]["generateName"])
+    )
+    return found.manifest, found.notes
+
+
 def manifest_of(target: str) -> dict[str, Any]:
     """The manifest of a pipeline's name, a Python file or a manifest file, in the chosen environment."""
     if is_manifest(target):
@@ -85,6 +113,7 @@ def manifest_of(target: str) -> dict[str, Any]:
 @parameter_option
 @parameter_file_option
 @environment_option
+@memoize_option
 @click.option("--check", is_flag=True, help="Write nothing; fail if a file in DIR is not what is compiled.")
 @click.option(
     "--format",
@@ -99,6 +128,7 @@ def compile_command(
     kinds: tuple[Kind, ...],
     assignments: tuple[str, ...],
     parameter_file: Path | None,
+    memoize: bool,
     check: bool,
     report: str,
 ) -> None:
@@ -111,7 +141,7 @@ def compile_command(
     """
     try:
         given = read_parameters(assignments, parameter_file)
-        _compile(pipelines, output, kinds, given, check, report)
+        _compile(pipelines, output, kinds, _Wanted(given, memoize), check, report)
     except ArgosyError as error:
         if report == "github":
             click.echo(annotation(str(error)))
@@ -122,14 +152,14 @@ def _compile(
     pipelines: tuple[str, ...],
     output: Path | None,
     kinds: tuple[Kind, ...],
-    given: Mapping[str, str],
+    asked: _Wanted,
     check: bool,
     report: str,
 ) -> None:
     folder = output or (DEFAULT_DIR if check else None)
     wanted = kinds or (COMMITTED if folder else ("Workflow",))
     loaded = [load_pipeline(name) for name in pipelines or built_in_names()]
-    texts = _texts(loaded, wanted, given, beside=folder is not None, frozen=check)
+    texts = _texts(loaded, wanted, asked, beside=folder is not None, frozen=check)
     if folder is None:
         click.echo("---\n".join(texts.values()), nl=False)
     elif check:
@@ -158,7 +188,7 @@ def _valued(pipeline: Pipeline[Any, Any], kind: Kind, given: Mapping[str, str]) 
 def _texts(
     loaded: list[Pipeline[Any, Any]],
     kinds: Sequence[Kind],
-    given: Mapping[str, str],
+    asked: _Wanted,
     *,
     beside: bool,
     frozen: bool,
@@ -170,7 +200,10 @@ def _texts(
     for pipeline in loaded:
         name = pipeline.interface.name
         for kind in kinds:
-            manifest = with_images(_valued(pipeline, kind, given), pipeline)
+            manifest = with_images(_valued(pipeline, kind, asked.given), pipeline)
+            if asked.memoize:
+                manifest, hindrances = with_memoize(manifest)
+                notes |= dict.fromkeys(hindrances)
             attached = attach(manifest, Settings.find(), packages="frozen" if frozen else "locked")
             texts[name + SUFFIXES[kind]] = to_yaml(attached.manifest)
             notes |= dict.fromkeys(attached.notes)

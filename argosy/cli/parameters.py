@@ -121,3 +121,8 @@ def environment_option(command: F) -> F:
         expose_value=False,
         help=f"An environment of argosy.yaml; default: ${ENVIRONMENT}.",
     )(command)
+
+
+memoize_option = click.option(
+    "--memoize", is_flag=True, help="Let Argo reuse what steps declared with cache=True made (`memoize`)."
+)

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from argosy.cli.compile import composed, with_images
+from argosy.cli.compile import composed, with_images, with_memoize
 from argosy.cluster.api import Api
 from argosy.cluster.checks import check_manifest
 from argosy.cluster.delivery import Delivered, deliver
@@ -35,6 +35,7 @@ class Submission:
     Attributes:
         destination: as the command line has it; it goes before what a program says.
         dry_run: print, and touch nothing.
+        memoize: let the cluster remember what steps declared with `cache=True` made.
         folders: where modules of steps are looked for before `sys.path`.
         compiled: the file that the manifest was read from; its code, if any, lies beside it.
         delivered: on which server, what was done, and where that is.
@@ -42,6 +43,7 @@ class Submission:
 
     destination: Destination
     dry_run: bool = False
+    memoize: bool = False
     folders: tuple[str, ...] = ()
     compiled: Path | None = None
     delivered: list[tuple[Api, Delivered, Destination]] = field(default_factory=list)
@@ -65,8 +67,11 @@ class Submission:
         """The manifest with the code of its steps, and the ConfigMap that holds it."""
         if self.compiled is not None:
             return manifest, code_beside(self.compiled, manifest)
+        hindrances: tuple[str, ...] = ()
+        if self.memoize:
+            manifest, hindrances = with_memoize(manifest, self.folders)
         attached = attach(manifest, Settings.find(), self.folders)
-        for note in attached.notes:
+        for note in (*hindrances, *attached.notes):
             click.echo(f"warning: {note}", err=True)
         return attached.manifest, attached.config_map
 
@@ -110,6 +115,8 @@ def submit_source(target: str, kind: Kind | None, given: Mapping[str, str], subm
 def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission: Submission) -> None:
     if is_manifest(target):
         _refuse_kind(kind, "a manifest has its own")
+        if submission.memoize:
+            raise UsageError(f"--memoize is for pipelines; compile the one of {target} with it")
         submission.compiled = Path(target)
         manifest = Settings.find().over_file(load_manifest(Path(target)))
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())

@@ -9,7 +9,13 @@ import click
 from argosy.cli.cluster import watch_to_the_end
 from argosy.cli.completion import targets
 from argosy.cli.destination import argo_server_options, cluster_options
-from argosy.cli.parameters import environment_option, parameter_file_option, parameter_option, read_parameters
+from argosy.cli.parameters import (
+    environment_option,
+    memoize_option,
+    parameter_file_option,
+    parameter_option,
+    read_parameters,
+)
 from argosy.compose.compiler import Kind
 from argosy.errors import UsageError
 
@@ -21,6 +27,7 @@ from argosy.errors import UsageError
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Of a pipeline; default: Workflow.")
 @click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")
 @click.option("--build", "build_first", is_flag=True, help="First make and send the images of its steps.")
+@memoize_option
 @click.option("--dry-run", is_flag=True, help="Print the YAML; nothing is sent.")
 @environment_option
 @cluster_options
@@ -32,6 +39,7 @@ def submit(
     kind: Kind | None,
     watch: bool,
     build_first: bool,
+    memoize: bool,
     dry_run: bool,
     **destination: str | bool | None,
 ) -> None:
@@ -54,7 +62,7 @@ def submit(
         from argosy.cli.build import build_images
 
         build_images((target,))
-    submission = Submission(Destination(**destination), dry_run)  # type: ignore[arg-type]
+    submission = Submission(Destination(**destination), dry_run, memoize)  # type: ignore[arg-type]
     submit_source(target, kind, given, submission)
     if watch:
         sys.exit(watch_to_the_end(submission))

@@ -107,7 +107,7 @@ REFUSED: dict[str, dict[str, str]] = {
         "daemon": "start the service before the run and pass its address",
         "sidecars": "start the service before the run and pass its address",
         "initContainers": "make each a step of its own",
-        "memoize": "remove it: steps are not cached here (`--resume` keeps what succeeded)",
+        "memoize": "annotate the template `argosy.dev/cache: 'true'`, and this machine's cache does it",
         "podSpecPatch": "write what it patches into the template",
     },
     "task": {"templateRef": _REFERENCE},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from argosy.declare.container import CACHE_ANNOTATION
 from argosy.errors import ManifestError
 from argosy.local.fields_refused import FETCHED_INPUTS
 from argosy.local.locks import parse_locks
@@ -21,7 +22,7 @@ _TYPES = ("container", "script", "dag", "steps", "suspend")
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     """The template, and the templates written inline in its tasks, by the names they are given."""
     where = f"template '{raw['name']}'"
-    check_fields(raw, "template", where)
+    check_fields(_without_cluster_cache(raw), "template", where)
     types = [kind for kind in _TYPES if raw.get(kind) is not None]
     if len(types) != 1:
         raise ManifestError(
@@ -66,6 +67,15 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
                 "or activeDeadlineSeconds on the workflow"
             )
     return template, inline
+
+
+def _without_cluster_cache(raw: Raw) -> Raw:
+    """The template without `memoize`, where it says besides that this machine's cache may do the same."""
+    metadata = raw.get("metadata")
+    notes = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not (isinstance(notes, dict) and notes.get(CACHE_ANNOTATION) == "true"):
+        return raw
+    return {key: value for key, value in raw.items() if key != "memoize"}
 
 
 def parse_inputs(raw: Any, where: str) -> tuple[Input, ...]:

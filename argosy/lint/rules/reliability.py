@@ -142,9 +142,13 @@ def synchronization(subject: Subject) -> Iterator[Found]:
                 )
 
 
+_TAG = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_NO_KEY = re.compile(r"[^-a-zA-Z0-9]|^-")  # of what the key has besides its tags
+
+
 @rule("ARG642", "memoize", Severity.WARNING)
 def memoize(subject: Subject) -> Iterator[Found]:
-    """memoize has no key, or nowhere to keep what it remembers.
+    """memoize has no key, one that Argo refuses, or nowhere to keep what it remembers.
 
     Why: the validator does not look; the step fails, or is never found again.
 
@@ -160,6 +164,12 @@ def memoize(subject: Subject) -> Iterator[Found]:
             for key in ("key", "cache"):
                 if not body.get(key):
                     yield Found(template.at("memoize"), f"memoize has no '{key}'", f"Add '{key}:'.")
+            if bad := _NO_KEY.search(_TAG.sub("x", text(body.get("key")))):
+                yield Found(
+                    template.at("memoize", "key"),
+                    f"the key has '{bad[0]}' where Argo takes letters and digits, and dashes after the first",
+                    "Write {{=sprig.sha256sum(inputs.parameters.NAME)}} for a value of other characters.",
+                )
             age = text(body.get("maxAge"))
             if age and not has_tag(age) and not DURATION.fullmatch(age):
                 yield Found(

@@ -58,8 +58,8 @@ class StepCache:
         raw = self.templates.get(template, {})
         if not may_be_reused(raw, everything=self.everything):
             return None
-        spec = {key: value for key, value in raw.items() if key not in ("name", "metadata")}
-        read = _variables_in(spec)
+        spec = spec_of(raw)
+        read = variables_in(spec)
         code = self._code(raw)
         if code is None or read is None or any(name not in variables for name in read):
             return None
@@ -136,6 +136,11 @@ def may_be_reused(template: Mapping[str, Any], *, everything: bool) -> bool:
     return everything or annotations.get(CACHE_ANNOTATION) == "true"
 
 
+def spec_of(template: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a template decides its outputs: not its name and notes, nor the cluster's own cache."""
+    return {key: value for key, value in template.items() if key not in ("name", "metadata", "memoize")}
+
+
 def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
     """A hash of these modules and of all that they import of the project; None if one is nowhere."""
     try:
@@ -168,7 +173,7 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _variables_in(spec: Mapping[str, Any]) -> set[str] | None:
+def variables_in(spec: Mapping[str, Any]) -> set[str] | None:
     """The variables of the workflow that a template reads; None if it computes with them."""
     found = set()
     for computed, name in _TAG.findall(json.dumps(spec)):
