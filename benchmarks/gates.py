@@ -48,7 +48,7 @@ def _models(folder: Path, shape: tuple[int, ...]) -> tuple[Path, Path]:
     import torch
 
     from argosy.components.training.export.onnx_export import export_onnx
-    from argosy.components.training.network.torchvision_compat import import_torchvision
+    from argosy.components.training.network.weights import import_torchvision
 
     torch.manual_seed(0)
     network = import_torchvision().models.resnet18(num_classes=CLASSES).eval()

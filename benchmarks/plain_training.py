@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from argosy.components.training.data.transforms import MEAN, STD
-from argosy.components.training.network.torchvision_compat import import_torchvision
+from argosy.components.training.network.weights import import_torchvision
 
 
 class PlainTraining:

@@ -12,9 +12,9 @@ import torch
 
 from argosy.components.training.data.cache import VARIABLE
 from argosy.components.training.data.dataset import open_folder
-from argosy.components.training.data.preparation import prepare
+from argosy.components.training.data.decoded import prepare
 from argosy.components.training.fitting.fit import fit
-from argosy.components.training.recipe.config import Recipe, load
+from argosy.components.training.recipe import Recipe, load
 from argosy.stack import dataset
 from benchmarks.harness import Result
 from benchmarks.plain_training import PlainTraining

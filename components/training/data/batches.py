@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from argosy.components.training.data.images import CachedImages, StreamedImages
-from argosy.components.training.data.transforms import on
+from argosy.components.training.data.dataset import Half, ImageFolder
+from argosy.components.training.data.decoded import load_images, stored_sizes
+from argosy.components.training.data.images import CachedImages, Size, StreamedImages, cache_bytes
+from argosy.components.training.data.transforms import Augmentation, normalise, on, prepare, size_at
+from argosy.components.training.recipe import Recipe
 
 T = TypeVar("T")
 Batch = tuple[Tensor, Tensor]
@@ -155,3 +161,95 @@ def _leave_signals_to_the_parent(_worker: int) -> None:
     """A signal to the whole process group must not end the workers before the parent's last step."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+
+log = logging.getLogger(__name__)
+
+
+def load_batches(
+    recipe: Recipe, data: ImageFolder, size: Size, device: torch.device, share: tuple[int, int] = (0, 1)
+) -> tuple[Batches, Batches]:
+    """Training batches, shuffled and large enough for random crops, and validation batches in order.
+
+    Of each batch this process takes its `share`: which of how many.
+    """
+    sizes = stored_sizes(size)
+    needed = sum(cache_bytes(data.half(half), sizes[half]) for half in sizes)
+    in_memory = needed <= recipe.cache_gib * 2**30
+    where = "in memory" if in_memory else "on the disk"
+    log.info("decoded images take %.2f GiB and are kept %s", needed / 2**30, where)
+
+    def source(half: Half) -> CachedImages | StreamedImages:
+        images = load_images(data, half, sizes[half], workers=recipe.workers, in_memory=in_memory)
+        if isinstance(images, StreamedImages):
+            log.warning("images of %s/ are decoded in every epoch", half)
+            return images
+        return images.to(device) if _fits_on(device, needed) else images
+
+    def batches(half: Half, seed: int | None) -> Batches:
+        return Batches(
+            source(half),
+            batch_size=recipe.batch_size,
+            device=device,
+            shuffle_seed=seed,
+            workers=recipe.workers,
+            share=share,
+        )
+
+    return batches("train", recipe.seed), batches("val", None)
+
+
+def _fits_on(device: torch.device, needed: int) -> bool:
+    """Whether the cache may live on the GPU: it leaves three quarters of its memory to the network."""
+    return device.type == "cuda" and needed * 4 <= torch.cuda.get_device_properties(device).total_memory
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The batches of a training; images of `train` are kept larger than `size` where crops are taken."""
+
+    train: Batches
+    val: Batches
+    size: Size
+    augment: Augmentation
+    settling_images: int
+
+    def training(self, epoch: int, done: int) -> Iterator[Batch]:
+        """The batches of an epoch without the first `done`; for `augment`."""
+        return self.train.epoch(epoch, done)
+
+    def settling(self, epoch: int) -> Iterator[Batch]:
+        """The first training batches of an epoch, as many as hold `settling_images`; for `at_rest`."""
+        return islice(self.train.epoch(epoch), math.ceil(self.settling_images / self.train.batch_size))
+
+    def at_rest(self, images: Tensor) -> Tensor:
+        """Training images as an evaluation sees them, without a random change."""
+        return prepare(images, self.size)
+
+    def validation(self) -> Iterator[Batch]:
+        """The batches of the validation half, in order; for `normalise`."""
+        return iter(self.val)
+
+    def as_is(self, images: Tensor) -> Tensor:
+        """Validation images: they have their size already."""
+        return normalise(images)
+
+
+def augmentation(
+    recipe: Recipe, data: ImageFolder, size: Size, generator: torch.Generator, progress: Callable[[], float]
+) -> Augmentation:
+    """The random changes that the recipe wants for this data set.
+
+    Args:
+        recipe: says how much.
+        data: whose images are mirrored unless they are grey.
+        size: height and width that the network takes.
+        generator: where chance comes from.
+        progress: the share of the training's steps that are done.
+    """
+    mirror = not data.greyscale if recipe.horizontal_flip == "auto" else recipe.horizontal_flip
+
+    def now() -> Size:
+        return size_at(size, recipe.start_size, progress())
+
+    return Augmentation(size, recipe.crop_scale, bool(mirror), generator, now)

@@ -6,14 +6,18 @@ What is already there is kept where size and checksum are those of the listing.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -28,11 +32,14 @@ from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_afte
 
 from argosy.components.shared.s3 import MIB, Bucket
 from argosy.components.shared.s3_errors import status
-from argosy.components.training.data import checksums
-from argosy.components.training.data.listing import Listing, RemoteFile
 from argosy.components.training.data.progress import Progress
+from argosy.components.training.data.source import Listing, RemoteFile
 from argosy.components.training.data.windowed import in_order
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +67,7 @@ class Download:
         path = self.target / file.path
         present = path.is_file() and path.stat().st_size == file.size
         if present:
-            expected = checksums.of_etag(file.etag, self.bucket.name)
+            expected = of_etag(file.etag, self.bucket.name)
             if self.trusted or (expected and expected.matches(path)):
                 return file.size, 0
         return file.size, self._fetch(file, path, present)
@@ -78,7 +85,7 @@ class Download:
     def _fetch(self, file: RemoteFile, path: Path, present: bool) -> int:
         answer = self._get(file)
         with closing(answer["Body"]) as body:
-            expected = checksums.of_answer(answer, self.bucket.name)
+            expected = of_answer(answer, self.bucket.name)
             # An entity tag that is no MD5 said nothing; now it is known what there is to compare with.
             if present and (expected is None or expected.matches(path)):
                 return 0
@@ -98,7 +105,7 @@ class Download:
             raise
         return answer
 
-    def _write(self, file: RemoteFile, path: Path, body: Any, expected: checksums.Checksum | None) -> None:
+    def _write(self, file: RemoteFile, path: Path, body: Any, expected: Checksum | None) -> None:
         digest = expected.start() if expected else None
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
         beside = Path(name)
@@ -155,3 +162,61 @@ def _with_connections(bucket: Bucket, count: int) -> Bucket:
         config=meta.config.merge(Config(max_pool_connections=count)),
     )
     return Bucket(bucket.name, client)
+
+
+_HEX = {"md5": re.compile(r"[0-9a-f]{32}"), "sha256": re.compile(r"[0-9a-f]{64}")}
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A hexadecimal checksum of a whole object; `algorithm` is md5 or sha256."""
+
+    algorithm: str
+    value: str
+
+    def start(self) -> _Hash:
+        """An empty digest of this kind."""
+        return hashlib.new(self.algorithm, usedforsecurity=False)
+
+    def matches(self, path: Path) -> bool:
+        """Whether the file has this checksum."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, self.start).hexdigest() == self.value
+
+
+def of_etag(etag: str, bucket: str) -> Checksum | None:
+    """The MD5 that an entity tag usually is; None where it is known to be something else.
+
+    The tag of an upload in parts ends with their number; those of directory buckets (`--x-s3`) are random.
+    """
+    if bucket.endswith("--x-s3"):
+        return None
+    return _checksum("md5", etag.strip('"'))
+
+
+def of_answer(answer: Mapping[str, Any], bucket: str) -> Checksum | None:
+    """The strongest checksum in S3's answer to a GET; None where it holds none of the whole object.
+
+    That is the SHA-256 that S3 keeps, the one that the uploader noted, or else the MD5 in the entity tag. A
+    tag is no MD5 where the object is encrypted with a key of KMS or of the client.
+    """
+    kept = _hex_of_base64(answer.get("ChecksumSHA256", ""))
+    noted = answer.get("Metadata", {}).get("sha256", "")
+    for value in (kept, noted):
+        if found := _checksum("sha256", value):
+            return found
+    if "kms" in answer.get("ServerSideEncryption", "") or answer.get("SSECustomerAlgorithm"):
+        return None
+    return of_etag(answer.get("ETag", ""), bucket)
+
+
+def _checksum(algorithm: str, value: str) -> Checksum | None:
+    return Checksum(algorithm, value) if _HEX[algorithm].fullmatch(value) else None
+
+
+def _hex_of_base64(text: str) -> str:
+    """Empty for a checksum of checksums, `...-7`, as uploads in parts have it."""
+    try:
+        return base64.b64decode(text, validate=True).hex()
+    except binascii.Error:
+        return ""

@@ -16,11 +16,9 @@ from torch import nn
 from argosy.components.training.checkpoints.checkpoints import NoCheckpoints
 from argosy.components.training.checkpoints.interruption import Interrupted, Interruption
 from argosy.components.training.checkpoints.state import TrainingState
+from argosy.components.training.data.batches import Feed, augmentation, load_batches
 from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.feed import Feed, augmentation
 from argosy.components.training.data.images import Size
-from argosy.components.training.data.loading import load_batches
-from argosy.components.training.fitting.memory import memory_errors
 from argosy.components.training.fitting.parallel import ALONE, Team
 from argosy.components.training.network.batch_norm import settle, statistics
 from argosy.components.training.network.compiled import compiled
@@ -28,8 +26,33 @@ from argosy.components.training.network.engine import Engine
 from argosy.components.training.network.model import starting_model
 from argosy.components.training.network.optim import build_optimizer, build_schedule
 from argosy.components.training.network.precision import Precision, choose_algorithms, choose_precision
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import Tracker
+from argosy.errors import StepError
+
+# PyTorch's allocator for the CPU raises a plain RuntimeError; these are the words of its platforms.
+_CPU_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
+
+
+@contextmanager
+def memory_errors(work: str, remedy: str) -> Iterator[None]:
+    """Turn every way to run out of memory within the block into a `StepError`.
+
+    Args:
+        work: what needed the memory, as "training resnet18 with batch_size 64".
+        remedy: what the user may do, as "lower batch_size".
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise StepError(f"the GPU's memory is too small for {work}: {remedy}") from error
+    except MemoryError as error:
+        raise StepError(f"the memory is too small for {work}: {remedy}") from error
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _CPU_WORDS):
+            raise
+        raise StepError(f"the memory is too small for {work}: {remedy}") from error
+
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from argosy.components.training.network.torchvision_compat import import_torchvision
-from argosy.components.training.network.weights import HEAD, start_from
-from argosy.components.training.recipe.config import ARCHITECTURES, Recipe
+from argosy.components.training.network.weights import HEAD, import_torchvision, start_from
+from argosy.components.training.recipe import ARCHITECTURES, Recipe
 from argosy.errors import UsageError
 
 

@@ -10,7 +10,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from argosy.components.training.network.weights import HEAD
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe import Recipe
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> AdamW:

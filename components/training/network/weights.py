@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import os
 import pickle
@@ -10,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlparse
 
 import torch
@@ -18,8 +20,35 @@ from torch import Tensor, nn
 from argosy.components.shared.fingerprint import sha256_of
 from argosy.components.shared.s3 import connect
 from argosy.components.training.data.cache import cache_folder
-from argosy.components.training.network.torchvision_compat import import_torchvision
 from argosy.errors import StepError, UsageError
+
+_MISSING = "operator torchvision::nms does not exist"
+_OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+# The declarations live as long as the library object, so it is kept for the life of the process.
+_declared: list[torch.library.Library] = []
+
+
+def import_torchvision() -> ModuleType:
+    """The torchvision package; the two operators are declared only after the plain import failed for them.
+
+    Raises:
+        ImportError, RuntimeError: torchvision is missing, or broken in another way.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if _MISSING not in str(error) or _declared:
+            raise
+    log.info("torchvision is compiled for another PyTorch; its compiled operators are left out")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for operator in _OPERATORS:
+        library.define(operator)  # type: ignore[no-untyped-call]
+    _declared.append(library)
+    return importlib.import_module("torchvision")
+
 
 log = logging.getLogger(__name__)
 

@@ -3,36 +3,119 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import mlflow
 import mlflow.pytorch
 import numpy as np
+import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.exceptions import RequestException
+from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_exponential
 from torch import nn
 
 from argosy.components.shared.registry import mlflow_errors
 from argosy.components.training.checkpoints.interruption import Interrupted
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages, Size, StreamedImages
-from argosy.components.training.recipe.config import Recipe
-from argosy.components.training.tracking import lineage_tags
-from argosy.components.training.tracking.data_record import as_input, data_params, description, preparation
-from argosy.components.training.tracking.kept_samples import write_samples
-from argosy.components.training.tracking.memory_use import peak_memory_mib
-from argosy.components.training.tracking.patience import patiently
+from argosy.components.training.recipe import Recipe
+from argosy.components.training.tracking import provenance
 from argosy.components.training.tracking.predictions import Predictions
-from argosy.components.training.tracking.report import write_report
-from argosy.components.training.tracking.resumed import epochs_of, open_run
+from argosy.components.training.tracking.provenance import as_input, data_params, description, preparation
+from argosy.components.training.tracking.report import write_report, write_samples
+
+_MIB = 1 << 20
+
+
+def peak_memory_mib() -> float:
+    """MiB: of the GPU's memory what tensors took at most, or without a GPU this process's largest size."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / _MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+
+
+T = TypeVar("T")
+
+PATIENCE = "ARGOSY_MLFLOW_PATIENCE"
+PATIENCE_SECONDS = 120.0
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """The result of `call`, repeated while MLflow cannot be reached or is overloaded.
+
+    MLflow's client repeats each request for a few seconds by itself. This goes on for PATIENCE_SECONDS, or as
+    many as $ARGOSY_MLFLOW_PATIENCE says; then the last error is raised. An error of the request itself is
+    raised at once.
+    """
+    for attempt in Retrying(
+        retry=retry_if_exception(is_transient),
+        stop=stop_after_delay(float(os.environ.get(PATIENCE) or PATIENCE_SECONDS)),
+        wait=wait_exponential(max=10),
+        before_sleep=before_sleep_log(log, logging.WARNING),
+        reraise=True,
+    ):
+        with attempt:
+            return call()
+    raise AssertionError("tenacity ends with a result or an error")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether MLflow's client gave up on a connection, a timeout or a server's 5xx: a later try may do."""
+    if isinstance(error, RequestException):
+        return True
+    return isinstance(error, MlflowException) and str(error).startswith("API request to")
+
+
+TRAINING_TAG = "argosy.training"  # which training a run belongs to, wherever its process dies
+
+
+def open_run(name: str, tags: dict[str, str], training: str, run_id: str) -> mlflow.ActiveRun:
+    """Start a run in the active experiment, or go on in the one that this training began.
+
+    Args:
+        name: of a new run.
+        tags: written either way.
+        training: what the run is found by if its process died before the first checkpoint; empty: never.
+        run_id: the run that the checkpoint names; empty: there is none.
+
+    Raises:
+        StepError: MLflow failed, or has no such run.
+    """
+    run_id = run_id or (_unfinished(training) if training else "")
+    action = f"go on in run {run_id}, which this training began" if run_id else f"start run {name!r}"
+    with mlflow_errors(action):
+        if run_id:
+            return mlflow.start_run(run_id=run_id, tags=tags)
+        return mlflow.start_run(run_name=name, tags={**tags, TRAINING_TAG: training} if training else tags)
+
+
+def epochs_of(run_id: str) -> set[int]:
+    """The epochs whose metrics the run has.
+
+    Raises:
+        StepError: MLflow failed.
+    """
+    with mlflow_errors(f"read the metrics of run {run_id}"):
+        return {metric.step for metric in MlflowClient().get_metric_history(run_id, "epoch_time")}
+
+
+def _unfinished(training: str) -> str:
+    """The id of the newest run of this training that did not end well; empty where there is none."""
+    condition = f"tags.`{TRAINING_TAG}` = '{training}' and attributes.status != 'FINISHED'"
+    with mlflow_errors("look for the run that this training began"):
+        runs = mlflow.search_runs(filter_string=condition, max_results=1, output_format="list")
+    return str(runs[0].info.run_id) if runs else ""
+
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +245,8 @@ def tracked_run(
         "model_name": model_name,
         "approach": recipe.approach,
         "architecture": recipe.architecture,
-        **lineage_tags.origin(owner),
-        **lineage_tags.machine(),
+        **provenance.origin(owner),
+        **provenance.machine(),
     }
     run = open_run(f"train-{model_name}", tags, training, run_id)
     try:

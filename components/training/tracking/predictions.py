@@ -11,11 +11,11 @@ from torch import nn
 
 from argosy.components.training.data.batches import Batches
 from argosy.components.training.data.dataset import ImageFolder
+from argosy.components.training.data.decoded import load_images
 from argosy.components.training.data.images import CachedImages, Size, StreamedImages
-from argosy.components.training.data.preparation import load_images
 from argosy.components.training.data.transforms import normalise
 from argosy.components.training.network.precision import Precision, choose_precision
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages, StreamedImages
-from argosy.components.training.tracking import pictures
+from argosy.components.training.data.transforms import normalise
+from argosy.components.training.numerical.samples import INPUTS_FILE, LABELS_FILE
 from argosy.components.training.tracking.predictions import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure  # matplotlib takes its time: it is imported where it is used
+
 
 MOST_PICTURES = 25
 MOST_LISTED = 1000
@@ -68,9 +76,9 @@ def write_report(
         ["true \\ predicted", *data.classes],
         ([name, *counts] for name, counts in zip(data.classes, matrix.tolist(), strict=True)),
     )
-    pictures.confusion_matrix(matrix, data.classes, folder / "confusion_matrix.png")
+    confusion_matrix(matrix, data.classes, folder / "confusion_matrix.png")
     if history:
-        pictures.curves(history, folder / "curves.png")
+        curves(history, folder / "curves.png")
     _write_mistakes(folder, predictions, data, images)
 
 
@@ -92,12 +100,12 @@ def _write_mistakes(
     shown = mistakes[:MOST_PICTURES]
     if len(shown):
         captions = [_caption(predictions, data.classes, position) for position in shown]
-        pictures.contact_sheet(pixels_at(images, shown).numpy(), captions, folder / "misclassified.png")
+        contact_sheet(pixels_at(images, shown).numpy(), captions, folder / "misclassified.png")
 
 
 def _caption(predictions: Predictions, classes: Sequence[str], position: int) -> str:
     true, taken_for = classes[predictions.labels[position]], classes[predictions.predicted[position]]
-    return f"{pictures.short(true)}\nas {pictures.short(taken_for)} {predictions.confidence[position]:.2f}"
+    return f"{short(true)}\nas {short(taken_for)} {predictions.confidence[position]:.2f}"
 
 
 def pixels_at(images: CachedImages | StreamedImages, positions: npt.NDArray[np.int64]) -> Tensor:
@@ -114,3 +122,121 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[object
         writer = csv.writer(stream)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+MOST_NUMBERS = 20  # classes up to which each cell shows its number
+MOST_NAMES = 60  # and up to which the axes show names
+PER_ROW, TILE, GAP = 5, 144, 40  # images in a row of a contact sheet; pixels of each and between them
+
+_PANELS = (
+    ("loss", ("train_loss", "val_loss")),
+    ("accuracy", ("val_accuracy", "best_val_accuracy")),
+    ("learning rate", ("learning_rate",)),
+)
+
+
+def confusion_matrix(counts: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
+    """Draw how often each true class (row) was taken for each class (column)."""
+    count = len(classes)
+    side = min(max(4.0, 0.55 * count), 16.0)
+    figure = _figure(side + 1.5, side)
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true", title=f"{int(counts.sum())} validation images")
+    if count <= MOST_NAMES:
+        axes.set_xticks(range(count), [_label(name) for name in classes], rotation=90)
+        axes.set_yticks(range(count), [_label(name) for name in classes])
+    if count <= MOST_NUMBERS:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
+    _save(figure, path)
+
+
+def curves(history: Mapping[int, Mapping[str, float]], path: Path) -> None:
+    """Draw losses, accuracies and learning rate over the epochs; `history` maps an epoch to its metrics."""
+    figure = _figure(5.0 * len(_PANELS), 3.6)
+    epochs = sorted(history)
+    for axes, (title, names) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        for name in names:
+            points = [(epoch, history[epoch][name]) for epoch in epochs if name in history[epoch]]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker=".", label=name)
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    _save(figure, path)
+
+
+def contact_sheet(images: npt.NDArray[np.uint8], captions: Sequence[str], path: Path) -> None:
+    """Draw images, uint8 (N, 3, height, width), N at least 1, each with a caption of two lines below it."""
+    height, width = images.shape[2:]
+    scale = TILE / max(height, width)
+    tile = (max(1, round(width * scale)), max(1, round(height * scale)))
+    rows = -(-len(images) // PER_ROW)
+    sheet = Image.new("RGB", (PER_ROW * (TILE + GAP), rows * (TILE + GAP)), "white")
+    draw, font = ImageDraw.Draw(sheet), _font()
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        left, top = number % PER_ROW * (TILE + GAP) + GAP // 2, number // PER_ROW * (TILE + GAP) + GAP // 8
+        scaled = Image.fromarray(image.transpose(1, 2, 0)).resize(tile, Image.Resampling.NEAREST)
+        sheet.paste(scaled, (left, top))
+        draw.multiline_text((left, top + tile[1] + 2), caption, fill="black", font=font)
+    sheet.save(path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """matplotlib's own: it knows more letters than Pillow's."""
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", 11)
+
+
+def short(name: str) -> str:
+    """The name on one line of at most 20 characters: none may take the room of the picture."""
+    line = " ".join(name.split())
+    return line if len(line) <= 20 else line[:17] + "..."
+
+
+def _label(name: str) -> str:
+    """A short name in which no part is taken for a formula."""
+    return short(name).replace("$", r"\$")
+
+
+MOST_SAMPLES = 256
+MOST_BYTES = 64 * 2**20  # as float32: 111 images of 224 x 224 pixels
+
+
+def write_samples(
+    folder: Path, images: CachedImages | StreamedImages, labels: npt.NDArray[np.int64]
+) -> list[Path]:
+    """Write validation images, spread evenly over the data set, and their labels; the files' paths.
+
+    Args:
+        folder: where to.
+        images: the validation images, uint8 (N, 3, height, width).
+        labels: the class of each of them.
+    """
+    sample_bytes = 4 * math.prod(pixels_at(images, np.zeros(1, np.int64)).shape[1:])
+    count = min(len(labels), MOST_SAMPLES, max(1, MOST_BYTES // sample_bytes))
+    positions = np.linspace(0, len(labels) - 1, count).round().astype(np.int64)
+    inputs = normalise(pixels_at(images, positions)).numpy()
+    paths = [folder / INPUTS_FILE, folder / LABELS_FILE]
+    for path, array in zip(paths, (inputs, labels[positions]), strict=True):
+        np.save(path, array, allow_pickle=False)
+    return paths

@@ -19,9 +19,9 @@ from argosy.components.shared import registry
 from argosy.components.training.data.cache import VARIABLE
 from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.export_to_onnx import export_to_onnx
-from argosy.components.training.fitting import launch
+from argosy.components.training.fitting import run
 from argosy.components.training.promote import Promotion, promote
-from argosy.components.training.recipe.config import Recipe, load
+from argosy.components.training.recipe import Recipe, load
 from argosy.components.training.train import Trained, train
 from argosy.stack import Stack
 from tests.components.training.digits import write_digits
@@ -90,10 +90,8 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     first = processes.Process(target=abs, args=(0,))  # the server that forks stays, from here on
     first.start()
     first.join()
-    settings = launch._settings
-    monkeypatch.setattr(
-        launch, "_settings", lambda count: replace(settings(count), start_method="forkserver")
-    )
+    settings = run._settings
+    monkeypatch.setattr(run, "_settings", lambda count: replace(settings(count), start_method="forkserver"))
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 
-from argosy.components.training.checkpoints.background import Background
+from argosy.components.training.checkpoints.checkpoints import Background
 
 LONG = 30.0
 

@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from argosy.components.training.checkpoints.checkpoint import FORMAT, Checkpoint, CorruptCheckpoint, Position
-from argosy.components.training.checkpoints.identity import Identity
+from argosy.components.training.checkpoints.checkpoint import (
+    FORMAT,
+    Checkpoint,
+    CorruptCheckpoint,
+    Identity,
+    Position,
+)
 from argosy.errors import UsageError
 
 IDENTITY = Identity({"epochs": 3, "learning_rate": 0.1, "classes": "a, b"})

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from argosy.components.training.data.checksums import Checksum, of_answer, of_etag
+from argosy.components.training.data.download import Checksum, of_answer, of_etag
 
 MD5 = hashlib.md5(b"content").hexdigest()
 SHA = hashlib.sha256(b"content")

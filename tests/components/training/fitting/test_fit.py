@@ -9,7 +9,7 @@ import torch
 from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.fitting import fit as module
 from argosy.components.training.fitting.fit import fit
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker
 from argosy.errors import StepError
 from tests.components.training.small import small_network

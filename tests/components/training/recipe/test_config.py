@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from argosy.components.training.recipe.config import DEFAULTS, Recipe, load
+from argosy.components.training.recipe import DEFAULTS, Recipe, load
 from argosy.errors import UsageError
 
 

@@ -8,7 +8,7 @@ import pytest
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages, StreamedImages
 from argosy.components.training.data.transforms import normalise
-from argosy.components.training.tracking.kept_samples import MOST_SAMPLES, write_samples
+from argosy.components.training.tracking.report import MOST_SAMPLES, write_samples
 
 SIZE = (16, 16)
 

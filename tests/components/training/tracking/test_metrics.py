@@ -16,9 +16,8 @@ from torch import nn
 from argosy.components.shared import registry
 from argosy.components.training.checkpoints.interruption import Interrupted
 from argosy.components.training.data.dataset import ImageFolder, Skipped
-from argosy.components.training.recipe.config import Recipe
-from argosy.components.training.tracking.metrics import MODEL, tracked_run
-from argosy.components.training.tracking.patience import VARIABLE
+from argosy.components.training.recipe import Recipe
+from argosy.components.training.tracking.metrics import MODEL, PATIENCE, tracked_run
 from argosy.components.training.tracking.predictions import judge
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers
@@ -199,7 +198,7 @@ def test_a_server_that_stays_away_ends_the_step_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "0.1")
+    monkeypatch.setenv(PATIENCE, "0.1")
     with (
         pytest.raises(StepError) as caught,
         tracked_run(name, recipe) as run,

@@ -4,7 +4,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from argosy.components.training.tracking.patience import VARIABLE, is_transient, patiently
+from argosy.components.training.tracking.metrics import PATIENCE, is_transient, patiently
 
 GONE = MlflowException("API request to http://host/api failed with exception HTTPConnectionPool(...)")
 
@@ -53,7 +53,7 @@ def test_a_wrong_request_is_made_once() -> None:
 
 
 def test_patience_ends_with_the_last_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "0.05")
+    monkeypatch.setenv(PATIENCE, "0.05")
 
     def call() -> None:
         raise GONE

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from argosy.components.training.tracking import pictures
+from argosy.components.training.tracking import report
 
 
 def _colours(path: Path) -> int:
@@ -22,11 +22,11 @@ def _colours(path: Path) -> int:
 @pytest.mark.parametrize("count", [2, 10, 40, 200])
 def test_a_confusion_matrix(tmp_path: Path, count: int) -> None:
     counts = np.random.default_rng(0).integers(0, 9, (count, count)) + np.eye(count, dtype=np.int64) * 50
-    pictures.confusion_matrix(counts, [f"class {n}" for n in range(count)], tmp_path / "a.png")
+    report.confusion_matrix(counts, [f"class {n}" for n in range(count)], tmp_path / "a.png")
     assert _colours(tmp_path / "a.png") > 10
     other = counts.copy()
     other[0, 1] += 30
-    pictures.confusion_matrix(other, [f"class {n}" for n in range(count)], tmp_path / "b.png")
+    report.confusion_matrix(other, [f"class {n}" for n in range(count)], tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 
@@ -34,7 +34,7 @@ def test_a_class_without_images_and_odd_names(tmp_path: Path) -> None:
     names = ["$x_{", "a" * 300, "new\nline", "100 %"]
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # a division by zero
-        pictures.confusion_matrix(np.diag([3, 0, 1, 2]), names, tmp_path / "a.png")
+        report.confusion_matrix(np.diag([3, 0, 1, 2]), names, tmp_path / "a.png")
     assert _colours(tmp_path / "a.png") > 10
 
 
@@ -50,20 +50,20 @@ def test_curves(tmp_path: Path, epochs: int) -> None:
         }
         for epoch in range(epochs, 0, -1)
     }
-    pictures.curves(history, tmp_path / "curves.png")
+    report.curves(history, tmp_path / "curves.png")
     assert _colours(tmp_path / "curves.png") > 10
 
 
 def test_curves_of_what_was_measured(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pictures.curves({1: {"val_loss": 1.0}, 2: {}}, tmp_path / "curves.png")
+        report.curves({1: {"val_loss": 1.0}, 2: {}}, tmp_path / "curves.png")
 
 
 @pytest.mark.parametrize("count", [1, 5, 6, 25])
 def test_a_contact_sheet(tmp_path: Path, count: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 16, 24), dtype=np.uint8)
-    pictures.contact_sheet(images, ["one\nas $other"] * count, tmp_path / "sheet.png")
+    report.contact_sheet(images, ["one\nas $other"] * count, tmp_path / "sheet.png")
     assert _colours(tmp_path / "sheet.png") > 100
 
 

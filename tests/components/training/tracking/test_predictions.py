@@ -9,7 +9,7 @@ from argosy.components.training.data.batches import Batches
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages
 from argosy.components.training.network.precision import choose_precision
-from argosy.components.training.recipe.config import Recipe
+from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.predictions import Predictions, judge, predict
 
 PREDICTIONS = Predictions(

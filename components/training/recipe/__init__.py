@@ -1,1 +1,0 @@
-"""The recipe: what config.yaml may say, checked, and what each value is for."""
