@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 from argosy.declare.approval import approval
 from argosy.declare.component import Component, component
 from argosy.declare.container import Toleration
-from argosy.declare.environment import FromConfigMap, FromField, FromSecret
 from argosy.declare.pipeline import TTL, Pipeline, pipeline
-from argosy.declare.resources import Resources
+from argosy.declare.pod import FromConfigMap, FromField, FromSecret, Resources, Scratch, SharedMemory, Volume
 from argosy.declare.retry import Retry
 from argosy.declare.schedule import Schedule
-from argosy.declare.volumes import Scratch, SharedMemory, Volume
 from argosy.step.artifacts import Artifact, Directory, File, Stored
 from argosy.step.outputs import Outputs
 

@@ -1,5 +1,5 @@
 """The pipelines that come with Argosy: one Couler program each."""
 
-from argosy.compose.quick_couler import import_couler
+from argosy.compose.upstream import import_couler
 
 import_couler()

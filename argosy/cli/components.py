@@ -4,7 +4,7 @@ import json
 
 import click
 
-from argosy.catalogue import markdown, text
+from argosy.catalogue import listing
 from argosy.catalogue.description import describe
 from argosy.catalogue.discover import find_components, pick
 
@@ -24,7 +24,7 @@ def components(name: str | None, module: str | None, output: str) -> None:
     entries = find_components(module)
     if name:
         described = describe(pick(entries, name))
-        one = {"json": _json, "markdown": markdown.section, "text": text.full_text}
+        one = {"json": _json, "markdown": listing.section, "text": listing.full_text}
         click.echo(one[output](described))
         return
     groups = [(entry.group, describe(entry)) for entry in entries]
@@ -32,9 +32,9 @@ def components(name: str | None, module: str | None, output: str) -> None:
         click.echo(_json([described for _, described in groups]))
     elif output == "markdown":
         chosen = f" --module {module}" if module else ""
-        click.echo(markdown.page(groups, f"argosy components{chosen} --output markdown"), nl=False)
+        click.echo(listing.page(groups, f"argosy components{chosen} --output markdown"), nl=False)
     else:
-        click.echo(text.list_text(groups))
+        click.echo(listing.list_text(groups))
 
 
 def _json(data: object) -> str:

@@ -36,7 +36,7 @@ def graph(target: str, form: str | None, output: Path | None) -> None:
         raise UsageError("a PNG is no text: name its file with -o FILE.png")
     drawing = read_drawing(manifest_of(target))
     if form == "png":
-        from argosy.catalogue.png import to_png
+        from argosy.catalogue.svg import to_png
 
         write(to_png(to_svg(drawing)), output)
     else:

@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:
 
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     if name == "ArgosySubmitter" and (program := _program(sys._getframe(1))):
-        from argosy.cluster.ambient import compose_from_here
+        from argosy.cluster.session import compose_from_here
 
         compose_from_here(program)
     return value

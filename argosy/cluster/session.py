@@ -4,18 +4,90 @@ While a session is open, components add tasks, and what Couler would submit, val
 manifest.  After each `couler.run` Couler cleans up, and the next workflow begins.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import atexit
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
 from couler.core import states
 
-from argosy.cluster.script import script_manifest
+from argosy.compose.compiler import EXIT_HANDLER, templates_of
 from argosy.compose.composition import Composition
 from argosy.compose.couler_state import clean_couler, forget_leftovers, watch_couler
+from argosy.compose.settings import Settings
 from argosy.declare.component import Component, composing
+from argosy.errors import ComposeError, UsageError
+from argosy.lint.schema import conformed
+from argosy.step.interface import ENTRYPOINT
+
+# Made anew here; the rest of Couler's spec is kept.
+_OURS = ("entrypoint", "onExit", "templates", "ttlSecondsAfterFinished", "workflowSpec")
+_CRON_KEYS = ("schedule", "suspend", "workflowSpec")
+
+
+def script_manifest(composition: Composition) -> dict[str, Any]:
+    """The manifest of a finished composition, with the installation's settings laid under it.
+
+    A Workflow, or a CronWorkflow where the program gave a schedule.
+
+    Raises:
+        ComposeError: there is no step, or one has a name that the workflow needs for itself.
+    """
+    if not composition.tasks:
+        raise ComposeError("the program composes no step")
+    settings = Settings.find()
+    spec = settings.under(_spec(composition))
+    raw = composition.manifest
+    if raw["kind"] == "CronWorkflow":
+        spec = {**_schedule(raw["spec"]), "workflowSpec": spec}
+    manifest = {
+        "apiVersion": raw["apiVersion"],
+        "kind": raw["kind"],
+        "metadata": _metadata(raw["metadata"], settings),
+        "spec": spec,
+    }
+    return settings.over(conformed(manifest, raw["kind"]))
+
+
+def _metadata(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    place = {"namespace": settings.namespace} if settings.namespace else {}
+    return {**raw, **place, "labels": {"app.kubernetes.io/managed-by": "argosy", **raw.get("labels", {})}}
+
+
+def _spec(composition: Composition) -> dict[str, Any]:
+    raw = composition.spec
+    spec: dict[str, Any] = {"entrypoint": ENTRYPOINT}
+    if composition.exit_tasks:
+        spec["onExit"] = EXIT_HANDLER
+    spec |= {key: value for key, value in raw.items() if key not in _OURS and value}
+    if seconds := raw.get("ttlSecondsAfterFinished"):
+        spec["ttlStrategy"] = {"secondsAfterCompletion": seconds}
+    spec["templates"] = templates_of(composition)
+    _check_names([t["name"] for t in spec["templates"]])
+    return spec
+
+
+def _check_names(names: list[str]) -> None:
+    for name in (ENTRYPOINT, EXIT_HANDLER):
+        if names.count(name) > 1:
+            raise ComposeError(
+                f"a step is called '{name}', as a part of the workflow itself; rename the step"
+            )
+
+
+def _schedule(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Couler's cron part in the form that Argo reads since 3.6."""
+    spec: dict[str, Any] = {"schedules": [raw["schedule"]]}
+    spec |= {key: value for key, value in raw.items() if key not in _CRON_KEYS}
+    policy = spec.get("concurrencyPolicy")
+    if policy:
+        spec["concurrencyPolicy"] = str(policy).strip('"')
+    if str(raw.get("suspend", "")).lower() == "true":
+        spec["suspend"] = True
+    return spec
+
 
 Values = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -123,3 +195,20 @@ def workflow_name(program: str) -> str:
     """A name for the workflow of a file, as Kubernetes wants names."""
     letters = (c if c.isascii() and c.isalnum() else "-" for c in Path(program).stem.lower())
     return "-".join(filter(None, "".join(letters).split("-"))) or "workflow"
+
+
+_program = ExitStack()
+
+
+def compose_from_here(program: str) -> None:
+    """Open a session until the interpreter ends, unless one is open.
+
+    Raises:
+        UsageError: the program has composed already, where nobody saw it.
+    """
+    if open_session() is not None:
+        return
+    if states.workflow.steps or states.workflow.dag_tasks:
+        raise UsageError(f"{program}: composes before it imports ArgosySubmitter; import it at the top")
+    _program.enter_context(session(program))
+    atexit.register(_program.close)

@@ -9,7 +9,7 @@ from argosy.declare.merge import merged, plain
 from argosy.declare.pipeline import Pipeline
 from argosy.declare.signature import where
 from argosy.errors import ComposeError, UsageError
-from argosy.manifest import collector
+from argosy.manifest import emit
 from argosy.manifest.emit import to_yaml
 from argosy.step.interface import ENTRYPOINT, Port
 
@@ -21,7 +21,7 @@ Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronW
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
-@collector.paused()
+@emit.paused()
 def compile(
     pipeline: Pipeline[Any, Any], kind: Kind = "Workflow", settings: Settings | None = None
 ) -> dict[str, Any]:

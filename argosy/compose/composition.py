@@ -10,7 +10,6 @@ from couler.core import states
 from couler.core.step_update_utils import update_step
 
 from argosy.compose.binding import Arguments, bind
-from argosy.compose.chain import Chain
 from argosy.compose.conditions import Condition
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
@@ -19,10 +18,9 @@ from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
 from argosy.compose.loops import Group, looped_over, own_item, read_items, stand_ins
 from argosy.compose.placeholders import explained
 from argosy.compose.references import TaskHandle
-from argosy.compose.surroundings import Surroundings, compose_body, read_surroundings
+from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings
 from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Task
-from argosy.compose.templates import Templates
 from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
 from argosy.declare.source import call_site

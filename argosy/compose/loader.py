@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from argosy.compose.quick_couler import import_couler
+from argosy.compose.upstream import import_couler
 from argosy.declare.modules import home_of, is_from, prefer
 from argosy.declare.pipeline import Pipeline
 from argosy.errors import ArgosyError, ManifestError, UsageError

@@ -199,7 +199,7 @@ class Settings:
 
         One whose structure is not Argo's stays as it is, for the linter to tell.
         """
-        from argosy.compose.environments.manifest import spec_of, with_spec
+        from argosy.compose.environments.merge import spec_of, with_spec
         from argosy.compose.environments.overlay import is_well_formed
 
         if self.environment is None or not is_well_formed(manifest):

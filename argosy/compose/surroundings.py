@@ -7,13 +7,18 @@ the call stack: the frames of `couler.when`, `couler.dag`, ... with the argument
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
 
+from couler.core import states
+from couler.core.templates import Container
+
 from argosy.compose.conditions import Condition, read_condition
 from argosy.compose.ending import EVERY_END, at_every_end
+from argosy.declare.component import Component
+from argosy.declare.template import render_template
 
 _SYNTAX = "couler.core.syntax."
 _VERBS = {
@@ -93,3 +98,107 @@ def read_surroundings(start: FrameType | None = None) -> Surroundings:
             found.forks.insert(0, frame)
     found.conditions = tuple(reversed(conditions))
     return found
+
+
+Names = dict[str, None]
+
+
+@dataclass
+class _Fork:
+    """A `couler.concurrent` going on: its frame, the function it is at, what came before, the ends."""
+
+    frame: FrameType
+    branch: int
+    start: Names
+    ends: Names = field(default_factory=dict)
+
+
+class Chain:
+    """The last tasks of one DAG, in the order of the program."""
+
+    def __init__(self) -> None:
+        self._last: Names = {}
+        self._forks: list[_Fork] = []
+
+    def before(self, forks: list[FrameType]) -> Names:
+        """The tasks that the next step waits for, inside the calls of `concurrent` with these frames."""
+        self._join(forks)
+        for depth, frame in enumerate(forks):
+            branch = len(frame.f_locals.get("function_rets", ()))
+            if depth == len(self._forks):
+                self._forks.append(_Fork(frame, branch, dict(self._last)))
+            elif self._forks[depth].branch != branch:
+                fork = self._forks[depth]
+                fork.ends |= self._last
+                fork.branch, self._last = branch, dict(fork.start)
+        return self._last
+
+    def _join(self, forks: list[FrameType]) -> None:
+        while self._forks:
+            depth = len(self._forks) - 1
+            if depth < len(forks) and forks[depth] is self._forks[depth].frame:
+                return
+            self._last = self._forks.pop().ends | self._last
+
+    def then(self, name: str) -> None:
+        """The next step waits for this task alone."""
+        self._last = {name: None}
+
+    def beside(self, name: str, forks: list[FrameType], in_place_of: Iterable[str]) -> None:
+        """The next step waits for this task, too, and no longer for those that it waits for itself."""
+        self.before(forks)
+        for other in in_place_of:
+            self._last.pop(other, None)
+        self._last[name] = None
+
+
+class RenderedTemplate(Container):  # type: ignore[misc]  # couler carries no types
+    """A complete Argo template in Couler's table, which Couler then only refers to."""
+
+    def __init__(self, template: dict[str, Any]) -> None:
+        Container.__init__(self, name=template["name"], image="", command=None)
+        self.template = template
+
+    def to_dict(self) -> dict[str, Any]:
+        """The template as it was rendered."""
+        return self.template
+
+    def get_volume_mounts(self) -> None:
+        """None: Couler would make an empty volume of each mount."""
+
+
+class Templates:
+    """The templates of one composition."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, dict[str, Any]] = {}
+        self._names: dict[Component[Any, Any], str] = {}
+
+    @property
+    def components(self) -> dict[str, Component[Any, Any]]:
+        """The components by the names of their templates."""
+        return {name: component for component, name in self._names.items()}
+
+    def add(self, component: Component[Any, Any]) -> str:
+        """What a component's task calls: a template that is added here, or one published elsewhere.
+
+        A second template of the same name and other content is numbered.
+        """
+        if component.template_ref is not None:
+            return component.template_ref
+        name = self._names.get(component)
+        if name is None:
+            name = self._names[component] = self._add(component)
+        return name
+
+    def _add(self, component: Component[Any, Any]) -> str:
+        base, number = component.template_name, 2
+        rendered = render_template(component, base)
+        while (known := self._by_name.get(rendered["name"])) is not None:
+            if known == rendered:
+                return str(rendered["name"])
+            rendered, number = {**rendered, "name": f"{base}-{number}"}, number + 1
+        name: str = rendered["name"]
+        self._by_name[name] = rendered
+        states.workflow.add_template(RenderedTemplate(rendered))
+        return name

@@ -1,8 +1,4 @@
-"""What newer Couler has and the installed one may lack: it works, or says in one line what to write instead.
-
-The Couler that can be installed is a fork of 2021.  Programs that were written for the one of today import
-names that it does not have.  They are added beside its own, and never take the place of one that is there.
-"""
+"""Couler as composing needs it: imported without its cluster client, and with the verbs that it lacks."""
 
 import importlib
 import importlib.util
@@ -219,3 +215,34 @@ def _complete_workflow(kind: Any) -> None:
     kind.add_toleration = _Extras.add_toleration
     kind.add_image_pull_secret = _Extras.add_image_pull_secret
     kind.set_dns = _Extras.set_dns
+
+
+_CLIENT = "kubernetes"
+_PARTS = ("client", "config")
+
+
+class Later(ModuleType):
+    """A module that is imported when something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def import_couler() -> None:
+    """Import Couler, if nobody has, and add what it lacks; `import kubernetes` stays what it was."""
+    if not ("couler.argo" in sys.modules or _CLIENT in sys.modules):
+        _import_quickly()
+    complete_couler()
+
+
+def _import_quickly() -> None:
+    package = ModuleType(_CLIENT)
+    for part in _PARTS:
+        setattr(package, part, Later(f"{_CLIENT}.{part}"))
+    sys.modules[_CLIENT] = package
+    try:
+        importlib.import_module("couler.argo")
+    finally:
+        del sys.modules[_CLIENT]

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
-from argosy.declare.environment import EnvValue
-from argosy.declare.resources import Resources
+from argosy.declare.pod import EnvValue, Resources, Volume
 from argosy.declare.retry import Retry, seconds
-from argosy.declare.volumes import Volume
 from argosy.errors import DeclarationError
 
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")

@@ -4,8 +4,8 @@ from typing import Any
 
 from argosy.declare.component import Component
 from argosy.declare.container import CACHE_ANNOTATION, CODE_ANNOTATION, WORLD_ANNOTATION, ContainerSpec
-from argosy.declare.environment import env_entry
 from argosy.declare.merge import merged
+from argosy.declare.pod import env_entry
 from argosy.step.arguments import OPTIONAL
 from argosy.step.interface import INPUTS_DIR, OUTPUTS_DIR, Interface, Port
 

@@ -1,5 +1,7 @@
 """Files to findings: read, index all, run the rules, silence, sort. No rule sees a file or prints."""
 
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -8,14 +10,49 @@ from typing import Any
 
 from argosy.errors import UsageError
 from argosy.lint.library import Library
-from argosy.lint.limits import MAX_FINDINGS
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, Rule, rules
 from argosy.lint.subject import Subject
-from argosy.lint.suppress import Silence
-from argosy.lint.violation import Severity, Violation, render
+from argosy.lint.violation import MAX_FINDINGS, Severity, Violation, render
 from argosy.manifest.reading import Document, Problem, Source, from_object, read
 from argosy.manifest.tree import locate
+
+_COMMENT = re.compile(r"(?:^|\s)#\s*argosy:\s*(ignore(?:-file)?)(?:\[([A-Z0-9,\s]*)\])?")
+_ALONE = re.compile(r"\s*#")
+
+
+class Silence:
+    """The comments of one file.
+
+    A comment at the end of a line covers that line; on a line of its own the next line that is not a comment;
+    `ignore-file` the whole file. Without brackets it covers all rules. A code's beginning covers the family.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._file: list[str] = []
+        self._lines: dict[int, list[str]] = {}
+        if "argosy:" in text:
+            self._scan(text.splitlines())
+
+    def _scan(self, lines: list[str]) -> None:
+        code_lines = [i for i, line in enumerate(lines, 1) if line.strip() and not _ALONE.match(line)]
+        for number, line in enumerate(lines, 1):
+            match = _COMMENT.search(line)
+            if match is None:
+                continue
+            codes = re.findall(r"[A-Z0-9]+", match[2] or "") or ["ARG"]
+            if match[1] == "ignore-file":
+                self._file += codes
+                continue
+            if _ALONE.match(line):
+                after = bisect_left(code_lines, number)
+                number = code_lines[after] if after < len(code_lines) else number
+            self._lines.setdefault(number, []).extend(codes)
+
+    def covers(self, code: str, line: int) -> bool:
+        """True if findings of `code` on `line` are to be dropped."""
+        return code.startswith((*self._file, *self._lines.get(line, ())))
+
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"

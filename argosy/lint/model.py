@@ -3,16 +3,46 @@
 A view holds the mapping it looks at and the path to it, so that a rule can say where something is wrong.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from argosy.lint.entry import Entry, mapping, sequence, text
+from argosy.lint.expressions import PREFIXES, Tag, fill_nested, split, walk
 from argosy.lint.schema import Defect, check
-from argosy.lint.tag_index import TagIndex
 from argosy.manifest.reading import Document
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tree import Map, Path
+
+
+class TagIndex:
+    """Tags below each of the given places, in order of writing; `texts` are the strings that hold any.
+
+    A tag within a tag is filled in where `known` has its value: then the outer one has a name to look up.
+    """
+
+    def __init__(self, root: Map, places: Iterable[Path], known: Mapping[str, str]) -> None:
+        self.texts: list[tuple[str, Path]] = list(walk(root, ()))
+        filled = ((fill_nested(value, known), path) for value, path in self.texts)
+        self.tags = [Tag(inner, path, e) for value, path in filled for inner, e in split(value)]
+        wanted = set(places)
+        lengths = sorted({len(p) for p in wanted})
+        self._below: dict[Path, list[Tag]] = defaultdict(list)
+        for tag in self.tags:
+            for length in lengths:
+                if (place := tag.path[:length]) in wanted:
+                    self._below[place].append(tag)
+
+    def below(self, place: Path) -> list[Tag]:
+        """Every tag below a place."""
+        return self._below.get(place, [])
+
+    def plain(self, place: Path) -> list[Tag]:
+        """The tags below a place that Argo must resolve: no expressions, nobody else's tags."""
+        tags = self._below.get(place, ())
+        return [t for t in tags if not t.expression and t.text.startswith(PREFIXES) and "{{" not in t.text]
+
 
 LEAVES = ("container", "containerSet", "script", "resource", "data", "http", "plugin")
 TYPES = (

@@ -5,6 +5,11 @@ from enum import IntEnum
 
 from argosy.manifest.tree import Path
 
+# One object with its aliases written out, in bytes, as etcd takes it.
+MAX_OBJECT_BYTES = 1_572_864
+# Findings of one rule in one document; whoever has more will not read them.
+MAX_FINDINGS = 1_000
+
 
 class Severity(IntEnum):
     """How bad a finding is: an error is what Argo refuses, or what cannot work once it runs."""

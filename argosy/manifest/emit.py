@@ -1,13 +1,15 @@
 """Manifests as text: deterministic, in reading order, quoted where a reader would not take it for a text."""
 
+import gc
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 
 from argosy.errors import ManifestError
-from argosy.manifest import collector
 from argosy.manifest.scalars import is_text
 
 # A template's first line: the only mapping at this depth that starts with its name.
@@ -49,7 +51,23 @@ _Dumper.add_multi_representer(str, _text)
 _Dumper.add_multi_representer(dict, _mapping)
 
 
-@collector.paused()
+@contextmanager
+def paused() -> Iterator[None]:
+    """Collect nothing during the block, which is for the whole process.
+
+    The collector looks through all objects each time their number has grown by a quarter, which finds no
+    garbage in a manifest that is being built and costs a third of the time at 5000 tasks.
+    """
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+@paused()
 def to_yaml(manifest: dict[str, Any]) -> str:
     """A manifest as YAML, with an empty line before each template.
 

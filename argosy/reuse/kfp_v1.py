@@ -4,8 +4,7 @@ from typing import Any
 
 from argosy.declare.container import ContainerSpec
 from argosy.reuse.document import Mapping, Source
-from argosy.reuse.kfp_ports import Ports, interface_of
-from argosy.reuse.kfp_types import FILE_NAME, TYPE, from_kfp, make_port
+from argosy.reuse.kfp_types import FILE_NAME, TYPE, Ports, from_kfp, interface_of, make_port
 from argosy.reuse.loaded import CommandLine, LoadedComponent
 from argosy.reuse.words import Concat, IfPresent, Tag, Word, resolved
 from argosy.step.artifacts import ArtifactKind

@@ -15,16 +15,14 @@ MODULES = (
     "argosy.declare.approval",
     "argosy.declare.component",
     "argosy.declare.container",
-    "argosy.declare.environment",
     "argosy.declare.groups",
     "argosy.declare.library",
     "argosy.declare.pipeline",
+    "argosy.declare.pod",
     "argosy.declare.reference",
-    "argosy.declare.resources",
     "argosy.declare.retry",
     "argosy.declare.schedule",
     "argosy.declare.signature",
-    "argosy.declare.volumes",
     "argosy.errors",
 )
 """Modules outside of this package."""

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from argosy.catalogue.description import describe
 from argosy.catalogue.discover import find_components, pick
-from argosy.catalogue.markdown import prose, table
+from argosy.catalogue.listing import prose, table
 from argosy.cli.components import components
 from argosy.errors import UsageError
 

@@ -8,10 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from argosy.catalogue.conditions import short, sources_of, waits
 from argosy.catalogue.graph import Drawing, Edge
 from argosy.catalogue.mermaid import escaped, to_mermaid
-from argosy.catalogue.read import read_drawing
+from argosy.catalogue.read import read_drawing, short, sources_of, waits
 from argosy.cli.graph import graph
 from argosy.errors import ManifestError
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from argosy.catalogue import png
+from argosy.catalogue import svg
 from argosy.cli.graph import graph
 from argosy.errors import UsageError
 
@@ -26,7 +26,7 @@ WORDS = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30">'
     '<text x="2" y="20" font-family="sans-serif">%s</text></svg>'
 )
-needs_font = pytest.mark.skipif(png.font() is None, reason="this machine has no font")
+needs_font = pytest.mark.skipif(svg.font() is None, reason="this machine has no font")
 
 
 def drawn(tmp_path: Path, *args: str) -> object:
@@ -36,9 +36,9 @@ def drawn(tmp_path: Path, *args: str) -> object:
 
 @needs_font
 def test_the_text_is_painted_at_twice_the_size() -> None:
-    image = Image.open(io.BytesIO(png.to_png(WORDS % "a step")))
+    image = Image.open(io.BytesIO(svg.to_png(WORDS % "a step")))
     assert image.size == (180, 60)
-    assert image.tobytes() != Image.open(io.BytesIO(png.to_png(WORDS % ""))).tobytes()
+    assert image.tobytes() != Image.open(io.BytesIO(svg.to_png(WORDS % ""))).tobytes()
 
 
 @needs_font
@@ -65,12 +65,12 @@ def test_what_cannot_be_written(tmp_path: Path, args: list[str], fragment: str) 
 
 
 def test_without_a_font_the_text_is_not_left_out_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(png, "_FONTS", ("No Such Font",))
+    monkeypatch.setattr(svg, "_FONTS", ("No Such Font",))
     with pytest.raises(UsageError, match="a PNG needs a font"):
-        png.to_png(WORDS % "x")
+        svg.to_png(WORDS % "x")
 
 
 def test_without_resvg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     with pytest.raises(UsageError, match=r"pip install 'argosy\[png\]'"):
-        png.to_png(WORDS % "x")
+        svg.to_png(WORDS % "x")

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from argosy.catalogue.coordinates import ascending
 from argosy.catalogue.graph import Diagram, Drawing, Edge, Node
-from argosy.catalogue.layers import arrange, crossings, depths
-from argosy.catalogue.layout import Placed, place
+from argosy.catalogue.layout import Placed, arrange, ascending, crossings, depths, place
 from argosy.catalogue.svg import to_svg
 from argosy.errors import ManifestError
 from tests.catalogue.test_graph import EVERYTHING, drawing_of

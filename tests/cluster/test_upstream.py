@@ -267,7 +267,7 @@ def test_a_mistake_is_one_line_on_the_programs_line(couler: Run, program: str, m
 def test_what_couler_says_of_the_workflow_is_in_a_pipeline_too() -> None:
     import couler.argo as couler
 
-    from argosy.compose.quick_couler import import_couler
+    from argosy.compose.upstream import import_couler
 
     import_couler()
     toleration = importlib.import_module("couler.core.templates.toleration").Toleration

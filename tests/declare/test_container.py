@@ -7,7 +7,7 @@ import pytest
 
 from argosy import FromConfigMap, FromField, FromSecret, Resources, Retry, Scratch, SharedMemory, Toleration
 from argosy.declare.container import ContainerSpec
-from argosy.declare.environment import env_entry
+from argosy.declare.pod import env_entry
 from argosy.errors import DeclarationError
 
 

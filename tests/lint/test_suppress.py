@@ -1,7 +1,7 @@
 """Comments that silence findings."""
 
 from argosy.lint import lint_manifest
-from argosy.lint.suppress import Silence
+from argosy.lint.engine import Silence
 
 MANIFEST = """\
 apiVersion: argoproj.io/v1alpha1

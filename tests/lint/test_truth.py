@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.lint.truth import never_true
+from argosy.lint.rules.conditions import never_true
 
 NEVER = [
     "false",

@@ -7,12 +7,12 @@ import pytest
 from argosy.compose.compiler import compile
 from argosy.declare.pipeline import pipeline
 from argosy.errors import ComposeError
-from argosy.manifest import collector
+from argosy.manifest import emit
 
 
 def test_a_pause_ends_with_its_block_even_inside_another() -> None:
-    with collector.paused():
-        with collector.paused():
+    with emit.paused():
+        with emit.paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from argosy.lint.limits import MAX_OBJECT_BYTES
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
+from argosy.lint.violation import MAX_OBJECT_BYTES, Severity
 from argosy.manifest.reading import GROUP, KINDS, Document
 from argosy.manifest.tree import Map
 

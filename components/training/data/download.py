@@ -32,8 +32,8 @@ from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_afte
 
 from argosy.components.shared.s3 import MIB, Bucket
 from argosy.components.shared.s3_errors import status
+from argosy.components.training.data.listing import Listing, RemoteFile
 from argosy.components.training.data.progress import Progress
-from argosy.components.training.data.source import Listing, RemoteFile
 from argosy.components.training.data.windowed import in_order
 from argosy.errors import StepError
 

@@ -13,7 +13,8 @@ import pytest
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket, connect, sha256_of
 from argosy.components.training.data.download import Damaged, download
-from argosy.components.training.data.source import MARKER, Listing, RemoteFile, list_objects
+from argosy.components.training.data.listing import Listing, RemoteFile, list_objects
+from argosy.components.training.data.source import MARKER
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers
 from tests.faults.proxy import Fault, FaultProxy

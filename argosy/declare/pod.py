@@ -1,0 +1,162 @@
+"""Declarations about a step's pod: resources, environment variables, volumes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Union
+
+from argosy.errors import DeclarationError
+
+# Kubernetes' quantity suffixes: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+_SUFFIXES = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    **{s: Decimal(1000) ** n for n, s in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
+    **{s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
+}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
+
+
+def quantity(text: str) -> Decimal:
+    """A Kubernetes quantity as a number: `500m` is 0.5, `1Gi` is 1073741824.
+
+    Raises:
+        DeclarationError: the text is not a quantity.
+    """
+    match = _QUANTITY.fullmatch(text)
+    if not match or match[2] not in _SUFFIXES:
+        raise DeclarationError(f"{text!r} is not a quantity such as '500m', '2' or '1Gi'")
+    return Decimal(match[1]) * _SUFFIXES[match[2]]
+
+
+@dataclass(frozen=True)
+class Resources:
+    """CPU and memory as (request, limit), and whole GPUs.
+
+    A plain text stands for an equal request and limit.  GPUs are a limit alone: Kubernetes
+    sets the request of an extended resource to its limit.
+    """
+
+    cpu: tuple[str, str] | str | None = None
+    memory: tuple[str, str] | str | None = None
+    gpu: int = 0
+    gpu_resource: str = "nvidia.com/gpu"
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "memory"):
+            pair = self._pair(name)
+            if pair and quantity(pair[0]) > quantity(pair[1]):
+                raise DeclarationError(f"{name}: the request {pair[0]} is above the limit {pair[1]}")
+        if self.gpu < 0:
+            raise DeclarationError(f"gpu: {self.gpu} is below 0")
+
+    def _pair(self, name: str) -> tuple[str, str] | None:
+        value = getattr(self, name)
+        return (value, value) if isinstance(value, str) else value
+
+    def to_dict(self) -> dict[str, dict[str, str]]:
+        """Kubernetes' `resources`."""
+        pairs = {name: pair for name in ("cpu", "memory") if (pair := self._pair(name))}
+        requests = {name: pair[0] for name, pair in pairs.items()}
+        limits = {name: pair[1] for name, pair in pairs.items()}
+        if self.gpu:
+            limits[self.gpu_resource] = str(self.gpu)
+        return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume and where it is mounted; `source` is Kubernetes' own (`{"emptyDir": {}}`)."""
+
+    name: str
+    mount_path: str
+    source: tuple[tuple[str, Any], ...]
+    read_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.mount_path.startswith("/"):
+            raise DeclarationError(f"volume '{self.name}': {self.mount_path!r} is not an absolute path")
+
+    def to_volume(self) -> dict[str, Any]:
+        """An entry of the template's `volumes`."""
+        return {"name": self.name, **dict(self.source)}
+
+    def to_mount(self) -> dict[str, Any]:
+        """An entry of the container's `volumeMounts`."""
+        mount: dict[str, Any] = {"name": self.name, "mountPath": self.mount_path}
+        if self.read_only:
+            mount["readOnly"] = True
+        return mount
+
+
+def _directory(**settings: str) -> tuple[tuple[str, Any], ...]:
+    return (("emptyDir", settings),)
+
+
+def SharedMemory(size: str) -> Volume:
+    """`/dev/shm` of this size, in memory; the default of 64 MB starves PyTorch's data loaders."""
+    quantity(size)
+    return Volume("dshm", "/dev/shm", _directory(medium="Memory", sizeLimit=size))
+
+
+def Scratch(mount_path: str, size: str | None = None, name: str = "scratch") -> Volume:
+    """An empty directory that lives as long as the pod."""
+    if size:
+        quantity(size)
+    return Volume(name, mount_path, _directory(**({"sizeLimit": size} if size else {})))
+
+
+@dataclass(frozen=True)
+class FromSecret:
+    """A key of a Kubernetes Secret."""
+
+    name: str
+    key: str
+    optional: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kubernetes' `valueFrom`."""
+        return {"secretKeyRef": _reference(self.name, self.key, self.optional)}
+
+
+@dataclass(frozen=True)
+class FromConfigMap:
+    """A key of a ConfigMap."""
+
+    name: str
+    key: str
+    optional: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kubernetes' `valueFrom`."""
+        return {"configMapKeyRef": _reference(self.name, self.key, self.optional)}
+
+
+@dataclass(frozen=True)
+class FromField:
+    """A field of the pod itself (the downward API), such as `metadata.name`."""
+
+    path: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kubernetes' `valueFrom`."""
+        return {"fieldRef": {"fieldPath": self.path}}
+
+
+EnvValue = Union[str, FromSecret, FromConfigMap, FromField]  # noqa: UP007 - Python 3.9 reads this in a container
+
+
+def env_entry(name: str, value: EnvValue) -> dict[str, Any]:
+    """One entry of Kubernetes' `env`."""
+    if isinstance(value, str):
+        return {"name": name, "value": value}
+    return {"name": name, "valueFrom": value.to_dict()}
+
+
+def _reference(name: str, key: str, optional: bool) -> dict[str, Any]:
+    reference: dict[str, Any] = {"name": name, "key": key}
+    if optional:
+        reference["optional"] = True
+    return reference
