@@ -19,7 +19,7 @@ def attach(run: str, state_dir: Path) -> None:
     On a terminal `q` detaches again, and Ctrl-C stops the run. Elsewhere lines are printed, and Ctrl-C ends
     this command alone.
     """
-    from argosy.cli.summary import print_summary
+    from argosy.cli.execution import print_summary
     from argosy.errors import UsageError
     from argosy.local.runs.attach import died, watch
     from argosy.local.runs.history import History

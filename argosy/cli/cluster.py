@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from argosy.cli.destination import argo_server_options, cluster_options
+from argosy.cli.parameters import argo_server_options, cluster_options
 from argosy.errors import UsageError
 
 if TYPE_CHECKING:

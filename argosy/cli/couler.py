@@ -7,8 +7,7 @@ import click
 
 from argosy import __version__
 from argosy.cli.cluster import watch_to_the_end
-from argosy.cli.destination import cluster_options
-from argosy.cli.parameters import environment_option, parameter_option, read_parameters
+from argosy.cli.parameters import cluster_options, environment_option, parameter_option, read_parameters
 from argosy.errors import ArgosyError
 
 

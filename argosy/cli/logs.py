@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from argosy.cli.cluster import connect
-from argosy.cli.destination import argo_server_options, cluster_options
+from argosy.cli.parameters import argo_server_options, cluster_options
 
 
 @click.command()

@@ -1,27 +1,150 @@
 """`argosy run`: a compiled manifest, executed on this machine."""
 
+import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
 
+from argosy.cli.completion import runs, targets
 from argosy.cli.execution import Work, execute, kept_values, shown_live, start_stack, with_config_maps
-from argosy.cli.parameters import read_parameters
-from argosy.cli.planning import print_plan, reuse_of
+from argosy.cli.parameters import environment_option, parameter_option, read_parameters
 from argosy.cli.request import Request
-from argosy.cli.run_options import run_options
+from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
-from argosy.local.embedded import bind_locally
+from argosy.local.embedded import Binding, bind_locally
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
     from argosy.local.approval import Approval
+    from argosy.local.kept import Kept
     from argosy.local.model import Workflow
+    from argosy.local.runs.cache import StepCache
+    from argosy.local.stacks import Stack
+
+
+def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "StepCache | None":
+    """The cache as this run uses it; None where no step may be reused."""
+    from argosy.code.bundle.attach import templates_in
+    from argosy.local.runs.cache import StepCache, may_be_reused
+
+    templates = {str(t.get("name")): t for t in templates_in(request.manifest)}
+    wanted = any(may_be_reused(t, everything=bool(cached)) for t in templates.values())
+    if cached is False or not (wanted or dry):
+        return None
+    place = (request.state_dir, request.run, request.run_dir)
+    return StepCache(*place, templates, request.module_dirs, everything=bool(cached), dry=dry)
+
+
+def print_plan(
+    request: Request,
+    binding: Binding,
+    stack: "Stack | None",
+    kept: "Kept",
+    cached: bool | None,
+    output: str,
+) -> None:
+    from tempfile import TemporaryDirectory
+
+    from argosy.local import NullReporter, run_manifest
+    from argosy.local.runs.plan import planned
+
+    reuse = reuse_of(request, cached, dry=True)
+    if reuse is None:
+        raise UsageError("--plan tells what would be reused; with --no-cache nothing would")
+    with TemporaryDirectory(prefix="argosy-plan-") as folder:
+        result = run_manifest(
+            request.manifest,
+            parameters=binding.parameters(stack),
+            run_dir=Path(folder) / "run",
+            environment=stack.environment() if stack else {},
+            reporter=NullReporter(),
+            kept=kept,
+            reuse=reuse,
+            linted=True,
+        )
+    steps = planned(result)
+    if output == "json":
+        told = [{"step": s.step, "plan": s.what, "reused": s.reused} for s in steps]
+        click.echo(json.dumps({"steps": told}, ensure_ascii=False))
+        return
+    width = min(max((len(s.step) for s in steps), default=0), 40)
+    for step in steps:
+        click.echo(f"{step.step:<{width}}  {step.what}")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument(
+        "target",
+        required=False,
+        metavar="[PIPELINE|FILE.py[:FUNCTION]|FILE.yaml]",
+        shell_complete=targets,
+    ),
+    parameter_option,
+    click.option(
+        "-f",
+        "--parameter-file",
+        "files",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="A file of parameters, or of what the manifest names: WorkflowTemplates, ConfigMaps, Secrets.",
+    ),
+    click.option(
+        "--env-file",
+        "env_files",
+        multiple=True,
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="NAME/KEY=VALUE for a key of a Secret or ConfigMap, VARIABLE=VALUE for every step.",
+    ),
+    click.option(
+        "--resume",
+        metavar="RUN",
+        shell_complete=runs,
+        help="Continue a run: what Succeeded is kept, the rest runs again.",
+    ),
+    click.option(
+        "--isolated",
+        is_flag=True,
+        help="Run each step from its bundle, as its pod would: no folder of the project is on its path.",
+    ),
+    click.option(
+        "--approve",
+        "approved",
+        multiple=True,
+        metavar="STEP[:NAME=VALUE]",
+        help="Let a suspended step go on, with an output that it is to have. Without it the terminal asks.",
+    ),
+    click.option("--output", type=click.Choice(["tree", "json"]), default="tree", show_default=True),
+    click.option(
+        "--max-parallel", type=click.IntRange(min=1), default=4, show_default=True, help="Steps at a time."
+    ),
+    click.option(
+        "--cache/--no-cache",
+        "cached",
+        default=None,
+        help="Reuse what earlier runs made: of all steps, or of none; else of those that say cache=True.",
+    ),
+    click.option(
+        "--plan", "only_plan", is_flag=True, help="Say what would run and what be reused; run nothing."
+    ),
+    click.option("--open", "opened", is_flag=True, help="Show the run in the browser while it goes on."),
+    environment_option,
+    state_dir_option,
+)
+
+
+def run_options(command: F) -> F:
+    """What to run, with which values, and how."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command()

@@ -8,8 +8,9 @@ import click
 
 from argosy.cli.cluster import watch_to_the_end
 from argosy.cli.completion import targets
-from argosy.cli.destination import argo_server_options, cluster_options
 from argosy.cli.parameters import (
+    argo_server_options,
+    cluster_options,
     environment_option,
     memoize_option,
     parameter_file_option,

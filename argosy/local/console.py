@@ -11,8 +11,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from argosy.local.console_live import LiveTree
-from argosy.local.console_plain import PlainLines
+from argosy.local.console_tree import LiveTree, PlainLines
 from argosy.local.keys import DETACH, Keys
 from argosy.local.node import Node
 from argosy.local.result import Plan, WorkflowResult

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ManifestError
-from argosy.local import duration
+from argosy.local import retry
 from argosy.local.context import Context
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
@@ -234,6 +234,6 @@ class Engine:
         if value is None:
             return None
         try:
-            return duration.seconds(scope.render(value), field)
+            return retry.seconds(scope.render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error

@@ -19,8 +19,7 @@ from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.folders import folder_name
 from argosy.local.kept import CONFIG_MAP, Kept, Source
-from argosy.local.shape import expect_list, expect_mapping
-from argosy.local.values import text_of
+from argosy.local.shape import expect_list, expect_mapping, text_of
 
 _PAUSE = 0.05  # seconds between two looks at a place that is taken
 

@@ -11,7 +11,7 @@ from argosy.local.errors import NodeError, language
 from argosy.local.job import Produced
 from argosy.local.model import Loop
 from argosy.local.scope import Scope
-from argosy.local.values import compact, item_text
+from argosy.local.shape import compact, item_text
 from argosy.manifest.tags import carried
 
 _LARGEST_SEQUENCE = 100_000

@@ -14,8 +14,7 @@ from typing import Any
 from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, SECRET, Kept
-from argosy.local.shape import expect_list
-from argosy.local.values import optional_text, text_of
+from argosy.local.shape import expect_list, optional_text, text_of
 
 SHARED_MEMORY = "/dev/shm"
 """A mount that every process already has: it is left where it is."""

@@ -2,19 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from argosy.declare.container import CACHE_ANNOTATION
-from argosy.errors import ManifestError
-from argosy.local.fields_refused import FETCHED_INPUTS
+from argosy.errors import LanguageError, ManifestError
+from argosy.local import retry
+from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
+from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.locks import parse_locks
-from argosy.local.model import Input, InputArtifact, Output, OutputArtifact, Template
-from argosy.local.parse_call import parse_call
-from argosy.local.parse_container import parse_container
-from argosy.local.parse_retry import parse_retry
-from argosy.local.parse_tools import Raw, flag, named, positive, raw_data
-from argosy.local.shape import check_fields, expect_list
-from argosy.local.values import optional_text, text_of
+from argosy.local.model import (
+    Container,
+    EnvFrom,
+    EnvVar,
+    Input,
+    InputArtifact,
+    Output,
+    OutputArtifact,
+    Retry,
+    Template,
+)
+from argosy.local.mounts import parse_mounts
+from argosy.local.parse_call import Raw, flag, named, parse_call, positive, raw_data
+from argosy.local.retry import bare
+from argosy.local.shape import check_fields, expect_list, optional_text, text_of
+from argosy.manifest import expressions
+from argosy.manifest.tags import parse
+
+
+def parse_container(
+    body: Mapping[str, Any], raw: Mapping[str, Any], spec: Mapping[str, Any], where: str
+) -> Container:
+    """The program; its image is not used, so the command has to be written. Raises ManifestError."""
+    command = _words(body, "command", where)
+    if not command:
+        raise ManifestError(f"{where}: no command; the image's own cannot be known here, so write it")
+    source = body.get("source") if raw.get("script") is not None else None
+    return Container(
+        command=command,
+        args=_words(body, "args", where),
+        env=tuple(_env(item, where) for item in expect_list(body.get("env"), f"{where}.env")),
+        env_from=tuple(
+            _env_from(item, where) for item in expect_list(body.get("envFrom"), f"{where}.envFrom")
+        ),
+        working_dir=optional_text(body.get("workingDir"), f"{where}.workingDir"),
+        source=None if source is None else text_of(source, f"{where}.source"),
+        mounts=parse_mounts(body, raw, spec, where),
+    )
+
+
+def _words(body: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
+    return tuple(
+        text_of(word, f"{where}.{field}") for word in expect_list(body.get(field), f"{where}.{field}")
+    )
+
+
+def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
+    name = text_of(raw.get("name"), f"{where}.env")
+    source = raw.get("valueFrom") or {}
+    if field := (source.get("fieldRef") or {}).get("fieldPath"):
+        if field not in FIELD_PATHS:
+            raise ManifestError(
+                f"{where}: env '{name}' takes {field}, which is not known here: {', '.join(FIELD_PATHS)}"
+            )
+        return EnvVar(name, field_path=field)
+    for kind, noun in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
+        if reference := source.get(kind):
+            outside = Source(noun, str(reference.get("name")), str(reference.get("key")))
+            return EnvVar(name, source=outside, optional=bool(reference.get("optional")))
+    return EnvVar(name, value=optional_text(raw.get("value"), f"{where}.env.{name}") or "")
+
+
+def _env_from(raw: Mapping[str, Any], where: str) -> EnvFrom:
+    prefix = optional_text(raw.get("prefix"), f"{where}.envFrom.prefix") or ""
+    for kind, noun in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
+        if reference := raw.get(kind):
+            return EnvFrom(noun, str(reference.get("name")), prefix, bool(reference.get("optional")))
+    raise ManifestError(f"{where}: envFrom needs a secretRef or a configMapRef")
+
+
+def parse_retry(raw: Any, where: str) -> Retry | None:
+    """A retryStrategy, with Argo's default policy."""
+    if raw is None:
+        return None
+    backoff = raw.get("backoff") or {}
+    where = f"{where} retryStrategy"
+    policy = raw.get("retryPolicy") or ("Always" if raw.get("expression") else "OnFailure")
+    if policy not in ("Always", "OnFailure", "OnError", "OnTransientError"):
+        raise ManifestError(
+            f"{where}: {policy!r} is no retryPolicy; Always, OnFailure, OnError or OnTransientError"
+        )
+    expression = optional_text(raw.get("expression"), f"{where}.expression")
+    try:
+        if expression is not None:
+            expressions.check(parse(bare(expression)).filled("1"))
+    except LanguageError as error:
+        raise ManifestError(f"{where}: {error}") from error
+
+    def length(field: str) -> float | None:
+        return retry.seconds(backoff[field], f"{where}.{field}") if backoff.get(field) is not None else None
+
+    return Retry(
+        limit=optional_text(raw.get("limit"), f"{where}.limit"),
+        policy=policy,
+        expression=expression,
+        duration=length("duration") if backoff else 0.0,
+        factor=float(text_of(backoff.get("factor", 1) or 1, f"{where}.factor")),
+        max_duration=length("maxDuration"),
+        cap=length("cap"),
+    )
+
 
 _TYPES = ("container", "script", "dag", "steps", "suspend")
 

@@ -12,7 +12,7 @@ from typing import Any
 from argosy.local.errors import NodeError, language
 from argosy.local.model import Workflow
 from argosy.local.node import Values
-from argosy.local.values import compact
+from argosy.local.shape import compact
 from argosy.manifest import conditions, expressions, golang
 from argosy.manifest.tags import Rewrite, parse, value_text
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.fields import USED
-from argosy.local.fields_refused import IGNORED, REFUSED
+from argosy.local.fields import IGNORED, REFUSED, USED
+from argosy.manifest.scalars import as_text
 from argosy.text import nearest
 
 _HARMLESS: tuple[Any, ...] = (None, False, [], "")
@@ -63,3 +65,25 @@ def expect_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
         raise ManifestError(f"{where}: a list is expected, not {value!r}")
     return value
+
+
+def text_of(value: Any, where: str) -> str:
+    """The text of a string, number or boolean. Raises ManifestError for anything else."""
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ManifestError(f"{where}: {value!r} is not text; put it in quotes")
+    return as_text(value)
+
+
+def optional_text(value: Any, where: str) -> str | None:
+    """`text_of`, where None stays None."""
+    return None if value is None else text_of(value, where)
+
+
+def compact(value: Any) -> str:
+    """JSON as Argo writes it into parameters: no spaces, no escapes for letters of other alphabets."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def item_text(value: Any) -> str:
+    """A loop's item as text: strings as they are, everything else as JSON."""
+    return value if isinstance(value, str) else compact(value)

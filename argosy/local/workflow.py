@@ -19,8 +19,8 @@ from argosy.local.model import Arguments, Hook, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
 from argosy.local.result import WorkflowResult
 from argosy.local.scope import parameter_variables
+from argosy.local.shape import compact
 from argosy.local.steps import run_steps
-from argosy.local.values import compact
 from argosy.manifest import golang
 
 

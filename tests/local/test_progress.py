@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from argosy.local.console_fit import fitting
-from argosy.local.console_live import LiveTree
+from argosy.local.console_tree import LiveTree, fitting, read_progress
 from argosy.local.follow import LogFollower
 from argosy.local.node import Node, Phase
-from argosy.local.progress import read_progress
 
 
 @pytest.mark.parametrize(

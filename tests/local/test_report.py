@@ -11,7 +11,7 @@ import yaml
 
 from argosy.local import Node, NullReporter, Plan
 from argosy.local.console import ConsoleReporter
-from argosy.local.console_style import describe, duration
+from argosy.local.console_tree import describe, duration
 from argosy.local.folders import folder_name
 from argosy.local.node import now
 from argosy.local.state import load

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from argosy.local.console_style import describe, duration
+from argosy.local.console_tree import describe, duration
 from argosy.local.node import Node, Phase
 from argosy.local.runs.gates import Gate, gates
 from argosy.local.runs.record import Record
