@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from argosy.errors import StackError
 from argosy.stack.process import ProcessId
+from argosy.step.files import published
 
 Report = Callable[[str], None]
 _FORMAT = 1
@@ -159,14 +159,6 @@ def take_lock(descriptor: int, on_wait: Callable[[], None]) -> None:
 
 def _publish(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old text or the new one; the mode is 0600."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "w") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with published(path, sync=True) as beside:
+        beside.touch(mode=0o600)
+        beside.write_text(text)

@@ -32,6 +32,7 @@ from argosy.errors import ArgosyError, UsageError
 from argosy.lint.validity import refuse_invalid, refuse_too_large
 from argosy.manifest.code import FILE as ZIP
 from argosy.manifest.emit import to_yaml
+from argosy.step.files import write_text
 
 DEFAULT_DIR = Path("pipelines/compiled")
 COMMITTED: tuple[Kind, ...] = ("Workflow", "WorkflowTemplate")
@@ -219,14 +220,11 @@ def _texts(
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         path = folder / name
         same = path.is_file() and path.read_text(encoding="utf-8") == text
         if not same:
-            beside = path.with_name(name + ".part")
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
+            write_text(path, text)
         click.echo(f"{path}: {'unchanged' if same else 'written'}", err=True)
 
 

@@ -21,11 +21,11 @@ from argosy.compose.settings import Settings
 from argosy.declare.modules import home_of
 from argosy.errors import UsageError
 from argosy.lint.validity import refuse_invalid_files
-from argosy.local.journal import replace_file
 from argosy.local.runs.code import CODE_FILE, code_of
 from argosy.local.runs.history import RUNS, History
 from argosy.local.runs.record import REQUEST_FILE
 from argosy.manifest.linking import link, main_of
+from argosy.step.files import write_text
 
 _REQUESTS = "requests"
 _SUFFIX = 5  # characters that make a run's name its own
@@ -147,9 +147,9 @@ class Request:
         }
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
-            replace_file(self.run_dir / REQUEST_FILE, json.dumps(content, ensure_ascii=False))
+            write_text(self.run_dir / REQUEST_FILE, json.dumps(content, ensure_ascii=False), sync=True)
             code = code_of(templates_in(self.manifest), self.module_dirs)
-            replace_file(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False), sync=False)
+            write_text(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False))
         except OSError as error:
             raise UsageError(f"the run's folder {self.run_dir} cannot be made: {error.strerror}") from None
 

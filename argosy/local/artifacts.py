@@ -15,16 +15,14 @@ from pathlib import Path
 
 from argosy.local.errors import NodeError
 from argosy.local.model import InputArtifact
-from argosy.step.files import copy_to
+from argosy.step.files import copy_to, write_text
 
 
 def from_text(data: str, run_dir: Path) -> Path:
     """The file that holds literal content (`raw.data`) in this run."""
     path = run_dir / "artifacts" / ".raw" / hashlib.sha256(data.encode()).hexdigest()[:24]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    beside.write_text(data, "utf-8")
-    return beside.replace(path)
+    write_text(path, data)
+    return path
 
 
 def put(source: Path, target: Path, artifact: InputArtifact, own: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
+from argosy.step.files import write_text
 
 STATE_FILE = "run.json"
 FORMAT = 1
@@ -60,7 +61,7 @@ class Journal:
         body = ",\n".join(nodes)
         text = f'{json.dumps(known, ensure_ascii=False)[:-1]}, "nodes": [\n{body}\n]}}\n'
         try:
-            replace_file(self._run_dir / STATE_FILE, text, sync=last)
+            write_text(self._run_dir / STATE_FILE, text, sync=last)
         except OSError:
             if fresh is not None:
                 os.close(fresh)
@@ -124,14 +125,3 @@ def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> d
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"the journal of {path} is damaged: {error}") from error
     return {**document, "nodes": list(nodes.values())}
-
-
-def replace_file(path: Path, text: str, *, sync: bool = True) -> None:
-    """Write beside, then rename: a reader sees the old file or the new one. Raises OSError."""
-    beside = path.with_name(path.name + ".new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-    beside.replace(path)

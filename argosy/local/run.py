@@ -32,6 +32,7 @@ from argosy.local.standbys import Standbys
 from argosy.local.workflow import run_workflow
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.tags import parse
+from argosy.step.files import write_text
 
 
 def captured_templates(workflow: Workflow) -> frozenset[str]:
@@ -126,7 +127,7 @@ def run_manifest(
     lock = states.lock(run_dir)
     try:
         plan = _named(plan, run_dir, earlier)
-        states.replace_file(run_dir / "workflow.yaml", _as_run(manifest, plan))
+        write_text(run_dir / "workflow.yaml", _as_run(manifest, plan), sync=True)
         how = (only, reuse, approval or Approval())
         return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
     finally:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
-from argosy.local.journal import STATE_FILE, Journal, read_state, replace_file
+from argosy.local.journal import STATE_FILE, Journal, read_state
 from argosy.local.node import Node, Phase, in_order, now
 from argosy.local.reporter import Reporter
 
-__all__ = ["STATE_FILE", "RunState", "load", "lock", "replace_file"]
+__all__ = ["STATE_FILE", "RunState", "load", "lock"]
 
 
 class RunState:

@@ -1,4 +1,4 @@
-"""Copies of a step's files, so made that nothing but the place of the copy is changed.
+"""Files that are there whole or not at all; copies that change nothing but their own place.
 
 A file that a step returns may be anybody's: the user's own data, what another step still reads, a file that
 is still written.  So it is copied, never moved, and never linked: a link would show later changes.
@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator  # noqa: UP035 - Python 3.9
 
+PARTIAL = ".partial-"
+"""Begins the names of files that are being made; a killed process leaves them."""
+
 
 def refuse_occupied(target: Path) -> None:
     """Raises OSError if `target` is a folder with something in it, which may be anybody's."""
@@ -22,10 +25,40 @@ def refuse_occupied(target: Path) -> None:
         raise OSError(errno.ENOTEMPTY, "there is something in that folder; name a new one", str(target))
 
 
-def write_text(target: Path, text: str) -> None:
-    """Write a file that is there completely or not at all."""
-    with _published(target) as beside:
+def write_text(target: Path, text: str, *, sync: bool = False) -> None:
+    """Write a file as `published` does. Raises OSError."""
+    with published(target, sync=sync) as beside:
         beside.write_bytes(text.encode())
+
+
+@contextmanager
+def published(target: Path, *, sync: bool = False) -> Iterator[Path]:
+    """A free path beside `target`: the file or folder made there takes the place of `target` in the end.
+
+    A reader sees the old one or the new one, whole. If the block fails, nothing has changed. With `sync` a
+    file is on the disk before it takes the name, so that a crash of the machine leaves one of the two.
+
+    Raises:
+        OSError: the place cannot be written to.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.parent / f"{PARTIAL}{os.urandom(8).hex()}"
+    try:
+        yield beside
+        if sync:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+        _replace(beside, target)
+    finally:
+        _remove(beside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def copy_to(source: Path, target: Path) -> None:
@@ -45,7 +78,7 @@ def copy_to(source: Path, target: Path) -> None:
         refuse_occupied(target)
         _copy_folder_to(source.resolve(), target)
         return
-    with _published(target) as beside:
+    with published(target) as beside:
         _copy_file(source, beside)
 
 
@@ -85,25 +118,10 @@ def _copy_folder_to(source: Path, target: Path) -> None:
     if target.is_dir():  # given empty, perhaps a mounted volume: it cannot be replaced
         _copy_entries(source, target, (source,), target.resolve())
         return
-    with _published(target) as beside:
+    with published(target) as beside:
         beside.mkdir()
-        _copy_entries(source, beside, (source,), beside.parent.resolve())
+        _copy_entries(source, beside, (source,), beside.resolve())
         _copy_mode(source, beside)
-
-
-@contextmanager
-def _published(target: Path) -> Iterator[Path]:
-    """A path beside `target`, whose content takes the place of `target` in the end."""
-    import tempfile  # slow to import, and few that import this module write
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=".argosy-", dir=target.parent)
-    try:
-        beside = Path(folder) / "content"
-        yield beside
-        _replace(beside, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace(beside: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol, get_type_hints
 import yaml
 
 from argosy.errors import UsageError
+from argosy.text import nearest
 
 
 class Knob(Protocol):
@@ -113,7 +113,7 @@ def _hint(value: object) -> str:
     return f" (write {number!r}, without quotes)" if math.isfinite(number) else ""
 
 
-DEFAULTS = Path(__file__).parent.parent / "config.yaml"
+DEFAULTS = Path(__file__).parent / "config.yaml"
 
 APPROACHES = ("baseline", "feature_extraction", "fine_tuning")
 ARCHITECTURES = ("resnet18", "resnet34", "resnet50")
@@ -237,9 +237,8 @@ def _check_keys(source: str, content: Mapping[Any, Any], where: Mapping[str, str
     known = list(_knobs())
     for key in content:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise UsageError(f"{where.get(str(key), source)}: unknown key {key!r}; {hint}")
+            hint = nearest(str(key), known) or f"; known: {', '.join(known)}"
+            raise UsageError(f"{where.get(str(key), source)}: unknown key {key!r}{hint}")
 
 
 def _check_values(content: Mapping[str, Any], where: Callable[[str], str]) -> None:

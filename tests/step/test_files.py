@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from argosy.step import files
-from argosy.step.files import copy_to, write_text
+from argosy.step.files import PARTIAL, copy_to, write_text
 
 
 def tree(root: Path) -> dict[str, object]:
@@ -175,7 +175,7 @@ def test_files_beside_the_place_are_not_touched(mine: Path, tmp_path: Path) -> N
     copy_to(mine / "run.sh", tmp_path / "f")
     write_text(tmp_path / "g", "x")
     assert all((tmp_path / name).read_text() == name for name in ("f.part", "f.tmp", ".f"))
-    assert not list(tmp_path.glob(".argosy-*"))
+    assert not list(tmp_path.glob(f"{PARTIAL}*"))
 
 
 def test_links_that_lead_back_are_refused(mine: Path, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_copy_that_fails_leaves_nothing_and_the_old_file(
     with pytest.raises(OSError, match="No space left"):
         copy_to(mine / "data.csv", tmp_path / "f")
     assert (tmp_path / "f").read_text() == "old"
-    assert not list(tmp_path.glob(".argosy-*"))
+    assert not list(tmp_path.glob(f"{PARTIAL}*"))
 
 
 @pytest.mark.parametrize("missing", [True, False])

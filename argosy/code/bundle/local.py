@@ -15,6 +15,7 @@ from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.manifest.code import FILE, VOLUME
+from argosy.step.files import published
 
 _FOLDER = "code"
 _START = (
@@ -65,10 +66,8 @@ def with_code_beside(manifest: dict[str, Any], file: Path, state_dir: Path) -> d
 def _kept(state_dir: Path, name: str, data: bytes) -> Path:
     path = state_dir.resolve() / _FOLDER / f"{name}.zip"
     if not path.is_file() or path.read_bytes() != data:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(data)
-        beside.replace(path)
+        with published(path) as beside:
+            beside.write_bytes(data)
     return path
 
 

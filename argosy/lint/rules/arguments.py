@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from argosy.lint.entry import Entry, mapping
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 from argosy.manifest.scalars import as_text
+from argosy.text import remedy
 
 ONLY_ELSEWHERE = ("path", "jsonPath", "parameter", "expression")
 
@@ -109,4 +109,4 @@ def enum(subject: Subject) -> Iterator[Found]:
             )
         elif value is not None and as_text(value) not in texts:
             message = f"'{as_text(value)}' is none of '{entry.name}': {', '.join(texts)}"
-            yield Found(entry.at("value"), message, did_you_mean(as_text(value), texts, "Choose one."))
+            yield Found(entry.at("value"), message, remedy(as_text(value), texts, "Choose one."))

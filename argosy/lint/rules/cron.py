@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from argosy.lint.entry import Entry, mapping, sequence
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
+from argosy.text import remedy
 
 MONTHS = {
     n: i
@@ -155,7 +155,7 @@ def timezone_unknown(subject: Subject) -> Iterator[Found]:
     for spec in _cron(subject):
         zone = spec.get("timezone")
         if isinstance(zone, str) and zone and not zone_exists(zone):
-            hint = did_you_mean(zone, zone_names(), "Use a name such as Europe/Berlin.")
+            hint = remedy(zone, zone_names(), "Use a name such as Europe/Berlin.")
             yield Found(spec.at("timezone"), f"time zone '{zone}' does not exist", hint)
 
 

@@ -7,8 +7,8 @@ from argosy.lint.expressions import has_tag, substitute
 from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
+from argosy.text import remedy
 
 
 def _dags(subject: Subject) -> Iterator[Template]:
@@ -53,7 +53,7 @@ def dependency_undefined(subject: Subject) -> Iterator[Found]:
         for call in template.calls:
             unknown = (d.name for d in graph.dependencies.get(call.name, ()) if d.name not in graph.tasks)
             for name in dict.fromkeys(unknown):
-                hint = did_you_mean(name, graph.tasks, "Add the task, or remove the dependency.")
+                hint = remedy(name, graph.tasks, "Add the task, or remove the dependency.")
                 yield Found(
                     call.at(_where(call)), f"'{call.name}' depends on '{name}', which is not defined", hint
                 )
@@ -102,7 +102,7 @@ def dag_target(subject: Subject) -> Iterator[Found]:
         names = {c.name for c in template.calls}
         for name in target.split(" ") if target else ():
             if name not in names and not has_tag(name):
-                hint = did_you_mean(name, names, "Name a task.")
+                hint = remedy(name, names, "Name a task.")
                 yield Found(template.at("dag", "target"), f"target '{name}' is not a task", hint)
 
 

@@ -7,9 +7,9 @@ from argosy.lint.expressions import has_tag
 from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.manifest.conditions import ConditionError
 from argosy.manifest.depends import RESULTS, read
+from argosy.text import remedy
 
 OF_ITEMS = ("AnySucceeded", "AllFailed")
 
@@ -89,7 +89,7 @@ def depends_result(subject: Subject) -> Iterator[Found]:
         for call in template.calls:
             for needed in graph.dependencies.get(call.name, ()):
                 if needed.result and needed.result not in RESULTS:
-                    hint = did_you_mean(needed.result, RESULTS, f"Use one of {', '.join(RESULTS)}.")
+                    hint = remedy(needed.result, RESULTS, f"Use one of {', '.join(RESULTS)}.")
                     yield Found(
                         call.at("depends"), f"'{needed.result}' is not a result of '{needed.name}'", hint
                     )

@@ -7,9 +7,9 @@ from argosy.lint.expressions import has_tag, substitute
 from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 from argosy.manifest.tree import Path
+from argosy.text import remedy
 
 # Looked up before any tag has a value.
 FIXED = ("entrypoint", "onExit")
@@ -86,7 +86,7 @@ def template_undefined(subject: Subject) -> Iterator[Found]:
             yield Found(
                 path,
                 f"{what} names template '{name}', which is not defined",
-                did_you_mean(name, where.by_name),
+                remedy(name, where.by_name),
             )
     for path, name in _called(subject):
         name = substitute(name, resource.values)
@@ -94,7 +94,7 @@ def template_undefined(subject: Subject) -> Iterator[Found]:
             hint = "A local name must be fixed; templateRef may hold tags."
             yield Found(path, f"template name '{name}' is known only when the workflow runs", hint)
         elif name not in resource.by_name:
-            yield Found(path, f"template '{name}' is not defined", did_you_mean(name, resource.by_name))
+            yield Found(path, f"template '{name}' is not defined", remedy(name, resource.by_name))
 
 
 def _called(subject: Subject) -> Iterator[tuple[Path, str]]:

@@ -6,9 +6,9 @@ from argosy.lint.entry import Entry, has_location, mapping
 from argosy.lint.model import Call, Resource, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 from argosy.manifest.tree import Path
+from argosy.text import remedy
 
 
 def _supplied(given: Entry | None, wanted: Entry, by_call: bool) -> bool:
@@ -111,7 +111,7 @@ def argument_unknown(subject: Subject) -> Iterator[Found]:
             known = {e.name for e in target.entries("inputs", kind)}
             for path, name in _named(call, kind):
                 if name not in known:
-                    hint = did_you_mean(name, known, "Remove it, or declare the input.")
+                    hint = remedy(name, known, "Remove it, or declare the input.")
                     yield Found(path, f"'{target.title}' has no input {kind[:-1]} '{name}'", hint)
 
 

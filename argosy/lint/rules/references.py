@@ -7,8 +7,8 @@ from argosy.lint.expressions import has_tag
 from argosy.lint.model import Call
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
+from argosy.text import remedy
 
 
 def _references(subject: Subject) -> Iterator[tuple[Entry, str]]:
@@ -90,7 +90,7 @@ def reference_template_unknown(subject: Subject) -> Iterator[Found]:
         found = subject.library.resource(ref, subject.resource, template)
         if found is not None and template not in found.by_name:
             message = f"'{ref.name}' has no template '{template}'"
-            yield Found(ref.at("template"), message, did_you_mean(template, found.by_name))
+            yield Found(ref.at("template"), message, remedy(template, found.by_name))
 
 
 @rule("ARG206", "reference-incomplete")

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from argosy.lint.registry import Found, rule
 from argosy.lint.schema import Defect, describe, rewritten
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity
 from argosy.manifest.scalars import as_text, resolve
 from argosy.manifest.tree import Map, Path, Seq
+from argosy.text import remedy
 
 # Fields of Argo 3 that Argo 4 no longer has, and what to write instead.
 REMOVED = {
@@ -44,7 +44,7 @@ def unknown_field(subject: Subject) -> Iterator[Found]:
     """
     for defect in _found(subject, "unknown"):
         if (defect.type, defect.value) not in REMOVED:
-            hint = did_you_mean(str(defect.value), defect.allowed, "Remove it.")
+            hint = remedy(str(defect.value), defect.allowed, "Remove it.")
             yield Found(defect.path, f"'{defect.value}' is not a field of {defect.type.split('.')[0]}", hint)
 
 
@@ -122,7 +122,7 @@ def unknown_value(subject: Subject) -> Iterator[Found]:
         imagePullPolicy: Always
     """
     for defect in _found(subject, "enum"):
-        hint = did_you_mean(str(defect.value), defect.allowed)
+        hint = remedy(str(defect.value), defect.allowed)
         yield Found(defect.path, f"{_show(defect.value)} is none of {', '.join(defect.allowed)}", hint)
 
 

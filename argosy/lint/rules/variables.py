@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from argosy.lint.registry import Found, rule
 from argosy.lint.scope import Unresolved, input_names, item_names
 from argosy.lint.subject import Subject
-from argosy.lint.suggest import did_you_mean
 from argosy.lint.violation import Severity, render
+from argosy.text import remedy
 
 
 def _of(subject: Subject, *prefixes: str) -> Iterator[Unresolved]:
@@ -14,7 +14,7 @@ def _of(subject: Subject, *prefixes: str) -> Iterator[Unresolved]:
 
 
 def _near(name: str, known: set[str]) -> str:
-    return did_you_mean(name, known, cutoff=0.75)
+    return remedy(name, known, cutoff=0.75)
 
 
 @rule("ARG331", "input-variable")

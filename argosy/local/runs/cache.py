@@ -22,10 +22,10 @@ from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
 from argosy.local.folders import folder_name
 from argosy.local.job import Inputs, Produced
-from argosy.local.journal import replace_file
 from argosy.local.node import Values
 from argosy.local.runs.rerun import share
 from argosy.manifest.code import module_of
+from argosy.step.files import write_text
 
 FOLDER = "cache"
 _TAG = re.compile(r"\{\{\s*(=?)\s*([^{}]*?)\s*\}\}")
@@ -111,7 +111,7 @@ class StepCache:
                 "artifacts": artifacts,
             }
             self._file(key).parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self._file(key), json.dumps(entry, ensure_ascii=False), sync=False)
+            write_text(self._file(key), json.dumps(entry, ensure_ascii=False))
         except (OSError, ValueError):
             return
 

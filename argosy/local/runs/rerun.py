@@ -14,10 +14,11 @@ from argosy.errors import UsageError
 from argosy.local.context import EXIT_HANDLER, Only
 from argosy.local.folders import folder_name
 from argosy.local.job import Inputs
-from argosy.local.journal import FORMAT, STATE_FILE, replace_file
+from argosy.local.journal import FORMAT, STATE_FILE
 from argosy.local.node import Node, Phase, now
 from argosy.local.runs.logs import inside
 from argosy.local.runs.record import Record
+from argosy.step.files import write_text
 
 
 def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, str]) -> list[Node]:
@@ -51,7 +52,7 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
             "format": FORMAT, **identity, "startedAt": now(), "phase": Phase.PENDING.value,
             "parameters": record.head["parameters"], "nodes": [one.to_dict() for one in kept],
         }  # fmt: skip
-        replace_file(run_dir / STATE_FILE, json.dumps(head, ensure_ascii=False))
+        write_text(run_dir / STATE_FILE, json.dumps(head, ensure_ascii=False), sync=True)
     except OSError as error:
         raise UsageError(f"the run's folder {run_dir} cannot be written: {error.strerror}") from None
     return kept

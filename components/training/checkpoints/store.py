@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from typing import Protocol
 
 from argosy.components.shared.s3 import Bucket, connect
 from argosy.errors import StepError, UsageError
-
-_PARTIAL = ".partial-"
+from argosy.step.files import PARTIAL, published
 
 
 class Store(Protocol):
@@ -45,7 +43,7 @@ class FolderStore:
     def names(self) -> list[str]:
         """What is there, sorted; remains of writes that were killed are removed on the way."""
         with self._errors("be read"):
-            for partial in self.folder.glob(f"{_PARTIAL}*"):
+            for partial in self.folder.glob(f"{PARTIAL}*"):
                 partial.unlink(missing_ok=True)
             return sorted(path.name for path in self.folder.glob("[!.]*") if path.is_file())
 
@@ -60,16 +58,8 @@ class FolderStore:
     def write(self, name: str, data: BytesIO) -> None:
         """Write or replace a file: after a crash it is there as a whole, or as it was before."""
         with self._errors("be written"):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=self.folder, prefix=_PARTIAL)
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(data.getbuffer())
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                Path(partial).replace(self.folder / name)
-            finally:
-                Path(partial).unlink(missing_ok=True)
+            with published(self.folder / name, sync=True) as beside:
+                beside.write_bytes(data.getbuffer())
             self._sync_folder()
 
     def delete(self, name: str) -> None:

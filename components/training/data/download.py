@@ -10,9 +10,7 @@ import base64
 import binascii
 import hashlib
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ from argosy.components.training.data.listing import Listing, RemoteFile
 from argosy.components.training.data.progress import Progress
 from argosy.components.training.data.windowed import in_order
 from argosy.errors import StepError
+from argosy.step.files import published
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -107,10 +106,8 @@ class Download:
 
     def _write(self, file: RemoteFile, path: Path, body: Any, expected: Checksum | None) -> None:
         digest = expected.start() if expected else None
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        beside = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
+        with published(path) as beside:
+            with beside.open("wb") as stream:
                 for chunk in body.iter_chunks(MIB):
                     stream.write(chunk)
                     if digest:
@@ -120,9 +117,6 @@ class Download:
                 raise Damaged(f"{self._name(file)} arrived with {size} of {file.size} bytes")
             if expected and digest and digest.hexdigest() != expected.value:
                 raise Damaged(f"{self._name(file)} arrived damaged: its {expected.algorithm} is another")
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
 
     def _name(self, file: RemoteFile) -> str:
         return f"s3://{self.bucket.name}/{self.prefix}{file.path}"

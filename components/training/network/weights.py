@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from argosy.components.shared.fingerprint import sha256_of
 from argosy.components.shared.s3 import connect
 from argosy.components.training.data.cache import cache_folder
 from argosy.errors import StepError, UsageError
+from argosy.step.files import published
 
 _MISSING = "operator torchvision::nms does not exist"
 _OPERATORS = (
@@ -194,10 +194,6 @@ def _from_s3(uri: str) -> Path:
         raise UsageError(f"weights {uri!r}: there is no such object in {bucket}")
     path = cache_folder("weights") / hashlib.sha256(f"{uri}\0{info.etag}".encode()).hexdigest()[:32]
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as scratch:
-            beside = Path(scratch) / "weights"
-            with bucket.errors(f"download {key}"):
-                bucket.client.download_file(name, key, str(beside))
-            beside.replace(path)
+        with published(path) as beside, bucket.errors(f"download {key}"):
+            bucket.client.download_file(name, key, str(beside))
     return path

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
-from argosy.local.journal import replace_file
 from argosy.local.node import Node, now, parse_time
 from argosy.local.runs.gates import gates
 from argosy.local.runs.page.drawing import draw
 from argosy.local.runs.page.preview import Previews, log_end
 from argosy.local.runs.record import Record
+from argosy.step.files import write_text
 
 PAGE_FILE = "page.html"
 Told = Mapping[str, list[dict[str, Any]]]
@@ -40,7 +40,7 @@ def write_page(record: Record, told: Told | None = None) -> Path:
     """
     path = record.folder / PAGE_FILE
     try:
-        replace_file(path, render_page(record, told), sync=False)
+        write_text(path, render_page(record, told))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     return path
