@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     written = {item.nodeid: number for number, item in enumerate(items)}
     yield
     in_order(items, written)
+
+
+def pytest_collection_finish() -> None:
+    """Warnings are logged, also where a folder whose conftest imports `mlflow.pytorch` is run by itself.
+
+    That module turns the root logger down to errors, unless somebody has set logging up before.
+    """
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
