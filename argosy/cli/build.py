@@ -13,7 +13,7 @@ from argosy.text import did_you_mean
 
 if TYPE_CHECKING:
     from argosy.code.build.builder import Builder, Built
-    from argosy.code.build.recipe import Recipe
+    from argosy.code.build.recipe import Recipe, Step
 
 _SETTINGS = ("push", "platforms", "python")
 _PLATFORM = "linux/amd64"
@@ -81,14 +81,20 @@ def build_images(
     from argosy.code.build.builder import Builder
     from argosy.code.build.image import Platform
     from argosy.code.build.lock import Lock
-    from argosy.code.build.recipe import origin_labels, recipes, requirements
+    from argosy.code.build.recipe import image_name, origin_labels, recipes, requirements
 
     settings = Settings.find()
     own = _own(settings)
     push = push or (own.get("push") if not (output or dockerfile) else None)
     if not (push or output or dockerfile):
         raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
-    chosen = recipes(targets, settings, base=base, packages=requirements(files), name=name)
+    steps = [step for target in targets for step in _steps(target)]
+    if not steps:
+        raise UsageError(f"no step of {', '.join(targets)} has code of yours: there is no image to make")
+    more, stem = requirements(files), name or image_name(targets[0])
+    chosen = recipes(steps, settings, base=base, packages=more, name=stem, alone=bool(name))
+    if not chosen:
+        raise UsageError(f"no step of {', '.join(targets)} needs an image made here; --base IMAGE makes one")
     builder = Builder(
         [Platform.parse(p) for p in platforms or own.get("platforms") or (_PLATFORM,)],
         Lock(settings.folder / LOCK, frozen=locked, upgrade=upgrade),
@@ -105,6 +111,27 @@ def build_images(
         click.echo(f"{output}: written")
     if push:
         _push(builder, made, push, tags, settings, form)
+
+
+def _steps(target: str) -> list["Step"]:
+    """The steps of a target; none runs here, and nothing is submitted, whatever its files do at their top."""
+    from argosy.cluster.program import called_by, composing_only, is_program
+    from argosy.code.build.recipe import Step, steps_of
+    from argosy.compose.loader import is_manifest
+    from argosy.declare.modules import home_of, prefer
+
+    if is_manifest(target):
+        raise UsageError(
+            f"'{target}' is a manifest, and images are made of code: name a pipeline or a module"
+        )
+    path = Path(target)
+    if is_program(target):
+        prefer(*home_of(path).folders)
+        called = called_by(path)
+        if called is not None:
+            return [step for component, template in called if (step := Step.of(component, template))]
+    with composing_only(path):
+        return steps_of(target)
 
 
 def _own(settings: Settings) -> dict[str, Any]:
@@ -151,7 +178,7 @@ def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path)
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name
-        code = code_of(recipe.steps.values())
+        code = code_of(recipe.modules)
         for note in code.notes:
             builder.report(f"warning: {note}")
         locked = builder.locked_for_dockerfile(recipe)

@@ -22,7 +22,7 @@ from argosy.cluster.parameters import with_parameters
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.beside import of_code, same_code
-from argosy.compose.compiler import Kind, compile, components_of
+from argosy.compose.compiler import Kind, compile
 from argosy.compose.given import check_for_cluster, check_types
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import IMAGES, Settings
@@ -71,14 +71,14 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     return manifest
 
 
-def with_images(manifest: dict[str, Any], pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
+def with_images(manifest: dict[str, Any], folders: Iterable[str] = ()) -> dict[str, Any]:
     """The manifest with the images that `argosy build` made for its steps, if it made any."""
-    file = Settings.find().folder / IMAGES
-    if not file.is_file():
+    settings = Settings.find()
+    if not (settings.folder / IMAGES).is_file():
         return manifest
-    from argosy.code.build.pins import pinned
+    from argosy.code.build import pins
 
-    return pinned(manifest, components_of(pipeline), file)
+    return pins.with_images(manifest, settings, folders)
 
 
 def with_memoize(
@@ -201,7 +201,7 @@ def _texts(
     for pipeline in loaded:
         name = pipeline.interface.name
         for kind in kinds:
-            manifest = with_images(_valued(pipeline, kind, asked.given), pipeline)
+            manifest = with_images(_valued(pipeline, kind, asked.given))
             if asked.memoize:
                 manifest, hindrances = with_memoize(manifest)
                 notes |= dict.fromkeys(hindrances)

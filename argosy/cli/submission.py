@@ -1,6 +1,5 @@
 """What `argosy submit` and `couler run` have in common: their source, and what they do with it."""
 
-import ast
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stdout
@@ -16,7 +15,7 @@ from argosy.cluster.checks import check_manifest
 from argosy.cluster.delivery import Delivered, deliver
 from argosy.cluster.destination import Destination
 from argosy.cluster.parameters import with_parameters
-from argosy.cluster.program import run_program
+from argosy.cluster.program import is_program, run_program
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import code_beside, of_code
 from argosy.compose.compiler import Kind
@@ -67,6 +66,7 @@ class Submission:
         """The manifest with the code of its steps, and the ConfigMap that holds it."""
         if self.compiled is not None:
             return manifest, code_beside(self.compiled, manifest)
+        manifest = with_images(manifest, self.folders)
         hindrances: tuple[str, ...] = ()
         if self.memoize:
             manifest, hindrances = with_memoize(manifest, self.folders)
@@ -120,7 +120,7 @@ def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission
         submission.compiled = Path(target)
         manifest = Settings.find().over_file(load_manifest(Path(target)))
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
-    elif _is_program(target):
+    elif is_program(target):
         _refuse_kind(
             kind, "a program without @pipeline is a Workflow, or a CronWorkflow by its config_workflow"
         )
@@ -129,7 +129,7 @@ def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission
     else:
         pipeline = load_pipeline(target)
         check_types(pipeline.interface, given)
-        manifest = with_images(composed(pipeline, kind or "Workflow"), pipeline)
+        manifest = composed(pipeline, kind or "Workflow")
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
 
 
@@ -140,22 +140,3 @@ def _refuse_kind(kind: Kind | None, why: str) -> None:
 
 def _is_run(manifest: Mapping[str, Any]) -> bool:
     return manifest.get("kind") in ("Workflow", "CronWorkflow")
-
-
-def _is_program(target: str) -> bool:
-    """Whether a file composes by itself: it has no function under `@pipeline`."""
-    path = Path(target)
-    if path.suffix != ".py" or not path.is_file():
-        return False
-    try:
-        tree = ast.parse(path.read_bytes(), str(path))
-    except (SyntaxError, ValueError):
-        return True  # running it names the line
-    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
-    return not any(_is_pipeline(d) for f in functions for d in f.decorator_list)
-
-
-def _is_pipeline(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-    return name == "pipeline"

@@ -1,5 +1,6 @@
 """Any Couler program, run for what it composes."""
 
+import ast
 import logging
 import runpy
 import sys
@@ -15,13 +16,16 @@ from couler.core import states
 from argosy.cluster.destination import Destination
 from argosy.cluster.parameters import references_in, with_parameters
 from argosy.cluster.secrets import secret_manifests
-from argosy.cluster.session import session
+from argosy.cluster.session import Session, session, workflow_name
 from argosy.cluster.submitter import ArgosySubmitter, Deliver, delivering
+from argosy.compose.couler_state import ManifestCollector
 from argosy.compose.loader import explain
 from argosy.compose.placeholders import explained
+from argosy.declare.component import Component
 from argosy.errors import ArgosyError, ComposeError, UsageError
 from argosy.step.quiet import keep_couler_quiet
 
+_THEIR_RUN = couler.run
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -64,6 +68,30 @@ def run_program(path: Path, given: Mapping[str, str], deliver: Deliver, *, dry_r
             counted(manifest, secret_manifests(composed.secrets()), Destination())
     if not delivered:
         raise ComposeError(f"{path}: composes no step, and declares no pipeline; mark one with @pipeline()")
+
+
+@contextmanager
+def composing_only(program: Path) -> Iterator[Session]:
+    """Inside this block calls of components become tasks: no step runs here, and nothing is submitted."""
+
+    def dropped(manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination) -> Any:
+        return {**manifest, "metadata": {"name": workflow_name(str(program)), **manifest["metadata"]}}
+
+    with session(str(program)) as composed, delivering(dropped), _couler_submits_here(dry_run=True):
+        yield composed
+
+
+def called_by(path: Path) -> list[tuple[Component[Any, Any], dict[str, Any]]] | None:
+    """The components that a file calls when it is run, each with its template; None if it composes no step.
+
+    No step runs, and nothing is submitted.
+
+    Raises:
+        UsageError: the file is not there, or fails.
+    """
+    with composing_only(path) as composed, _explained(path):
+        _execute(path)
+        return composed.called if composed.composed or composed.delivered else None
 
 
 def _execute(path: Path) -> None:
@@ -127,6 +155,8 @@ def _init(
 
 def _run(submitter: Any = ArgoSubmitter) -> Any:
     """`couler.run`, which never calls a `submit` of the program's own making."""
+    if isinstance(submitter, ManifestCollector):  # a pipeline that is compiled in between
+        return _THEIR_RUN(submitter=submitter)
     if isinstance(submitter, type):
         submitter = submitter()
     if not isinstance(submitter, ArgoSubmitter):
@@ -139,3 +169,22 @@ def _run(submitter: Any = ArgoSubmitter) -> Any:
 def _delete(name: str, *_: Any, **__: Any) -> None:
     """`couler.delete`, which deletes nothing."""
     _LOGGER.info("Workflow '%s' would be deleted", name)
+
+
+def is_program(target: str) -> bool:
+    """Whether a file composes by itself: it has no function under `@pipeline`."""
+    path = Path(target)
+    if path.suffix != ".py" or not path.is_file():
+        return False
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError):
+        return True  # running it names the line
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
+    return not any(_is_pipeline(d) for f in functions for d in f.decorator_list)
+
+
+def _is_pipeline(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name == "pipeline"

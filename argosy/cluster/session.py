@@ -101,11 +101,21 @@ class Session:
 
     Args:
         values: what is done to each manifest before anybody sees it.
+
+    Attributes:
+        delivered: whether a workflow was complete already.
     """
 
     def __init__(self, values: Values = _unchanged) -> None:
         self._composition = Composition()
         self._values = values
+        self._called: list[tuple[Component[Any, Any], dict[str, Any]]] = []
+        self.delivered = False
+
+    @property
+    def called(self) -> list[tuple[Component[Any, Any], dict[str, Any]]]:
+        """The components that the program called, in all its workflows, each with its template."""
+        return [*self._called, *self._composition.rendered]
 
     @property
     def composed(self) -> bool:
@@ -147,6 +157,7 @@ class Session:
         return list(states._secrets.values())
 
     def _begin_next(self) -> None:
+        self._called, self.delivered = self.called, True
         self._composition = Composition()
         forget_leftovers()
         watch_couler(self.on_couler_task)

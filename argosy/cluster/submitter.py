@@ -25,7 +25,7 @@ from argosy.cluster.delivery import deliver
 from argosy.cluster.destination import Destination
 from argosy.cluster.secrets import secret_manifests
 from argosy.code.bundle.attach import attach
-from argosy.compose.settings import Settings
+from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError
 from argosy.step.quiet import keep_couler_quiet
 
@@ -42,7 +42,12 @@ class Deliver(Protocol):
 
 
 def _send(manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination) -> Any:
-    attached = attach(manifest, Settings.find(), sys.path[:1])
+    settings, folders = Settings.find(), sys.path[:1]
+    if (settings.folder / IMAGES).is_file():
+        from argosy.code.build.pins import with_images
+
+        manifest = with_images(manifest, settings, folders)
+    attached = attach(manifest, settings, folders)
     for note in attached.notes:
         _LOGGER.warning("%s", note)
     api, namespace = destination.connect(manifest)

@@ -82,6 +82,11 @@ class Composition:
         return self._templates.components
 
     @property
+    def rendered(self) -> list[tuple[Component[Any, Any], dict[str, Any]]]:
+        """These components, each with its template."""
+        return self._templates.rendered
+
+    @property
     def spec(self) -> dict[str, Any]:
         """Couler's own workflow spec, also where `config_workflow` made a CronWorkflow of it."""
         outer: dict[str, Any] = self.manifest["spec"]

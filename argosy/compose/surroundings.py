@@ -179,6 +179,11 @@ class Templates:
         """The components by the names of their templates."""
         return {name: component for component, name in self._names.items()}
 
+    @property
+    def rendered(self) -> list[tuple[Component[Any, Any], dict[str, Any]]]:
+        """The components, each with its template."""
+        return [(component, self._by_name[name]) for component, name in self._names.items()]
+
     def add(self, component: Component[Any, Any]) -> str:
         """What a component's task calls: a template that is added here, or one published elsewhere.
 

@@ -19,14 +19,25 @@ _WITH_EVERY_PYTHON = ("pip",)
 
 def module_in(command: Sequence[str]) -> str | None:
     """The module that a command runs with `python -m`, or whose step `argosy.step` runs."""
+    step = _step_in(command)
+    return step.partition(":")[0] if step else None
+
+
+def _step_in(command: Sequence[str]) -> str | None:
+    """The step that a command runs, as `MODULE:FUNCTION`; a module that is run has its step's name."""
     if len(command) < 3 or command[0] not in _PYTHONS or command[1] != "-m":
         return None
     module, words = command[2], command[3:]
     if module == _INSTALLER:  # installs packages, FOLDER and KEY say which, and becomes what follows
         module, words = (words[2], words[3:]) if len(words) > 2 else (module, ())
     if module != STEP:
-        return module
-    return words[0].partition(":")[0] if words else None
+        return f"{module}:{module.rpartition('.')[2]}"
+    return words[0] if words else None
+
+
+def step_of(template: Mapping[str, Any]) -> str | None:
+    """The step that a template's container runs, as `MODULE:FUNCTION`."""
+    return _step_in([str(w) for w in (template.get("container") or {}).get("command") or ()])
 
 
 def module_of(template: Mapping[str, Any]) -> str | None:

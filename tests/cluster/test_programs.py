@@ -192,7 +192,10 @@ couler.run_container(image="alpine", command=["true"], step_name="last")
 """
     result = couler("run", write(text))
     assert result.exit_code == 0, result.output
-    assert {n: t.get("depends") for n, t in tasks(only(server)).items()} == {"only": None, "last": "only"}
+    dry = couler("run", write(text), "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    for manifest in (only(server), yaml.safe_load(dry.stdout)):
+        assert {n: t.get("depends") for n, t in tasks(manifest).items()} == {"only": None, "last": "only"}
 
 
 class TestParameters:

@@ -19,7 +19,7 @@ from argosy.code.build.layers import Blob, Layer
 from argosy.code.build.lock import Lock
 from argosy.code.build.packages import Target, machines, packages_layer
 from argosy.code.build.pins import Pin, step_digest
-from argosy.code.build.recipe import Recipe
+from argosy.code.build.recipe import Recipe, module_of_step
 from argosy.code.build.reference import DOCKER_HUB, Reference
 from argosy.code.build.registry import Registry
 from argosy.errors import UsageError
@@ -76,7 +76,7 @@ class Builder:
         Raises:
             BuildError: its base, its packages or its code are not to be had.
         """
-        code = code_of(recipe.steps.values())
+        code = code_of(recipe.modules)
         for note in code.notes:
             self.report(f"warning: {note}")
         own = code.layers()
@@ -146,7 +146,7 @@ class Builder:
         for place in named:
             if registry.digest(place) != manifest.digest:
                 registry.put_manifest(place, _bytes(manifest), built.media_type)
-        digests = {name: step_digest(step) for name, step in built.recipe.steps.items()}
+        digests = {reference: step_digest(module_of_step(reference)) for reference in built.recipe.steps}
         pinned = _image_name(target.at(manifest.digest))
         return Pin(pinned, built.recipe.replaces, built.recipe.packages, digests)
 

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from argosy.code.build.errors import BuildError
 from argosy.code.build.layers import File, Layer, make_layer
 from argosy.code.bundle.attach import stand_ins
 from argosy.code.project import COULER, OURS, files_below, find
-from argosy.declare.component import Component
 from argosy.step import runtime
 
 ROOT = "opt/argosy"
@@ -70,25 +68,28 @@ class Code:
                 raise BuildError(f"'{file}' is compiled for {strange}, and the image is for {machine}")
 
 
-def code_of(components: Iterable[Component[Any, Any]]) -> Code:
-    """The code that steps need: their modules, what these import of the project, and packages whole.
+def code_of(modules: Iterable[str], folders: Iterable[str] = ()) -> Code:
+    """The code that the steps of some modules need: these, what they import of the project, packages whole.
+
+    Args:
+        modules: by their importable names.
+        folders: where they are looked for before `sys.path`.
 
     Raises:
-        BuildError: a step comes from an installed package, or there is very much.
+        BuildError: a module comes from an installed package, or there is very much.
     """
-    steps = list(components)
-    own = [c for c in steps if c.module.partition(".")[0] != OURS]
-    found = find(dict.fromkeys(c.module for c in own), whole=True)
-    for component in own:
-        if component.module not in found.modules:
-            name = component.module.partition(".")[0]
-            raise BuildError(
-                f"step '{component.interface.name}' comes from the package '{name}': put that into packages"
-            )
+    wanted = list(dict.fromkeys(modules))
+    own = [m for m in wanted if m.partition(".")[0] != OURS]
+    found = find(own, folders, whole=True)
+    if foreign := next((m for m in own if m not in found.modules), None):
+        package = foreign.partition(".")[0]
+        raise BuildError(
+            f"the steps of '{foreign}' come from the package '{package}': put that into packages"
+        )
     files = {p: f for p, f in sorted(found.files.items()) if not p.endswith("/")}
     project = {p: f for p, f in files.items() if p.partition("/")[0] != OURS}
     _refuse_much(project)
-    if len(own) < len(steps):
+    if len(own) < len(wanted):
         return Code(project, _whole_sdk(), tuple(found.notes))
     parts = runtime.files() | {p: f for p, f in files.items() if p not in project}
     sdk = {f"{SDK}/{p}": File(f) for p, f in parts.items()}

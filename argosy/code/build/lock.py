@@ -1,6 +1,9 @@
 """`argosy.lock`: which versions of which packages images have, with hashes; committed beside the code."""
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,17 +40,23 @@ class Lock:
             "platform": f"linux/{target.architecture}",
             "wheels": target.wheels_only,
         }
-        entries = self._read()
-        known = next((e for e in entries if key.items() <= e.items()), None)
+        known = _entry(self._read(), key)
         if known and not self.upgrade:
             return list(known["resolved"])
         if self.frozen:
             raise BuildError(
                 f"{self.file} lacks {', '.join(names)} for {key['platform']}: run 'argosy build'"
             )
-        resolved = resolve(names, target)
-        others = [e for e in entries if e is not known]
-        self._write([*others, {**key, "resolved": resolved}])
+        return self._noted(key, resolve(names, target), known)
+
+    def _noted(self, key: dict[str, Any], resolved: list[str], before: dict[str, Any] | None) -> list[str]:
+        """Write down what was resolved; what another build resolved of the same meanwhile counts instead."""
+        with alone_in(self.file.parent):
+            entries = self._read()
+            known = _entry(entries, key)
+            if known and known != before:
+                return list(known["resolved"])
+            self._write([*(e for e in entries if e is not known), {**key, "resolved": resolved}])
         return resolved
 
     def _read(self) -> list[dict[str, Any]]:
@@ -67,6 +76,27 @@ class Lock:
     def _write(self, entries: list[dict[str, Any]]) -> None:
         entries.sort(key=lambda e: (e["packages"], e["python"], e["platform"], e["wheels"]))
         write_beside(self.file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
+
+
+def _entry(entries: Sequence[dict[str, Any]], key: dict[str, Any]) -> dict[str, Any] | None:
+    return next((e for e in entries if key.items() <= e.items()), None)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside this block no other command changes what argosy writes into a folder; one that does is awaited.
+
+    The folder itself is locked, so that no file of a lock stays behind; the kernel frees it with the process.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BuildError(f"cannot write into '{folder}': {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_beside(file: Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """`argosy.images.yaml`: the images that `argosy build` made, by digest, and the steps that they hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,13 @@ import yaml
 
 from argosy.code.build.code import code_of, sdk_digest
 from argosy.code.build.errors import BuildError
-from argosy.code.build.lock import write_beside
-from argosy.declare.component import Component
+from argosy.code.build.lock import alone_in, write_beside
+from argosy.code.build.recipe import module_of_step
+from argosy.code.bundle.attach import templates_in, with_templates
+from argosy.code.bundle.packages import declared_packages
+from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError
+from argosy.manifest.code import OURS, step_of
 from argosy.manifest.emit import to_yaml
 
 _HEADER = "# Written by `argosy build`: compile and submit write these images. Remove it to build no more.\n"
@@ -25,7 +29,7 @@ class Pin:
         image: its name, by digest.
         replaces: the images that stand in the program, in whose place it is written.
         packages: what was installed in it.
-        steps: the digest of each step's code, by the name of its template.
+        steps: the digest of each step's code, by `MODULE:FUNCTION`.
     """
 
     image: str
@@ -51,7 +55,10 @@ def read_pins(file: Path) -> list[Pin]:
     """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or []
-        return [Pin(e["image"], tuple(e["replaces"]), tuple(e["packages"]), e["steps"]) for e in content]
+        found = [Pin(e["image"], tuple(e["replaces"]), tuple(e["packages"]), e["steps"]) for e in content]
+        if all(":" in reference for pin in found for reference in pin.steps):
+            return found
+        raise ValueError("steps by other names")
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
@@ -60,66 +67,67 @@ def read_pins(file: Path) -> list[Pin]:
 
 def write_pins(file: Path, new: Sequence[Pin]) -> None:
     """Note new images; of older ones, the steps that are not in them."""
+    with alone_in(file.parent):
+        entries = sorted(
+            (p.to_dict() for p in (*_without(read_pins(file), new), *new)), key=lambda e: str(e["image"])
+        )
+        write_beside(file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
+
+
+def _without(older: Iterable[Pin], new: Sequence[Pin]) -> Iterator[Pin]:
+    """Older images with the steps that are in none of the new ones."""
     built = {(image, step) for pin in new for image in pin.replaces for step in pin.steps}
-    older = []
-    for pin in read_pins(file):
-        steps = {
-            name: digest
-            for name, digest in pin.steps.items()
-            if not any((image, name) in built for image in pin.replaces)
-        }
+    for pin in older:
+        steps = {s: d for s, d in pin.steps.items() if not any((i, s) in built for i in pin.replaces)}
         if steps:
-            older.append(replace(pin, steps=steps))
-    entries = sorted((p.to_dict() for p in (*older, *new)), key=lambda e: str(e["image"]))
-    write_beside(file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
+            yield replace(pin, steps=steps)
 
 
-def pinned(
-    manifest: dict[str, Any], components: Mapping[str, Component[Any, Any]], file: Path
-) -> dict[str, Any]:
+def with_images(manifest: dict[str, Any], settings: Settings, folders: Iterable[str] = ()) -> dict[str, Any]:
     """A compiled manifest with `image@sha256:...` for every step that `argosy build` made an image for.
+
+    Args:
+        manifest: compiled.
+        settings: of the installation, in whose folder the images are noted.
+        folders: where modules are looked for before `sys.path`.
 
     Raises:
         UsageError: the code of such a step, or its packages, have changed since.
     """
+    file = settings.folder / IMAGES
     pins = read_pins(file)
     if not pins:
         return manifest
-    spec = manifest["spec"].get("workflowSpec", manifest["spec"])
-    templates = [_pinned(t, components.get(t["name"]), pins, file) for t in spec["templates"]]
-    inner = {**spec, "templates": templates}
-    outer = {**manifest["spec"], "workflowSpec": inner} if "workflowSpec" in manifest["spec"] else inner
-    return {**manifest, "spec": outer}
+    places = tuple(folders)
+    return with_templates(manifest, [_pinned(t, pins, file, places) for t in templates_in(manifest)])
 
 
 def _pinned(
-    template: dict[str, Any], component: Component[Any, Any] | None, pins: Sequence[Pin], file: Path
+    template: dict[str, Any], pins: Sequence[Pin], file: Path, folders: tuple[str, ...]
 ) -> dict[str, Any]:
-    container = template.get("container")
-    if component is None or not container:
+    reference, container = step_of(template), template.get("container") or {}
+    known = [p for p in pins if container.get("image") in p.replaces and reference in p.steps]
+    if reference is None or not known:
         return template
-    name = template["name"]
-    pin = next((p for p in pins if container.get("image") in p.replaces and name in p.steps), None)
-    if pin is None:
-        return template
-    changed = _change(component, pin, pin.steps[name])
-    if changed:
+    changes = [_change(template, reference, pin, folders) for pin in known]
+    if all(changes):
         raise UsageError(
-            f"{file.name}: the {changed} of step '{name}' changed since its image was built; run "
-            "'argosy build' again, submit with --build, or remove the file"
+            f"{file.name}: the {changes[-1]} of step '{template['name']}' changed since its image was built; "
+            "run 'argosy build' again, submit with --build, or remove the file"
         )
-    return {**template, "container": {**container, "image": pin.image}}
+    image = known[changes.index("")].image
+    return {**template, "container": {**container, "image": image}}
 
 
-def _change(component: Component[Any, Any], pin: Pin, digest: str) -> str:
-    if not {*component.container.packages} <= {*pin.packages}:
+def _change(template: dict[str, Any], reference: str, pin: Pin, folders: tuple[str, ...]) -> str:
+    if not {*declared_packages(template)} <= {*pin.packages}:
         return "packages"
     try:
-        return "" if step_digest(component) == digest else "code"
+        return "" if step_digest(module_of_step(reference), folders) == pin.steps[reference] else "code"
     except (BuildError, OSError):
         return "code"
 
 
-def step_digest(component: Component[Any, Any]) -> str:
-    """The digest of the code that one step needs; for Argosy's own steps that is all of it."""
-    return sdk_digest() if component.module.startswith("argosy.") else code_of([component]).digest
+def step_digest(module: str, folders: Iterable[str] = ()) -> str:
+    """The digest of the code that the steps of one module need; for Argosy's own that is all of it."""
+    return sdk_digest() if module.partition(".")[0] == OURS else code_of([module], folders).digest

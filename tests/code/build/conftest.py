@@ -18,6 +18,7 @@ from argosy.code.build.image import CONFIG, MANIFEST
 from argosy.code.build.layers import Blob, File, Layer, make_layer
 from argosy.code.build.reference import Reference
 from argosy.code.build.registry import Registry
+from tests.code.build.wheels import make_wheel
 
 PROGRAM = shutil.which("docker-registry")
 SKOPEO = shutil.which("skopeo")
@@ -229,6 +230,25 @@ def make_project(folder: Path, base: str) -> Project:
 def project(tmp_path: Path, server: Server) -> Project:
     """A project whose base image is in the registry of the session."""
     return make_project(tmp_path / "project", put_base(server.host))
+
+
+@pytest.fixture
+def index(project: Project) -> Path:
+    """A folder of wheels, the only place that packages come from."""
+    folder = project.folder / "wheels"
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    make_wheel(folder, "pure", "1.0", "py3-none-any", "def main(): print('pure')\n", program=True)
+    for machine in ("x86_64", "aarch64"):
+        tag = f"{python}-{python}-manylinux_2_17_{machine}"
+        make_wheel(folder, "native", "2.0", tag, f"MACHINE = '{machine}'\n")
+    project.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
+    project.environment["UV_CACHE_DIR"] = str(project.folder / "uv")
+    program = project.folder / "hello.py"
+    text = program.read_text()
+    program.write_text(
+        text.replace(f'image="{project.base}"', f'image="{project.base}", packages=["pure", "native==2.0"]')
+    )
+    return folder
 
 
 def copied(image: str, to: Path, *words: str) -> tuple[dict[str, Any], dict[str, Any], Path]:

@@ -25,25 +25,6 @@ from tests.code.build.wheels import make_wheel
 HUB = "docker.io"
 
 
-@pytest.fixture
-def index(project: Project) -> Path:
-    """A folder of wheels, the only place that packages come from."""
-    folder = project.folder / "wheels"
-    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    make_wheel(folder, "pure", "1.0", "py3-none-any", "def main(): print('pure')\n", program=True)
-    for machine in ("x86_64", "aarch64"):
-        tag = f"{python}-{python}-manylinux_2_17_{machine}"
-        make_wheel(folder, "native", "2.0", tag, f"MACHINE = '{machine}'\n")
-    project.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
-    project.environment["UV_CACHE_DIR"] = str(project.folder / "uv")
-    program = project.folder / "hello.py"
-    text = program.read_text()
-    program.write_text(
-        text.replace(f'image="{project.base}"', f'image="{project.base}", packages=["pure", "native==2.0"]')
-    )
-    return folder
-
-
 @needs_registry
 def test_each_platform_gets_its_own_wheels(project: Project, index: Path, server: Server) -> None:
     base = put_base(server.host, "base/native:1", "amd64", "arm64")
@@ -157,7 +138,9 @@ def test_a_dockerfile_holds_the_lock_and_the_code_and_spares_foreign_files(
     text = (out / "Dockerfile").read_text()
     assert f"FROM {project.base}\n" in text and "--require-hashes" in text and "USER 10001:10001" in text
     assert (out / "requirements.txt").read_text().startswith("native==2.0 --hash=sha256:")
-    assert (out / "code" / "words.py").is_file() and (out / "sdk" / "argosy" / "component.py").is_file()
+    assert (out / "code" / "words.py").is_file() and (
+        out / "sdk" / "argosy" / "declare" / "component.py"
+    ).is_file()
     assert project.argosy(*words, "out").returncode == 0
     (project.folder / "own").mkdir()
     (project.folder / "own" / "Dockerfile").write_text("FROM scratch\n")
