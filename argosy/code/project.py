@@ -15,6 +15,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -118,12 +119,12 @@ class _Collector:
         if is_package and not self._whole:
             data = files_below(source.parent, found.notes, modules=False)
             found.files |= {f"{stem}/{path}": file for path, file in data}
-        tree = _parse(source)
+        text = _text_of(source)
         package = name if is_package else name.rpartition(".")[0]
-        if (line := _uses_file(tree)) and (note := self._note_of_data(name, package)):
+        if (line := text.uses_file) and (note := self._note_of_data(name, package)):
             found.notes.append(f"{source}:{line}: {note}")
         every = self._whole or not name.startswith(f"{OURS}.")
-        imported = list(_imports(tree, package, inside_functions=every))
+        imported = list(_absolute_names(text.imports if every else text.imports_at_once, package))
         if name.partition(".")[0] != OURS:
             _refuse_taken_names(name, source, imported)
         return imported
@@ -282,39 +283,74 @@ def _is_left_out(folder: Path) -> bool:
     return name.startswith(".") or name in _FOLDERS_LEFT_OUT or (folder / "pyvenv.cfg").is_file()
 
 
-def _parse(source: Path) -> ast.Module:
+@dataclass(frozen=True)
+class _Text:
+    """What a module's text says.
+
+    Attributes:
+        imports: level, module and name of each import, as they stand there.
+        imports_at_once: those that no function waits with.
+        uses_file: the first line that asks where the module's file is.
+    """
+
+    imports: tuple["_Import", ...]
+    imports_at_once: tuple["_Import", ...]
+    uses_file: int | None
+
+
+_Import = tuple[int, str, str]
+
+
+def _text_of(source: Path) -> _Text:
+    """What a module's text says; it is parsed once, however often one command asks.
+
+    Raises:
+        UsageError: it cannot be read as Python.
+    """
     try:
-        return ast.parse(source.read_bytes(), str(source))
+        state = source.stat()
+        return _parsed(source, state.st_mtime_ns, state.st_size)
     except SyntaxError as error:
         raise UsageError(f"{source}:{error.lineno}: {error.msg}") from None
     except (ValueError, OSError) as error:
         raise UsageError(f"{source}: cannot be read as Python: {error}") from None
 
 
+@cache
+def _parsed(source: Path, changed: int, size: int) -> _Text:
+    """As `_text_of`; `changed` and `size` tell a file from what it was before."""
+    tree = ast.parse(source.read_bytes(), str(source))
+    lines = (n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "__file__")
+    every, at_once = (tuple(_imports(tree, inside_functions=inside)) for inside in (True, False))
+    return _Text(every, at_once, next(lines, None))
+
+
 def _imports_if_python(source: Path, package: str) -> list[str]:
     """What a file imports that nobody is known to import: it may be a template, or of another Python."""
     try:
-        return list(_imports(ast.parse(source.read_bytes()), package, inside_functions=True))
-    except (SyntaxError, ValueError):
+        return list(_absolute_names(_text_of(source).imports, package))
+    except UsageError:
         return []
 
 
-def _uses_file(tree: ast.Module) -> int | None:
-    """The first line that asks where the module's file is."""
-    lines = (n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "__file__")
-    return next(lines, None)
-
-
-def _imports(tree: ast.Module, package: str, *, inside_functions: bool) -> Iterator[str]:
-    """The modules that a source names in its imports; of `from a import b` both `a` and `a.b`."""
+def _imports(tree: ast.AST, *, inside_functions: bool) -> Iterator[_Import]:
     for node in _statements(tree, inside_functions):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((0, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, package)
-            if base:
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+            yield from ((node.level, node.module or "", alias.name) for alias in node.names)
+
+
+def _absolute_names(imports: Iterable[_Import], package: str) -> Iterator[str]:
+    """The modules that imports name; of `from a import b` both `a` and `a.b`."""
+    parts = package.split(".")
+    for level, module, name in imports:
+        above = parts[: len(parts) - level + 1] if level else []
+        base = ".".join([*above, *filter(None, [module])])
+        if base:
+            yield base
+            if name not in ("", "*"):
+                yield f"{base}.{name}"
 
 
 def _statements(tree: ast.AST, inside_functions: bool) -> Iterator[ast.AST]:
@@ -331,11 +367,3 @@ def _statements(tree: ast.AST, inside_functions: bool) -> Iterator[ast.AST]:
 def _is_for_types(test: ast.expr) -> bool:
     name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
     return name == "TYPE_CHECKING"
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
-    parts = package.split(".")
-    base = parts[: len(parts) - node.level + 1]
-    return ".".join([*base, *([node.module] if node.module else [])])

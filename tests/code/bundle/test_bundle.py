@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from argosy.code import project
 from argosy.code.bundle.archive import Bundle
 from argosy.code.bundle.attach import Attached, attach
 from argosy.compose.settings import Settings
@@ -96,6 +97,19 @@ def test_what_a_module_imports_of_its_project_goes_along(tmp_path: Path) -> None
         "shop/words.py",
         "steps.py",
     ]
+
+
+def test_a_module_is_parsed_once_until_it_changes(tmp_path: Path) -> None:
+    write(tmp_path, {"steps.py": step(imports="import one"), "one.py": "", "two.py": ""})
+    assert names(bundled(tmp_path)) == ["one.py", "steps.py"]
+    parsed = project._parsed.cache_info()
+    assert names(bundled(tmp_path)) == ["one.py", "steps.py"]
+    assert project._parsed.cache_info().misses == parsed.misses
+    before = (tmp_path / "steps.py").stat()
+    (tmp_path / "steps.py").write_text(step(imports="import two"))
+    os.utime(tmp_path / "steps.py", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert names(bundled(tmp_path)) == ["steps.py", "two.py"]
+    assert project._parsed.cache_info().misses == parsed.misses + 2
 
 
 def test_a_package_takes_its_data_and_leaves_what_is_private(tmp_path: Path) -> None:
