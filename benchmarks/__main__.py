@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, tuple[str, tuple[object, ...]]] = {
     "lint_1000_s": ("linting:lint_1000", ()),
     "build_changed_s": ("building:changed_seconds", ()),
     "build_changed_bytes": ("building:changed_bytes", ()),
+    **{f"image_{w}_cold_s": ("own_images:cold", (w,)) for w in ("deployment", "training")},
+    **{f"image_{w}_changed_s": ("own_images:changed", (w,)) for w in ("deployment", "training")},
     "deployment_warm_s": ("deployment:warm", ()),
     "deployment_vs_naive": ("deployment:against_naive", ()),
     "comparison_200_s": ("comparison:comparison_200", ()),

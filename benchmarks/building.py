@@ -86,11 +86,9 @@ def changed_bytes() -> Result:
 @contextmanager
 def _project() -> Iterator[tuple[Path, str]]:
     """A project, and the host of a registry that holds its base image."""
-    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as name, _registry(Path(name)) as host:
+    with tempfile.TemporaryDirectory(prefix="argosy-bench-") as name, registry(Path(name)) as (host, base):
         folder = Path(name) / "project"
         folder.mkdir()
-        base = f"{host}/base/python:3.11"
-        subprocess.run([sys.executable, "-c", _BASE, base], check=True)
         (folder / "job.py").write_text(_STEP.format(base=base))
         (folder / "tables.py").write_text("".join(f"import table_{n}\n" for n in range(_MODULES)))
         for number in range(_MODULES):
@@ -100,7 +98,8 @@ def _project() -> Iterator[tuple[Path, str]]:
 
 
 @contextmanager
-def _registry(folder: Path) -> Iterator[str]:
+def registry(folder: Path) -> Iterator[tuple[str, str]]:
+    """A registry on loopback that keeps all in a folder: its host, and a small base image that it holds."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{one.getsockname()[1]}"
@@ -120,7 +119,9 @@ def _registry(folder: Path) -> Iterator[str]:
                 if one.connect_ex(("127.0.0.1", int(host.partition(":")[2]))) == 0:
                     break
             time.sleep(0.01)
-        yield host
+        base = f"{host}/base/python:3.11"
+        subprocess.run([sys.executable, "-c", _BASE, base], check=True)
+        yield host, base
     finally:
         process.terminate()
         process.wait()

@@ -1,6 +1,7 @@
 """`argosy build`: images of the steps' code, without a daemon."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,8 @@ def build_images(
     push = push or (own.get("push") if not (output or dockerfile) else None)
     if not (push or output or dockerfile):
         raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
+    if push:
+        _check_place(settings.folder)
     steps = [step for target in targets for step in _steps(target)]
     if not steps:
         raise UsageError(f"no step of {', '.join(targets)} has code of yours: there is no image to make")
@@ -113,11 +116,23 @@ def build_images(
         _push(builder, made, push, tags, settings, form)
 
 
+def _check_place(folder: Path) -> None:
+    """Refuse, before anything is made, what would be refused when the images are noted."""
+    from argosy.code.build.pins import read_pins
+
+    read_pins(folder / IMAGES)
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write {IMAGES} into '{folder}', where images are noted")
+
+
 def _steps(target: str) -> list["Step"]:
     """The steps of a target; none runs here, and nothing is submitted, whatever its files do at their top."""
+    from argosy.compose.loader import is_manifest
+    from argosy.compose.quick_couler import import_couler
+
+    import_couler()
     from argosy.cluster.program import called_by, composing_only, is_program
     from argosy.code.build.recipe import Step, steps_of
-    from argosy.compose.loader import is_manifest
     from argosy.declare.modules import home_of, prefer
 
     if is_manifest(target):

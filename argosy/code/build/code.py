@@ -24,8 +24,12 @@ PATH = f"/{CODE}:/{PACKAGES}:/{SDK}"
 _COULER = (COULER, f"{COULER}.argo")
 _WHOLE_SDK = (OURS, f"{OURS}.components", f"{OURS}.pipelines")
 _LARGE = 64 * 1024 * 1024
-# So many layers at most: the container's file system allows 127, and the base has some.
+# A file of this size has a layer of its own: the smaller ones beside it would take it along when they change.
+_ALONE = 32 * 1024
+# So many layers of large files at most, and twice as many of small ones: a container's file system allows
+# 127, of which the base has some, and each costs some 300 bytes in the manifest and the configuration.
 _PARTS = 16
+_MANY = 16 * _PARTS
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,13 @@ class Code:
     Attributes:
         project: files of the user's project, by their paths below `CODE`.
         sdk: files of Argosy, by their paths in the image.
+        whole: whether that is all of Argosy.
         notes: what a reader of the command's output should know, a line each.
     """
 
     project: Mapping[str, Path]
     sdk: Mapping[str, File]
+    whole: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -48,17 +54,16 @@ class Code:
         return _digest(self.project)
 
     def layers(self) -> list[Layer]:
-        """A layer of the SDK, and several of the project, each file always in the same.
+        """Layers of the SDK, and then of the project, each file always in the same: a change sends its part.
 
-        So a change sends its part alone.
+        What a step needs of the SDK never changes with the project, and is one layer.
         """
-        parts: dict[int, dict[str, File]] = {}
-        for number, (path, file) in enumerate(self.project.items()):
-            many = len(self.project) > _PARTS
-            part = hashlib.sha256(path.encode()).digest()[0] % _PARTS if many else number
-            parts.setdefault(part, {})[f"{CODE}/{path}"] = File(file)
-        own = [make_layer(files, "code of the project") for _, files in sorted(parts.items())]
-        return [make_layer(self.sdk, "the SDK"), *own]
+        project = {f"{CODE}/{path}": File(file) for path, file in self.project.items()}
+        sdk = _parts(self.sdk) if self.whole else [self.sdk]
+        return [
+            *(make_layer(files, "the SDK") for files in sdk),
+            *(make_layer(files, "code of the project") for files in _parts(project)),
+        ]
 
     def refuse_other_machines(self, machine: str, others: Iterable[str]) -> None:
         """Raise BuildError for a compiled module of another sort of machine, such as `aarch64`."""
@@ -90,11 +95,25 @@ def code_of(modules: Iterable[str], folders: Iterable[str] = ()) -> Code:
     project = {p: f for p, f in files.items() if p.partition("/")[0] != OURS}
     _refuse_much(project)
     if len(own) < len(wanted):
-        return Code(project, _whole_sdk(), tuple(found.notes))
+        return Code(project, _whole_sdk(), True, tuple(found.notes))
     parts = runtime.files() | {p: f for p, f in files.items() if p not in project}
     sdk = {f"{SDK}/{p}": File(f) for p, f in parts.items()}
     absent = stand_ins({*found.absent, *_COULER})
-    return Code(project, sdk | {f"{SDK}/{p}": File(t) for p, t in absent.items()}, tuple(found.notes))
+    sdk |= {f"{SDK}/{p}": File(t) for p, t in absent.items()}
+    return Code(project, sdk, notes=tuple(found.notes))
+
+
+def _parts(files: Mapping[str, File]) -> list[dict[str, File]]:
+    """Files spread over layers by their sizes and the hashes of their paths; up to sixteen have one each."""
+    parts: dict[tuple[bool, int], dict[str, File]] = {}
+    for large in (False, True):
+        group = sorted(path for path, file in files.items() if (file.size >= _ALONE) is large)
+        layers = 2 * _PARTS if len(group) > _MANY and not large else _PARTS
+        for number, path in enumerate(group):
+            spread = int.from_bytes(hashlib.sha256(path.encode()).digest()[:4], "big") % layers
+            part = number if len(group) <= _PARTS else spread
+            parts.setdefault((large, part), {})[path] = files[path]
+    return [part for _, part in sorted(parts.items())]
 
 
 def _refuse_much(files: Mapping[str, Path]) -> None:

@@ -21,6 +21,11 @@ class File:
     content: bytes | Path
     executable: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+
     def read(self) -> bytes:
         """Its bytes."""
         return self.content if isinstance(self.content, bytes) else self.content.read_bytes()

@@ -21,7 +21,10 @@ _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
 def sbom(image: Image, name: str, locked: Sequence[str]) -> Blob:
-    """The bill of materials of an image: its base, the SDK, and the locked packages."""
+    """The bill of materials of an image: its base, the SDK, and the locked packages.
+
+    Which image it is of, the referrer says: so it stays the same, and is sent once, while only code changes.
+    """
     base = image.base.image
     parts = [{"type": "container", "name": base.name, "version": base.digest}]
     parts += [_package("argosy", __version__)]
@@ -32,7 +35,7 @@ def sbom(image: Image, name: str, locked: Sequence[str]) -> Blob:
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
-        "metadata": {"component": {"type": "container", "name": name, "version": image.manifest.digest}},
+        "metadata": {"component": {"type": "container", "name": name}},
         "components": parts,
     }
     return Blob.of(json.dumps(document, indent=1, sort_keys=True).encode())

@@ -103,7 +103,7 @@ def test_a_second_push_sends_nothing_and_a_changed_line_one_small_layer(
     before = image_of(project)
     assert project.built(*words) == first.partition(": ")[0] + ": nothing sent\n"
     (project.folder / "words.py").write_text(WORDS.replace("Hello", "Welcome"))
-    assert sent(project.built(*words)) < 8_000
+    assert sent(project.built(*words)) < 5_000
     layers = [layers_of(image) for image in (before, image_of(project))]
     assert len(set(layers[1]) - set(layers[0])) == 1
 
