@@ -2,7 +2,14 @@
 
 from typing import Any, NamedTuple
 
-from argosy.components.defaults import DATASET, MLFLOW_TRACKING_URI, MODEL_NAME, S3_BUCKET, TRITON_URL
+from argosy.components.defaults import (
+    DATASET,
+    KEEP_VERSIONS,
+    MLFLOW_TRACKING_URI,
+    MODEL_NAME,
+    S3_BUCKET,
+    TRITON_URL,
+)
 
 
 class Training(NamedTuple):
@@ -46,11 +53,13 @@ class Serving(NamedTuple):
         s3_bucket: S3 bucket of the Triton model repository.
         triton_url: Triton server URL.
         triton_grpc_url: Triton's gRPC address as host:port; empty loads over HTTP.
+        keep_versions: How many of the newest versions stay where Triton reads; 0 archives none of them.
     """
 
     s3_bucket: str = S3_BUCKET
     triton_url: str = TRITON_URL
     triton_grpc_url: str = ""
+    keep_versions: int = KEEP_VERSIONS
 
 
 class Checks(NamedTuple):

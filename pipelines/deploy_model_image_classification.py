@@ -7,6 +7,7 @@ import couler.argo as couler
 from argosy import pipeline
 from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME
 from argosy.components.deployment import (
+    archive_versions,
     compare_live,
     determine_version,
     fetch_model,
@@ -153,6 +154,23 @@ def gate_3(
     )
 
 
+def archive_on_success(*, model_name: str, mlflow_tracking_uri: str, serving: Serving) -> None:
+    """The exit handler of a deployment that succeeded: old versions leave what Triton fetches at each load.
+
+    It is no step of the deployment, whose failure would take back a version that is live and verified.
+    """
+    couler.set_exit_handler(
+        couler.WFStatus.Succeeded,
+        lambda: archive_versions(
+            keep=serving.keep_versions,
+            owner=OWNER,
+            model_name=model_name,
+            mlflow_tracking_uri=mlflow_tracking_uri,
+            s3_bucket=serving.s3_bucket,
+        ),
+    )
+
+
 def roll_back_on_failure(*, model_name: str, mlflow_tracking_uri: str, serving: Serving) -> None:
     """The exit handler: a workflow that fails undoes what it deployed; one that deployed nothing, nothing.
 
@@ -208,3 +226,4 @@ def deploy_model_image_classification(
         replace=replace,
     )
     roll_back_on_failure(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, serving=serving)
+    archive_on_success(model_name=model_name, mlflow_tracking_uri=mlflow_tracking_uri, serving=serving)

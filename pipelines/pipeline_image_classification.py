@@ -5,7 +5,11 @@ import couler.argo as couler
 from argosy import pipeline
 from argosy.components.parameters import Checks, Serving, Training
 from argosy.pipelines.deploy_model_image_classification import LAPTOP as DEPLOY_LAPTOP
-from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
+from argosy.pipelines.deploy_model_image_classification import (
+    archive_on_success,
+    deploy,
+    roll_back_on_failure,
+)
 from argosy.pipelines.train_model_image_classification import LAPTOP as TRAIN_LAPTOP
 from argosy.pipelines.train_model_image_classification import train_and_validate
 
@@ -39,5 +43,8 @@ def pipeline_image_classification(
         ),
     )
     roll_back_on_failure(
+        model_name=model_name, mlflow_tracking_uri=training.mlflow_tracking_uri, serving=serving
+    )
+    archive_on_success(
         model_name=model_name, mlflow_tracking_uri=training.mlflow_tracking_uri, serving=serving
     )

@@ -5,6 +5,7 @@ import couler.argo as couler
 from argosy import pipeline
 from argosy.components.parameters import Checks, Serving, Training
 from argosy.pipelines.deploy_model_image_classification import (
+    archive_on_success,
     deploy_model_image_classification,
     roll_back_on_failure,
 )
@@ -41,5 +42,8 @@ def pipeline_image_classification_by_reference(
     )
     # Who calls a template gets its steps, and not the exit handler of its workflow.
     roll_back_on_failure(
+        model_name=model_name, mlflow_tracking_uri=training.mlflow_tracking_uri, serving=serving
+    )
+    archive_on_success(
         model_name=model_name, mlflow_tracking_uri=training.mlflow_tracking_uri, serving=serving
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from argosy.declare.library import component_library
 
 if TYPE_CHECKING:
+    from argosy.components.deployment.archive_versions import archive_versions
     from argosy.components.deployment.compare_live import compare_live
     from argosy.components.deployment.determine_version import determine_version
     from argosy.components.deployment.fetch_model import fetch_model
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from argosy.components.deployment.withdraw_version import withdraw_version
 
 __all__ = [
+    "archive_versions",
     "compare_live",
     "determine_version",
     "fetch_model",

@@ -36,8 +36,9 @@ def upload_to_s3(
 ) -> Published:
     """Publish the prepared version: staged first, verified, then there all at once.
 
-    A version that is published already with the same model is left as it is; one with other bytes is
-    refused, or replaced where the user says so.  The step may be repeated at any point.
+    A version that is published already with the same model is left as it is, and brought back first where
+    it lies in the archive; one with other bytes is refused, or replaced where the user says so.  The step
+    may be repeated at any point.
 
     Args:
         artifacts: the folder that prepare-artifacts made.
@@ -52,6 +53,7 @@ def upload_to_s3(
     """
     from argosy.components.deployment.model.artifacts import read_artifacts
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
+    from argosy.components.deployment.repository.archive import bring_back
     from argosy.components.deployment.repository.publishing import Publication, publish
     from argosy.components.shared import s3
     from argosy.errors import UsageError
@@ -63,6 +65,7 @@ def upload_to_s3(
         raise UsageError(f"force_version is {force_version}, but version {triton_version} was determined")
     prepared = read_artifacts(artifacts, triton_version)
     place = Publication(s3.connect(s3_bucket), keys, triton_version, owner)
+    bring_back(place.bucket, keys, triton_version, owner)
     if not replace or force_version is None:
         return Published(publish(place, prepared))
 

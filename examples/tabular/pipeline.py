@@ -6,7 +6,11 @@ from train_tabular import train_tabular
 from argosy import pipeline
 from argosy.components.defaults import MLFLOW_TRACKING_URI
 from argosy.components.parameters import Checks, Serving
-from argosy.pipelines.deploy_model_image_classification import deploy, roll_back_on_failure
+from argosy.pipelines.deploy_model_image_classification import (
+    archive_on_success,
+    deploy,
+    roll_back_on_failure,
+)
 from argosy.pipelines.train_model_image_classification import pass_gates
 
 FEATURES, CLASSES = 30, 2
@@ -52,6 +56,11 @@ def tabular_classifier(
         ),
     )
     roll_back_on_failure(
+        model_name=f"{model_name}-onnx",
+        mlflow_tracking_uri=mlflow_tracking_uri,
+        serving=serving,
+    )
+    archive_on_success(
         model_name=f"{model_name}-onnx",
         mlflow_tracking_uri=mlflow_tracking_uri,
         serving=serving,

@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
 from argosy.components.deployment.model.version_policy import load_config
-from argosy.components.deployment.repository.published import published_files
+from argosy.components.deployment.repository.published import folder_of, model_files
 from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.replicas import on_each
 from argosy.components.deployment.swap.sole import Place, kept
@@ -91,13 +91,12 @@ def clear_candidate(place: Place, version: int) -> None:
 
 def _copy(place: Place, aside: Place, version: int) -> None:
     """Copy the version's files inside S3, model.onnx last: before it there is no version to Triton."""
-    source, target = place.keys.version(version), aside.keys.version(version)
-    names = published_files(place.bucket, place.keys, version)
-    if MODEL_FILE not in names:
+    source, target = folder_of(place.bucket, place.keys, version), aside.keys.version(version)
+    if source is None:
         raise StepError(
             f"version {version} of {place.model!r} is not in {place.bucket}: run upload-to-s3 first"
         )
-    for name in sorted(names, key=lambda name: name == MODEL_FILE):
+    for name in sorted(model_files(place.bucket, source), key=lambda name: name == MODEL_FILE):
         info = place.bucket.head(source + name)
         if info is None:
             raise StepError(f"{source}{name} vanished while it was copied: something else writes there")

@@ -23,6 +23,7 @@ from argosy.components.deployment.comparison.traffic import (
     send_both,
 )
 from argosy.components.deployment.model.layout import METADATA_FILE
+from argosy.components.deployment.repository.published import folder_of
 from argosy.components.deployment.repository.published_model import PublishedModel, download_published
 from argosy.components.deployment.swap.readiness import ready_versions
 from argosy.components.deployment.swap.served_versions import Serving, registered, versions_beside
@@ -184,7 +185,8 @@ class _Files:
 
     def _published(self, version: int) -> PublishedModel | None:
         keys, bucket = self.place.keys, self.place.bucket
-        if bucket.head(keys.version(version) + METADATA_FILE) is None:
+        folder = folder_of(bucket, keys, version) or keys.version(version)
+        if bucket.head(folder + METADATA_FILE) is None:
             log.warning("version %d of %s has no %s", version, keys.model, METADATA_FILE)
             return None
         where = self.folder / str(version)

@@ -3,6 +3,7 @@
 models/<model>/config.pbtxt                  what Triton reads
 models/<model>/<version>/model.onnx
 models/<model>/<version>/metadata.json
+archive/models/<model>/<version>/...         the files of an old version, where Triton does not look
 claims/<model>/<version>.json                who owns a version number
 staging/<model>/replaced-<version>/...       the old bytes of a version while it is replaced
 locks/<model>/<what>.json                    leases: who does something that only one may do at a time
@@ -24,7 +25,7 @@ MAX_VERSION = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Triton ignores directories whose number begins with a zero.
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
-_RESERVED = ("claims", "staging", "locks", "deployments", "datasets")
+_RESERVED = ("archive", "claims", "staging", "locks", "deployments", "datasets")
 
 
 def check_name(what: str, value: str) -> str:
@@ -118,6 +119,15 @@ class ModelKeys:
     def version(self, version: int) -> str:
         """A version's folder in the repository."""
         return f"{self.root}{check_version(version)}/"
+
+    @property
+    def archive(self) -> str:
+        """The folder of the model's old versions, outside of what Triton reads."""
+        return f"archive/{self.root}"
+
+    def archived(self, version: int) -> str:
+        """A version's folder in the archive."""
+        return f"{self.archive}{check_version(version)}/"
 
     @property
     def stagings(self) -> str:

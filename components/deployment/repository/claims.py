@@ -10,6 +10,8 @@ never given twice.
 | an owner | the claim's bytes | nobody needs to: it is published |
 | an owner | other bytes | that owner, if it is told to replace |
 | that it was pruned | nothing | nobody, ever |
+
+A version may lie in the archive: then its upload brings it back.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ class Claim:
         model_sha256: of the model's bytes.
         claimed_at: when it was written, by the clock of whoever wrote it: for people.
         pruned_at: when the version was removed from the repository, if it was.
+        archived_at: when it went from the repository into the archive, if it lies there.
     """
 
     owner: str
@@ -64,6 +67,7 @@ class Claim:
     model_sha256: str
     claimed_at: str = ""
     pruned_at: str = ""
+    archived_at: str = ""
 
     def encode(self) -> bytes:
         """The claim's object, stamped with the time of writing."""
@@ -171,6 +175,52 @@ def mark_pruned(bucket: Bucket, keys: ModelKeys, version: int, min_age: float) -
     )
 
 
+def mark_archived(bucket: Bucket, keys: ModelKeys, version: int) -> bool:
+    """Note that a version leaves Triton's repository for the archive.
+
+    Returns:
+        False where its deployment is under way, its claim has just changed, or it is about to be removed.
+    """
+    found = _fetch(bucket, keys, version)
+    if found is None:
+        return bucket.write_if_absent(
+            keys.claim(version), Claim("nobody", "", "", archived_at=_now()).encode()
+        )
+    claim, stored = found
+    if claim.archived_at:
+        return True
+    if claim.pruned_at or _in_flight(bucket, keys, version, found):
+        return False
+    marked = replace(claim, archived_at=_now())
+    return bucket.write_if_unchanged(keys.claim(version), marked.encode(), stored.etag)
+
+
+def mark_restored(bucket: Bucket, keys: ModelKeys, version: int) -> None:
+    """Note that a version comes back, unless its claim has just changed: then it is somebody's already."""
+    found = _fetch(bucket, keys, version)
+    if found is not None and found[0].archived_at:
+        back = replace(found[0], archived_at="")
+        bucket.write_if_unchanged(keys.claim(version), back.encode(), found[1].etag)
+
+
+def is_in_flight(bucket: Bucket, keys: ModelKeys, version: int) -> bool | None:
+    """Whether the deployment that claimed a version may still be under way; None where nobody claimed it.
+
+    Raises:
+        StepError: the claim or the record cannot be read, or S3 failed.
+    """
+    found = _fetch(bucket, keys, version)
+    return None if found is None else _in_flight(bucket, keys, version, found)
+
+
+def _in_flight(bucket: Bucket, keys: ModelKeys, version: int, found: tuple[Claim, Stored]) -> bool:
+    claim, stored = found
+    if claim.archived_at or claim.pruned_at or stored.age >= IN_FLIGHT_SECONDS:
+        return False
+    over = is_over(bucket, keys, version, claim.owner) or was_rolled_back(bucket, keys, version, claim.owner)
+    return not over
+
+
 def _take_over(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim, published: str | None) -> None:
     """Take a forced version's claim from its owner, once that one's deployment is over.
 
@@ -188,8 +238,7 @@ def _take_over(bucket: Bucket, keys: ModelKeys, version: int, wanted: Claim, pub
             f"{what} is claimed by {held.owner}, which has not published it: "
             "wait for that deployment, or leave force-version empty"
         )
-    over = is_over(bucket, keys, version, held.owner) or was_rolled_back(bucket, keys, version, held.owner)
-    young = stored.age < IN_FLIGHT_SECONDS and not over
+    young = _in_flight(bucket, keys, version, found)
     if young and published != wanted.model_sha256:
         raise StepError(
             f"{what} was claimed {stored.age:.0f} s ago by {held.owner}, whose deployment may still run: "

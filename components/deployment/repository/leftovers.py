@@ -71,7 +71,7 @@ def _old_uploads(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[tuple[
     """Key and id of the model's old multipart uploads, which cost money and show nowhere."""
     return [
         (key, upload)
-        for prefix in (keys.stagings, keys.root)
+        for prefix in (keys.stagings, keys.root, keys.archive)
         for key, upload, age in bucket.unfinished(prefix)
         if age >= min_age
     ]

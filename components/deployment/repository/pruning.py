@@ -1,4 +1,4 @@
-"""Removing old versions from Triton's repository.
+"""Removing old versions from Triton's repository and its archive.
 
 | a version that | is |
 | --- | --- |
@@ -7,10 +7,12 @@
 | was published or claimed less than an hour ago, by S3's clock | kept: a deployment is under way |
 | is older, and complete or half removed | removed |
 
+Versions in the archive count as those in the repository do.
+
 A version is removed in an order that leaves it complete for Triton, or no version at all: its claim first
-says that it was pruned (so that nobody is given the number again), then metadata.json goes, then model.onnx,
-then data files.  A run that was killed in between is finished by the next.  It happens under the serving
-lease: nothing is loaded, replaced or rolled back meanwhile.
+says that it was pruned (so that nobody is given the number again), then model.onnx goes, then the other
+files; from the archive first.  A run that was killed in between is finished by the next.  It happens under
+the serving lease: nothing is loaded, replaced, archived or rolled back meanwhile.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
+from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
+from argosy.components.deployment.repository.archive import clear_folder
 from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, mark_pruned, read_claim
 from argosy.components.deployment.repository.published import files_of_versions
 from argosy.components.shared import lease
@@ -80,7 +83,7 @@ class Pruning:
 
     def _plan(self) -> Pruned:
         standing = self.standing()
-        ages = files_of_versions(self.bucket, self.keys)
+        ages = self._ages()
         newest = set(sorted(v for v, age in ages.items() if MODEL_FILE in age)[-self.keep :])
         pruned = []
         for version, age in sorted(ages.items()):
@@ -90,6 +93,15 @@ class Pruning:
             if not why:
                 pruned.append(version)
         return Pruned(pruned, sorted(ages.keys() - set(pruned)))
+
+    def _ages(self) -> dict[int, dict[str, float]]:
+        """Every version's files and their ages, wherever they lie."""
+        found = files_of_versions(self.bucket, self.keys.archive)
+        for version, ages in files_of_versions(self.bucket, self.keys.root).items():
+            known = found.setdefault(version, {})
+            for name, age in ages.items():
+                known[name] = min(age, known.get(name, age))
+        return found
 
     def _in_flight(self, version: int, ages: Mapping[str, float]) -> str:
         if min(ages.values(), default=0) < self.min_age:
@@ -102,13 +114,11 @@ class Pruning:
 
 
 def remove_version(bucket: Bucket, keys: ModelKeys, version: int) -> None:
-    """Remove a version that is marked as pruned; Triton sees it whole or not at all.
+    """Remove a version that is marked as pruned, wherever it lies; Triton sees it whole or not at all.
 
     Raises:
         StepError: S3 failed.
     """
-    folder, first = keys.version(version), [METADATA_FILE, MODEL_FILE]
-    names = [key.removeprefix(folder) for key in bucket.keys(folder)]
-    for name in [*first, *sorted(set(names).difference(first))]:
-        bucket.delete(folder + name)
+    for folder in (keys.archived(version), keys.version(version)):
+        clear_folder(bucket, folder)
     log.info("version %d of %s is removed", version, keys.model)

@@ -1,4 +1,4 @@
-"""A published version, read back from the repository and compared with what its metadata.json says."""
+"""A published version, read back from where it lies and compared with what its metadata.json says."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from boto3.exceptions import Boto3Error
 from argosy.components.deployment.model.external_data import check_location
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
 from argosy.components.deployment.model.metadata import Metadata
+from argosy.components.deployment.repository.published import folder_of
 from argosy.components.shared.fingerprint import MIB
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
@@ -28,12 +29,12 @@ class PublishedModel:
 
 
 def read_metadata(bucket: Bucket, keys: ModelKeys, version: int, folder: Path) -> Metadata:
-    """The metadata.json of a published version.
+    """The metadata.json of a version in the repository, or in its archive.
 
     Raises:
         StepError: there is none, it cannot be read, or it is that of another model.
     """
-    key = keys.version(version) + METADATA_FILE
+    key = _folder(bucket, keys, version) + METADATA_FILE
     found = bucket.read(key)
     if found is None:
         raise StepError(f"{key} is not in {bucket}: version {version} is not published; run upload-to-s3")
@@ -55,10 +56,8 @@ def download_published(bucket: Bucket, keys: ModelKeys, version: int, folder: Pa
     facts = metadata.model
     expected = {MODEL_FILE: facts.sha256}
     expected |= {check_location(str(file["name"])): str(file["sha256"]) for file in facts.data_files}
-    total = sum(
-        _download(bucket, keys.version(version) + name, folder / name, sha256)
-        for name, sha256 in expected.items()
-    )
+    place = _folder(bucket, keys, version)
+    total = sum(_download(bucket, place + name, folder / name, sha256) for name, sha256 in expected.items())
     if round(total / MIB, 2) != facts.file_size_mb:
         raise StepError(
             f"version {version} of {keys.model!r} has {total / MIB:.2f} MB in {bucket}, "
@@ -66,6 +65,11 @@ def download_published(bucket: Bucket, keys: ModelKeys, version: int, folder: Pa
         )
     log.info("version %d of %s: %.2f MB, checksums as in %s", version, keys.model, total / MIB, METADATA_FILE)
     return PublishedModel(folder / MODEL_FILE, metadata)
+
+
+def _folder(bucket: Bucket, keys: ModelKeys, version: int) -> str:
+    """Where the version lies; where it would be published, if it is nowhere."""
+    return folder_of(bucket, keys, version) or keys.version(version)
 
 
 def _download(bucket: Bucket, key: str, path: Path, sha256: str) -> int:

@@ -29,7 +29,8 @@ def read_record(bucket: Bucket, keys: ModelKeys, version: int) -> dict[str, Any]
     Raises:
         StepError: it is no JSON object, or S3 failed.
     """
-    for key in (keys.record(version), keys.version(version) + METADATA_FILE):
+    described = (folder + METADATA_FILE for folder in (keys.version(version), keys.archived(version)))
+    for key in (keys.record(version), *described):
         found = bucket.read(key)
         if found is not None:
             return _decode(key, found[0])

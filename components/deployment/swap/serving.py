@@ -2,6 +2,7 @@
 
 | order | why |
 | --- | --- |
+| 0. a version that lies in the archive comes back | Triton reads the repository alone |
 | 1. config.pbtxt loses the versions that are to go | a restart from here on does not bring them back |
 | 2. Triton loads the versions by name | what it refuses never gets into the file |
 | 3. each version is ready, and nothing else is | a load that answers is no proof |
@@ -23,8 +24,9 @@ import re
 import time
 from collections.abc import Collection, Sequence
 
-from argosy.components.deployment.model.layout import MODEL_FILE
 from argosy.components.deployment.model.version_policy import load_config, named_versions, naming
+from argosy.components.deployment.repository.archive import restore
+from argosy.components.deployment.repository.published import folder_of
 from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.replicas import (
     joined,
@@ -61,7 +63,7 @@ def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> 
 
     Args:
         hold: the serving lease of the model.
-        versions: published versions.
+        versions: published versions; those in the archive are brought back.
         deadline: until when all must be done; S3's own retries come on top of it.
 
     Raises:
@@ -70,9 +72,7 @@ def serve_exactly(hold: Hold, versions: Collection[int], deadline: Deadline) -> 
     """
     wanted = frozenset(versions)
     place = hold.place
-    absent = sorted(version for version in wanted if not published(place, version))
-    if absent:
-        raise StepError(f"version {absent[0]} of {place.model!r} is not in {place.bucket}: publish it again")
+    _bring_back(hold, wanted)
     text = _read_config(place)[0]
     staying = wanted & _named(place, text, deadline)
     if staying or not wanted:
@@ -139,8 +139,8 @@ def bring_each_into_service(hold: Hold, version: int, beside: Collection[int], d
 
 
 def published(place: Place, version: int) -> bool:
-    """Whether a version is in the repository; it is there whole, or not at all."""
-    return place.bucket.head(place.keys.version(version) + MODEL_FILE) is not None
+    """Whether a version is in the repository, or in the archive, from which its load brings it back."""
+    return folder_of(place.bucket, place.keys, version) is not None
 
 
 def serving_now(place: Place, deadline: Deadline) -> frozenset[int]:
@@ -214,6 +214,7 @@ def _put_each_back(hold: Hold, version: int, before: Sequence[frozenset[int]], d
         triton.url: frozenset(v for v in had if published(place, v))
         for triton, had in zip(place.replicas, before, strict=True)
     }
+    _bring_back(hold, frozenset().union(*wanted.values()))
 
     def back(triton: Triton) -> frozenset[int]:
         known = triton.within(deadline.left).index(place.model).get(version)
@@ -230,6 +231,18 @@ def _put_each_back(hold: Hold, version: int, before: Sequence[frozenset[int]], d
         said = "does not tell" if one.result is None else _listed(one.result)
         told.append(f"{one.triton.url}: {said}")
     return f"still serving: {'; '.join(told)}"
+
+
+def _bring_back(hold: Hold, versions: Collection[int]) -> None:
+    """Have all of them in the repository; raises StepError, and changes nothing, where one is nowhere."""
+    bucket, keys = hold.place.bucket, hold.place.keys
+    folders = {version: folder_of(bucket, keys, version) for version in sorted(versions)}
+    for version, folder in folders.items():
+        if folder is None:
+            raise StepError(f"version {version} of {keys.model!r} is not in {bucket}: publish it again")
+    for version, folder in folders.items():
+        if folder == keys.archived(version):
+            restore(bucket, keys, version, hold.renew)
 
 
 def _listed(versions: Collection[int]) -> str:
