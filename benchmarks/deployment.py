@@ -64,6 +64,14 @@ class Bench:
         deploy(model)
         return seconds(lambda: deploy(model))
 
+    def with_history(self, versions: int) -> str:
+        """A model that was deployed so many times; its name."""
+        model = f"history-{next(NUMBERS)}"
+        _register_again(self.endpoints["mlflow"], model)
+        for _ in range(versions):
+            self.deploy(model)
+        return model
+
     def _start(self, name: str, model: str, work: str) -> subprocess.Popen[bytes]:
         s3 = self.endpoints["s3"]
         settings = {
@@ -139,3 +147,16 @@ def against_naive() -> Result:
             limit=0.5,
             note="a model's second deployment",
         )
+
+
+def after_20() -> Result:
+    """A deployment of a model that has been deployed twenty times, against one of a model deployed twice."""
+    with bench() as one:
+        old = one.with_history(20)
+        pairs = []
+        for _ in range(REPEATS):
+            young = one.with_history(2)
+            pairs.append((seconds(lambda: one.deploy(old)), seconds(lambda model=young: one.deploy(model))))
+    value, baseline = (statistics.median(side) for side in zip(*pairs, strict=True))
+    note = "43 MB a version"
+    return Result("deployment_after_20_vs_2", value, "s", baseline, value / baseline, 1.1, note)

@@ -34,9 +34,11 @@ def prune_versions(
     s3_prefix: str = "models",
     owner: str = "",
 ) -> Pruned:
-    """Remove old versions of a model from S3, and what killed steps left there more than a day ago.
+    """Remove old versions of a model from S3 for good, and what killed steps left there a day ago.
 
     That is unfinished uploads, which cost money and show nowhere, staged files, compared copies and leases.
+
+    Versions in the archive count as those in the repository do, and go as they do.
 
     The newest `keep` versions stay, the live and the previous one, those that config.pbtxt names, and those
     that were claimed or published within the last hour.  Numbers of removed versions are never given again.

@@ -45,8 +45,9 @@ def rollback(
 
     With `owner`, as an exit handler: the aliases and what Triton serves go back to what they were before that
     workflow; what others did since stays, and where it published nothing, nothing is done.  Without it: `to`
-    becomes live and what was live becomes previous, after Triton serves it and it answered.  Either way the
-    reason is noted on the MLflow version and in the deployment's record.  The step may be repeated.
+    becomes live and what was live becomes previous, after Triton serves it and it answered; from the archive
+    it is brought back first.  Either way the reason is noted on the MLflow version and in the deployment's
+    record.  The step may be repeated.
 
     Args:
         owner: the workflow to undo, by its uid; empty: go back to `to`.

@@ -65,7 +65,7 @@ def test_every_component_is_listed_once_under_its_group() -> None:
     groups = [line for line in lines if line and not line.startswith(" ")]
     assert groups == ["deployment", "notification", "training"]
     names = [line.split()[0] for line in lines if line.startswith(" ")]
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 19
     assert {"train", "export-onnx", "verify-deployment"} <= set(names)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from argosy.components.deployment import (
+    archive_versions,
     compare_live,
     determine_version,
     prune_versions,
@@ -17,6 +18,8 @@ from argosy.components.deployment import (
     upload_to_s3,
 )
 from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.repository.archive import bring_back, copy_aside
+from argosy.components.deployment.repository.archiving import Archiving
 from argosy.components.deployment.repository.leftovers import clear_leftovers
 from argosy.components.deployment.repository.pruning import Pruning
 from argosy.components.shared import s3
@@ -33,8 +36,11 @@ from tests.security.guarded_s3 import GuardedS3, guarded_s3
 from tests.security.iam import Grant, Use, grants, recorded
 
 POLICIES = Path(__file__).parent.parent.parent / "docs" / "iam"
-# A copy of the old bytes that fails in its middle is given up.
-AFTER_A_FAILED_COPY = Use("s3:AbortMultipartUpload", "my-triton-models/staging/m/replaced-1/model.onnx")
+# A copy of the old bytes, or into the archive, that fails in its middle is given up.
+AFTER_A_FAILED_COPY = {
+    Use("s3:AbortMultipartUpload", f"my-triton-models/{key}/model.onnx")
+    for key in ("staging/m/replaced-1", "archive/models/m/1")
+}
 
 
 def _check(policy: str, uses: set[Use]) -> None:
@@ -82,7 +88,10 @@ def test_deployment(
         upload_to_s3(artifacts=prepared(tmp_path / "p", name, 3, model), triton_version=3, **inputs)
         _replace(tmp_path / "r", name, servers.mlflow, 3, inputs)
         _compare(servers, name)
-    _check("deployment", uses | {AFTER_A_FAILED_COPY})
+        archive_versions(model_name=name, keep=1, **where)
+        assert Archiving(bucket, keys, 1, lambda: {1: "live"}).run("me") == [2]
+        bring_back(bucket, keys, 2, "test")
+    _check("deployment", uses | AFTER_A_FAILED_COPY)
 
 
 def _record_a_request(bucket: Bucket, name: str) -> None:
@@ -119,7 +128,12 @@ def test_prune(
     for seed in (1, 2, 3):
         register(models.conv_net(seed))
         Deployment(servers, name).run(f"workflow-{seed}")
-    unfinished = [f"staging/{name}/9-dead/model.onnx", keys.version(9) + "model.onnx"]
+    copy_aside(bucket, keys, 1)
+    unfinished = [
+        f"staging/{name}/9-dead/model.onnx",
+        keys.version(9) + "model.onnx",
+        keys.archived(9) + "model.onnx",
+    ]
     for key in unfinished:
         bucket.client.create_multipart_upload(Bucket=bucket.name, Key=key)
     bucket.write_if_absent(f"staging/{name}/8-dead/model.onnx", b"left")
