@@ -109,12 +109,18 @@ class _Dag:
         return False
 
     def _coming(self) -> list[Call]:
-        """Tasks that only what runs now stands in the way of, or other such tasks; the nearest first."""
-        known, coming = set(self.running.values()), list[Call]()
+        """Tasks that only what runs now stands in the way of, or other such tasks; the nearest first.
+
+        Not those whose `when` is known to be false, nor what is asked of their outputs.
+        """
+        known, idle, coming = set(self.running.values()), set[str](), list[Call]()
         for name, unmet in self.waiting.items():
             if unmet <= known:
                 known.add(name)
-                coming.append(self.tasks[name])
+                if self.site.may_come(self.tasks[name], bool(self.conditions[name].tasks & idle)):
+                    coming.append(self.tasks[name])
+                else:
+                    idle.add(name)
         return coming
 
     def _start(self, name: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ManifestError
 from argosy.local import retry
-from argosy.local.context import Context
+from argosy.local.context import EXIT_HANDLER, Context
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
@@ -88,6 +89,19 @@ class Engine:
             return False
         attempt = f"{name}(0)" if template.retry else name
         return Pod(self.ctx, template, Inputs(), name, attempt, 0).start_early()
+
+    def foresee_end(self) -> bool:
+        """Nothing more of the workflow comes: the same for a step of its exit handler after a success."""
+        workflow = self.ctx.plan.workflow
+        if workflow.on_exit is None or self.ctx.only is not None:
+            return False
+        scope = self.ctx.globals.inner({"workflow.status": Phase.SUCCEEDED.value})
+        handler = workflow.templates[workflow.on_exit.template]
+        for call in handler.calls:
+            with suppress(NodeError):
+                if call.loop is None and call.when and scope.holds(call.when)[0]:
+                    return self.foresee(workflow.templates[call.template], f"{EXIT_HANDLER}.{call.name}")
+        return False
 
     async def _unless_known(self, job: Job) -> tuple[Node, Produced]:
         """Take the outputs of an earlier run, or carry the job out and remember what it made."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.local import standbys
+from argosy.local.errors import NodeError
 from argosy.local.job import Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import KINDS, Node, Phase, now
@@ -68,12 +69,21 @@ class Site:
             Node(self.name(call), call.template, self._kind(call), parent=self.parent) for call in calls
         )
 
+    def may_come(self, call: Call, after_idle: bool) -> bool:
+        """Whether a call's `when` may hold; one not known yet may, unless it asks what is idle."""
+        try:
+            return not call.when or self.scope.holds(call.when)[0]
+        except NodeError:
+            return not after_idle
+
     def foresee(self, coming: Callable[[], Iterable[Call]]) -> None:
         """Something was started; `coming` tells what comes next, once that is under way."""
 
         def look() -> None:
             calls = (call for call in coming() if call.loop is None)
-            if any(self.engine.foresee(self.template(call), self.name(call)) for call in calls):
+            if any(self.engine.foresee(self.template(call), self.name(call)) for call in calls) or (
+                not self.prefix and self.engine.foresee_end()
+            ):
                 asyncio.get_running_loop().call_later(standbys.DELAY, look)
 
         asyncio.get_running_loop().call_later(standbys.DELAY, look)

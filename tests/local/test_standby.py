@@ -276,7 +276,7 @@ BAD_LIMIT = "inputs: {parameters: [{name: p, value: x}]}\n  activeDeadlineSecond
     ("settings", "phase"),
     [
         ({"first": "exit 1"}, "Omitted"),
-        ({"task": ", when: '1 > 2'"}, "Skipped"),
+        ({"task": ", when: '{{tasks.first.exitCode}} > 2'"}, "Skipped"),
         ({"template": BAD_LIMIT}, "Error"),
     ],
 )
@@ -349,3 +349,32 @@ def test_certain_imports(source: str, expected: str) -> None:
     found = certain_imports(ast.parse(source))
     names = [s.module if isinstance(s, ast.ImportFrom) else s.names[0].name for s in found]  # type: ignore[attr-defined]
     assert names == expected.split()
+
+
+def test_what_is_known_not_to_run_is_not_started_and_a_step_of_the_end_is(
+    run: Run, environment: dict[str, str]
+) -> None:
+    """The step waits for the one program that imports ahead: that of the exit handler after a success."""
+    text = """
+onExit: end
+templates:
+- name: main
+  dag:
+    tasks:
+    - {name: first, template: first}
+    - {name: gate, template: second, depends: first, when: "1 > 2"}
+    - {name: after, template: second, depends: gate.Succeeded, when: "{{tasks.gate.exitCode}} > 2"}
+- name: end
+  dag:
+    tasks:
+    - {name: failed, template: second, when: "{{workflow.status}} == Failed"}
+    - {name: succeeded, template: second, when: "{{workflow.status}} == Succeeded"}
+- name: first
+  container: {image: x, command: [sh, -c, 'until test -s "$READY"; do sleep 0.02; done']}
+- name: second
+  container: {image: x, command: [python, -m, probe], args: [show]}
+"""
+    result = run(text, environment=environment)
+    assert phases(result)["onExit.succeeded"] == "Succeeded"
+    assert used(environment) == ["early"]
+    assert starts(environment) == 1
