@@ -73,8 +73,10 @@ def pending(
     """
     client, target = bucket.client, {"Bucket": bucket.name, "Key": key}
     noted = {"sha256": expected.sha256} if expected.sha256 else {}
+    # Asked for only where there is something to compare: to compute it is most of what a copy costs.
+    checked = {"ChecksumAlgorithm": "SHA256"} if expected.parts else {}
     with bucket.errors(action):
-        begun = client.create_multipart_upload(**target, ChecksumAlgorithm="SHA256", Metadata=noted)
+        begun = client.create_multipart_upload(**target, **checked, Metadata=noted)
     target["UploadId"] = begun["UploadId"]
     made = Pending(bucket, target, [])
     try:

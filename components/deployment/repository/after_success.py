@@ -14,7 +14,8 @@ from argosy.components.deployment.repository.archiving import Archiving
 from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import published_versions
 from argosy.components.deployment.repository.records import amend_record
-from argosy.components.shared import s3
+from argosy.components.deployment.repository.standing import standing
+from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import ArgosyError
 
@@ -69,10 +70,6 @@ class Ending:
         return Done(versions, "archived" if versions else "nothing-to-do")
 
     def _standing(self, bucket: Bucket) -> Mapping[int, str]:
-        # Only here: most deployments find nothing old, and these imports cost more than the look.
-        from argosy.components.deployment.repository.standing import standing
-        from argosy.components.shared import registry
-
         return standing(registry.connect_lightly(self.mlflow), bucket, self.keys)
 
     def _note(self, **block: Any) -> None:
