@@ -23,6 +23,7 @@ COMMANDS = {
     "runs": ("argosy.cli.runs", "runs"),
     "show": ("argosy.cli.runs", "show"),
     "logs": ("argosy.cli.runs", "logs"),
+    "schema": ("argosy.cli.schema", "schema"),
     "get": ("argosy.cli.cluster", "get"),
     "stop": ("argosy.cli.cluster", "stop"),
     "retry": ("argosy.cli.cluster", "retry"),

@@ -17,7 +17,6 @@ from argosy.local.state import lock
 from tests.local.runs.conftest import GATED, Argosy, Made
 
 OK = "templates: [{name: main, container: {image: x, command: [echo, hello]}}]"
-DOCS = Path(__file__).parents[3] / "docs" / "runs.md"
 
 
 def test_the_list_tells_what_became_of_each_run(made: Made, argosy: Argosy) -> None:
@@ -54,14 +53,6 @@ def test_show_as_a_document(made: Made, argosy: Argosy) -> None:
     assert run["gateRules"][0]["rules"][0] == {
         "rule": "accuracy >= least", "number": "0.97 >= 0.9", "holds": True,
     }  # fmt: skip
-
-
-def test_the_schema_is_documented(made: Made, argosy: Argosy) -> None:
-    made(GATED)
-    run = json.loads(argosy("show", "last", "--output", "json").stdout)
-    text = DOCS.read_text("utf-8")
-    keys = {*run, *run["nodes"][0], *run["artifacts"][0], *run["gateRules"][0]}
-    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
 
 
 def test_a_run_is_found_by_a_unique_beginning_or_its_end(made: Made, argosy: Argosy) -> None:

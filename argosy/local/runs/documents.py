@@ -1,0 +1,265 @@
+"""The documents that `--output json` prints, as JSON Schemas: the one place that says what a field means.
+
+`argosy schema` prints them, docs/documents.md is written from them, and the tests hold real documents against
+them. A document may have more fields than its schema tells: fields are added, and none changes its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from argosy.local.node import KINDS, Phase
+from argosy.local.runs.gates import VERDICTS
+from argosy.local.runs.record import State
+
+Schema = dict[str, Any]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _text(told: str, *values: str) -> Schema:
+    return {"type": "string", "description": told, **({"enum": list(values)} if values else {})}
+
+
+def _or_null(schema: Schema) -> Schema:
+    kind = {"type": [schema["type"], "null"]} if "type" in schema else {}
+    return {**schema, **kind}
+
+
+def _number(told: str, kind: str = "number") -> Schema:
+    return {"type": kind, "description": told, "minimum": 0}
+
+
+def _moment(told: str) -> Schema:
+    return {"type": "string", "format": "date-time", "description": f"{told}; RFC 3339 in UTC"}
+
+
+def _list(told: str, items: Schema) -> Schema:
+    return {"type": "array", "description": told, "items": items}
+
+
+def _by_name(told: str, values: Schema) -> Schema:
+    return {"type": "object", "description": told, "additionalProperties": values}
+
+
+def _pair(told: str, item: Schema) -> Schema:
+    return {"type": "array", "description": told, "items": item, "minItems": 2, "maxItems": 2}
+
+
+def _object(told: str, fields: Mapping[str, Schema], sometimes: Mapping[str, Schema] | None = None) -> Schema:
+    """An object that has all of `fields`, and at times those of `sometimes`."""
+    properties = {**fields, **(sometimes or {})}
+    return {"type": "object", "description": told, "properties": properties, "required": list(fields)}
+
+
+_PHASES = [phase.value for phase in Phase]
+_ANY_TEXT: Schema = {"type": "string"}
+_OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
+
+_VALUES = _object(
+    "inputs or outputs",
+    {
+        "parameters": _by_name("texts by name", _ANY_TEXT),
+        "artifacts": _by_name("paths by name, those of this run below `runDir`", _ANY_TEXT),
+    },
+    {"result": _text("standard output, where it was captured")},
+)
+_VALUES_HERE: Schema = {"$ref": "#/$defs/values"}
+
+_EXIT_CODE: Schema = {"type": ["integer", "null"], "description": "null where no program ended"}
+_ATTEMPT = _object(
+    "one try of a node that may be retried",
+    {
+        "name": _text("the node's name and the attempt's number"),
+        "phase": _text("how it ended", *_PHASES),
+        "startedAt": _moment("its begin"),
+        "finishedAt": _moment("its end"),
+        "exitCode": _EXIT_CODE,
+        "message": _text("why it failed; empty where it did not"),
+    },
+)
+
+_NODE_FIELDS = {
+    "name": _text("unique: `task`, `outer.inner`, of a loop's item `task(0:item)`"),
+    "displayName": _text("the last part of the name"),
+    "template": _text("the template that it runs"),
+    "type": _text("what it is", *KINDS.values(), "Loop"),
+    "parent": _text("the node that it is inside of; empty at the top"),
+    "phase": _text("Argo's phase", *_PHASES),
+    "queuedAt": _or_null(_moment("when it could have started")),
+    "startedAt": _or_null(_moment("its begin")),
+    "finishedAt": _or_null(_moment("its end")),
+    "inputs": _VALUES_HERE,
+    "outputs": _VALUES_HERE,
+    "exitCode": _EXIT_CODE,
+    "message": _text("why it failed, was skipped or waits; else empty"),
+    "log": _or_null(_text("the file of the last attempt's output, below `runDir`")),
+    "logTail": _list("of a node that failed, the last lines of its log", _ANY_TEXT),
+    "attempts": _list("where it may be retried, each try", {"$ref": "#/$defs/attempt"}),
+}
+_NODE_SOMETIMES = {
+    "retryAt": _moment("while it waits for its next attempt, when that begins"),
+    "reused": _text("the run whose outputs it has, where it was not carried out"),
+    "seconds": _number("of `show` alone: how long it took, or has been taking"),
+}
+_NODE = _object("a task, step, loop, or item of a loop", _NODE_FIELDS, _NODE_SOMETIMES)
+_NODES = _list("the nodes, each followed by what is inside of it", {"$ref": "#/$defs/node"})
+
+_GATE = _object(
+    "a gate's decision",
+    {
+        "step": _text("the step that decided"),
+        "verdict": _text("its word", *VERDICTS),
+        "reason": _text("its reason, where it gave one; else empty"),
+        "rules": _list(
+            "the rules of its annotation `argosy.dev/gate`",
+            _object(
+                "one comparison",
+                {
+                    "rule": _text("as the annotation has it"),
+                    "number": _text("with its numbers, such as `0.97 >= 0.9`"),
+                    "holds": {"type": ["boolean", "null"], "description": "null: it does not apply"},
+                },
+            ),
+        ),
+    },
+)
+
+_ARTIFACT = _object(
+    "an artifact that a step made",
+    {
+        "step": _text("the step"),
+        "name": _text("the output's name"),
+        "path": _text("where it is"),
+        "sizeBytes": _number("of the file, or of all in the folder", "integer"),
+        "exists": {"type": "boolean", "description": "whether it is still there"},
+    },
+)
+
+_RUN_FIELDS = {
+    "run": _text("the name by which commands know the run"),
+    "pipeline": _text("the name of the pipeline or workflow"),
+    "startedAt": _or_null(_moment("its begin; null where nothing began")),
+    "finishedAt": _or_null(_moment("its end; null where there was none")),
+    "seconds": _or_null(_number("how long it took, or has been taking; null where it never began")),
+    "phase": _text(
+        "Argo's phase, or the state with a capital", *_PHASES, "Interrupted", "Unstarted", "Unreadable"
+    ),
+    "state": _text("how its folder is: `interrupted` where its runner died", *get_args(State)),
+    "message": _text("why it failed, or why it cannot be read; else empty"),
+    "failed": _list("names of the steps that failed", _ANY_TEXT),
+    "gates": _by_name("verdict by step", _text("the gate's word", *VERDICTS)),
+    "sizeBytes": _number("of the whole folder", "integer"),
+    "runDir": _text("the folder"),
+}
+
+_TEXTS = _pair("one of each run", _OPTIONAL_TEXT)
+_PAIRED = "what differs, by name: first run, second run, null where a run has none"
+
+DOCUMENTS: dict[str, tuple[str, Schema]] = {
+    "runs": (
+        "argosy runs --output json",
+        _object(
+            "the runs of this machine",
+            {"runs": _list("the last run first", _object("a run", _RUN_FIELDS))},
+        ),
+    ),
+    "show": (
+        "argosy show RUN --output json",
+        _object(
+            "one run in full",
+            {
+                **_RUN_FIELDS,
+                "uid": _text("the workflow's uid"),
+                "argosy": _or_null(_text("the version that ran it; null where nothing tells")),
+                "parameters": _by_name("texts by name", _ANY_TEXT),
+                "outputs": _VALUES_HERE,
+                "nodes": _NODES,
+                "artifacts": _list("what steps made", _ARTIFACT),
+                "gateRules": _list("gates with their numbers", _GATE),
+            },
+        ),
+    ),
+    "logs": (
+        "argosy logs RUN [STEP] --output json",
+        _object(
+            "a line that a step wrote; one document a line",
+            {
+                "step": _text("the node's name"),
+                "attempt": _number("from 0", "integer"),
+                "line": _text("the line, without its end"),
+            },
+        ),
+    ),
+    "compare": (
+        "argosy compare RUN RUN --output json",
+        _object(
+            "what differs between two runs",
+            {
+                "runs": _pair("their names", _ANY_TEXT),
+                "phases": _pair("their phases", _ANY_TEXT),
+                "seconds": _pair("how long they took", {"type": ["number", "null"]}),
+                "parameters": _by_name(_PAIRED, _TEXTS),
+                "gates": _by_name(f"verdicts and numbers of rules; {_PAIRED}", _TEXTS),
+                "outputs": _by_name(f"outputs of steps, `step.output`; {_PAIRED}", _TEXTS),
+                "steps": _by_name(f"phases of steps; {_PAIRED}", _TEXTS),
+                "times": _by_name("seconds of programs that both have", _pair("seconds", {"type": "number"})),
+                "templates": _by_name(f"templates, as text; {_PAIRED}", _TEXTS),
+                "code": _or_null(
+                    _by_name(
+                        "by file the lines of a unified diff; null where a run did not keep its code",
+                        {"type": "array", "items": _ANY_TEXT},
+                    )
+                ),
+            },
+        ),
+    ),
+    "run": (
+        "argosy run PIPELINE --output json, argosy rerun RUN --output json",
+        _object(
+            "how a run ended",
+            {
+                "name": _text("the workflow's name"),
+                "uid": _text("the workflow's uid"),
+                "phase": _text("Argo's phase", *_PHASES),
+                "message": _text("why it failed; else empty"),
+                "startedAt": _moment("its begin"),
+                "finishedAt": _moment("its end"),
+                "parameters": _by_name("texts by name", _ANY_TEXT),
+                "nodes": _NODES,
+                "outputs": _VALUES_HERE,
+                "runDir": _text("the run's folder"),
+            },
+        ),
+    ),
+    "plan": (
+        "argosy run PIPELINE --plan --output json",
+        _object(
+            "which steps a run would reuse",
+            {
+                "steps": _list(
+                    "every program, in the order of the run",
+                    _object(
+                        "a step",
+                        {
+                            "step": _text("the node's name"),
+                            "plan": _text("`runs`, `waits for what runs`, `reused from RUN`, `skipped: WHY`"),
+                            "reused": _or_null(_text("the run that its outputs would come from")),
+                        },
+                    ),
+                )
+            },
+        ),
+    ),
+}  # fmt: skip
+"""By name the commands that print a document, and its schema."""
+
+_SHARED = {"values": _VALUES, "attempt": _ATTEMPT, "node": _NODE}
+
+
+def schema_of(name: str) -> Schema:
+    """The JSON Schema of a document, complete in itself."""
+    printed_by, schema = DOCUMENTS[name]
+    shared = _SHARED if "#/$defs/" in str(schema) else {}
+    head = {"$schema": DIALECT, "title": f"argosy {name}", "$comment": f"printed by {printed_by}"}
+    return {**head, **schema, **({"$defs": shared} if shared else {})}
