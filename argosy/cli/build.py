@@ -128,7 +128,7 @@ def _check_place(folder: Path) -> None:
 def _steps(target: str) -> list["Step"]:
     """The steps of a target; none runs here, and nothing is submitted, whatever its files do at their top."""
     from argosy.compose.loader import is_manifest
-    from argosy.compose.quick_couler import import_couler
+    from argosy.compose.upstream import import_couler
 
     import_couler()
     from argosy.cluster.program import called_by, composing_only, is_program

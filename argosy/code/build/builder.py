@@ -23,6 +23,7 @@ from argosy.code.build.recipe import Recipe, module_of_step
 from argosy.code.build.reference import DOCKER_HUB, Reference
 from argosy.code.build.registry import Registry
 from argosy.errors import UsageError
+from argosy.step.files import published
 
 _AT_ONCE = 4
 
@@ -197,15 +198,11 @@ class Builder:
 
     def save(self, made: Sequence[Built], file: Path, tags: Sequence[str]) -> None:
         """Write an OCI archive, which podman, docker, ctr and skopeo read."""
-        beside = file.with_name(file.name + ".part")
         try:
-            with beside.open("wb") as out, tarfile.open(fileobj=out, mode="w") as archive:
+            with published(file) as beside, tarfile.open(beside, "w") as archive:
                 _Archive(archive).write(made, tags)
-            beside.replace(file)
         except OSError as error:
             raise BuildError(f"cannot write '{file}': {error.strerror}") from None
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 class _Archive:

@@ -13,6 +13,7 @@ import yaml
 from argosy.code.build.errors import BuildError
 from argosy.code.build.packages import Target, resolve
 from argosy.manifest.emit import to_yaml
+from argosy.step.files import write_text
 
 _HEADER = "# What `argosy build` installs into images. Commit it; `argosy build --upgrade` makes it anew.\n"
 
@@ -75,7 +76,7 @@ class Lock:
 
     def _write(self, entries: list[dict[str, Any]]) -> None:
         entries.sort(key=lambda e: (e["packages"], e["python"], e["platform"], e["wheels"]))
-        write_beside(self.file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
+        write_whole(self.file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
 
 
 def _entry(entries: Sequence[dict[str, Any]], key: dict[str, Any]) -> dict[str, Any] | None:
@@ -99,11 +100,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_beside(file: Path, text: str) -> None:
-    """Write a file in one move: whoever reads it sees all of it, the old one or the new one."""
-    beside = file.with_name(file.name + ".part")
+def write_whole(file: Path, text: str) -> None:
+    """Write a file as `argosy.step.files.published` does. Raises BuildError."""
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
+        write_text(file, text)
     except OSError as error:
         raise BuildError(f"cannot write '{file}': {error.strerror}") from None

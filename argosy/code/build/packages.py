@@ -21,6 +21,7 @@ from argosy.code.build.code import PACKAGES
 from argosy.code.build.errors import BuildError
 from argosy.code.build.layers import Blob, File, Layer, make_layer
 from argosy.errors import UsageError
+from argosy.step.files import write_text
 
 # glibc 2.28: Debian 10, Ubuntu 20.04, Red Hat 8 and later.
 _TARGETS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
@@ -84,9 +85,7 @@ def packages_layer(locked: Sequence[str], target: Target) -> Layer:
         assert isinstance(made.blob.content, Path)
         made.blob.content.replace(kept)
     note = {"digest": made.blob.digest, "size": made.blob.size, "diff_id": made.diff_id}
-    beside = noted.with_suffix(f".{os.getpid()}.part")
-    beside.write_text(json.dumps(note), encoding="utf-8")
-    beside.replace(noted)
+    write_text(noted, json.dumps(note))
     return Layer(Blob(made.blob.digest, made.blob.size, kept), made.diff_id, "packages")
 
 

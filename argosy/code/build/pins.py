@@ -9,7 +9,7 @@ import yaml
 
 from argosy.code.build.code import code_of, sdk_digest
 from argosy.code.build.errors import BuildError
-from argosy.code.build.lock import alone_in, write_beside
+from argosy.code.build.lock import alone_in, write_whole
 from argosy.code.build.recipe import module_of_step
 from argosy.code.bundle.attach import templates_in, with_templates
 from argosy.code.bundle.packages import declared_packages
@@ -71,7 +71,7 @@ def write_pins(file: Path, new: Sequence[Pin]) -> None:
         entries = sorted(
             (p.to_dict() for p in (*_without(read_pins(file), new), *new)), key=lambda e: str(e["image"])
         )
-        write_beside(file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
+        write_whole(file, _HEADER + to_yaml(entries))  # type: ignore[arg-type]
 
 
 def _without(older: Iterable[Pin], new: Sequence[Pin]) -> Iterator[Pin]:
