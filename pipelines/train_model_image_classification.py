@@ -15,7 +15,7 @@ LAPTOP = {"input_shape": "1,3,32,32", "epochs": "6"}
 
 
 class Validated(NamedTuple):
-    """What training ends with; the defaults stand where a gate stopped it.
+    """The end of a training; the defaults stand where a gate stopped it.
 
     Attributes:
         result: passed: the model passed both gates.

@@ -13,7 +13,7 @@ from argosy.stack.triton_install import TritonInstall, locate
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What there is to run, and where it answers."""
+    """The servers that run, and where each answers."""
 
     tracking: Service
     storage: Service

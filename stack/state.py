@@ -45,7 +45,7 @@ class Launched:
 
 @dataclass(frozen=True)
 class State:
-    """What has to be remembered between two commands."""
+    """The state to be remembered between two commands."""
 
     ports: dict[str, int] = field(default_factory=dict)
     services: dict[str, Launched] = field(default_factory=dict)

@@ -1,1 +1,1 @@
-"""What there is, from the declarations alone: the list of components, and drawings of pipelines."""
+"""The list of components and drawings of pipelines, from their declarations alone."""

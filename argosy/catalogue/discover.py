@@ -136,7 +136,7 @@ def _declares(file: Path) -> bool:
 
 
 def _declared(module: ModuleType) -> Iterator[Entry]:
-    """What the module itself declares or loads, not what it imports from another."""
+    """The module's own declarations, without those that it imports."""
     for name, value in vars(module).items():
         if not isinstance(value, Component):
             continue

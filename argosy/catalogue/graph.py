@@ -1,4 +1,4 @@
-"""What a drawing of a workflow shows: tasks, what each waits for, and what is inside of what."""
+"""The content of a drawing of a workflow: tasks, their order, and which contains which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

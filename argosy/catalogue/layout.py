@@ -228,7 +228,7 @@ def text_width(text: str, size: float) -> float:
 
 
 def second_line(node: Node) -> str:
-    """What stands under a node's name."""
+    """The lines under a node's name."""
     return ", ".join(t for t in (node.detail, node.loop) if t)
 
 

@@ -27,7 +27,7 @@ def shown_resources(described: dict[str, Any]) -> str:
 
 
 def facts(described: dict[str, Any]) -> list[tuple[str, str]]:
-    """What is known of the container, as pairs of a noun and its value."""
+    """The container's known properties, as pairs of a noun and its value."""
     pairs = [
         ("image", described.get("image", "")),
         ("command", " ".join(described.get("command", ()))),

@@ -89,7 +89,7 @@ class _Reader:
         return self.templates[name]
 
     def diagram(self, name: Any, title: str, around: tuple[str, ...]) -> Diagram:
-        """What a template does; `around` are the templates that it stands in."""
+        """The diagram of a template; `around` are the templates that it stands in."""
         template = self.template(name)
         around = (*around, str(name))
         if "dag" in template:

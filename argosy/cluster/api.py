@@ -1,4 +1,4 @@
-"""What submission needs of a server."""
+"""The server as submission needs it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a manifest must be before it is sent anywhere."""
+"""Checks of a manifest before it is sent anywhere."""
 
 import json
 from collections.abc import Mapping

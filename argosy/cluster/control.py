@@ -70,7 +70,7 @@ def _supplied(node: Mapping[str, Any]) -> dict[str, Any]:
 def retried(workflow: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The workflow as it runs again, and the ids of the nodes that are made anew.
 
-    What Succeeded or was Skipped is kept; the exit handler runs again.
+    Nodes that Succeeded or were Skipped are kept; the exit handler runs again.
 
     Raises:
         UsageError: it has not failed, or a node of it still runs.

@@ -30,7 +30,7 @@ _UPDATES = 5
 
 @dataclass(frozen=True)
 class Delivered:
-    """What was done: `verb` is "created" or "updated"; `answer` is the object as the server gave it."""
+    """The outcome: `verb` is "created" or "updated"; `answer` is the object as the server gave it."""
 
     verb: str
     kind: str

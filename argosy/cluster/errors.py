@@ -1,4 +1,4 @@
-"""What can go wrong on the way to a cluster, as far as the caller must tell it apart."""
+"""Failures on the way to a cluster that a caller tells apart."""
 
 from argosy.errors import ArgosyError
 

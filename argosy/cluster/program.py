@@ -108,7 +108,7 @@ def _execute(path: Path) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """What fails in the program is one line with its place."""
+    """An error in the program becomes one line with its place."""
     try:
         yield
     except ArgosyError:

@@ -1,4 +1,4 @@
-"""What a program hands to `couler.run`.
+"""The object that a program hands to `couler.run`.
 
 ```python
 import couler.argo as couler
@@ -34,7 +34,7 @@ keep_couler_quiet()
 
 
 class Deliver(Protocol):
-    """What is done with a manifest that a program submits; the result is what `couler.run` returns."""
+    """Submits the manifest of a program; its result is that of `couler.run` returns."""
 
     def __call__(
         self, manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination

@@ -19,7 +19,7 @@ _ORDINARY = ("", "ContainerCreating", "PodInitializing")
 
 
 def pod_trouble(pod: Mapping[str, Any]) -> str:
-    """What a pod's own status says; empty where it says nothing, or only that it starts."""
+    """The trouble in a pod's own status; empty where there is none, or it only starts."""
     status = pod.get("status") or {}
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     for container in containers:
@@ -33,7 +33,7 @@ def pod_trouble(pod: Mapping[str, Any]) -> str:
 
 
 def event_trouble(events: Iterable[Mapping[str, Any]]) -> str:
-    """What the last warning among the events of a pod says; empty where there is none."""
+    """The last warning among a pod's events; empty where there is none."""
     warnings = [e for e in events if e.get("type") == "Warning"]
     return _line(max(warnings, key=_moment)) if warnings else ""
 

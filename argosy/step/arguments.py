@@ -39,7 +39,7 @@ def read(interface: Interface, argv: Sequence[str]) -> tuple[dict[str, Any], dic
 
 
 def _words(argv: Sequence[str], options: Mapping[str, str]) -> dict[str, str]:
-    """What each option was given, as `--name=value` or as two words; argparse would lose a value of `--`."""
+    """The value of each option, `--name=value` or two words; argparse would lose a value of `--`."""
     found: dict[str, str] = {}
     rest = iter(argv)
     for word in rest:

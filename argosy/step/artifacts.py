@@ -32,7 +32,7 @@ class ArtifactKind:
 
     @property
     def expectation(self) -> str:
-        """What to pass, for error messages."""
+        """The values that may be passed, for error messages."""
         noun = "an artifact" if self.name == "any" else f"a {self.name} artifact"
         return f"{noun} or None" if self.optional else noun
 

@@ -64,7 +64,7 @@ def _remove(path: Path) -> None:
 def copy_to(source: Path, target: Path) -> None:
     """Copy a file or a folder to `target`, complete or not at all; a file there is replaced.
 
-    What this program has written to files there that it has open is in the copy. A link in the place of
+    The copy holds what this program has written to files that are still open. A link in the place of
     `source` is followed. In a folder, links to its own inside stay links; others become copies of what they
     lead to.
 

@@ -1,4 +1,4 @@
-"""What a step gives to others: how it is declared, checked, and put in its place."""
+"""Outputs of a step: how they are declared, checked, and put in their places."""
 
 from __future__ import annotations
 

@@ -31,19 +31,19 @@ _LAST_WORDS = 4096
 
 
 class Step(Protocol):
-    """What a component is to this module."""
+    """A component as this module sees it."""
 
     @property
     def interface(self) -> Interface:
-        """What goes in and what comes out."""
+        """Its inputs and outputs."""
 
     @property
     def function(self) -> Callable[..., Any]:
-        """What is done."""
+        """Its code."""
 
     @property
     def notes(self) -> str:
-        """What `--help` says of it beside its interface."""
+        """Lines of `--help` beside its interface."""
 
 
 def run_step(step: Step, argv: Sequence[str]) -> int:

@@ -153,7 +153,7 @@ class ValueType:
 
     @property
     def expectation(self) -> str:
-        """What to write, for error messages: 'a whole number', "one of 'a', 'b'"."""
+        """The values that may be written, for error messages: 'a whole number', "one of 'a', 'b'"."""
         if self.choices:
             noun = "one of " + ", ".join(map(repr, self.choices))
         elif self.item:

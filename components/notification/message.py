@@ -1,4 +1,4 @@
-"""What is told of a workflow that ended, for programs and for people."""
+"""The message about a workflow that ended, for programs and for people."""
 
 from __future__ import annotations
 

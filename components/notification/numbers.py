@@ -1,4 +1,4 @@
-"""What MLflow knows of one workflow's model: what the gates measured, and what is live because of it."""
+"""MLflow's numbers of one workflow's model: the gates', and the version that is live because of it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def ask(message: Message, tracking_uri: str, model: str, owner: str, patience: f
 
 @dataclass(frozen=True)
 class _Work:
-    """What one workflow did."""
+    """The doings of one workflow."""
 
     candidate: ModelVersion | None
     served: ModelVersion | None

@@ -1,4 +1,4 @@
-"""What must come out again at the other end of every transfer: a file's size and checksums."""
+"""A file's size and checksums, which must be the same at the other end of every transfer."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     with lease.held(bucket, keys.lock("serving"), owner, seconds=60, patience=300):
         ...
 
-Who holds it is written in the object, together with a number that nobody else has and the seconds after
+Its holder is written in the object, together with a number that nobody else has and the seconds after
 which others may take it over: a holder that was killed delays the others, and never stops them.  Ages are
 the difference between two of the server's own times, so a wrong clock on any machine does not matter.
 
@@ -40,7 +40,7 @@ _LONGEST_PAUSE = 2.0
 
 @dataclass(frozen=True)
 class Holder:
-    """What is written in the object; with 0 seconds it is free.
+    """The lease as the object has it; with 0 seconds it is free.
 
     The owner is for people.  The token is another one in every writing, so no state of the object ever comes
     back with the same entity tag, and equal bytes mean that this very writing arrived.
@@ -179,7 +179,7 @@ def _put(bucket: Bucket, key: str, holder: Holder, etag: str | None) -> str | No
 
 
 def _told(bucket: Bucket, key: str) -> str:
-    """Who holds it, for a message."""
+    """Its holder, for a message."""
     found = bucket.fetch(key)
     if found is None:
         return "others keep taking it; run the step again"

@@ -58,7 +58,7 @@ class RestVersion:
 
 @dataclass(frozen=True)
 class RestRunInfo:
-    """What names a run, and whether it was deleted (`lifecycle_stage`)."""
+    """A run's names, and whether it was deleted (`lifecycle_stage`)."""
 
     run_id: str
     run_name: str
@@ -67,7 +67,7 @@ class RestRunInfo:
 
 @dataclass(frozen=True)
 class RestRunData:
-    """What a run logged; of each metric the last value."""
+    """A run's logged values; of each metric the last one."""
 
     metrics: Mapping[str, float]
     params: Mapping[str, str]

@@ -46,7 +46,7 @@ _light_uri = ""
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What MLflow or the network raises; MLflow's own class only where MLflow was imported."""
+    """The errors of MLflow and of the network; MLflow's own class only where MLflow was imported."""
     exceptions = sys.modules.get("mlflow.exceptions")
     return (MlflowRefused, RequestException, *([exceptions.MlflowException] if exceptions else []))
 
@@ -66,7 +66,7 @@ def current_uri() -> str:
 
 
 def _cause(error: Exception, tracking_uri: str) -> str:
-    """What went wrong, on one line: the root of a network error, the first line of any other, no password."""
+    """An error on one line: the root of a network error, the first line of any other, no password."""
     root = re.search(r"\(Caused by .*?: (?P<reason>[^:]*)\)\)*$", str(error).strip())
     text = root["reason"].strip("\"'()") if root else str(error).strip() or type(error).__name__
     return text.splitlines()[0].replace(tracking_uri, redacted(tracking_uri))

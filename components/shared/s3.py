@@ -43,7 +43,7 @@ PAGE_KEYS = 1000
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What S3 tells about an object.
+    """S3's account of an object.
 
     Attributes:
         size: in bytes.
@@ -169,7 +169,7 @@ class Bucket:
     def stage(self, path: Path, key: str, expected: Fingerprint) -> AbstractContextManager[Pending]:
         """A file as an object that is on the server, verified, and does not appear yet (see `s3_upload`).
 
-        What did not appear by the end of the block is given up.
+        Uploads that did not appear by the end of the block are given up.
         """
         return Upload(self, path, key, expected).pending()
 

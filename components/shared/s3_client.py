@@ -49,7 +49,7 @@ _SETTINGS = Config(
 
 
 def _descriptions() -> Loader:
-    """What botocore makes a client for S3 from, which takes longer to read than a request."""
+    """botocore's description of S3, which takes longer to read than a request."""
     loader = create_loader(os.environ.get("AWS_DATA_PATH"))
     for kind in ("service-2", "endpoint-rule-set-1"):
         loader.load_service_model("s3", kind, api_version=None)

@@ -39,7 +39,7 @@ def scratch() -> Iterator[Path]:
 
 
 def _disk_error(error: BaseException | None) -> str | None:
-    """What the file system said, if that is where an error comes from."""
+    """The file system's own words, if an error comes from it."""
     texts = []
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:

@@ -48,7 +48,7 @@ class VersionState:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What the server tells about one version of a model."""
+    """The server's account of one version of a model."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]

@@ -1,4 +1,4 @@
-"""What can go wrong with a Triton server, so that callers can tell what is worth another try."""
+"""Errors of a Triton server; they tell which call is worth another try."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Exported(NamedTuple):
-    """What an export left in MLflow.
+    """The export's traces in MLflow.
 
     Args:
         export_run_id: the run that holds model.onnx.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Promotion(NamedTuple):
-    """What Gate 1 decided, and on which numbers.
+    """Gate 1's decision and its numbers.
 
     Args:
         result: passed: the candidate is the champion now.
@@ -61,8 +61,8 @@ def promote(
     The candidate is registered as a version of `model_name`. It passes if its `metric` is at least
     `min_accuracy` and, where a champion exists, at least the champion's plus `min_improvement`; it then gets
     the alias `champion`. A metric that is minimized must be at most the one, and at most the champion's minus
-    the other. The same candidate gets the same answer however often the gate is run. What cannot be judged
-    (no such run, no metric, no MLflow) is an error and never `failed`.
+    the other. The same candidate gets the same answer however often the gate is run. A model that cannot be
+    judged (no such run, no metric, no MLflow) is an error and never `failed`.
 
     Args:
         run_id: the candidate's training run.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Quantized(NamedTuple):
-    """What was made, and what its gate decided.
+    """The variant, and its gate's decision.
 
     Args:
         result: passed: the variant is registered.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Validation(NamedTuple):
-    """What Gate 2 decided and measured.
+    """Gate 2's decision and its numbers.
 
     Args:
         result: passed: the model is registered, with the alias deploy.

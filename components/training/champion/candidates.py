@@ -38,7 +38,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a candidate was compared with, by which rule, and whether it therefore claims the alias."""
+    """The comparison of a candidate: with which model, by which rule, and whether it claims the alias."""
 
     rule: str
     metric: str
@@ -54,7 +54,7 @@ class Comparison:
 
     @classmethod
     def read(cls, text: str) -> Comparison:
-        """What `json.dumps(asdict(...))` wrote."""
+        """The value that `json.dumps(asdict(...))` wrote."""
         fields = json.loads(text)
         noted = fields.pop("champion")
         champion = noted and Champion(noted["version"], Score(**noted["score"]))

@@ -1,6 +1,6 @@
 """Gate 1 as a rule: may a candidate with these numbers become the champion?
 
-What was decided for the cases that a gate meets sooner or later:
+Decisions for the cases that a gate meets sooner or later:
 
 | case | decision |
 |---|---|
@@ -45,7 +45,7 @@ EPSILON = 1e-9
 
 @dataclass(frozen=True)
 class Rule:
-    """What Gate 1 asks of a candidate, in the units of the metric.
+    """Gate 1's demands on a candidate, in the units of the metric.
 
     Attributes:
         min_accuracy: the threshold; the highest allowed value where the metric is minimized.
@@ -103,7 +103,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Score:
-    """What a model is judged by: its metric, and the fingerprint of its data set ("" where unknown)."""
+    """The measure of a model: its metric, and the fingerprint of its data set ("" where unknown)."""
 
     value: float
     data: str = ""

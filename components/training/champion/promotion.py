@@ -140,7 +140,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Promoted:
-    """What came of a promotion; `champion` is the score that the candidate was compared with."""
+    """The outcome of a promotion; `champion` is the score that the candidate was compared with."""
 
     version: str
     score: Score
@@ -180,7 +180,7 @@ def _judge(client: MlflowClient, candidate: ModelVersion, score: Score, rule: Ru
 
 
 def _opponent(client: MlflowClient, contest: Contest, rule: Rule) -> tuple[Champion | None, bool]:
-    """What to compare the candidate with, and whether it is, or was, champion already.
+    """The model to compare the candidate with, and whether the candidate is, or was, champion already.
 
     It is where an earlier promotion was cut off after it had moved the alias, or had another rule: then what
     the candidate was compared with before still counts.

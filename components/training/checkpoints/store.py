@@ -19,7 +19,7 @@ class Store(Protocol):
     """A flat place for a few named blobs; its text is its address. Methods raise StepError on failure."""
 
     def names(self) -> list[str]:
-        """What is there, sorted."""
+        """The names, sorted."""
 
     def read(self, name: str) -> bytes | None:
         """All bytes of a name; None where it does not exist."""
@@ -41,7 +41,7 @@ class FolderStore:
         return str(self.folder)
 
     def names(self) -> list[str]:
-        """What is there, sorted; remains of writes that were killed are removed on the way."""
+        """The names, sorted; remains of writes that were killed are removed on the way."""
         with self._errors("be read"):
             for partial in self.folder.glob(f"{PARTIAL}*"):
                 partial.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Download the files of a listing into a folder: in parallel, each one checked, none of them twice.
 
 A file is written beside its place and renamed when its checksum is right, so that what has its name is whole.
-What is already there is kept where size and checksum are those of the listing.
+A file that is already there is kept where size and checksum are those of the listing.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class RemoteFile:
 
 
 class Listing:
-    """What lay under a prefix at one moment; can be walked over again and again.
+    """The objects under a prefix at one moment; can be walked over again and again.
 
     Attributes:
         prefix: what comes before each file's path in its key; empty, or ends with a slash.

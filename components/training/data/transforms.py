@@ -1,4 +1,4 @@
-"""What happens to decoded images before the network sees them; whole batches at once, on any device."""
+"""Transforms of decoded images before the network sees them; whole batches at once, on any device."""
 
 from __future__ import annotations
 

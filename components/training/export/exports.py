@@ -69,7 +69,7 @@ def export_version(client: MlflowClient, version: ModelVersion, shape: InputShap
 
 
 def _exporter() -> str:
-    """What determines the file beside the model: PyTorch, its exporter, the operator set."""
+    """The versions that determine the file beside the model: PyTorch, its exporter, the operator set."""
     parts = [f"{package} {installed(package)}" for package in ("torch", "onnxscript")]
     return ", ".join([*parts, f"opset {OPSET}"])
 
@@ -81,7 +81,7 @@ def _files(client: MlflowClient, run_id: str, folder: Path) -> dict[str, object]
 
 
 def _properties(parent: Parent, training: Run, files: dict[str, object]) -> dict[str, object]:
-    """What the ONNX file tells about itself wherever it goes."""
+    """The ONNX file's own description, which goes wherever the file goes."""
     properties: dict[str, object] = {file.removesuffix(".json"): content for file, content in files.items()}
     properties |= {
         "model_name": parent.model_name,

@@ -123,7 +123,7 @@ def seed_everything(seed: int) -> None:
 
 
 def _run_epoch(state: TrainingState, feed: Feed, team: Team, between: Callable[[], None]) -> dict[str, float]:
-    """What is left of the epoch under way, then an evaluation; the epoch's metrics.
+    """The rest of the epoch under way, then an evaluation; the epoch's metrics.
 
     `between` is called after each step and each batch of the evaluation. Where it raises, `state` is as after
     that step.

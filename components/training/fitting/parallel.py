@@ -31,7 +31,7 @@ _PATIENCE = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Team:
-    """Who this process is among those that train together; alone, nothing needs to be agreed on."""
+    """This process among those that train together; alone, nothing needs to be agreed on."""
 
     rank: int = 0
     size: int = 1

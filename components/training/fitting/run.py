@@ -46,7 +46,7 @@ for _name in ("torch.distributed.elastic", "torchelastic-events-null"):
 
 
 def together(count: int, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """What `function` returns in the leader of `count` processes that all call it; one just calls it.
+    """The result of `function` in the leader of `count` processes that all call it; one just calls it.
 
     Function, arguments and result travel between processes, so they must be picklable. When one process
     fails, or this one is told to end, all end.

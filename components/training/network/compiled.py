@@ -16,7 +16,7 @@ _COMPILERS = ("g++", "clang++", "c++")
 
 
 def compiled(model: nn.Module, *, wanted: bool) -> Callable[[Tensor], Tensor]:
-    """What computes the model's answers: machine code for it, or the model itself.
+    """The function that computes the model's answers: machine code for it, or the model itself.
 
     The code is made at the first call, once for each shape of images, and uses the model's own weights. What
     cannot be compiled then is computed as ever, with a warning.

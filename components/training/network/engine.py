@@ -29,7 +29,7 @@ def as_they_are(*numbers: float) -> list[float]:
 
 @dataclass
 class Running:
-    """What an epoch has added up so far. An epoch that was cut off goes on from here.
+    """The sums of an epoch so far. An epoch that was cut off goes on from here.
 
     `loss` is the sum over the samples, on the training device once there is any; `seconds` is the time that
     training took, also before the epoch was cut off.
@@ -80,7 +80,7 @@ def carry_on() -> None:
 
 @dataclass(frozen=True)
 class Engine:
-    """What one optimiser step needs.
+    """Everything that one optimiser step needs.
 
     `forward` computes the logits: the model itself, or the model compiled or spread over processes. The model
     holds the weights either way. `total` adds up over those processes.

@@ -74,7 +74,7 @@ def choose_precision(setting: str, size: Size) -> Precision:
 def choose_algorithms(device: torch.device, *, deterministic: bool) -> None:
     """Let a GPU take the fastest algorithms, tried out for each shape, or only those that repeat exactly.
 
-    What has no exact algorithm is named in a warning and goes on. A CPU repeats exactly anyway.
+    An operation without an exact algorithm is named in a warning and goes on. A CPU repeats exactly anyway.
     """
     deterministic = deterministic and device.type == "cuda"
     if deterministic:

@@ -123,7 +123,7 @@ def _read(path: Path, source: str) -> Mapping[str, Tensor]:
 
 
 def _fitting(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], refusal: str) -> dict[str, Tensor]:
-    """What of `given` the model takes: all but a head of another size, and nothing that is not `wanted`."""
+    """The part of `given` that the model takes: what is `wanted`, but no head of another size."""
     replaced = _has_other_classes(given, wanted)
     fitting = {}
     for name, expected in wanted.items():

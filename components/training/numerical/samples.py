@@ -1,4 +1,4 @@
-"""What the gates feed to models: seeded random inputs, and real ones that the training run left."""
+"""Inputs that the gates feed to models: seeded random ones, and real ones that the training run left."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on one file.
+    """The numbers of one file.
 
     Attributes:
         example: two samples, for the signature of what is registered.

@@ -22,7 +22,7 @@ _ROUNDING = 1e-9  # far below one sample
 
 @dataclass(frozen=True)
 class VariantRule:
-    """What is asked of a variant.
+    """The demands on a variant.
 
     Attributes:
         variant: its number format.
@@ -60,7 +60,7 @@ class VariantRule:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was measured on a variant, against the model that it was made from.
+    """The numbers of a variant, against the model that it was made from.
 
     Attributes:
         accuracy_drop: accuracy of the original minus that of the variant; None without labels.

@@ -1,1 +1,1 @@
-"""What MLflow is told of a training: metrics, pictures, tags, the model."""
+"""Reports of a training to MLflow: metrics, pictures, tags, the model."""

@@ -127,7 +127,7 @@ _SHOWN = 300  # characters of an error
 
 
 class Tracker(Protocol):
-    """What the training loop knows about tracking."""
+    """Tracking as the training loop sees it."""
 
     def epoch(self, number: int, metrics: Mapping[str, float]) -> None:
         """Record the metrics of epoch `number`, counted from 1."""

@@ -1,4 +1,4 @@
-"""What a trained network says about the validation images, one by one."""
+"""Predictions of a trained network for the validation images, one by one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Predictions:
 def judge(
     model: nn.Module, recipe: Recipe, data: ImageFolder, size: Size
 ) -> tuple[Predictions, CachedImages | StreamedImages]:
-    """What `model` says about the validation images, and those images.
+    """The predictions of `model` for the validation images, and those images.
 
     Args:
         model: on the CPU, in evaluation mode.

@@ -22,7 +22,7 @@ _DIGEST_LENGTH = 36  # the longest that MLflow takes
 
 
 def data_params(dataset: str, data: ImageFolder, size: Size) -> dict[str, object]:
-    """What two runs must agree in to be compared, as parameters of a run."""
+    """Parameters of a run in which two runs must agree to be compared."""
     return {
         "dataset": dataset,
         "dataset_fingerprint": data.fingerprint(),
@@ -90,7 +90,7 @@ def origin(owner: str = "", environment: Mapping[str, str] = os.environ) -> dict
 
 
 def machine() -> dict[str, str]:
-    """What the work ran on: two runs whose speed is compared should agree in these."""
+    """The machine: two runs whose speed is compared should agree in these."""
     gpu = torch.cuda.is_available()
     return {
         "torch": torch.__version__,
