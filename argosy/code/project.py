@@ -264,23 +264,46 @@ def files_below(folder: Path, notes: list[str], *, modules: bool = True) -> Iter
     for base, folders, names in os.walk(folder):
         here = Path(base)
         below = [here / f for f in sorted(folders) if not _is_left_out(here / f)]
+        odd = [f for f in below if _is_no_text(f)]
+        notes += [f"{printable(f)}: a name that is not UTF-8 does not travel" for f in odd]
+        below = [f for f in below if f not in odd]
         if not modules:
             below = [f for f in below if not (f / "__init__.py").exists()]
-        notes += [f"{f}: a link to a folder does not travel" for f in below if f.is_symlink()]
+        notes += [f"{printable(f)}: a link to a folder does not travel" for f in below if f.is_symlink()]
         folders[:] = [f.name for f in below if not f.is_symlink()]
         for name in sorted(names):
             path = here / name
-            if name.startswith(".") or name.endswith(suffixes) or not path.is_file():
+            if name.startswith(".") or name.endswith(suffixes):
                 continue
-            if not path.resolve().is_relative_to(folder.resolve()):
-                notes.append(f"{path}: a link out of its package does not travel")
+            if hindrance := _hindrance(path, folder):
+                notes.append(f"{printable(path)}: {hindrance} does not travel")
                 continue
             yield path.relative_to(folder).as_posix(), path
 
 
+def _hindrance(path: Path, folder: Path) -> str:
+    """Why a file of a folder cannot go along, if it cannot."""
+    if not path.is_file():
+        return "a link to no file" if path.is_symlink() else "what is no plain file"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return "a link out of its package"
+    return "a name that is not UTF-8" if _is_no_text(path) else ""
+
+
+def _is_no_text(path: Path) -> bool:
+    """Whether a name has bytes that Python stands in for by lone surrogates."""
+    return any(0xDC80 <= ord(c) <= 0xDCFF for c in path.name)
+
+
+def printable(name: str | Path) -> str:
+    """A file's name as it can stand in one line: line ends, and bytes that are no text, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
 def _is_left_out(folder: Path) -> bool:
     name = folder.name
-    return name.startswith(".") or name in _FOLDERS_LEFT_OUT or (folder / "pyvenv.cfg").is_file()
+    environment = (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+    return name.startswith(".") or name in _FOLDERS_LEFT_OUT or environment
 
 
 @dataclass(frozen=True)

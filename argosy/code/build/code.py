@@ -15,7 +15,7 @@ from pathlib import Path
 from argosy.code.build.errors import BuildError
 from argosy.code.build.layers import File, Layer, make_layer
 from argosy.code.bundle.attach import stand_ins
-from argosy.code.project import COULER, OURS, files_below, find
+from argosy.code.project import COULER, OURS, files_below, find, printable
 from argosy.step import runtime
 
 ROOT = "opt/argosy"
@@ -117,10 +117,14 @@ def _parts(files: Mapping[str, File]) -> list[dict[str, File]]:
 
 
 def _refuse_much(files: Mapping[str, Path]) -> None:
-    if (size := sum(f.stat().st_size for f in files.values())) > _LARGE:
-        largest = sorted(files.items(), key=lambda pair: -pair[1].stat().st_size)[:3]
-        names = ", ".join(f"{name} ({file.stat().st_size / 2**20:.0f} MiB)" for name, file in largest)
-        raise BuildError(f"the project's code has {size / 2**20:.0f} MiB, of which most is data: {names}")
+    sizes = {name: File(file).size for name, file in files.items()}
+    if (size := sum(sizes.values())) > _LARGE:
+        largest = [n for n in sorted(sizes, key=lambda n: -sizes[n])[:3] if sizes[n] > 2**20]
+        names = ", ".join(f"{printable(name)} ({sizes[name] / 2**20:.0f} MiB)" for name in largest)
+        raise BuildError(
+            f"the project's code has {size / 2**20:.0f} MiB, of which most is data: {names}; keep data out "
+            "of packages, and give it to steps as an input or by an address"
+        )
 
 
 def _whole_sdk() -> dict[str, File]:
@@ -135,7 +139,7 @@ def _whole_sdk() -> dict[str, File]:
 
 
 def _digest(files: Mapping[str, Path]) -> str:
-    digests = {path: hashlib.sha256(file.read_bytes()).hexdigest() for path, file in files.items()}
+    digests = {path: hashlib.sha256(File(file).read()).hexdigest() for path, file in files.items()}
     return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,13 +5,24 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from argosy.code.build.errors import BuildError
+
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CHUNK = 1 << 20
 _LEVEL = 6
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(f"cannot read '{error.filename}': {error.strerror}") from None
 
 
 @dataclass(frozen=True)
@@ -24,11 +35,17 @@ class File:
     @property
     def size(self) -> int:
         """How many bytes it has."""
-        return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        with _readable():
+            return self.content.stat().st_size
 
     def read(self) -> bytes:
-        """Its bytes."""
-        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        """Its bytes; raises BuildError if it cannot be read."""
+        if isinstance(self.content, bytes):
+            return self.content
+        with _readable():
+            return self.content.read_bytes()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from argosy.code.project import printable
 from argosy.errors import UsageError
 from argosy.manifest.code import FILE
 
@@ -61,12 +62,9 @@ def pack(files: dict[str, Path], texts: dict[str, bytes], of: str) -> Bundle:
     """The bundle of some files and texts by their names in it; a name that ends with `/` is a folder.
 
     Raises:
-        UsageError: it is larger than a ConfigMap may be; the largest files are named.
+        UsageError: it is larger than a ConfigMap may be, and the largest are named; or one is not readable.
     """
-    sizes = {name: path.stat().st_size for name, path in files.items() if not name.endswith("/")}
-    if sum(sizes.values()) > _READ_AT_MOST:
-        raise _too_large(sum(sizes.values()), sizes, of)
-    contents = {n: b"" if n.endswith("/") else p.read_bytes() for n, p in files.items()} | texts
+    contents = _read(files, of) | texts
     digest, buffer = hashlib.sha256(), io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in sorted(contents.items()):
@@ -83,9 +81,19 @@ def pack(files: dict[str, Path], texts: dict[str, bytes], of: str) -> Bundle:
     return Bundle(digest.hexdigest(), data)
 
 
+def _read(files: dict[str, Path], of: str) -> dict[str, bytes]:
+    try:
+        sizes = {name: path.stat().st_size for name, path in files.items() if not name.endswith("/")}
+        if sum(sizes.values()) > _READ_AT_MOST:
+            raise _too_large(sum(sizes.values()), sizes, of)
+        return {n: b"" if n.endswith("/") else p.read_bytes() for n, p in files.items()}
+    except OSError as error:
+        raise UsageError(f"{of}: cannot read '{printable(error.filename)}': {error.strerror}") from None
+
+
 def _too_large(size: int, sizes: dict[str, int], of: str) -> UsageError:
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:_SHOWN]
-    shown = ", ".join(f"{name} {sizes[name] / 2**20:.1f} MiB" for name in largest)
+    shown = ", ".join(f"{printable(name)} {sizes[name] / 2**20:.1f} MiB" for name in largest)
     return UsageError(
         f"{of}: its code has {size / 2**20:.1f} MiB, and a ConfigMap takes 1 MiB; the largest: {shown}; "
         "move them out of the package, or put the code into an image: argosy build"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,15 @@ import pytest
 import yaml
 
 from argosy import component
+from argosy.code.build.code import Code
 from argosy.code.build.credentials import credential_for
 from argosy.code.build.errors import BuildError
 from argosy.code.build.layers import File, make_layer
 from argosy.code.build.reference import Reference
 from argosy.code.build.registry import Registry
+from argosy.code.bundle.archive import pack
 from argosy.errors import DeclarationError, UsageError
-from tests.code.build.conftest import Project, Server, needs_registry, put_base
+from tests.code.build.conftest import WORDS, Project, Server, needs_registry, put_base
 from tests.code.build.test_push import image_of, layers_of
 from tests.code.build.wheels import make_wheel
 
@@ -173,6 +176,53 @@ def test_code_is_what_the_steps_import_and_nothing_hidden(project: Project) -> N
         *sorted(f"tools/{name}" for name in kept),
         "words.py",
     ]
+
+
+def test_names_that_no_archive_takes_stay_here_and_are_told(project: Project) -> None:
+    package = project.folder / "words"
+    package.mkdir()
+    (project.folder / "words.py").rename(package / "__init__.py")
+    (package / "two\nlines 'of' $(id) \"täxt\".txt").write_text("x")
+    (package / "nowhere").symlink_to("gone")
+    os.mkfifo(package / "pipe")
+    for name in (b"bad\xff.txt", b"bad\xfe"):
+        path = package / os.fsdecode(name)
+        path.mkdir() if name.endswith(b"\xfe") else path.write_text("x")
+    (package / "conda" / "conda-meta").mkdir(parents=True)
+    (package / "conda" / "lib.py").write_text("")
+    told = [
+        f"{package}/bad\\udcfe: a name that is not UTF-8",
+        f"{package}/bad\\udcff.txt: a name that is not UTF-8",
+        f"{package}/nowhere: a link to no file",
+        f"{package}/pipe: what is no plain file",
+    ]
+    done = project.argosy("build", "hello.py", "-o", "x.tar", "--dockerfile", "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "".join(f"warning: {line} does not travel\n" for line in told)
+    files = {p.name for p in (project.folder / "out" / "code" / "words").iterdir()}
+    assert files == {"__init__.py", "two\nlines 'of' $(id) \"täxt\".txt"}
+    done = project.argosy("compile", "hello.py", "-o", "compiled")
+    assert done.returncode == 0, done.stderr
+    assert all(f"warning: {line} does not travel\n" in done.stderr for line in told)
+
+
+def test_a_file_that_is_gone_or_not_readable_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.csv"
+    with pytest.raises(BuildError, match=r"^cannot read '.*gone\.csv': No such file"):
+        Code({"gone.csv": gone}, {}).layers()
+    with pytest.raises(UsageError, match=r"^hello: cannot read '.*gone\.csv': No such file"):
+        pack({"gone.csv": gone}, {}, "hello")
+
+
+def test_much_data_is_one_line_that_names_it(project: Project) -> None:
+    (project.folder / "data").mkdir()
+    (project.folder / "data" / "__init__.py").touch()
+    (project.folder / "words.py").write_text("import data\n" + WORDS)
+    os.truncate(os.open(project.folder / "data" / "huge\n.bin", os.O_CREAT | os.O_WRONLY), 5 * 2**30)
+    for words in (("build", "hello.py", "-o", "x.tar"), ("compile", "hello.py")):
+        done = project.argosy(*words)
+        assert done.returncode in (1, 2) and done.stderr.count("\n") == 1
+        assert "data/huge\\n.bin" in done.stderr
 
 
 def test_a_step_runs_in_its_image_though_its_module_imports_what_only_composes(project: Project) -> None:
