@@ -34,7 +34,7 @@ def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "St
     from argosy.local.runs.cache import StepCache, may_be_reused
 
     templates = {str(t.get("name")): t for t in templates_in(request.manifest)}
-    wanted = any(may_be_reused(t, everything=bool(cached)) for t in templates.values())
+    wanted = any(t.get("memoize") or may_be_reused(t, everything=bool(cached)) for t in templates.values())
     if cached is False or not (wanted or dry):
         return None
     place = (request.state_dir, request.run, request.run_dir)

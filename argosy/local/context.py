@@ -32,8 +32,8 @@ class Reuse(Protocol):
     def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
         """What decides the outputs of a template with these inputs, as one text; None: never reused."""
 
-    def find(self, key: str, node: str) -> tuple[str, Values] | None:
-        """The run that made such outputs, and these, in this run's folder."""
+    def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
+        """The run that made such outputs, at most `max_age` seconds ago, and these, in this run's folder."""
 
     def keep(self, key: str, produced: Produced) -> None:
         """Remember what was made."""

@@ -105,22 +105,27 @@ class Engine:
 
     async def _unless_known(self, job: Job) -> tuple[Node, Produced]:
         """Take the outputs of an earlier run, or carry the job out and remember what it made."""
-        reuse = self.ctx.reuse
-        if reuse is None or not job.template.is_leaf:
+        reuse, memo = self.ctx.reuse, job.template.memo
+        if reuse is None or not (job.template.is_leaf or memo):
             return await self._attempts(job)
-        pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
-        key = await asyncio.to_thread(reuse.key, job.template.name, job.inputs, pod.scope.variables)
-        found = await asyncio.to_thread(reuse.find, key, job.name) if key else None
+        max_age = None
+        if memo is not None:
+            key: str | None
+            key, max_age = memo.resolved(self._inside(job).render)
+        else:
+            pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
+            key = await asyncio.to_thread(reuse.key, job.template.name, job.inputs, pod.scope.variables)
+        found = await asyncio.to_thread(reuse.find, key, job.name, max_age) if key else None
         if found is not None:
             self.ctx.standbys.discard(job.name)
             run, outputs = found
             node = replace(self._ended(job.name, Phase.SUCCEEDED, ""), outputs=outputs, reused=run)
             node = self.ctx.state.put(node)
             return node, self._restored(job.template, node)
-        if reuse.dry:
+        if reuse.dry and job.template.is_leaf:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, WOULD_RUN)), Produced()
         node, produced = await self._attempts(job)
-        if key and node.phase is Phase.SUCCEEDED:
+        if key and node.phase is Phase.SUCCEEDED and not reuse.dry:
             await asyncio.to_thread(reuse.keep, key, produced)
         return node, produced
 

@@ -106,7 +106,6 @@ REFUSED: dict[str, dict[str, str]] = {
         "daemon": "start the service before the run and pass its address",
         "sidecars": "start the service before the run and pass its address",
         "initContainers": "make each a step of its own",
-        "memoize": "annotate the template `argosy.dev/cache: 'true'`, and this machine's cache does it",
         "podSpecPatch": "write what it patches into the template",
     },
     "task": {"templateRef": _REFERENCE},
@@ -190,7 +189,10 @@ USED: dict[str, dict[str, str]] = {
         "failFast": "",
         "suspend": "suspend",
         "synchronization": "synchronization",
+        "memoize": "memoize",
     },
+    "memoize": {"key": "", "maxAge": "", "cache": "memoCache"},
+    "memoCache": {"configMap": "keyRef"},
     "synchronization": {
         "mutexes": "[]mutex",
         "semaphores": "[]semaphore",

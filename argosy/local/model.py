@@ -8,6 +8,7 @@ from typing import Any
 
 from argosy.local.kept import Source
 from argosy.local.locks import Lock
+from argosy.local.memo import Memo
 from argosy.local.mounts import Mount
 
 
@@ -198,6 +199,8 @@ class Template:
     """The template's own `failFast`."""
     locks: tuple[Lock, ...] = ()
     """Mutexes and semaphores that it holds while it runs."""
+    memo: Memo | None = None
+    """Under which key its outputs are remembered."""
     suspended: str | None = None
     """How long a suspend template waits; empty until somebody approves, None of other templates."""
     dag_fail_fast: bool = True

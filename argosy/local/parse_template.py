@@ -11,6 +11,7 @@ from argosy.local import retry
 from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.locks import parse_locks
+from argosy.local.memo import parse_memo
 from argosy.local.model import (
     Container,
     EnvFrom,
@@ -119,7 +120,7 @@ _TYPES = ("container", "script", "dag", "steps", "suspend")
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     """The template, and the templates written inline in its tasks, by the names they are given."""
     where = f"template '{raw['name']}'"
-    check_fields(_without_cluster_cache(raw), "template", where)
+    check_fields(raw, "template", where)
     types = [kind for kind in _TYPES if raw.get(kind) is not None]
     if len(types) != 1:
         raise ManifestError(
@@ -151,6 +152,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         parallelism=positive(raw.get("parallelism"), f"{where}.parallelism"),
         fail_fast=flag(raw.get("failFast"), False, f"{where}.failFast"),
         locks=parse_locks(raw.get("synchronization"), where),
+        memo=None if _has_own_cache(raw) else parse_memo(raw.get("memoize"), where),
         suspended=optional_text(body.get("duration") or "", f"{where}.suspend")
         if kind == "suspend"
         else None,
@@ -166,13 +168,11 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     return template, inline
 
 
-def _without_cluster_cache(raw: Raw) -> Raw:
-    """The template without `memoize`, where it says besides that this machine's cache may do the same."""
+def _has_own_cache(raw: Raw) -> bool:
+    """Whether the template says that this machine's cache finds its outputs by all that decides them."""
     metadata = raw.get("metadata")
     notes = metadata.get("annotations") if isinstance(metadata, dict) else None
-    if not (isinstance(notes, dict) and notes.get(CACHE_ANNOTATION) == "true"):
-        return raw
-    return {key: value for key, value in raw.items() if key != "memoize"}
+    return isinstance(notes, dict) and notes.get(CACHE_ANNOTATION) == "true"
 
 
 def parse_inputs(raw: Any, where: str) -> tuple[Input, ...]:

@@ -95,7 +95,7 @@ async def _entrypoint(engine: Engine) -> Outcome:
     template = engine.ctx.plan.workflow.templates[engine.ctx.plan.workflow.entrypoint]
     try:
         inputs = _inputs(engine.ctx, template, Arguments())
-        if not template.calls or template.retry or template.locks:
+        if not template.calls or template.retry or template.locks or template.memo:
             return _as_outcome(*await engine.execute(Job(template, template.name, inputs)))
         scope = engine.ctx.globals.inner(parameter_variables("inputs", inputs.parameters))
         run = run_dag if template.kind == "dag" else run_steps

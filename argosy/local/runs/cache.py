@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,10 +78,15 @@ class StepCache:
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
-    def find(self, key: str, node: str) -> tuple[str, Values] | None:
-        """The run that made the outputs, and these, in this run's folder; None if there is none, whole."""
+    def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
+        """The run that made the outputs, and these, in this run's folder; None if there is none, whole.
+
+        Nor is it taken where it was made longer ago than `max_age` seconds.
+        """
         try:
             entry = json.loads(self._file(key).read_text("utf-8"))
+            if max_age is not None and time.time() - entry["made"] > max_age:
+                return None
             run, folder = entry["run"], self.state_dir.resolve() / "runs" / entry["run"]
             for path, digest in entry["artifacts"].values():
                 if content_hash(folder / path) != digest:
@@ -106,6 +112,7 @@ class StepCache:
             }
             entry = {
                 "run": self.run,
+                "made": time.time(),
                 "parameters": dict(produced.parameters),
                 "result": produced.result,
                 "artifacts": artifacts,
