@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ManifestError
-from argosy.local import retry
 from argosy.local.context import EXIT_HANDLER, Context
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
@@ -22,6 +21,7 @@ from argosy.local.outputs import supplied_outputs
 from argosy.local.pod import Pod
 from argosy.local.retry import next_delay
 from argosy.local.scope import Scope, parameter_variables
+from argosy.local.shape import duration
 from argosy.local.steps import run_steps
 
 
@@ -253,6 +253,6 @@ class Engine:
         if value is None:
             return None
         try:
-            return retry.seconds(scope.render(value), field)
+            return duration(scope.render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local import retry
 from argosy.local.errors import NodeError
-from argosy.local.shape import expect_mapping, optional_text
+from argosy.local.shape import duration, expect_mapping, optional_text
 
 _KEY = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
 
@@ -37,7 +36,7 @@ class Memo:
         if not self.max_age:
             return digest, None
         try:
-            return digest, retry.seconds(render(self.max_age), "memoize.maxAge")
+            return digest, duration(render(self.max_age), "memoize.maxAge")
         except ManifestError as error:
             raise NodeError(str(error)) from error
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from argosy.declare.merge import merged
 from argosy.errors import ManifestError
-from argosy.local import retry
 from argosy.local.fields import CRON_FIELDS
 from argosy.local.locks import parse_locks
 from argosy.local.model import Template, Workflow
 from argosy.local.parse_call import parse_arguments, parse_hook, parse_hooks, positive
 from argosy.local.parse_template import parse_inputs, parse_template
-from argosy.local.shape import check_fields, expect_list, expect_mapping, text_of
+from argosy.local.shape import check_fields, duration, expect_list, expect_mapping, text_of
 from argosy.text import nearest
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
@@ -56,7 +55,7 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
         on_exit=on_exit,
         hooks=hooks,
         locks=parse_locks(spec.get("synchronization"), "spec"),
-        deadline=None if deadline is None else retry.seconds(deadline, "spec.activeDeadlineSeconds"),
+        deadline=None if deadline is None else duration(deadline, "spec.activeDeadlineSeconds"),
         parallelism=positive(spec.get("parallelism"), "spec.parallelism"),
         service_account=str(spec.get("serviceAccountName") or "default"),
         priority=str(spec.get("priority") or 0),

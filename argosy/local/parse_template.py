@@ -7,7 +7,6 @@ from typing import Any
 
 from argosy.declare.container import CACHE_ANNOTATION
 from argosy.errors import LanguageError, ManifestError
-from argosy.local import retry
 from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.locks import parse_locks
@@ -26,7 +25,7 @@ from argosy.local.model import (
 from argosy.local.mounts import parse_mounts
 from argosy.local.parse_call import Raw, flag, named, parse_call, positive, raw_data
 from argosy.local.retry import bare
-from argosy.local.shape import check_fields, expect_list, optional_text, text_of
+from argosy.local.shape import check_fields, duration, expect_list, optional_text, text_of
 from argosy.manifest import expressions
 from argosy.manifest.tags import parse
 
@@ -101,7 +100,7 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
         raise ManifestError(f"{where}: {error}") from error
 
     def length(field: str) -> float | None:
-        return retry.seconds(backoff[field], f"{where}.{field}") if backoff.get(field) is not None else None
+        return duration(backoff[field], f"{where}.{field}") if backoff.get(field) is not None else None
 
     return Retry(
         limit=optional_text(raw.get("limit"), f"{where}.limit"),
