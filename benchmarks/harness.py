@@ -5,6 +5,7 @@ the machine hits both.
 """
 
 import json
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -42,6 +43,12 @@ def seconds(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
+
+
+def processor_seconds() -> float:
+    """The processor time of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def median(action: Callable[[], float], repeats: int = REPEATS) -> float:

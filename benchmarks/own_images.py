@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.building import registry
-from benchmarks.harness import REPEATS, Result, seconds
+from benchmarks.harness import REPEATS, Result, processor_seconds, seconds
 
 _REPOSITORY = Path(__file__).parent.parent
 # What the Dockerfiles copy, and they themselves.
@@ -52,9 +52,10 @@ def changed(which: str) -> Result:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds and bytes sent of a build, and podman's seconds where there is one."""
+    """Seconds, processor seconds and bytes sent of a build; podman's seconds where there is one."""
 
     seconds: float
+    used: float
     sent: float
     podman: float | None
 
@@ -71,7 +72,7 @@ def _result(name: str, which: str, chosen: Callable[[_Measured], _Cost]) -> Resu
     if not shutil.which("docker-registry"):
         return Result(name, 0.0, "s", note="skipped: no registry")
     cost = chosen(_measured(which))
-    sent = f"{cost.sent / 1e6:.3g} MB sent"
+    sent = f"{cost.used:.1f} s of processor time, {cost.sent / 1e6:.3g} MB sent"
     if cost.podman is None:
         return Result(name, cost.seconds, "s", note=f"({sent}; no podman to compare with)")
     return Result(name, cost.seconds, "s", cost.podman, cost.seconds / cost.podman, note=f"({sent})")
@@ -82,15 +83,18 @@ def _measured(which: str) -> _Measured:
     own = _IMAGES[which]
     with _place() as place:
         sent: list[int] = []
+        start = processor_seconds()
         first = seconds(lambda: sent.append(place.build(own)))
+        between = processor_seconds()
         times = []
         for number in range(REPEATS):
             place.change(own, number)
             times.append(seconds(lambda: sent.append(place.build(own))))
+        used = (processor_seconds() - between) / REPEATS
         theirs = place.podman(own) or (None, None)
     return _Measured(
-        _Cost(first, sent[0], theirs[0]),
-        _Cost(statistics.median(times), statistics.median(sent[1:]), theirs[1]),
+        _Cost(first, between - start, sent[0], theirs[0]),
+        _Cost(statistics.median(times), used, statistics.median(sent[1:]), theirs[1]),
     )
 
 

@@ -285,7 +285,7 @@ def _hindrance(path: Path, folder: Path) -> str:
     """Why a file of a folder cannot go along, if it cannot."""
     if not path.is_file():
         return "a link to no file" if path.is_symlink() else "what is no plain file"
-    if not path.resolve().is_relative_to(folder.resolve()):
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         return "a link out of its package"
     return "a name that is not UTF-8" if _is_no_text(path) else ""
 
