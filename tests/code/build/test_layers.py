@@ -7,6 +7,9 @@ import pytest
 
 from argosy.code.build.code import Code, code_of
 from argosy.code.build.layers import Layer
+from argosy.code.build.recipe import Step, recipes
+from argosy.compose.settings import Settings
+from argosy.errors import UsageError
 
 
 def project(folder: Path, small: int, large: int) -> dict[str, Path]:
@@ -47,3 +50,13 @@ def test_a_changed_line_of_argosys_own_steps_sends_a_part_of_argosy() -> None:
     own = code_of(["argosy.components.deployment.upload_to_s3"])
     sizes = [layer.blob.size for layer in own.layers()]
     assert own.whole and max(sizes) < sum(sizes) / 8
+
+
+def test_images_of_one_build_have_names_of_their_own() -> None:
+    images = ("python:3.10", "python:3.11", "python:3.12")
+    steps = [Step(f"{name}:greet", "greet", image, ()) for name, image in zip("abc", images, strict=True)]
+    made = recipes(steps, Settings(), name="hello")
+    assert [recipe.name for recipe in made] == ["hello-greet", "hello-greet-2", "hello-greet-3"]
+    assert [recipe.modules for recipe in made] == [["a"], ["b"], ["c"]]
+    with pytest.raises(UsageError, match="--name names one image, and there are 3"):
+        recipes(steps, Settings(), name="hello", alone=True)
