@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
+from argosy.local.damage import damage
 from argosy.step.files import write_text
 
 STATE_FILE = "run.json"
@@ -24,6 +26,7 @@ FORMAT = 1
 
 _SMALLEST = 256 * 1024  # bytes of a journal that are not worth a new document
 _TRIES = 20
+_JOURNAL = re.compile(r"run\.\d+\.jsonl")
 
 
 class Journal:
@@ -85,14 +88,25 @@ def read_state(run_dir: Path) -> dict[str, Any]:
     Raises UsageError if there is none, if it is not readable, or if a newer Argosy wrote it.
     """
     path = run_dir / STATE_FILE
+    state = _newest(run_dir, path)
+    if wrong := damage(state):
+        raise UsageError(f"{path} is damaged: {wrong}")
+    return state
+
+
+def _newest(run_dir: Path, path: Path) -> dict[str, Any]:
     for _ in range(_TRIES):  # between the two reads a new document may take the old one's place
         document = _document(path)
         if "journal" not in document:
             return document
+        if not _JOURNAL.fullmatch(str(document["journal"])):
+            raise UsageError(f"{path} is damaged: journal")
         try:
             lines = (run_dir / str(document["journal"])).read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise UsageError(f"the journal of {path} cannot be read: {error.strerror}") from error
         return _with_changes(document, lines, path)
     raise UsageError(f"{path} names a journal that is not there: {document['journal']}")
 
@@ -102,26 +116,27 @@ def _document(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"there is no run in {path.parent}: it has no {STATE_FILE}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not the state of a run: {error}") from error
     needed = {"name", "uid", "startedAt", "phase", "parameters", "nodes"}
     if not isinstance(document, dict) or not needed <= document.keys():
         raise UsageError(f"{path} is not the state of a run")
-    if (document.get("format") or 0) > FORMAT:
-        raise UsageError(
-            f"{path} has format {document['format']}, of a newer Argosy; this one reads up to {FORMAT}"
-        )
+    number = document.get("format") or 0
+    if isinstance(number, int) and number > FORMAT:
+        raise UsageError(f"{path} has format {number}, of a newer Argosy; this one reads up to {FORMAT}")
     return document
 
 
 def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> dict[str, Any]:
-    nodes = {node["name"]: node for node in document["nodes"]}
     try:
+        nodes = {node["name"]: node for node in document["nodes"]}
         for change in map(json.loads, lines):
             if "node" in change:
                 nodes[change["node"]["name"]] = change["node"]
             for name in change.get("forget", ()):
                 nodes.pop(name, None)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"the journal of {path} is damaged: {error}") from error
     return {**document, "nodes": list(nodes.values())}

@@ -187,10 +187,11 @@ class Node:
 
 
 def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """The nodes, each followed by what is inside of it."""
+    """The nodes, each followed by what is inside of it; one whose parent is not there stands at the top."""
+    known = {node.name: node for node in nodes}
     inside: dict[str, list[Node]] = {}
-    for node in nodes:
-        inside.setdefault(node.parent, []).append(node)
+    for node in known.values():
+        inside.setdefault(node.parent if node.parent in known else "", []).append(node)
     ordered: list[Node] = []
     stack = inside.get("", [])[::-1]
     while stack:

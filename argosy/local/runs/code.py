@@ -35,4 +35,5 @@ def sources(record: Record) -> dict[str, str] | None:
         content = json.loads((record.folder / CODE_FILE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) else None
+    sound = isinstance(content, dict) and all(isinstance(text, str) for text in content.values())
+    return content if sound else None

@@ -54,8 +54,6 @@ class Record:
             state = "finished" if Phase(document["phase"]).is_final else "running"
         except UsageError as error:
             return cls(folder, "unreadable", problem=str(error))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            return cls(folder, "unreadable", problem=f"{folder / STATE_FILE}: a node is damaged: {error!r}")
         if state == "running" and not is_locked(folder):
             state = "interrupted"
             nodes = tuple(replace(node, retry_at=None) for node in nodes)
@@ -132,9 +130,10 @@ class Record:
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
         """The manifest's templates by name."""
-        spec = self.manifest.get("spec") or {}
-        spec = spec.get("workflowSpec") or spec
-        return {str(t.get("name")): t for t in spec.get("templates") or () if isinstance(t, dict)}
+        spec = self.manifest.get("spec")
+        spec = (spec.get("workflowSpec") or spec) if isinstance(spec, dict) else None
+        found = spec.get("templates") if isinstance(spec, dict) else None
+        return {str(t.get("name")): t for t in found or () if isinstance(t, dict)}
 
     def node(self, name: str) -> Node:
         """The node of that name, or the only one whose name begins so. Raises UsageError."""

@@ -1,0 +1,155 @@
+"""Runs whose folder is not as it was written: each verb says so in one line, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from argosy.local.state import lock
+from tests.local.runs.conftest import GATED, Argosy, Made
+from tests.local.runs.terminal import ARGOSY
+
+RUN = "pipe-abc12"
+VERBS = [
+    ("show", RUN),
+    ("show", RUN, "--output", "json"),
+    ("logs", RUN),
+    ("open", RUN, "--no-browser"),
+    ("compare", RUN, "other"),
+    ("attach", RUN),
+    ("rerun", RUN, "--from", "gate"),
+    ("rerun", RUN, "--step", "gate"),
+    ("run", "--resume", RUN),
+]
+
+
+def head(**fields: Any) -> Callable[[Path], None]:
+    return lambda file: file.write_text(json.dumps({**json.loads(file.read_text()), **fields}))
+
+
+def node(**fields: Any) -> Callable[[Path], None]:
+    def change(file: Path) -> None:
+        document = json.loads(file.read_text())
+        document["nodes"][1] |= fields
+        file.write_text(json.dumps(document))
+
+    return change
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    return lambda file: file.write_bytes(data)
+
+
+RECORDS = {
+    "empty": content(b""),
+    "truncated": lambda file: os.truncate(file, 300),
+    "binary": content(bytes(range(256))),
+    "another document": content(b"[]"),
+    "nested without end": content(b"[" * 100_000),
+    "newer": head(format=99),
+    "format of another kind": head(format="x"),
+    "parameters that are none": head(parameters=[1]),
+    "no time": head(startedAt="yesterday"),
+    "no phase": head(phase="Great"),
+    "outputs that are none": head(outputs={}),
+    "nodes that are none": head(nodes="abc"),
+    "a journal of another folder": head(journal="../other/run.json"),
+    "a journal that is gone": head(journal="run.7.jsonl"),
+    "a node's time": node(startedAt="x"),
+    "a node's outputs": node(outputs={"parameters": {"a": 1}, "artifacts": {}}),
+    "a node's artifacts": node(outputs={"parameters": {}, "artifacts": {"a": 1}}),
+    "a log of another folder": node(log="/etc/hostname"),
+    "a node's attempts": node(attempts=[1]),
+    "a node inside of itself": node(parent="gate"),
+    "a node twice": node(name="make"),
+}
+
+
+@pytest.fixture
+def run(made: Made) -> Path:
+    """The folder of a run that failed; `other` is one like it."""
+    made(GATED, "other")
+    return made(GATED, RUN).folder
+
+
+@pytest.mark.parametrize("what", RECORDS)
+def test_a_record_that_is_none_is_one_line_for_every_verb(what: str, run: Path, argosy: Argosy) -> None:
+    RECORDS[what](run / "run.json")
+    before = (run / "run.json").read_bytes()
+    for verb in VERBS:
+        done = argosy(*verb)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), (verb, done.output)
+        assert str(run / "run.json") in done.stderr or verb[0] == "rerun"
+    listed = json.loads(argosy("runs", "--output", "json").stdout)["runs"]
+    assert {one["run"]: one["state"] for one in listed} == {RUN: "unreadable", "other": "finished"}
+    assert (run / "run.json").read_bytes() == before
+
+
+def lose(*names: str) -> Callable[[Path], None]:
+    def remove(folder: Path) -> None:
+        for name in names:
+            (folder / name).rename(folder.parent.parent / f"lost-{Path(name).name}")
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        lose("steps", "artifacts"),
+        lose("workflow.yaml", "request.json", "code.json"),
+        lambda folder: (folder / "workflow.yaml").write_text("spec: x"),
+        lambda folder: (folder / "workflow.yaml").write_bytes(bytes(range(256))),
+        lambda folder: (folder / "request.json").write_text('{"pipeline": 3, "manifest": 4}'),
+        lambda folder: (folder / "code.json").write_text('{"a": 3}'),
+        node(parent="nowhere"),
+    ],
+)
+def test_what_is_left_of_a_run_is_shown(left: Callable[[Path], Any], run: Path, argosy: Argosy) -> None:
+    left(run / "run.json" if left.__qualname__.startswith("node") else run)
+    for verb in VERBS[:5]:
+        assert argosy(*verb).exit_code == 0, verb
+    assert "gate" in argosy("show", RUN).stdout
+
+
+def test_an_unknown_run_or_step_is_one_line_for_every_verb(run: Path, argosy: Argosy) -> None:
+    for words in VERBS:
+        done = argosy(*(word.replace(RUN, "pipe-abd12") for word in words))
+        assert (done.exit_code, done.stdout) == (2, ""), words
+        assert done.stderr == "argosy: there is no run 'pipe-abd12'; did you mean 'pipe-abc12'?\n"
+    for words in (("logs", RUN, "gaet"), ("rerun", RUN, "--step", "gaet"), ("rerun", RUN, "--from", "gaet")):
+        assert argosy(*words).stderr == f"argosy: there is no step of {RUN} 'gaet'; did you mean 'gate'?\n"
+
+
+def test_two_runners_on_one_run_are_refused(run: Path, argosy: Argosy) -> None:
+    before, held = (run / "run.json").read_bytes(), lock(run)
+    try:
+        done = argosy("run", "--resume", RUN)
+    finally:
+        os.close(held)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"argosy: {run} belongs to a run that is still going on\n"
+    assert (run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", [VERBS[3], *VERBS[6:]])
+def test_a_full_disk_is_one_line(verb: tuple[str, ...], run: Path, tmp_path: Path) -> None:
+    before = (run / "run.json").read_bytes()
+    (run / "page.html").unlink(missing_ok=True)
+    done = subprocess.run(
+        [ARGOSY, *verb],
+        env={**os.environ, "ARGOSY_STATE_DIR": str(tmp_path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "File too large" in done.stderr
+    assert (run / "run.json").read_bytes() == before
