@@ -35,7 +35,11 @@ class Terminal:
     def until(self, text: str) -> None:
         """Read until a text was shown."""
         while text not in self.shown:
-            assert self._read(), f"{text!r} was not shown: {self.shown[-2000:]}"
+            self.more(text)
+
+    def more(self, wanted: str = "more") -> None:
+        """Read what is shown next."""
+        assert self._read(), f"{wanted!r} was not shown: {self.shown[-2000:]}"
 
     def press(self, keys: str) -> None:
         """Type."""
