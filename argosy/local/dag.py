@@ -159,8 +159,9 @@ class _Dag:
 
     def _results(self, name: str) -> frozenset[str]:
         task, finished = self.tasks[name], self.finished[name]
+        is_ready = self.site.template(task).daemon and finished.node.phase is Phase.SUCCEEDED
         return depends.results(
-            finished.node.phase.value,
+            "Daemoned" if is_ready else finished.node.phase.value,
             failed_is_fine=task.continue_on_failed,
             error_is_fine=task.continue_on_error,
             items=finished.items,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from argosy.errors import ManifestError
 from argosy.local.context import EXIT_HANDLER, Context
+from argosy.local.daemons import Daemons
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
@@ -42,16 +43,18 @@ class Engine:
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
+        self.daemons = Daemons()
         self._begun: dict[str, str] = {}  # when a node's attempt came to its turn
 
     async def execute(self, job: Job) -> tuple[Node, Produced]:
         """Carry a job out to its end; never raises for what goes wrong inside of it."""
-        kept = None if job.fresh else self.ctx.state.kept(job.name)
+        kept = None if job.fresh or job.template.daemon else self.ctx.state.kept(job.name)
         if kept is not None:
             return kept, self._restored(job.template, kept)
         if job.fresh or job.template.is_leaf:  # a composition goes on with what it had finished inside
             self.ctx.state.empty(job.name)
-        self.ctx.executed.add(job.name)
+        if not job.template.daemon:  # one that is started again gives nothing new to what comes after
+            self.ctx.executed.add(job.name)
         kind = KINDS[job.template.kind]
         node = Node(
             job.name, job.template.name, kind, parent=job.parent, inputs=self._inputs(job), queued_at=now()
@@ -168,7 +171,10 @@ class Engine:
             pod = Pod(self.ctx, job.template, job.inputs, job.name, name, number)
             self._running(job, log=pod.log)
             try:
-                return _of_whole(job, whole, await pod.run(min(limits) if limits else None))
+                limit = min(limits) if limits else None
+                if job.template.daemon:
+                    return await self.daemons.started(self._enclosing(job), pod, limit)
+                return _of_whole(job, whole, await pod.run(limit))
             except NodeError as error:
                 return Outcome(Phase.ERROR, str(error), log_tail=pod.tail())
             except OSError as error:
@@ -196,7 +202,15 @@ class Engine:
         if job.name:
             self._running(job)
         run = run_dag if job.template.kind == "dag" else run_steps
-        return await run(self, job, name, scope)
+        try:
+            return await run(self, job, name, scope)
+        finally:
+            await self.daemons.end(job.name)
+
+    def _enclosing(self, job: Job) -> str:
+        """The DAG or steps node that a job is inside of; the entrypoint's has no name."""
+        parent = self.ctx.state.nodes.get(job.parent)
+        return parent.parent if parent and parent.kind == "Loop" else job.parent
 
     def _running(self, job: Job, log: Path | None = None) -> None:
         node = self._current(job)

@@ -10,6 +10,7 @@ from argosy.local.kept import Source
 from argosy.local.locks import Lock
 from argosy.local.memo import Memo
 from argosy.local.mounts import Mount
+from argosy.local.probes import Probe
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ class Container:
     source: str | None = None
     mounts: tuple[Mount, ...] = ()
     env_from: tuple[EnvFrom, ...] = ()
+    name: str = "main"
+    ready: Probe | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,9 @@ class Template:
     outputs: tuple[Output, ...] = ()
     output_artifacts: tuple[OutputArtifact, ...] = ()
     container: Container | None = None
+    init_containers: tuple[Container, ...] = ()
+    sidecars: tuple[Container, ...] = ()
+    daemon: bool = False
     tasks: tuple[Call, ...] = ()
     groups: tuple[tuple[Call, ...], ...] = ()
     retry: Retry | None = None

@@ -25,7 +25,7 @@ _EMPTY, _CLAIM = "emptyDir", "persistentVolumeClaim"
 
 @dataclass(frozen=True)
 class Mount:
-    """One volume at one path. `source` names the ConfigMap, Secret or claim; an emptyDir has none."""
+    """One volume at one path. `source` names the ConfigMap, Secret, claim or emptyDir."""
 
     path: str
     kind: str
@@ -69,7 +69,7 @@ def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> M
     kind = next((key for key in volume if key != "name"), "unknown")
     inside = volume.get(kind) or {}
     if kind == _EMPTY:
-        return Mount(path, kind)
+        return Mount(path, kind, str(volume["name"]), sub_path)
     if kind == _CLAIM:
         return Mount(path, kind, text_of(inside.get("claimName"), f"{where}.volumes"), sub_path)
     if kind not in _FROM_OUTSIDE:
@@ -83,12 +83,14 @@ def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> M
     return Mount(path, noun, source, sub_path, items, bool(inside.get("optional")))
 
 
-def make(mount: Mount, target: Path, kept: Kept, run_dir: Path) -> None:
-    """Make a volume at `target`. Raises NodeError for a ConfigMap or Secret that nobody gives."""
-    if mount.kind == _EMPTY:
-        target.mkdir(parents=True, exist_ok=True)
-    elif mount.kind == _CLAIM:
-        shared = run_dir / "volumes" / mount.source / mount.sub_path
+def make(mount: Mount, target: Path, kept: Kept, run_dir: Path, pod_dir: Path) -> None:
+    """Make a volume at `target`: an emptyDir is of the pod, whose folder is `pod_dir`, a claim of the run.
+
+    Raises NodeError for a ConfigMap or Secret that nobody gives.
+    """
+    if mount.kind in (_EMPTY, _CLAIM):
+        owner = pod_dir if mount.kind == _EMPTY else run_dir
+        shared = owner / "volumes" / mount.source / mount.sub_path
         shared.mkdir(parents=True, exist_ok=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.is_symlink():

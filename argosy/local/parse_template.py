@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from argosy.declare.container import CACHE_ANNOTATION
@@ -24,6 +25,7 @@ from argosy.local.model import (
 )
 from argosy.local.mounts import parse_mounts
 from argosy.local.parse_call import Raw, flag, named, parse_call, positive, raw_data
+from argosy.local.probes import parse_probe
 from argosy.local.retry import bare
 from argosy.local.shape import check_fields, duration, expect_list, optional_text, text_of
 from argosy.manifest import expressions
@@ -48,7 +50,23 @@ def parse_container(
         working_dir=optional_text(body.get("workingDir"), f"{where}.workingDir"),
         source=None if source is None else text_of(source, f"{where}.source"),
         mounts=parse_mounts(body, raw, spec, where),
+        ready=parse_probe(body, where) if raw.get("daemon") else None,
     )
+
+
+def parse_beside(
+    field: str, raw: Mapping[str, Any], spec: Mapping[str, Any], where: str
+) -> tuple[Container, ...]:
+    """The `initContainers` or `sidecars` of a template. Raises ManifestError."""
+    main = raw.get("container") or raw.get("script") or {}
+    found = []
+    for item in named(raw.get(field), f"{where}.{field}"):
+        body = dict(item)
+        if body.get("mirrorVolumeMounts"):
+            body["volumeMounts"] = [*(body.get("volumeMounts") or ()), *(main.get("volumeMounts") or ())]
+        container = parse_container(body, {**raw, "script": None}, spec, f"{where}.{field}[{item['name']}]")
+        found.append(replace(container, name=item["name"]))
+    return tuple(found)
 
 
 def _words(body: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
@@ -140,6 +158,9 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
             _output_artifact(item, where) for item in named(outputs.get("artifacts"), f"{where} outputs")
         ),
         container=parse_container(body, raw, spec, where) if kind in ("container", "script") else None,
+        init_containers=parse_beside("initContainers", raw, spec, where),
+        sidecars=parse_beside("sidecars", raw, spec, where),
+        daemon=flag(raw.get("daemon"), False, f"{where}.daemon"),
         tasks=tuple(parse_call(item, raw["name"], inline) for item in _tasks(kind, body, where)),
         groups=tuple(
             tuple(parse_call(item, raw["name"], inline) for item in group)
@@ -151,7 +172,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         parallelism=positive(raw.get("parallelism"), f"{where}.parallelism"),
         fail_fast=flag(raw.get("failFast"), False, f"{where}.failFast"),
         locks=parse_locks(raw.get("synchronization"), where),
-        memo=None if _has_own_cache(raw) else parse_memo(raw.get("memoize"), where),
+        memo=None if _has_own_cache(raw) or raw.get("daemon") else parse_memo(raw.get("memoize"), where),
         suspended=optional_text(body.get("duration") or "", f"{where}.suspend")
         if kind == "suspend"
         else None,

@@ -13,24 +13,24 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import UsageError
-from argosy.local import environment
 from argosy.local.artifacts import put
+from argosy.local.companions import beside, initialized
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.folders import folder_name
 from argosy.local.job import Inputs, Outcome, Produced
 from argosy.local.model import Container, Template
-from argosy.local.mounts import make
 from argosy.local.node import Phase
 from argosy.local.outputs import collect
 from argosy.local.paths import PathMap
-from argosy.local.process import Ended, refuse_unfit, run_process
+from argosy.local.process import Ended, run_process
+from argosy.local.program import PYTHONS, Program, declared_paths
 from argosy.local.scope import parameter_variables
 from argosy.local.standbys import Standby, Start
-from argosy.step.program import TERMINATION_LOG
 
 
 async def run_on_terminal(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Ended:
@@ -80,7 +80,6 @@ def first_line(module: str, function: str, path: str) -> str:
     return ""
 
 
-_PYTHONS = ("python", "python3")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
 _WORDS_BYTES = 4096
@@ -98,22 +97,33 @@ class Pod:
         self.folder = ctx.seen_dir / "steps" / folder_name(name)
         self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
         self.work = self.folder / "work"
-        self.paths = PathMap(_declared_paths(template), self.folder / "root", self.work)
+        declared = [*template.paths.values(), *declared_paths(template.container)]
+        self.paths = PathMap(declared, self.folder / "root", self.work)
         self.pod_name = ctx.pod_name(template.name, name)
         self.scope = ctx.globals.inner(self._variables(node, retries))
+        self.started = asyncio.Event()
+        """Set when the main program is about to start."""
+        self.program = Program(ctx, self.container, self.folder, self.scope, self.paths, self.pod_name)
 
     async def run(self, limit: float | None) -> Outcome:
         """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
         self.ctx.tick()
         async with self.ctx.standbys.turn(self.node) as standby:
             await asyncio.to_thread(self._prepare, keep=standby is not None)
-            variables, env = self._environment()
+            variables, env = self.program.environment(self._last_words)
             try:
-                ended = await self._execute(self._argv(variables, env), env, limit, standby)
+                if problem := await initialized(self, limit):
+                    return Outcome(Phase.FAILED, problem, log_tail=self.tail())
+                argv = self.program.argv(variables, env, self.inputs.parameters)
+                async with beside(self) as failed:
+                    ended = await self._execute(argv, env, limit, standby)
             except NoProgram as error:
                 return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
         produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
-        return self._outcome(ended, produced, missing, limit)
+        outcome = self._outcome(ended, produced, missing, limit)
+        if failed and not outcome.phase.is_bad:
+            return replace(outcome, phase=Phase.FAILED, message=failed[0])
+        return outcome
 
     def start_early(self) -> bool:
         """Start the program before its turn, where that makes no difference except in time; whether it did.
@@ -124,7 +134,7 @@ class Pod:
         words = (*self.container.command, *self.container.args)
         placed = [*self.template.paths.values(), *(mount.path for mount in self.container.mounts)]
         if (
-            words[0] not in _PYTHONS
+            words[0] not in PYTHONS
             or words[1:2] != ("-m",)
             or not _MODULE.fullmatch("".join(words[2:3]))
             or self.container.source is not None
@@ -132,10 +142,11 @@ class Pod:
             or self.template.name in self.ctx.captured
             or not all(path.startswith("/") for path in placed)
             or self.folder.exists()
+            or self.template.init_containers
         ):
             return False
         with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
-            _, env = self._environment()
+            _, env = self.program.environment(self._last_words)
             self._make_folders()
             self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
             return True
@@ -169,9 +180,10 @@ class Pod:
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
     ) -> Ended:
-        cwd, capture = self._working_dir(), self.template.name in self.ctx.captured
+        cwd, capture = self.program.working_dir(self.work), self.template.name in self.ctx.captured
         if self.ctx.only is not None and self.ctx.only.terminal:
             return await run_on_terminal(argv, cwd=cwd, env=env)
+        self.started.set()
         began = time.monotonic()
         if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
             ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
@@ -179,12 +191,6 @@ class Pod:
                 return ended
         left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
         return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
-
-    def _environment(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The variables that the container declares, and all that the program gets."""
-        variables = environment.declared(self.container, self.ctx, self.pod_name, self._word)
-        own = {"TMPDIR": str(self.folder / "tmp"), TERMINATION_LOG: str(self._last_words)}
-        return variables, {**self.ctx.environment, **own, **variables}
 
     @property
     def _last_words(self) -> Path:
@@ -200,8 +206,7 @@ class Pod:
         if not keep:  # a program that waits in the folder has made it anew
             shutil.rmtree(self.folder, ignore_errors=True)
         self._make_folders()
-        for mount in self.container.mounts:
-            make(mount, self.paths.place(mount.path), self.ctx.kept, self.ctx.run_dir)
+        self.program.mount()
         for tag, path in self.template.paths.items():
             if tag.startswith("outputs."):
                 self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
@@ -209,34 +214,6 @@ class Pod:
             if artifact.path and artifact.name in self.inputs.artifacts:
                 source, target = self.inputs.artifacts[artifact.name], self.paths.place(artifact.path)
                 put(source, target, artifact, self.folder)
-
-    def _working_dir(self) -> Path:
-        if not self.container.working_dir:
-            return self.work
-        folder = self.paths.place(self.scope.render(self.container.working_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def _argv(self, variables: Mapping[str, str], env: Mapping[str, str]) -> list[str]:
-        words = [self._word(word, variables) for word in (*self.container.command, *self.container.args)]
-        if self.container.source is not None:
-            script = self.folder / "script"
-            script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
-            words.append(str(script))
-        if words[0] in _PYTHONS:
-            words[0] = sys.executable
-        program = shutil.which(words[0], path=env["PATH"]) if "/" not in words[0] else words[0]
-        if program is None:
-            raise NoProgram(words[0], "there is none on this machine; the image's programs are not used here")
-        argv = [program, *words[1:]]
-        refuse_unfit(argv, env, self.inputs.parameters)
-        return argv
-
-    def _word(self, source: str, variables: Mapping[str, str]) -> str:
-        def rewrite(literal: str, after_value: bool, before_value: bool) -> str:
-            return environment.expand(self.paths.rewrite(literal, after_value, before_value), variables)
-
-        return self.scope.render(source, rewrite)
 
     def _variables(self, node: str, retries: int) -> dict[str, str]:
         known = {
@@ -248,14 +225,3 @@ class Pod:
             **parameter_variables("inputs", self.inputs.parameters),
         }
         return known | {tag: str(self.paths.place(path)) for tag, path in self.template.paths.items()}
-
-
-def _declared_paths(template: Template) -> list[str]:
-    container = template.container
-    paths = list(template.paths.values())
-    if container is not None:
-        paths += [
-            *(mount.path for mount in container.mounts),
-            *([container.working_dir] if container.working_dir else []),
-        ]
-    return paths

@@ -14,6 +14,7 @@ from argosy.local.errors import NodeError
 from argosy.local.job import Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import KINDS, Node, Phase, now
+from argosy.local.probes import LOOPBACK
 from argosy.local.scope import Scope
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ class Site:
         """What others may refer to now that a call is over; `lists` are the aggregated outputs of a loop."""
         prefix = f"{self.kind}.{call.name}"
         known = (
-            _state_variables(node) | _output_variables(node, produced, self.template(call)) | (lists or {})
+            _state_variables(node, self.template(call).daemon)
+            | _output_variables(node, produced, self.template(call))
+            | (lists or {})
         )
         variables = {f"{prefix}.{name}": value for name, value in known.items()}
         artifacts = {f"{prefix}.outputs.artifacts.{name}": path for name, path in produced.artifacts.items()}
@@ -129,7 +132,14 @@ class Site:
         return "Loop" if call.loop else KINDS[self.template(call).kind]
 
 
-def _state_variables(node: Node) -> dict[str, str]:
+def _state_variables(node: Node, daemon: bool) -> dict[str, str]:
+    if daemon and node.phase is Phase.SUCCEEDED:  # it is ready, and runs
+        return {
+            "status": Phase.RUNNING.value,
+            "id": node.name,
+            "ip": LOOPBACK,
+            "startedAt": node.started_at or "",
+        }
     known = {"status": node.phase.value, "id": node.name, "hostNodeName": platform.node()}
     if node.started_at:
         known["startedAt"] = node.started_at

@@ -86,6 +86,8 @@ async def _locked(engine: Engine) -> Outcome:
             return await _entrypoint(engine)
     except NodeError as error:
         return Outcome(Phase.ERROR, str(error))
+    finally:
+        await engine.daemons.end("")
 
 
 async def _entrypoint(engine: Engine) -> Outcome:

@@ -134,7 +134,6 @@ MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
         ("plugin: {x: {}}", "plugin"),
         ("data: {source: {}}", "data"),
         ("containerSet: {containers: []}", "containerSet"),
-        (f"daemon: true, {LEAF}", "daemon"),
         (f"sidecars: [{{name: s}}], {LEAF}", "sidecars"),
         (f"initContainers: [{{name: s}}], {LEAF}", "initContainers"),
         (f"memoize: {{key: k}}, {LEAF}", "memoize"),

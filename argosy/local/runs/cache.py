@@ -138,7 +138,7 @@ class StepCache:
 def may_be_reused(template: Mapping[str, Any], *, everything: bool) -> bool:
     """Whether a template's steps may be reused: never those that are declared to change the world."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    if annotations.get(WORLD_ANNOTATION) == "true":
+    if annotations.get(WORLD_ANNOTATION) == "true" or template.get("daemon"):
         return False
     return everything or annotations.get(CACHE_ANNOTATION) == "true"
 

@@ -1,0 +1,82 @@
+"""Init containers and sidecars of a pod: programs beside the main one, each with paths of its own.
+
+Init containers run in order, and the first that fails is the pod's end. Sidecars run as long as the
+main program and are asked to stop when it is over; as in Argo, one that ended by itself with an exit code
+makes the pod Failed, one that was stopped does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from argosy.local.folders import folder_name
+from argosy.local.model import Container
+from argosy.local.paths import PathMap
+from argosy.local.process import Ended, run_process
+from argosy.local.program import Program, declared_paths
+
+if TYPE_CHECKING:
+    from argosy.local.pod import Pod
+
+_STOPPED = (137, 143)
+"""Exit codes of a program that was stopped by a signal."""
+
+_MOMENT = 0.1
+
+
+async def initialized(pod: Pod, limit: float | None) -> str:
+    """Run the init containers in order; the message of the first that failed, or nothing."""
+    for container in pod.template.init_containers:
+        ended = await _run(pod, container, limit)
+        if ended.timed_out:
+            return f"{container.name}: ran longer than {limit:g} s and was stopped"
+        if ended.code:
+            return f"{container.name}: {ended.message}"
+    return ""
+
+
+@asynccontextmanager
+async def beside(pod: Pod) -> AsyncIterator[list[str]]:
+    """While inside the sidecars run; after it the list has the messages of those that failed."""
+    failed: list[str] = []
+    running = [asyncio.ensure_future(_watched(pod, side, failed)) for side in pod.template.sidecars]
+    try:
+        yield failed
+    finally:
+        await _stopped(running)
+
+
+async def _stopped(running: Sequence[asyncio.Future[None]]) -> None:
+    if running:  # what is about to end by itself is not stopped, as it would have an exit code of its own
+        await asyncio.wait(running, timeout=_MOMENT)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
+    try:
+        ended = await _run(pod, container, None)
+    except Exception as error:  # a program that is not there is a sidecar that failed
+        failed.append(f"{container.name}: {error}")
+        return
+    if ended.code and ended.code not in _STOPPED:
+        failed.append(f"{container.name}: {ended.message}")
+
+
+async def _run(pod: Pod, container: Container, limit: float | None) -> Ended:
+    place = pod.folder / "containers" / folder_name(container.name)
+    work = place / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    paths = PathMap(declared_paths(container), place / "root", work)
+    program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
+    await asyncio.to_thread(program.mount)
+    variables, env = program.environment(place / "termination-log")
+    argv = program.argv(variables, env, pod.inputs.parameters)
+    log: Path = pod.log.with_name(f"{folder_name(container.name)}.log")
+    cwd = program.working_dir(work)
+    return await run_process(argv, cwd=cwd, env=env, log=log, capture=False, limit=limit)
