@@ -16,10 +16,11 @@ from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
 from argosy.local.locks import held
-from argosy.local.model import Template
+from argosy.local.model import Request, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
 from argosy.local.outputs import supplied_outputs
 from argosy.local.pod import Pod
+from argosy.local.request import carry_out
 from argosy.local.retry import next_delay
 from argosy.local.scope import Scope, parameter_variables
 from argosy.local.shape import duration
@@ -109,13 +110,13 @@ class Engine:
     async def _unless_known(self, job: Job) -> tuple[Node, Produced]:
         """Take the outputs of an earlier run, or carry the job out and remember what it made."""
         reuse, memo = self.ctx.reuse, job.template.memo
-        if reuse is None or not (job.template.is_leaf or memo):
+        if reuse is None or not (job.template.acts or memo):
             return await self._attempts(job)
+        key: str | None = None
         max_age = None
         if memo is not None:
-            key: str | None
             key, max_age = memo.resolved(self._inside(job).render)
-        else:
+        elif job.template.is_leaf:
             pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
             key = await asyncio.to_thread(reuse.key, job.template.name, job.inputs, pod.scope.variables)
         found = await asyncio.to_thread(reuse.find, key, job.name, max_age) if key else None
@@ -125,7 +126,7 @@ class Engine:
             node = replace(self._ended(job.name, Phase.SUCCEEDED, ""), outputs=outputs, reused=run)
             node = self.ctx.state.put(node)
             return node, self._restored(job.template, node)
-        if reuse.dry and job.template.is_leaf:
+        if reuse.dry and job.template.acts:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, WOULD_RUN)), Produced()
         node, produced = await self._attempts(job)
         if key and node.phase is Phase.SUCCEEDED and not reuse.dry:
@@ -162,6 +163,8 @@ class Engine:
     async def _attempt(self, job: Job, name: str, number: int, left: float | None, scope: Scope) -> Outcome:
         if job.template.suspended is not None:
             return await self._suspend(job, scope)
+        if job.template.request is not None:
+            return await self._request(job, job.template.request, scope, left)
         if not job.template.is_leaf:
             return await self._composite(job, name, scope)
         deadline = self._seconds(scope, job.template.deadline, "activeDeadlineSeconds")
@@ -179,6 +182,14 @@ class Engine:
                 return Outcome(Phase.ERROR, str(error), log_tail=pod.tail())
             except OSError as error:
                 return Outcome(Phase.ERROR, f"the step's folder cannot be used: {error}", log_tail=pod.tail())
+
+    async def _request(self, job: Job, request: Request, scope: Scope, left: float | None) -> Outcome:
+        async with self.ctx.slots:
+            self._running(job)
+            try:
+                return await carry_out(request, scope, self.ctx.kept, left)
+            except NodeError as error:
+                return Outcome(Phase.ERROR, str(error))
 
     async def _suspend(self, job: Job, scope: Scope) -> Outcome:
         """Wait for a time, or until somebody approves."""

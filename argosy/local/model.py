@@ -127,6 +127,20 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What an http template sends; a header's value may come from a Secret."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str | Source], ...] = ()
+    body: str | None = None
+    content: bytes | None = None
+    condition: str | None = None
+    timeout: float = 30.0
+    verified: bool = True
+
+
+@dataclass(frozen=True)
 class Retry:
     """A retryStrategy; `limit` None retries for ever. Durations are seconds."""
 
@@ -195,6 +209,7 @@ class Template:
     init_containers: tuple[Container, ...] = ()
     sidecars: tuple[Container, ...] = ()
     daemon: bool = False
+    request: Request | None = None
     tasks: tuple[Call, ...] = ()
     groups: tuple[tuple[Call, ...], ...] = ()
     retry: Retry | None = None
@@ -217,6 +232,11 @@ class Template:
     def is_leaf(self) -> bool:
         """Whether it is a program, not a composition."""
         return self.container is not None
+
+    @property
+    def acts(self) -> bool:
+        """Whether it does something itself: a program, or a request."""
+        return self.is_leaf or self.request is not None
 
     @property
     def paths(self) -> dict[str, str]:

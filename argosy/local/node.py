@@ -8,7 +8,14 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
-KINDS = {"container": "Container", "script": "Script", "dag": "DAG", "steps": "Steps", "suspend": "Suspend"}
+KINDS = {
+    "container": "Container",
+    "script": "Script",
+    "dag": "DAG",
+    "steps": "Steps",
+    "suspend": "Suspend",
+    "http": "HTTP",
+}
 """Kind of a node, by its template's; a loop around one is a Loop."""
 
 

@@ -111,7 +111,7 @@ def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[s
     if spec.get("retryStrategy"):
         defaults["retryStrategy"] = spec["retryStrategy"]
     composed = "dag" in raw or "steps" in raw or "suspend" in raw
-    skipped = {"container", "script", "dag", "steps", "suspend"} - raw.keys()
+    skipped = {"container", "script", "dag", "steps", "suspend", "http"} - raw.keys()
     for field in skipped | ({"retryStrategy", "timeout", "activeDeadlineSeconds"} if composed else set()):
         defaults.pop(field, None)
     return merged(defaults, raw)

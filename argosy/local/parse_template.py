@@ -26,6 +26,7 @@ from argosy.local.model import (
 from argosy.local.mounts import parse_mounts
 from argosy.local.parse_call import Raw, flag, named, parse_call, positive, raw_data
 from argosy.local.probes import parse_probe
+from argosy.local.request import parse_request
 from argosy.local.retry import bare
 from argosy.local.shape import check_fields, duration, expect_list, optional_text, text_of
 from argosy.manifest import expressions
@@ -131,7 +132,7 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
     )
 
 
-_TYPES = ("container", "script", "dag", "steps", "suspend")
+_TYPES = ("container", "script", "dag", "steps", "suspend", "http")
 
 
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
@@ -160,6 +161,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         container=parse_container(body, raw, spec, where) if kind in ("container", "script") else None,
         init_containers=parse_beside("initContainers", raw, spec, where),
         sidecars=parse_beside("sidecars", raw, spec, where),
+        request=parse_request(raw, where) if kind == "http" else None,
         daemon=flag(raw.get("daemon"), False, f"{where}.daemon"),
         tasks=tuple(parse_call(item, raw["name"], inline) for item in _tasks(kind, body, where)),
         groups=tuple(

@@ -130,7 +130,7 @@ MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
     ("template", "feature"),
     [
         ("resource: {action: get}", "resource"),
-        ("http: {url: x}", "http"),
+        ("http: {method: GET}", "http"),
         ("plugin: {x: {}}", "plugin"),
         ("data: {source: {}}", "data"),
         ("containerSet: {containers: []}", "containerSet"),
