@@ -75,6 +75,25 @@ IGNORED: dict[str, frozenset[str]] = {
     "container": frozenset(_CONTAINER),
     "script": frozenset(_CONTAINER),
     "beside": frozenset(_CONTAINER),
+    "podPatch": frozenset(
+        {
+            *_POD,
+            "dnsConfig",
+            "dnsPolicy",
+            "enableServiceLinks",
+            "hostNetwork",
+            "imagePullSecrets",
+            "nodeName",
+            "overhead",
+            "preemptionPolicy",
+            "priority",
+            "restartPolicy",
+            "runtimeClassName",
+            "serviceAccount",
+            "terminationGracePeriodSeconds",
+            "topologySpreadConstraints",
+        }
+    ),
     "retry": frozenset({"affinity"}),
     "input": frozenset({"description"}),
     "argument": frozenset({"description"}),
@@ -92,18 +111,17 @@ _FETCHED = dict.fromkeys(_STORAGES, _OUTSIDE)
 _LIFECYCLE = {"lifecycle": "do it in the command itself"}
 
 REFUSED: dict[str, dict[str, str]] = {
+    "podPatch": {"*": "write what it patches into the template, if it changes what a step does"},
     "workflow": {
         "workflowTemplateRef": _REFERENCE,
         "suspend": "remove it: a local run cannot be resumed by hand",
         "shutdown": "remove it",
-        "podSpecPatch": "write what it patches into the template",
     },
     "template": {
         "resource": "there is no Kubernetes here; run on a cluster",
         "plugin": "executor plugins run on a cluster only",
         "data": "list and filter the files in a script template",
         "containerSet": "make each container a step of its own",
-        "podSpecPatch": "write what it patches into the template",
     },
     "task": {"templateRef": _REFERENCE},
     "step": {"templateRef": _REFERENCE},
@@ -174,7 +192,9 @@ USED: dict[str, dict[str, str]] = {
         "volumeClaimTemplates": "",
         "synchronization": "synchronization",
         "workflowMetadata": "",
+        "podSpecPatch": "",
     },
+    "podPatch": {"containers": "", "initContainers": "", "volumes": "", "activeDeadlineSeconds": ""},
     "template": {
         "name": "",
         "inputs": "inputs",
@@ -195,6 +215,7 @@ USED: dict[str, dict[str, str]] = {
         "initContainers": "[]beside",
         "sidecars": "[]beside",
         "daemon": "",
+        "podSpecPatch": "",
         "http": "http",
     },
     "http": {

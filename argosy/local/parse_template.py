@@ -25,6 +25,7 @@ from argosy.local.model import (
 )
 from argosy.local.mounts import parse_mounts
 from argosy.local.parse_call import Raw, flag, named, parse_call, positive, raw_data
+from argosy.local.patch import patched
 from argosy.local.probes import parse_probe
 from argosy.local.request import parse_request
 from argosy.local.retry import bare
@@ -138,6 +139,7 @@ _TYPES = ("container", "script", "dag", "steps", "suspend", "http")
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     """The template, and the templates written inline in its tasks, by the names they are given."""
     where = f"template '{raw['name']}'"
+    raw = patched(raw, spec, where)
     check_fields(raw, "template", where)
     types = [kind for kind in _TYPES if raw.get(kind) is not None]
     if len(types) != 1:
