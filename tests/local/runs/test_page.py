@@ -168,6 +168,38 @@ def test_no_steps_content_becomes_script(made: Made, browser: Browser) -> None:
     assert browser.count("body img") == 0
 
 
+def test_no_name_picture_or_address_becomes_script(made: Made, browser: Browser) -> None:
+    record = made(LOOP, word=NASTY)
+    svg = "<svg onload='parent.hacked = 1'><script>parent.hacked = 1</script></svg>"
+    (record.folder / "a.svg").write_text(svg)
+    document = json.loads((record.folder / "run.json").read_text())
+    first = document["nodes"][0]
+    first["outputs"] |= {"parameters": {NASTY: NASTY}, "result": NASTY}
+    first["outputs"]["artifacts"] |= {NASTY: "a.svg"}
+    document["parameters"] |= {"evil": "javascript:window.hacked=1", "good": "https://good.example/"}
+    text = json.dumps(document).replace('"first"', json.dumps(NASTY))
+    (record.folder / "run.json").write_text(text)
+    manifest = (record.folder / "workflow.yaml").read_text()
+    (record.folder / "workflow.yaml").write_text(
+        manifest.replace("name: first", f"name: {json.dumps(NASTY)}")
+    )
+    told = {
+        "training": [{"step": NASTY, "runId": NASTY, "link": "javascript:window.hacked=1"}],
+        "deployments": [],
+    }
+    browser.open(write_page(Record.read(record.folder), told).as_uri())
+    browser.value("document.querySelector('#dag g.node').dispatchEvent(new Event('click', {bubbles: true}))")
+    for number in (1, 2, 3):
+        browser.click(f"#details details:nth-of-type({number}) summary")
+    browser.until("document.querySelector('#details iframe')?.getAttribute('sandbox') === ''")
+    assert svg in browser.text("#details") and browser.text("#details h2") == NASTY
+    for name in ("timeline", "training", "versions", "values", "graph"):
+        view(browser, name)
+    assert browser.value("window.hacked") is None
+    assert browser.count("body img") == 0 and browser.count("body script") == 2
+    assert browser.value("[...document.links].map((one) => one.href)") == ["https://good.example/"]
+
+
 def many(made: Made, count: int) -> Record:
     """A run of many steps that said something, made from one of a single step."""
     record = made("templates: [{name: main, steps: [[{name: a, template: ok, withSequence: {count: '2'}}]]}]")

@@ -264,6 +264,8 @@
   }
 
   // ---- gates, training, versions, values
+  // Only an address of the web is a link; any other is text.
+  const link = (address, text = address) => (/^https?:\/\//.test(address) ? el("a", { href: address, rel: "noreferrer", target: "_blank" }, text) : el("code", {}, address));
   function gates() {
     $("view-gates").replaceChildren(...data.gates.map((gate) => el("div", { class: "card" },
       el("h2", {}, gate.step, " ", el("span", { class: `badge ${gate.verdict}` }, gate.verdict)), el("p", { class: "dim" }, gate.reason),
@@ -286,23 +288,22 @@
   function training() {
     $("view-training").replaceChildren(...data.training.map((one) => el("div", { class: "card" },
       el("h2", {}, `${one.step}, run ${one.runId}`), one.problem ? el("p", { class: "dim" }, one.problem) : null,
-      one.link ? el("p", {}, el("a", { href: one.link, rel: "noreferrer", target: "_blank" }, "in MLflow")) : null,
+      one.link ? el("p", {}, link(one.link, "in MLflow")) : null,
       ...Object.entries(one.metrics || {}).filter(([, points]) => points.length > 1).map(([name, points]) => curve(name, points)),
       pairs(Object.fromEntries(Object.entries(one.metrics || {}).filter(([, points]) => points.length === 1).map(([name, points]) => [name, String(points[0][1])]))),
       ...(one.artifacts || []).map((made) => el("div", {}, el("h3", {}, made.name), preview(made))))));
   }
   function versions() {
-    const link = ({ address }) => (/^https?:\/\//.test(address) ? el("a", { href: address, rel: "noreferrer", target: "_blank" }, address) : el("code", {}, address));
     const version = (value) => value || "none";
     const deployed = (one) => el("div", { class: "card" }, el("h2", {}, `${one.model}, by ${one.step}`),
       el("table", { class: "pairs aliases" }, el("tr", {}, el("th", {}, "alias"), el("th", {}, "before"), el("th", {}, "after")),
         ...["live", "previous"].map((name) => el("tr", {}, el("td", {}, name), el("td", {}, one.before ? version(one.before[name]) : "unknown"), el("td", {}, version(one.after[name]))))),
       one.problem ? el("p", { class: "dim" }, one.problem) : null,
-      el("table", { class: "pairs" }, ...Object.entries(one.links).map(([name, address]) => el("tr", {}, el("th", {}, name), el("td", {}, link({ address }))))));
+      el("table", { class: "pairs" }, ...Object.entries(one.links).map(([name, address]) => el("tr", {}, el("th", {}, name), el("td", {}, link(address))))));
     $("view-versions").replaceChildren(
       ...data.deployments.map(deployed),
       el("div", { class: "card" }, el("h2", {}, "versions that steps told"), el("table", { class: "pairs" }, ...data.versions.map((v) => el("tr", {}, el("td", {}, v.step), el("td", {}, v.name), el("td", {}, v.value))))),
-      el("div", { class: "card" }, el("h2", {}, "servers and places"), el("table", { class: "pairs" }, ...data.links.map((one) => el("tr", {}, el("th", {}, one.name), el("td", {}, link(one)))))));
+      el("div", { class: "card" }, el("h2", {}, "servers and places"), el("table", { class: "pairs" }, ...data.links.map((one) => el("tr", {}, el("th", {}, one.name), el("td", {}, link(one.address)))))));
   }
   const values = () => $("view-values").replaceChildren(el("div", { class: "card" }, el("h2", {}, "parameters"), pairs(data.parameters)), el("div", { class: "card" }, el("h2", {}, "outputs"), pairs(data.outputs)));
 
