@@ -2,16 +2,21 @@
 
 import json
 import os
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.deployment import ARGOSY
-from benchmarks.harness import Result
+from benchmarks.harness import REPEATS, Result
 
 STEPS, LIMIT = 1000, 1.25
+PAGE_LIMIT, READY_LIMIT = 3.0, 1000.0
+_READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+_LOG = "a line of some length, with numbers 0123456789\n" * 400
 _TEMPLATE = {"name": "nothing", "container": {"image": "busybox:1.36", "command": ["true"]}}
 _CALL = {"name": "each", "template": "nothing", "withSequence": {"count": str(STEPS)}}
 MANIFEST = {
@@ -29,27 +34,89 @@ assert run_manifest(manifest, **given).succeeded
 """
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """What a command and all that it started took: CPU seconds, and the largest process in MB."""
+
+    cpu: float
+    memory: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Both sides, and how long the page of such a run takes; `ready` is None without a Chromium."""
+
+    bare: _Cost
+    full: _Cost
+    page: float
+    ready: float | None
+
+
 def wide_run() -> Result:
     """CPU seconds of `argosy run --cache`, history and page included, against the runner alone.
 
     CPU seconds, because the programs' own starts fill the machine: the ratio is what history, cache and page
     add. Each side runs once.
     """
+    found = _measured()
+    full, bare = found.full.cpu, found.bare.cpu
+    return Result("wide_run_1000_s", full, "s", bare, full / bare, LIMIT, "CPU")
+
+
+def memory() -> Result:
+    """The largest process of the same two runs."""
+    found = _measured()
+    full, bare = found.full.memory, found.bare.memory
+    return Result("wide_run_1000_mb", full, "MB", bare, full / bare, None, "peak of the largest process")
+
+
+def page_size() -> Result:
+    """The page of a run of 1,000 steps that wrote 20 KB each."""
+    return Result("page_1000_mb", _measured().page, "MB", limit=PAGE_LIMIT)
+
+
+def page_ready() -> Result:
+    """From the navigation until the page's script has run and the page answers, in headless Chromium."""
+    ready = _measured().ready
+    note = "" if ready is not None else "not measured: there is no Chromium"
+    return Result("page_1000_ms", ready or 0.0, "ms", limit=READY_LIMIT, note=note)
+
+
+@cache
+def _measured() -> _Measured:
     with tempfile.TemporaryDirectory(prefix="argosy-bench-") as folder:
         file = Path(folder) / "wide.json"
         file.write_text(json.dumps(MANIFEST))
         environment = {**os.environ, "ARGOSY_STATE_DIR": f"{folder}/state"}
-        bare = _cpu([sys.executable, "-c", _BARE, str(file), f"{folder}/bare"], environment)
-        full = _cpu([ARGOSY, "run", str(file), "--cache", "--output", "json"], environment)
-        (page,) = Path(folder, "state", "runs").glob("*/page.html")
-        size = page.stat().st_size / 1e6
-    note = f"CPU; page of {size:.2f} MB"
-    return Result("wide_run_1000_s", full, "s", bare, full / bare, LIMIT, note)
+        bare = _cost([sys.executable, "-c", _BARE, str(file), f"{folder}/bare"], environment)
+        full = _cost([ARGOSY, "run", str(file), "--cache", "--output", "json"], environment)
+        (run,) = Path(folder, "state", "runs").iterdir()
+        for step in (run / "steps").iterdir():
+            (step / "main.log").write_text(_LOG)
+        _cost([ARGOSY, "open", "last", "--no-browser"], environment)
+        page = run / "page.html"
+        return _Measured(bare, full, page.stat().st_size / 1e6, _ready(page, Path(folder, "browser")))
 
 
-def _cpu(command: list[str], environment: dict[str, str]) -> float:
-    """CPU seconds of a command and of all that it started."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def _cost(command: list[str], environment: dict[str, str]) -> _Cost:
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return _Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3)
+
+
+def _ready(page: Path, profile: Path) -> float | None:
+    from tests.local.runs.browser import CHROMIUM, browsing
+
+    if CHROMIUM is None:
+        return None
+    with browsing(profile) as browser:
+        times = []
+        for _ in range(REPEATS):
+            browser.open(page.as_uri())
+            times.append(float(browser.value(_READY)))
+            browser.click('.row[data-step="each"] .fold')
+            browser.until("document.querySelectorAll('.row').length > 10")
+    return statistics.median(times)
