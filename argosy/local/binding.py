@@ -50,7 +50,7 @@ def bind(
             source = from_text(outer.render(artifact.raw), run_dir)
         if source is not None and source.exists():
             artifacts[artifact.name] = source
-        elif not (artifact.optional or (passed and passed.optional)):
+        elif not (artifact.optional or (passed and passed.optional) or (artifact.fetched and not passed)):
             raise NodeError(f"input artifact '{artifact.name}' of template '{template.name}' does not exist")
     return Inputs(parameters, artifacts)
 

@@ -8,6 +8,7 @@ from typing import Any
 from argosy.compose.given import check_values
 from argosy.errors import ManifestError, UsageError
 from argosy.lint.validity import refuse_invalid
+from argosy.local.fetch import FETCHERS
 from argosy.local.model import Template, Workflow
 from argosy.local.parse import parse_workflow
 from argosy.local.result import Plan
@@ -72,6 +73,8 @@ def _check_artifacts(workflow: Workflow) -> None:
             raise ManifestError(f"spec.arguments: artifact '{name}' needs raw content to be run here")
     for where, template, given in _calls(workflow):
         for wanted in workflow.templates[template].artifacts:
+            if workflow.templates[template].is_leaf and wanted.fetched in FETCHERS:
+                continue
             if wanted.fetched and wanted.name not in given and not wanted.optional:
                 raise ManifestError(
                     f"{where}: artifact '{wanted.name}' of template '{template}' would be fetched "

@@ -111,6 +111,9 @@ _FETCHED = dict.fromkeys(_STORAGES, _OUTSIDE)
 _LIFECYCLE = {"lifecycle": "do it in the command itself"}
 
 REFUSED: dict[str, dict[str, str]] = {
+    "httpSource": {"*": _OUTSIDE},
+    "gitSource": {"*": _OUTSIDE},
+    "s3Source": {"*": _OUTSIDE},
     "podPatch": {"*": "write what it patches into the template, if it changes what a step does"},
     "workflow": {
         "workflowTemplateRef": _REFERENCE,
@@ -300,6 +303,16 @@ USED: dict[str, dict[str, str]] = {
         "globalName": "",
     },
     "raw": {"data": ""},
+    "httpSource": {"url": "", "headers": "[]headerText"},
+    "headerText": {"name": "", "value": ""},
+    "gitSource": dict.fromkeys(
+        ("repo", "revision", "branch", "depth", "singleBranch", "disableSubmodules"), ""
+    ),
+    "s3Source": {
+        **dict.fromkeys(("endpoint", "bucket", "key", "insecure", "region"), ""),
+        "accessKeySecret": "keyRef",
+        "secretKeySecret": "keyRef",
+    },
     "container": {
         "command": "",
         "args": "",
@@ -335,6 +348,7 @@ USED: dict[str, dict[str, str]] = {
 }
 
 USED["inputArtifact"].update(dict.fromkeys(FETCHED_INPUTS, ""))
+USED["inputArtifact"].update({"http": "httpSource", "git": "gitSource", "s3": "s3Source"})
 
 FIELD_PATHS = (
     "metadata.name",

@@ -45,7 +45,10 @@ class Output:
 
 @dataclass(frozen=True)
 class InputArtifact:
-    """A file or folder that a template takes; `fetched` names the storage it would come from on a cluster."""
+    """A file or folder that a template takes; `fetched` names the kind of place that it comes from.
+
+    `location` is that place, and `unpacked` whether an archive there is unpacked.
+    """
 
     name: str
     path: str | None = None
@@ -53,6 +56,8 @@ class InputArtifact:
     optional: bool = False
     mode: int | None = None
     fetched: str | None = None
+    location: Mapping[str, Any] = field(default_factory=dict)
+    unpacked: bool = True
 
 
 @dataclass(frozen=True)

@@ -227,13 +227,16 @@ def _groups(kind: str, body: Any, where: str) -> list[list[Raw]]:
 
 
 def _input_artifact(raw: Raw, where: str) -> InputArtifact:
+    fetched = next((kind for kind in sorted(FETCHED_INPUTS) if raw.get(kind)), None)
     return InputArtifact(
         raw["name"],
         path=optional_text(raw.get("path"), f"{where}.{raw['name']}.path"),
         raw=raw_data(raw, where),
         optional=flag(raw.get("optional"), False, f"{where}.{raw['name']}.optional"),
         mode=raw.get("mode"),
-        fetched=next((kind for kind in sorted(FETCHED_INPUTS) if raw.get(kind)), None),
+        fetched=fetched,
+        location=raw[fetched] if fetched else {},
+        unpacked="none" not in (raw.get("archive") or {}),
     )
 
 

@@ -21,6 +21,7 @@ from argosy.local.artifacts import put
 from argosy.local.companions import beside, initialized
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
+from argosy.local.fetch import FETCHERS, fetched
 from argosy.local.folders import folder_name
 from argosy.local.job import Inputs, Outcome, Produced
 from argosy.local.model import Container, Template
@@ -211,9 +212,12 @@ class Pod:
             if tag.startswith("outputs."):
                 self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
         for artifact in self.template.artifacts:
-            if artifact.path and artifact.name in self.inputs.artifacts:
-                source, target = self.inputs.artifacts[artifact.name], self.paths.place(artifact.path)
-                put(source, target, artifact, self.folder)
+            source = self.inputs.artifacts.get(artifact.name)
+            if source is None and artifact.fetched in FETCHERS:
+                place = self.folder / "fetched" / folder_name(artifact.name)
+                source = fetched(artifact, self.scope, self.ctx.kept, place)
+            if artifact.path and source is not None:
+                put(source, self.paths.place(artifact.path), artifact, self.folder)
 
     def _variables(self, node: str, retries: int) -> dict[str, str]:
         known = {

@@ -120,7 +120,7 @@ def test_manifests_that_cannot_work(old: str, new: str, says: str | None) -> Non
 
 
 LEAF = "container: {image: x, command: ['true']}"
-FETCHED = "inputs: {artifacts: [{name: x, path: /x, s3: {key: k}}]}"
+FETCHED = "inputs: {artifacts: [{name: x, path: /x, gcs: {key: k}}]}"
 LOOKED_UP = "inputs: {parameters: [{name: x, valueFrom: {configMapKeyRef: {}}}]}"
 CLAIMED = "volumes: [{name: v, hostPath: {path: /x}}]"
 MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
@@ -138,7 +138,7 @@ MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
         (f"initContainers: [{{name: s}}], {LEAF}", "initContainers"),
         (f"memoize: {{key: k}}, {LEAF}", "memoize"),
         (f"{LOOKED_UP}, {LEAF}", "valueFrom"),
-        (f"{FETCHED}, {LEAF}", "fetched .s3."),
+        (f"{FETCHED}, {LEAF}", "fetched .gcs."),
         ("dag: {tasks: [{name: a, templateRef: {name: t, template: u}}]}", "templateRef"),
         ("dag: {tasks: [{name: a, template: ok, hooks: {running: {template: ok}}}]}", "hook"),
         (f"retryStrategy: {{expression: 'sprig.x()'}}, {LEAF}", "expression"),

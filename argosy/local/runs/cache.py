@@ -59,6 +59,9 @@ class StepCache:
         raw = self.templates.get(template, {})
         if not may_be_reused(raw, everything=self.everything):
             return None
+        ports = (raw.get("inputs") or {}).get("artifacts") or ()
+        if any("raw" not in port and port.get("name") not in inputs.artifacts for port in ports):
+            return None  # it is fetched, from a place that may have changed
         spec = spec_of(raw)
         read = variables_in(spec)
         code = self._code(raw)
