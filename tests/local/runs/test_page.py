@@ -192,7 +192,8 @@ def test_no_name_picture_or_address_becomes_script(made: Made, browser: Browser)
     for number in (1, 2, 3):
         browser.click(f"#details details:nth-of-type({number}) summary")
     browser.until("document.querySelector('#details iframe')?.getAttribute('sandbox') === ''")
-    assert svg in browser.text("#details") and browser.text("#details h2") == NASTY
+    browser.until(f"document.querySelector('#details').innerText.includes({json.dumps(svg)})")
+    assert browser.text("#details h2") == NASTY
     for name in ("timeline", "training", "versions", "values", "graph"):
         view(browser, name)
     assert browser.value("window.hacked") is None
