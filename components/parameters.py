@@ -63,7 +63,7 @@ class Serving(NamedTuple):
 
 
 class Checks(NamedTuple):
-    """What a version is held against before it is live, and right after.
+    """Checks of a version before it is live, and right after.
 
     Attributes:
         expected_input_shape: Input shape of the verification.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -47,3 +48,17 @@ def test_the_map_has_every_page() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= LONGEST_README
+
+
+def test_no_docstring_begins_a_sentence_with_what() -> None:
+    """Such a sentence names its subject last; CONTRIBUTING.md asks for plain ones."""
+    begins = re.compile(r"(?:^|[.:;!?]\s+)What\b")
+    found = [
+        f"{file.relative_to(ROOT)}: {match[0]}"
+        for folder in ("argosy", "components", "pipelines", "stack")
+        for file in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and (match := begins.search(ast.get_docstring(node) or ""))
+    ]
+    assert not found

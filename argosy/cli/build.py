@@ -78,7 +78,7 @@ def build_images(
     locked: bool = False,
     upgrade: bool = False,
 ) -> None:
-    """What `argosy build` and `argosy submit --build` do."""
+    """The work of `argosy build` and `argosy submit --build`."""
     from argosy.code.build.builder import Builder
     from argosy.code.build.image import Platform
     from argosy.code.build.lock import Lock

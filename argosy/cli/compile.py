@@ -46,7 +46,7 @@ SUFFIXES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What the command line asks of the manifests: values of parameters, the cluster's cache."""
+    """The command line's demands on the manifests: values of parameters, the cluster's cache."""
 
     given: Mapping[str, str]
     memoize: bool

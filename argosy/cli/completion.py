@@ -108,7 +108,7 @@ def assignments(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 
 
 def _typed(ctx: click.Context, param: click.Parameter) -> dict[str, Any]:
-    """What stands before the option to complete: with a `-p` at the end click reads no argument at all."""
+    """The words before the option to complete: with a `-p` at the end click reads no argument at all."""
     words = split_arg_string(os.environ.get("COMP_WORDS", ""))
     depth = len(ctx.command_path.split())
     ends = [n for n, word in enumerate(words) if word in param.opts]

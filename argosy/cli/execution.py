@@ -1,4 +1,4 @@
-"""What `argosy run` and `argosy rerun` share: servers, values, the run itself, what is said of it."""
+"""The common part of `argosy run` and `argosy rerun`: servers, values, the run itself, what is said of it."""
 
 import json
 import os
@@ -149,7 +149,7 @@ class Work:
     output: str = "tree"
 
     def environment(self) -> dict[str, str]:
-        """What steps get beside their own variables."""
+        """Variables that steps get beside their own."""
         # Modules of the user's own steps: beside the pipeline's file, or where the command was given.
         path = [*self.request.module_dirs, os.environ.get("PYTHONPATH", "")]
         modules = {"PYTHONPATH": os.pathsep.join(p for p in path if p)}
@@ -195,7 +195,7 @@ def execute(
 
 
 def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
-    """What came of a run, and where to look further."""
+    """The outcome of a run, and where to look further."""
     if work.output == "json":
         click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
     places = {"run": str(result.run_dir)}

@@ -31,7 +31,7 @@ def export() -> None:
 def kfp(name: str, module: str | None, output: Path | None) -> None:
     """Write the component NAME as a component.yaml of Kubeflow Pipelines.
 
-    What such a file cannot say (resources, node selector, ...) is named on standard error: KFP has it on
+    Fields that such a file lacks (resources, node selector, ...) are named on standard error: KFP has them on
     the task.
     """
     component = pick(find_components(module), name).component

@@ -28,8 +28,8 @@ from argosy.errors import UsageError
 def graph(target: str, form: str | None, output: Path | None) -> None:
     """Draw a pipeline, as Mermaid, SVG or PNG.
 
-    What is drawn is the compiled manifest: tasks, what they wait for, conditions, loops, nested templates
-    and the exit handler. Edges that others imply are left out.
+    The drawing shows the compiled manifest: tasks and their order, conditions, loops, nested templates and
+    the exit handler. Edges that others imply are left out.
     """
     form = form or _form_of(output)
     if form == "png" and output is None:

@@ -1,4 +1,4 @@
-"""What a run was asked for: kept in its folder, so that it can be continued and repeated as it was."""
+"""The request of a run: kept in its folder, so that it can be continued and repeated as it was."""
 
 import json
 import random

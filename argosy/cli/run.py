@@ -141,7 +141,7 @@ _OPTIONS = (
 
 
 def run_options(command: F) -> F:
-    """What to run, with which values, and how."""
+    """The order of a run: of which pipeline, with which values, and how."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -199,7 +199,7 @@ def _request(
     state_dir: Path,
     **_: Any,
 ) -> Request:
-    """What is to be run: a pipeline or manifest with its parameters, or an earlier run."""
+    """The target of a run: a pipeline or manifest with its parameters, or an earlier run."""
     parameter_file, objects = _sorted_out(files)
     given = read_parameters(assignments, parameter_file)
     if resume:

@@ -56,7 +56,7 @@ def prune(
 ) -> None:
     """Remove runs: those named, or those that all given conditions hold for.
 
-    A run that goes on is never removed. What runs left in MLflow or S3 stays.
+    A run that goes on is never removed. Traces of runs in MLflow or S3 stay.
     """
     from argosy.local.runs.history import History, age, chosen
     from argosy.local.runs.screen import human_size

@@ -1,4 +1,4 @@
-"""What `argosy submit` and `couler run` have in common: their source, and what they do with it."""
+"""The common part of `argosy submit` and `couler run`: their source, and what they do with it."""
 
 import sys
 from collections.abc import Mapping

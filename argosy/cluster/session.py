@@ -153,7 +153,7 @@ class Session:
         return self._values(script_manifest(self._composition))
 
     def secrets(self) -> list[Any]:
-        """What `couler.create_secret` noted."""
+        """The Secrets that `couler.create_secret` noted."""
         return list(states._secrets.values())
 
     def _begin_next(self) -> None:

@@ -3,7 +3,7 @@
 A bundle takes these alone; an image has room, and takes packages whole.
 
 Nothing is imported to find out: modules are located as Python would, and their imports are read from their
-source. What is installed belongs to the image, as the standard library does.
+source. An installed module belongs to the image, as the standard library does.
 """
 
 import ast
@@ -32,7 +32,7 @@ _SHARED = (f"{OURS}.components", f"{OURS}.pipelines")
 
 @dataclass
 class Found:
-    """What some modules need of their project.
+    """The files that some modules need of their project.
 
     Attributes:
         files: by their names below an entry of `sys.path`; a name that ends with `/` is a folder.
@@ -130,7 +130,7 @@ class _Collector:
         return imported
 
     def _note_of_data(self, name: str, package: str) -> str:
-        """What holds for a module that asks where its file is, if that may surprise."""
+        """A warning for a module that asks where its file is, if that may surprise."""
         if not self._whole:
             return (
                 "__file__ lies inside of the bundle's zip in the pod; read data with "
@@ -308,7 +308,7 @@ def _is_left_out(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Text:
-    """What a module's text says.
+    """The imports in a module's text.
 
     Attributes:
         imports: level, module and name of each import, as they stand there.
@@ -325,7 +325,7 @@ _Import = tuple[int, str, str]
 
 
 def _text_of(source: Path) -> _Text:
-    """What a module's text says; it is parsed once, however often one command asks.
+    """The imports in a module's text; it is parsed once, however often one command asks.
 
     Raises:
         UsageError: it cannot be read as Python.
@@ -349,7 +349,7 @@ def _parsed(source: Path, changed: int, size: int) -> _Text:
 
 
 def _imports_if_python(source: Path, package: str) -> list[str]:
-    """What a file imports that nobody is known to import: it may be a template, or of another Python."""
+    """The imports of a file that nobody is known to import: it may be a template, or of another Python."""
     try:
         return list(_absolute_names(_text_of(source).imports, package))
     except UsageError:

@@ -19,7 +19,7 @@ _TEXT = ValueType(str)
 
 @dataclass
 class Arguments:
-    """What a task is given, and the tasks that this data comes from; `optional` are artifacts among it."""
+    """A task's arguments, and the tasks that they come from; `optional` are artifacts among them."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, str] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def _name_arguments(
 
 @dataclass(frozen=True)
 class _Given:
-    """What is given to one input."""
+    """The argument of one input."""
 
     interface: Interface
     port: Port

@@ -76,7 +76,7 @@ _METHODS: dict[str, Callable[..., Any]] = {
 
 
 class StepOutputs(list[Any]):
-    """What a step of Couler's returns: its outputs, of which the first stands for the step."""
+    """The result of a step of Couler's: its outputs, of which the first stands for the step."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 

@@ -152,7 +152,7 @@ def forget_leftovers() -> None:
 
 @contextmanager
 def _kept() -> Iterator[None]:
-    """What was composed around the block is there again after it."""
+    """Work composed around the block is there again after it."""
     workflow = states.workflow
     before = dict(vars(states)), dict(vars(workflow))
     for hook in ("to_dict", "cleanup"):
@@ -186,7 +186,7 @@ def _first(value: Any) -> Any:
 
 
 def _any_operand(value: Any) -> dict[str, Any]:
-    """What Couler reads off an operand of a comparison, or off what a loop's body returns.
+    """The attributes that Couler reads off an operand of a comparison, or off the result of a loop's body.
 
     Couler takes an output on the left and a constant on the right, and nothing else.  Our conditions are
     read from the call stack (`surroundings`): any operand will do, as long as Couler finds its keys.
@@ -293,7 +293,7 @@ def fresh_couler(follower: Follower) -> Iterator[None]:
 
 
 class ManifestCollector(ArgoSubmitter):
-    """What `couler.run` submits to: keeps the manifest instead of sending it anywhere."""
+    """The submitter of `couler.run`: keeps the manifest instead of sending it anywhere."""
 
     def __init__(self) -> None:
         # Not calling Couler's own initialiser: it looks for a cluster.

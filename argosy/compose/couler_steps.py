@@ -47,7 +47,7 @@ def written(value: Any, step: str) -> Any:
 
 
 def _borrowed(template: dict[str, Any]) -> dict[str, str]:
-    """What a template's text takes from around its task, each with the input that it must come through."""
+    """Values that a template's text takes from around its task, each with the input that it comes through."""
     own = {p["name"] for p in template.get("inputs", {}).get("parameters", ())}
     found = {}
     for name in dict.fromkeys(name for text in _texts(template) for name in names_in(text)):

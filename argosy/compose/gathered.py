@@ -1,4 +1,4 @@
-"""What a loop gives to those after it: `couler.map` a list of each output, `couler.exec_while` the last."""
+"""The outputs of a loop: of `couler.map` a list of each output, of `couler.exec_while` the last."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,7 +30,7 @@ OUTSIDE = "is of a step outside of the loop: take it from there"
 
 
 def returned_outputs(result: Any, site: str) -> dict[str, Any]:
-    """What a loop's body returns, by name: outputs of our steps, or of Couler's own.
+    """The results of a loop's body, by name: outputs of our steps, or of Couler's own.
 
     Raises:
         ComposeError: it returns something else, or two outputs of one name.

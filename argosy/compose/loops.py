@@ -27,7 +27,7 @@ Items = dict[str, Any]
 
 
 def looped_over(lists: Sequence[Any]) -> Any:
-    """What a `couler.map` goes over: its one list, or several walked side by side.
+    """The result of a `couler.map` goes over: its one list, or several walked side by side.
 
     Raises:
         ComposeError: there is nothing to go over, or lists of different lengths.
@@ -72,7 +72,7 @@ def read_items(items: Any) -> Items:
 
 
 def stand_ins(lists: Sequence[Any], items: Any, loop: int) -> list[ItemRef]:
-    """What the body of a `couler.map` is called with in place of its first item, or items."""
+    """The result of the body of a `couler.map` is called with in place of its first item, or items."""
     known = [Fields.of(i) or i for i in items] if isinstance(items, list) else None
     kind = getattr(items, "kind", None)
     of_items = ValueType(kind.item) if isinstance(kind, ValueType) and kind.item else None

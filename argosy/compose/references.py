@@ -1,4 +1,4 @@
-"""What stands for a value that does not exist yet: a parameter, an output, a loop's item, a whole task."""
+"""Stand-ins for values that do not exist yet: a parameter, an output, a loop's item, a whole task."""
 
 import dataclasses
 import sys
@@ -65,7 +65,7 @@ class OutputRef(Placeholder, OutputParameter):  # type: ignore[misc]  # couler c
 
     @property
     def value(self) -> str:
-        """What Couler makes its tags of."""
+        """The parts of which Couler makes its tags."""
         self._used()
         return self._value
 
@@ -95,7 +95,7 @@ class Unreadable:
 
 
 class TaskHandle(list[Any]):
-    """What a component's call returns in a pipeline: its outputs, as attributes or unpacked.
+    """The result of a component's call in a pipeline: its outputs, as attributes or unpacked.
 
     It is a list, first output first, because that is what Couler's own steps return and what Couler's verbs
     take; a step without outputs has one empty element, as Couler's have.  Its text is the task's name.

@@ -1,4 +1,4 @@
-"""What holds for a whole installation: one file, `argosy.yaml`, laid under every pipeline.
+"""Settings of a whole installation: one file, `argosy.yaml`, laid under every pipeline.
 
 ```yaml
 images:                          # prefix of an image's name: what stands there instead

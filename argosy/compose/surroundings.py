@@ -185,7 +185,7 @@ class Templates:
         return [(component, self._by_name[name]) for component, name in self._names.items()]
 
     def add(self, component: Component[Any, Any]) -> str:
-        """What a component's task calls: a template that is added here, or one published elsewhere.
+        """The template that a component's task calls: one that is added here, or one published elsewhere.
 
         A second template of the same name and other content is numbered.
         """

@@ -71,7 +71,7 @@ class ImagePullSecret:
 
 
 class _Extras:
-    """What is added to Couler's class of workflows; `extras` is kept with the workflow's own state."""
+    """Additions to Couler's class of workflows; `extras` is kept with the workflow's own state."""
 
     @staticmethod
     def add_toleration(workflow: Any, toleration: Toleration) -> None:
@@ -128,7 +128,7 @@ def obtain_secret(secret_keys: Sequence[str], namespace: str = "default", name: 
 
 
 def set_default_submitter(submitter: Any) -> None:
-    """What `couler.run()` submits to where it is given nothing else."""
+    """The submitter of `couler.run()` where it is given nothing else."""
     couler: Any = importlib.import_module("couler.argo")
     couler.run.__defaults__ = (submitter,)
 

@@ -1,1 +1,1 @@
-"""What a component and a pipeline say of themselves: inputs, outputs, container, resources, schedule."""
+"""Declarations of components and pipelines: inputs, outputs, container, resources, schedule."""

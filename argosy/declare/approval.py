@@ -48,7 +48,7 @@ def _refuse() -> None:
 def approval(name: str = "approve", *, timeout: int | None = None) -> Component[[], None]:
     """A step at which the workflow waits for `argo resume`, or for the button in Argo's UI.
 
-    What comes after it names it: `couler.set_dependencies(lambda: deploy(...), dependencies=[approve()])`.
+    Steps after it name it: `couler.set_dependencies(lambda: deploy(...), dependencies=[approve()])`.
 
     Args:
         name: the step's name in YAML.

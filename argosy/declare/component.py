@@ -35,7 +35,7 @@ MAIN_GUARD = 'if __name__ == "__main__":'
 
 
 class Composer(Protocol):
-    """What turns a component's call into a task."""
+    """The composer turns a component's call into a task."""
 
     def call(self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add a task and return the handle of its outputs."""
@@ -143,7 +143,7 @@ class Component(Generic[P, R]):
 
     @property
     def notes(self) -> str:
-        """What `--help` says of the step beside its interface: when it runs again."""
+        """Lines of `--help` beside the step's interface: when it runs again."""
         return str(self.container.retry or "")
 
     @property
@@ -161,7 +161,7 @@ class Component(Generic[P, R]):
         return ["python", "-m", "argosy.step", f"{module}:{name}"]
 
     def _name_in_module(self) -> str:
-        """What the module calls this step; a copy by `options` goes by the name of its origin."""
+        """The module's name for this step; a copy by `options` goes by the name of its origin."""
         own = self.function.__name__
         known = vars(sys.modules.get(self.function.__module__, inspect))
         for name in (own, *known):

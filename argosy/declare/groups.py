@@ -84,7 +84,7 @@ def spread(
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """A call's arguments with each group as the parameters that it stands for.
 
-    `names` are the function's own. What is too much, or unknown, is left to whoever binds the call.
+    `names` are the function's own. An argument too many, or unknown, is left to whoever binds the call.
 
     Raises:
         TypeError: a group is of another type, or a parameter is given beside the group that holds it.

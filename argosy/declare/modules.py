@@ -35,7 +35,7 @@ def home_of(path: Path) -> Home:
     A file of a package (each folder with an `__init__.py`) starts at the topmost package. Any other starts at
     the folder of PYTHONPATH or of an installed project that it lies below, else at the top of its project
     (see `MARKERS`; at its `src` for what is in there), else at the current directory; in each case only if
-    all names between are Python's and no other module has the first one. What is left starts at its own
+    all names between are Python's and no other module has the first one. The rest starts at its own
     folder. Beside such a root the own folder is on the path, as for a script, for the sake of its neighbours.
     """
     path = path.resolve()

@@ -46,7 +46,7 @@ class TTL:
 
 @dataclass(frozen=True)  # kw_only is not in Python 3.9, which reads this in a container
 class WorkflowSpec:
-    """What holds for a whole workflow.
+    """Settings of a whole workflow.
 
     Attributes:
         service_account: the ServiceAccount of its pods.

@@ -99,7 +99,7 @@ def _named(port: Port) -> Port:
 
 
 def refusal(name: str, reference: TemplateRef) -> Callable[..., Any]:
-    """What stands where a step of our own has its function."""
+    """A stand-in for the function that a step of our own has."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
         place = f"template '{reference}' of '{reference.workflow_template}'"

@@ -161,7 +161,7 @@ class _Documentation:
 
 
 def _documentation(described: Any) -> _Documentation:
-    """What a docstring says; where only a step runs, in a container, it may have to be told as it stands."""
+    """The parts of a docstring; where only a step runs, they may have to be told as they stand."""
     text = inspect.getdoc(described) or ""
     try:
         import docstring_parser

@@ -17,7 +17,7 @@ SECTIONS = ("Why:", "Bad:", "Good:")
 
 @dataclass(frozen=True)
 class Found:
-    """What a rule yields: where, what is wrong, what to do. `mark` only where there is no path."""
+    """A rule's finding: where, what is wrong, what to do. `mark` only where there is no path."""
 
     path: Path
     message: str

@@ -48,8 +48,8 @@ def table() -> dict[str, Any]:
 def check(root: Any, kind: str) -> list[Defect]:
     """Every difference between an object of `kind` and its schema.
 
-    What has one remedy is mended in the tree once it is reported, so that whoever looks later finds what was
-    meant: a field that differs in case only has its right name, and an unquoted number is a text.
+    A defect with one remedy is mended in the tree once it is reported, so that whoever looks later finds the
+    intended value: a field that differs in case only has its right name, and an unquoted number is a text.
     """
     found: list[Defect] = []
     stack: list[tuple[Any, str, Path, Any]] = [(root, kind, (), None)]
@@ -130,7 +130,7 @@ def _fits(wanted: str, text: bool, number: bool, whole: bool, value: Any) -> boo
 
 
 def conformed(value: Any, wanted: str) -> Any:
-    """What Python says loosely, as Argo takes it: a copy in which texts are texts and integers integers.
+    """Python's loose values as Argo takes them: a copy in which texts are texts and integers integers.
 
     `wanted` is a type of the table, such as "Template". A fraction where Argo counts whole seconds or tries
     becomes the nearest integer, and not 0; a number or a boolean where Argo has a text becomes that text.

@@ -67,7 +67,7 @@ class Scope:
         return rest in self.outputs(name)
 
     def outputs(self, name: str) -> set[str]:
-        """What a step or task gives: `outputs.result`, `ip`, ..."""
+        """The outputs of a step or task: `outputs.result`, `ip`, ..."""
         call, template = self.calls[name], self.targets[name].template
         if template is None:
             return set(ALWAYS)
@@ -161,7 +161,7 @@ def input_names(template: Template) -> set[str]:
 
 
 def call_outputs(template: Template, looped: bool) -> set[str]:
-    """What calling a template gives its caller; `looped` if it is called once for each item."""
+    """The outputs that a template gives its caller; `looped` if it is called once for each item."""
     names = set(ALWAYS)
     if template.body.get("daemon") is True:
         names.add("ip")

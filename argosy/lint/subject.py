@@ -1,4 +1,4 @@
-"""What a rule looks at: one resource with everything that is worked out about it, once."""
+"""The subject of a rule: one resource with everything that is worked out about it, once."""
 
 from collections.abc import Iterator
 from functools import cached_property

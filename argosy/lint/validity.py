@@ -1,4 +1,4 @@
-"""What a manifest must be before it is written, run or sent: valid, and small enough for Kubernetes."""
+"""Checks of a manifest before it is written, run or sent: is it valid, and small enough for Kubernetes?"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ def refuse_invalid_files(files: Iterable[Path]) -> None:
 
 
 def _errors(sources: "list[Source]") -> "list[Violation]":
-    """What the linter calls an error in manifests as they will be submitted."""
+    """The linter's errors in manifests as they will be submitted."""
     from argosy.lint.engine import lint_sources
 
     for document in (d for source in sources for d in source.documents if d.is_argo):

@@ -1,4 +1,4 @@
-"""What a rule finds: a frozen record with a place, a rule and a sentence that says what to do."""
+"""A rule's finding: a frozen record with a place, a rule and a sentence that says what to do."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum

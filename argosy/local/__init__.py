@@ -1,6 +1,6 @@
 """The local runner: executes a compiled Argo manifest on one machine, step by step, as processes.
 
-`check` finds what is wrong before anything starts, `run_manifest` runs. What differs from a cluster is
+`check` finds what is wrong before anything starts, `run_manifest` runs. Each difference from a cluster is
 documented where it is decided: container paths in `paths`, fields of a manifest in `fields`, the
 environment in `environment`.
 """

@@ -21,7 +21,7 @@ def bind(
     run_dir: Path,
     known: Inputs = _NOTHING,
 ) -> Inputs:
-    """What a template gets: arguments read in the caller's scope, defaults in the workflow's (`outer`).
+    """The inputs of a template: arguments read in the caller's scope, defaults in the workflow's (`outer`).
 
     `known` are values, not text with tags, for what no argument is passed for. An argument that is one
     output of a task that did not run counts as not given. Raises NodeError for an input that has neither

@@ -1,4 +1,4 @@
-"""What `breakpoint()` calls in a step of a run: nobody sits at its terminal."""
+"""The answer to `breakpoint()` in a step of a run: nobody sits at its terminal."""
 
 from __future__ import annotations
 

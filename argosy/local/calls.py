@@ -50,7 +50,7 @@ def resolve(site: Site, call: Call) -> None:
 
 
 def _once(scope: Scope) -> Scope:
-    """What a call without a loop knows: as in Argo, `{{item}}` stays as it is written."""
+    """The variables of a call without a loop: as in Argo, `{{item}}` stays as it is written."""
     return scope.inner({"item": "{{item}}"})
 
 
@@ -223,7 +223,7 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
 
 
 def _gathered(outputs: list[Produced]) -> tuple[dict[str, str], str]:
-    """What a loop gives, and why whoever comes after cannot have it."""
+    """The outputs of a loop, or why those after it cannot have them."""
     try:
         return aggregate(outputs), ""
     except NodeError as error:

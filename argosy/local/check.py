@@ -1,4 +1,4 @@
-"""What is found wrong before anything starts: the linter's errors, values, and what one machine cannot do."""
+"""Faults found before anything starts: the linter's errors, values, and what one machine cannot do."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ HINT = "q detaches, Ctrl-C stops the run"
 
 
 class View(Protocol):
-    """What a run looks like while it goes on."""
+    """The view of a run while it goes on."""
 
     def begin(self, run_dir: Path) -> None:
         """Nodes are about to come."""

@@ -120,7 +120,7 @@ class Progress:
 
 
 def read_progress(line: str) -> Progress | None:
-    """What a line says of progress, if it does."""
+    """The progress in a line, if it tells of any."""
     if match := _OURS.fullmatch(line.strip()):
         percent, done, of, text = match.groups()
         share = float(percent) / 100 if percent else int(done) / max(1, int(of))

@@ -1,4 +1,4 @@
-"""What all nodes of one run share."""
+"""The things that all nodes of one run share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Reuse(Protocol):
     dry: bool
 
     def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
-        """What decides the outputs of a template with these inputs, as one text; None: never reused."""
+        """All that decides the outputs of a template with these inputs, as one text; None: never reused."""
 
     def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
         """The run that made such outputs, at most `max_age` seconds ago, and these, in this run's folder."""
@@ -86,5 +86,5 @@ class Context:
         )
 
     def pod_name(self, template: str, node: str) -> str:
-        """What a cluster would call the pod: workflow, template, and a number made of the node's name."""
+        """A cluster's name for the pod: workflow, template, and a number made of the node's name."""
         return f"{self.plan.name}-{template}-{zlib.crc32(node.encode())}"

@@ -30,12 +30,12 @@ async def run_dag(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcom
 
 
 def conditions(template: Template) -> dict[str, depends.Depends]:
-    """What each task waits for. Raises ConditionError."""
+    """The tasks that each task waits for. Raises ConditionError."""
     return {task.name: condition_of(task) for task in template.tasks}
 
 
 def condition_of(task: Call) -> depends.Depends:
-    """What one task waits for, from its `depends` or `dependencies`."""
+    """The tasks that one task waits for, from its `depends` or `dependencies`."""
     return depends.of_dependencies(task.dependencies) if task.depends is None else depends.parse(task.depends)
 
 

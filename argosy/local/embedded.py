@@ -1,4 +1,4 @@
-"""What a workflow needs on one machine: where its servers are, and values fit for a laptop.
+"""A workflow's needs on one machine: where its servers are, and values fit for a laptop.
 
 A parameter that nobody set, and whose name the project's stack knows, is pointed at the embedded stack; one
 set by hand stays as it is.  While the data are the embedded ones, too, the pipeline's own values for one
@@ -52,7 +52,7 @@ def _line(value: str) -> str:
 
 
 def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Binding:
-    """What `argosy run` sets beside the user's own parameters.
+    """The values that `argosy run` sets beside the user's own parameters.
 
     Raises:
         ManifestError: the manifest's annotation is not a mapping of texts.

@@ -34,7 +34,7 @@ _NO_TERMINAL = "argosy.local.breakpoints.refuse"
 def base_environment(
     own: Mapping[str, str], kept: Kept, given: Mapping[str, str], python: Path
 ) -> dict[str, str]:
-    """What every step of a run gets: what a process needs of the runner's own, and what the caller gives.
+    """Variables of every step of a run: what a process needs of the runner's own, and what the caller gives.
 
     Nothing else of the runner's environment: in a cluster a step has not got its author's shell either. This
     Python comes first on PATH, its output is unbuffered, and a breakpoint is refused.

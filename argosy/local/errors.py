@@ -23,7 +23,7 @@ class NoProgram(NodeError):
 
 @contextmanager
 def language() -> Iterator[None]:
-    """What the language refuses inside becomes a NodeError: the node has phase Error, the run goes on."""
+    """An error of the language inside becomes a NodeError: the node has phase Error, the run goes on."""
     try:
         yield
     except LanguageError as error:

@@ -1,7 +1,7 @@
 """The fields of a manifest that the local runner obeys. Data only.
 
-A field's value names the kind of object inside it (`[]`: a list of them; "": anything). What is not here is
-in `fields_refused`, or it is an error.
+A field's value names the kind of object inside it (`[]`: a list of them; "": anything). A field that is not
+in USED is in IGNORED or REFUSED, or it is an error.
 """
 
 from __future__ import annotations

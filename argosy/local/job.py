@@ -1,4 +1,4 @@
-"""What goes into a template and what comes out of it."""
+"""Inputs and outcome of a template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from argosy.local.node import Phase
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a template was given: parameters by name, and the artifacts that exist."""
+    """The inputs of a template: parameters by name, and the artifacts that exist."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, Path] = field(default_factory=dict)

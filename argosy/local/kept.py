@@ -1,4 +1,4 @@
-"""What a manifest names and does not hold: the keys of Secrets and ConfigMaps, from files on this machine.
+"""Values that a manifest only names: keys of Secrets and ConfigMaps, from files on this machine.
 
 `secrets.yaml`, which the settings name:
 
@@ -64,7 +64,7 @@ class Kept:
 
 
 def read_env_file(path: Path, environment: Mapping[str, str]) -> Kept:
-    """What a file for `--env-file` says.
+    """The content of a file for `--env-file`.
 
     Raises:
         UsageError: it cannot be read, or a line is none of its two forms; the message shows no value.
@@ -88,7 +88,7 @@ def read_env_file(path: Path, environment: Mapping[str, str]) -> Kept:
 
 
 def read_secrets(path: Path) -> Kept:
-    """What a file of Secrets and ConfigMaps holds.
+    """The content of a file of Secrets and ConfigMaps.
 
     Raises:
         UsageError: it cannot be read, or is neither of the forms above; the message shows no value.
@@ -106,7 +106,7 @@ def read_secrets(path: Path) -> Kept:
 
 
 def of_documents(documents: Iterable[Mapping[str, Any]], path: Path) -> Kept:
-    """What the Secrets and ConfigMaps among a file's objects hold.
+    """The values of the Secrets and ConfigMaps among a file's objects.
 
     Raises:
         UsageError: one of them is malformed; the message shows no value.

@@ -36,7 +36,7 @@ class Lock:
 
 
 def parse_locks(raw: Any, where: str) -> tuple[Lock, ...]:
-    """What a workflow or a template waits for. Raises ManifestError."""
+    """The locks that a workflow or a template waits for. Raises ManifestError."""
     where = f"{where}.synchronization"
     sync = expect_mapping(raw or {}, where)
     many = [{"mutex": item} for item in expect_list(sync.get("mutexes"), where)]

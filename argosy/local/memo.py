@@ -42,7 +42,7 @@ class Memo:
 
 
 def parse_memo(raw: Any, where: str) -> Memo | None:
-    """What a template remembers. Raises ManifestError where key or cache is not written."""
+    """The outputs that a template remembers. Raises ManifestError where key or cache is not written."""
     if not raw:
         return None
     where = f"{where}.memoize"

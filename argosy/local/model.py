@@ -1,4 +1,4 @@
-"""What a manifest says, as the runner sees it. Text is kept with its tags; nothing is looked up yet."""
+"""A manifest as the runner sees it. Text is kept with its tags; nothing is looked up yet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Input:
 
     @property
     def fallback(self) -> str | None:
-        """What it is when nobody passes it; None if it has to be passed."""
+        """The value if nobody passes one; None if it has to be passed."""
         return self.value if self.value is not None else self.default
 
 
@@ -77,7 +77,7 @@ class OutputArtifact:
 
 @dataclass(frozen=True)
 class ArtifactArgument:
-    """What a task passes as an artifact: another one (`source`) or literal content (`raw`)."""
+    """An artifact that a task passes: another one (`source`) or literal content (`raw`)."""
 
     name: str
     source: str | None = None
@@ -89,7 +89,7 @@ class ArtifactArgument:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What is passed to a template, by name."""
+    """The arguments of a template, by name."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, ArtifactArgument] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Request:
-    """What an http template sends; a header's value may come from a Secret."""
+    """The request of an http template; a header's value may come from a Secret."""
 
     url: str
     method: str = "GET"
@@ -170,7 +170,7 @@ class Hook:
 
 @dataclass(frozen=True)
 class Loop:
-    """What a task is repeated over: exactly one of the three."""
+    """The items that a task is repeated over: exactly one of the three."""
 
     items: tuple[Any, ...] | None = None
     param: str | None = None

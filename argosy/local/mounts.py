@@ -1,7 +1,7 @@
 """Volumes of a step: what is mounted, read from the manifest, and made in the step's folder.
 
 An emptyDir is a new folder, a ConfigMap or Secret its keys as files, a claim a folder of the run that all
-steps share. What is below a mount path lies where `paths` puts declared paths.
+steps share. Files below a mount path lie where `paths` puts declared paths.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Mount:
 def parse_mounts(
     body: Mapping[str, Any], raw: Mapping[str, Any], spec: Mapping[str, Any], where: str
 ) -> tuple[Mount, ...]:
-    """What a container mounts. Raises ManifestError for a volume that cannot be made on one machine."""
+    """The mounts of a container. Raises ManifestError for a volume that cannot be made on one machine."""
     volumes = {**_volumes(spec), **_volumes(raw)}
     claims = {
         str((claim.get("metadata") or {}).get("name"))

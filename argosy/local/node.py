@@ -1,4 +1,4 @@
-"""What happened to one node of a run, as it is shown, reported and kept."""
+"""The story of one node of a run, as it is shown, reported and kept."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Values:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Values:
-        """What `to_dict` wrote."""
+        """The object that `to_dict` wrote."""
         return cls(raw["parameters"], raw["artifacts"], raw.get("result"))
 
 
@@ -84,7 +84,7 @@ class Attempt:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Attempt:
-        """What `to_dict` wrote."""
+        """The object that `to_dict` wrote."""
         return cls(
             raw["name"],
             Phase(raw["phase"]),
@@ -171,7 +171,7 @@ class Node:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Node:
-        """What `to_dict` wrote."""
+        """The object that `to_dict` wrote."""
         return cls(
             name=raw["name"],
             template=raw["template"],
@@ -215,5 +215,5 @@ def now(later: float = 0) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """What `now` wrote."""
+    """The time that `now` wrote."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,4 +1,4 @@
-"""What a node gives to others: read from a program's files, or taken from the tasks inside."""
+"""Outputs of a node: read from a program's files, or taken from the tasks inside."""
 
 from __future__ import annotations
 

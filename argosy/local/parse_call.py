@@ -102,7 +102,7 @@ def _loop(raw: Raw, where: str) -> Loop | None:
 
 
 def parse_arguments(raw: Any, where: str) -> Arguments:
-    """What is passed; a parameter without a value is left to the callee's default."""
+    """The arguments; a parameter without a value is left to the callee's default."""
     mapping = expect_mapping(raw or {}, where)
     parameters = {
         item["name"]: text_of(item["value"], f"{where}.{item['name']}")

@@ -2,7 +2,7 @@
 
 Of the pod's containers `main` is the template's own; init containers and sidecars are found by name. Lists
 of named things (`env`, `volumeMounts`, `volumes`) are merged item by item, others are replaced, and null
-removes a field. What a local run does not heed is ignored or refused as in the template itself.
+removes a field. A field that a local run does not heed is ignored or refused as in the template itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """When a daemon is ready: its container's readiness probe, asked until it answers.
 
-What a probe asks is as in Kubernetes; it is asked more often than there, and a daemon without one is ready as
-soon as it is started.
+A probe asks as in Kubernetes, only more often; a daemon without one is ready as soon as it is started.
 """
 
 from __future__ import annotations

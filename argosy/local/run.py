@@ -62,7 +62,7 @@ def _all_texts(template: Template) -> Iterator[str]:
 
 
 def _texts_of_loop(call: Call) -> Iterator[str]:
-    """What a loop says about its items."""
+    """The variables of a loop's items."""
     loop = call.loop
     if loop is not None:
         yield loop.param or ""
@@ -114,7 +114,7 @@ def run_manifest(
     `approval` tells which suspended steps go on. `max_parallel` programs run at once (4, or less if the
     workflow's `parallelism` says so). `linted`: the linter has seen the manifest.
 
-    Raises UsageError (ManifestError for the manifest) before anything is started. What fails later is in
+    Raises UsageError (ManifestError for the manifest) before anything is started. A later failure is in
     the result; SIGINT and SIGTERM stop every step and end the workflow as Failed.
     """
     run_dir = run_dir.resolve()

@@ -1,4 +1,4 @@
-"""What tags stand for at one place of a workflow."""
+"""The values of tags at one place of a workflow."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Site:
         return f"{self.prefix}.{call.name}" if self.prefix else call.name
 
     def template(self, call: Call) -> Template:
-        """What a call carries out."""
+        """The work of a call."""
         return self.engine.ctx.plan.workflow.templates[call.template]
 
     def expect(self, calls: Iterable[Call]) -> None:
@@ -117,7 +117,7 @@ class Site:
         lists: dict[str, str] | None = None,
         problem: str = "",
     ) -> Finished:
-        """What others may refer to now that a call is over; `lists` are the aggregated outputs of a loop."""
+        """Names that others may refer to after a call; `lists` are the aggregated outputs of a loop."""
         prefix = f"{self.kind}.{call.name}"
         known = (
             _state_variables(node, self.template(call).daemon)

@@ -150,7 +150,7 @@ def _write_to(log: str) -> None:
 
 
 def _run(module: str, arguments: list[str]) -> None:
-    """What `python -m` does, in a `__main__` as empty as it finds it."""
+    """The work of `python -m`, in a `__main__` as empty as it finds it."""
     sys.argv = ["-m", *arguments]
     sys.orig_argv = [sys.orig_argv[0], "-m", module, *arguments]
     fresh = ModuleType("__main__")

@@ -1,6 +1,6 @@
 """Programs that are started before their turn, so that their imports overlap with the step before them.
 
-What may differ from a plain start is excluded, not weighed: such a process is started in the step's own
+A possible difference from a plain start is excluded, not weighed: such a process is started in the step's own
 folder with the step's whole environment, and used only if both are the same at its turn. It waits for a
 minute at most: after a longer step a second or two are of no account, and its memory is.
 

@@ -1,4 +1,4 @@
-"""What is known of a run's nodes while it goes on: in memory, on disk, told to a reporter."""
+"""The state of a run's nodes while it goes on: in memory, on disk, told to a reporter."""
 
 from __future__ import annotations
 

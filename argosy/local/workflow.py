@@ -178,7 +178,7 @@ async def _exit_handler(engine: Engine, outcome: Outcome) -> Outcome:
 
 
 def _inputs(ctx: Context, template: Template, arguments: Arguments) -> Inputs:
-    """What the entrypoint or exit handler gets: the workflow's arguments by name, and what a hook passes."""
+    """Inputs of the entrypoint or exit handler: the workflow's arguments by name, and a hook's own."""
     workflow = ctx.plan.workflow
     parameters = {
         port.name: ctx.plan.parameters[port.name]
@@ -200,7 +200,7 @@ def _as_outcome(node: Node, produced: Produced) -> Outcome:
 
 
 def _failures(ctx: Context) -> str:
-    """What failed, as JSON within the quotes of a text, so that it can stand in a JSON text."""
+    """The failures, as JSON within the quotes of a text, so that it can stand in a JSON text."""
     return golang.quote(
         compact(
             [

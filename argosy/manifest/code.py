@@ -46,7 +46,7 @@ def module_of(template: Mapping[str, Any]) -> str | None:
 
 
 def declared_code(template: Mapping[str, Any]) -> str | None:
-    """What the component of a template declares: "bundle", "image" or nothing."""
+    """The word of a template's component: "bundle", "image" or nothing."""
     return ((template.get("metadata") or {}).get("annotations") or {}).get(CODE_ANNOTATION)
 
 

@@ -1,7 +1,7 @@
 """Expressions of `{{=...}}`, `expression` and `fromExpression`: read, checked by types, evaluated.
 
 The engine compiles an expression against the values that are known at that moment: a name that is not there
-and operands of the wrong types are refused before anything is evaluated. What has an unknown type, such as
+and operands of the wrong types are refused before anything is evaluated. A value of unknown type, such as
 each parameter, is looked at when it is computed.
 """
 
@@ -144,7 +144,7 @@ def _path(node: Node) -> str:
 
 @dataclass(slots=True)
 class _Frame:
-    """What names mean while an expression is evaluated."""
+    """The meaning of names while an expression is evaluated."""
 
     names: Mapping[str, Any]
     local: dict[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ _STEP = re.compile(
 
 
 def jsonpath(value: Any, path: str) -> Any:
-    """What `path` names in a JSON value. Raises ExpressionError where it names nothing."""
+    """The values that `path` names in a JSON value. Raises ExpressionError where it names nothing."""
     if not path.startswith("$"):
         raise ExpressionError(f"the path {path!r} does not begin with $")
     found, many, at, deep = [value], False, 1, False

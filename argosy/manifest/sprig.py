@@ -39,7 +39,7 @@ _NAMES = {
 
 
 def call(name: str, arguments: Sequence[Any]) -> Any:
-    """What `sprig.NAME(...)` yields. Raises ExpressionError where there is no such function, or it fails."""
+    """The value of `sprig.NAME(...)`. Raises ExpressionError where there is no such function, or it fails."""
     entry = FUNCTIONS.get(name)
     if entry is None:
         known = " for reasons of security" if name in _WITHHELD else ""
@@ -408,7 +408,7 @@ class _Version:
         return lambda: parts[name] if name in parts else texts[name]
 
     def key(self) -> tuple[Any, ...]:
-        """What versions are ordered by: a release comes after what precedes it."""
+        """The order of versions: a release comes after what precedes it."""
         pre = [
             (0, int(part), "") if part.isdigit() else (1, 0, part)
             for part in self.prerelease.split(".")

@@ -31,7 +31,7 @@ class TagError(LanguageError):
 
 @dataclass(frozen=True)
 class Tag:
-    """What stands between the braces; `expression` marks the `{{=...}}` kind."""
+    """The text between the braces; `expression` marks the `{{=...}}` kind."""
 
     name: str
     expression: bool = False

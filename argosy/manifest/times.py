@@ -67,7 +67,7 @@ class Duration:
 
     @property
     def json_value(self) -> int:
-        """What JSON holds of it."""
+        """Its form in JSON."""
         return self.nanoseconds
 
     def __str__(self) -> str:
@@ -137,7 +137,7 @@ class Time:
 
     @property
     def json_value(self) -> str:
-        """What JSON holds of it."""
+        """Its form in JSON."""
         return write(self.moment, "2006-01-02T15:04:05.999999999Z07:00")
 
     def __str__(self) -> str:

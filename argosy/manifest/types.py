@@ -24,7 +24,7 @@ class Type:
 
     @property
     def item(self) -> Type:
-        """What an element of it is."""
+        """The type of its elements."""
         return self.element or ANY
 
 

@@ -41,7 +41,7 @@ def to_kfp(port: Port) -> str:
 
 
 def annotations(port: Port) -> dict[str, Any]:
-    """What of a port's declaration `to_kfp` loses."""
+    """The parts of a port's declaration that `to_kfp` loses."""
     found: dict[str, Any] = {}
     if isinstance(port.type, ValueType) and port.type != ValueType(port.type.base):
         found[TYPE] = type_to_data(port.type)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tag:
-    """What Argo replaces: `{{inputs.parameters.epochs}}`, `{{outputs.artifacts.model.path}}`."""
+    """A tag, which Argo replaces: `{{inputs.parameters.epochs}}`, `{{outputs.artifacts.model.path}}`."""
 
     text: str
 

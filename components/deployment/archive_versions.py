@@ -8,7 +8,7 @@ from argosy.components.defaults import KEEP_VERSIONS, MLFLOW_TRACKING_URI, ONNX_
 
 
 class Archived(NamedTuple):
-    """What became of the old versions.
+    """The fate of the old versions.
 
     Args:
         archived: the versions that went into the archive, or would; lowest first.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class Comparison(NamedTuple):
-    """What Gate 3 decided.
+    """Gate 3's decision.
 
     Args:
         result: passed: the candidate may go live.

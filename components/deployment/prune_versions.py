@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class Pruned(NamedTuple):
-    """What became of the versions.
+    """The fate of the versions.
 
     Args:
         pruned: the versions that were removed, or would be; lowest first.

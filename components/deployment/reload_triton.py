@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class Serving(NamedTuple):
-    """What serves now.
+    """The version that serves now.
 
     Args:
         triton_version: the version that is ready and answered an inference.

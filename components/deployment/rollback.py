@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class RolledBack(NamedTuple):
-    """What is live now.
+    """The version that is live now.
 
     Args:
         live: the MLflow version; empty where none is.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class Synced(NamedTuple):
-    """What the replicas serve.
+    """The versions that the replicas serve.
 
     Args:
         versions: the versions that every replica serves now; empty where nothing is live.

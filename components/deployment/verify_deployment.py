@@ -45,9 +45,9 @@ def verify_deployment(
     At each replica, where there are several: latencies are those of the slowest.
 
     The published file must be the one that its metadata.json describes.  The answers must have the expected
-    shape, the declared type and finite numbers, and equal what ONNX Runtime answers on that file.  What is
-    found, latencies included, is noted on the MLflow version and in the deployment's record, also where the
-    verification fails.
+    shape, the declared type and finite numbers, and equal what ONNX Runtime answers on that file.  The
+    findings, latencies included, are noted on the MLflow version and in the deployment's record, also where
+    the verification fails.
 
     A workflow that was rolled back and is retried may begin with this step: then the version is loaded and
     made live again first.

@@ -8,7 +8,7 @@ from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_
 
 
 class Withdrawn(NamedTuple):
-    """What became of the version.
+    """The fate of the version.
 
     Args:
         withdrawn: whether it is gone from the repository; not where something stands on it.

@@ -1,7 +1,7 @@
 """The MLflow server: how a step reaches it, how long it tries, and how it tells what went wrong.
 
 MLflow's client retries by itself, with a growing pause, what a later try may cure: a refused or broken
-connection, no answer in time, the answers 408, 429 and 5xx.  What is wrong with the request itself (400, 403,
+connection, no answer in time, the answers 408, 429 and 5xx.  An error of the request itself (400, 403,
 404) is told at once.  The settings below bound it; urllib3 logs each retry.
 
 `connect` gives all of MLflow.  `connect_lightly` gives the registry alone, over REST, and spares a step the

@@ -1,4 +1,4 @@
-"""What S3 and the network raise, told in one line; and which of it is worth another try.
+"""Errors of S3 and of the network, told in one line; and which of them are worth another try.
 
 | what | who tries again | at most |
 | --- | --- | --- |

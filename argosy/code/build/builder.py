@@ -38,7 +38,7 @@ class Built:
 
     @property
     def manifest(self) -> Blob:
-        """What stands for it: the image, or an index of the images for several platforms."""
+        """The name that stands for it: the image, or an index of the images for several platforms."""
         return self.images[0].manifest if len(self.images) == 1 else make_index(self.images)
 
     @property

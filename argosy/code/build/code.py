@@ -34,7 +34,7 @@ _MANY = 16 * _PARTS
 
 @dataclass(frozen=True)
 class Code:
-    """What some steps need in their image.
+    """The files that some steps need in their image.
 
     Attributes:
         project: files of the user's project, by their paths below `CODE`.
@@ -56,7 +56,7 @@ class Code:
     def layers(self) -> list[Layer]:
         """Layers of the SDK, and then of the project, each file always in the same: a change sends its part.
 
-        What a step needs of the SDK never changes with the project, and is one layer.
+        The part of the SDK that a step needs never changes with the project, and is one layer.
         """
         project = {f"{CODE}/{path}": File(file) for path, file in self.project.items()}
         sdk = _parts(self.sdk) if self.whole else [self.sdk]

@@ -1,4 +1,4 @@
-"""What goes wrong while an image is built or sent: one line each."""
+"""Errors while an image is built or sent: one line each."""
 
 from argosy.errors import ArgosyError
 

@@ -27,7 +27,7 @@ USER = "10001:10001"
 
 @dataclass(frozen=True)
 class Platform:
-    """What an image runs on."""
+    """The platform of an image."""
 
     os: str
     architecture: str

@@ -31,7 +31,7 @@ _FRAME = re.compile("[\u00d7\u2500-\u257f\u25b6]")  # around uv's messages
 
 
 def machines(architecture: str) -> tuple[str, list[str]]:
-    """What the machines of an architecture are called in the names of compiled modules, and the others."""
+    """The names of an architecture's machines in those of compiled modules, and of the others."""
     names = {name: target.partition("-")[0] for name, target in _TARGETS.items()}
     own = names.get(architecture, architecture)
     return own, [name for name in names.values() if name != own]
@@ -39,7 +39,7 @@ def machines(architecture: str) -> tuple[str, list[str]]:
 
 @dataclass(frozen=True)
 class Target:
-    """What packages are resolved for."""
+    """The target that packages are resolved for."""
 
     python: str
     architecture: str
@@ -57,7 +57,7 @@ class Target:
 
 
 def resolve(packages: Sequence[str], target: Target) -> list[str]:
-    """What is to be installed for `packages`, each as `name==version --hash=sha256:...`.
+    """The requirements for `packages`, each as `name==version --hash=sha256:...`.
 
     Raises:
         BuildError: there is no such package, no wheel of it, or nothing that fits all.
@@ -104,7 +104,7 @@ def _install(locked: Sequence[str], target: Target, place: Path) -> None:
 
 
 def _installed(place: Path) -> dict[str, File]:
-    """What was installed, without what differs from one installation to the next."""
+    """The installed files, without what differs from one installation to the next."""
     found = {}
     for file in place.rglob("*"):
         path = file.relative_to(place)

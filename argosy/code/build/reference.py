@@ -50,7 +50,7 @@ class Reference:
 
     @property
     def version(self) -> str:
-        """What the registry is asked for: the digest, else the tag."""
+        """The name by which the registry is asked: the digest, else the tag."""
         return self.digest or self.tag
 
     def at(self, digest: str) -> "Reference":

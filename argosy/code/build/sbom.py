@@ -1,4 +1,4 @@
-"""What is in an image, as a CycloneDX document that refers to it.
+"""The content of an image, as a CycloneDX document that refers to it.
 
 https://cyclonedx.org/docs/1.5/json/ and, for referrers,
 https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests-with-subject

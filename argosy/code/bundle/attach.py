@@ -98,7 +98,7 @@ def _pack(found: Found, of: str, lists: Mapping[str, bytes]) -> Bundle:
 
 
 def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
-    """What takes the place of modules that compose, by the names of the files."""
+    """Stand-ins for modules that compose, by the names of the files."""
     text = Path(__file__).with_name("stand_in.py").read_bytes()
     return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}
 

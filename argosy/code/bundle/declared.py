@@ -30,7 +30,7 @@ def folder_of(packages: Sequence[str], below: Path) -> Path | None:
 
 
 def _files(wanted: Requirement, seen: set[tuple[str, frozenset[str]]]) -> Iterator[Path]:
-    """What a package and those that it needs have in their folder of installed packages."""
+    """The files of a package, and of those that it needs, in their folder of installed packages."""
     key = wanted.name.lower(), frozenset(wanted.extras)
     if key in seen:
         return

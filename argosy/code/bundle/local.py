@@ -31,7 +31,7 @@ def isolated(
     """The manifest with each step that has a bundle run from it alone, and notes, a line each.
 
     Such a step sees its bundle and the packages that it declares: no folder of the project, no project that
-    is installed in place, no PYTHONPATH. What its image has besides is not known, unless it is an official
+    is installed in place, no PYTHONPATH. Other content of its image is not known, unless it is an official
     one of Python, which has nothing: everything that is installed here stands in for it.
 
     Raises:

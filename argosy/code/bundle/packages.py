@@ -33,7 +33,7 @@ def python_of(image: str) -> str | None:
 def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool) -> tuple[str, bytes]:
     """The key and the list of a template's packages with their hashes, from `argosy.lock`.
 
-    What is not in the lock is resolved now and written there, unless it is frozen.
+    A package that is not in the lock is resolved now and written there, unless it is frozen.
 
     Raises:
         UsageError: it is not known which Python the image has.

@@ -1,4 +1,4 @@
-"""What may be said of a step, and where in its template it goes.
+"""The fields that may be said of a step, and their places in its template.
 
 Every field of Argo's template and of its container, in Argo's words, and a few short forms: `resources` as
 `{cpu, memory, gpu}`, `env` as a mapping, `labels`, `annotations`, `podSecurityContext`, and fields of the pod
@@ -128,7 +128,7 @@ _METADATA = ("metadata", "labels", "annotations")
 
 @dataclass(frozen=True)
 class StepFields:
-    """What an environment says of some steps, in the template's own structure; an empty value removes."""
+    """An environment's fields for some steps, in the template's own structure; an empty value removes."""
 
     place: Place
     template: Mapping[str, Any] = field(default_factory=dict)

@@ -32,7 +32,7 @@ def is_empty(value: Any) -> bool:
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """`base`, an object of `kind` in the linter's table of types, with `over` laid on it.
 
-    Neither is changed. What becomes empty by a removal goes with it.
+    Neither is changed. A mapping or list that a removal empties goes with it.
     """
     result = dict(base)
     for key, value in over.items():

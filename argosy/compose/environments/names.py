@@ -21,7 +21,7 @@ _WORDS = (b"component", b"pipeline", b"template_ref", b"couler", b"NamedTuple", 
 
 @dataclass
 class Names:
-    """What is declared somewhere below a folder, in YAML's spelling."""
+    """Declarations somewhere below a folder, in YAML's spelling."""
 
     components: set[str] = field(default_factory=set)
     pipelines: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ class _Groups:
         self.bases.setdefault(node.name, set()).update(_word(base) for base in node.bases)
 
     def parameters(self) -> set[str]:
-        """What the pipelines' arguments are as parameters: a group's fields, or the argument itself."""
+        """The pipelines' arguments as parameters: a group's fields, or the argument itself."""
         return {n for group, names in self.taken.items() for n in (self._fields(group, set()) or names)}
 
     def _fields(self, group: str, seen: set[str]) -> set[str]:
@@ -58,7 +58,7 @@ class _Groups:
 
 @cache
 def names_below(*folders: Path) -> Names:
-    """What the Python files below these folders, and Argosy's own, declare."""
+    """The declarations of the Python files below these folders, and of Argosy's own."""
     found, groups = Names(), _Groups()
     for root in dict.fromkeys((*folders, *_own_folders())):
         for number, file in enumerate(_files(root)):

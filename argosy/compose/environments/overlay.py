@@ -145,7 +145,7 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Overlay:
-    """What an environment says.
+    """The content of an environment.
 
     Attributes:
         place: where it is written.
@@ -273,7 +273,7 @@ class Overlay:
         return names_below(self.place.file.resolve().parent, Path.cwd())
 
     def _unmatched(self, project: bool) -> Callable[[StepFields, str, str, Iterable[str]], None]:
-        """What is done about a pattern that matches no step: an error, unless another pipeline has it."""
+        """The answer to a pattern that matches no step: an error, unless another pipeline has it."""
 
         def refuse(fields: StepFields, noun: str, pattern: str, known: Iterable[str]) -> None:
             names = [*known, *(self._names().components if project else ())]

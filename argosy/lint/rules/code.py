@@ -23,7 +23,7 @@ def code_missing(subject: Subject) -> Iterator[Found]:
     """A step's command names a Python module that neither a bundle nor its image is known to have.
 
     Known images are those of Argosy's own components, those in argosy.images.yaml and those that begin as an
-    entry of codeInImages in argosy.yaml. What a bundle holds is looked up where its ConfigMap is among the
+    entry of codeInImages in argosy.yaml. A bundle's content is looked up where its ConfigMap is among the
     files given. In manifests that Argosy did not compile, steps of argosy.step alone are looked at.
 
     Why: the pod fails with "No module named ...", whatever the machine has that compiled it.

@@ -30,7 +30,7 @@ _DURATION = re.compile(
 
 
 def trouble(schedule: str) -> str:
-    """What is wrong with a schedule, or the empty string."""
+    """The fault of a schedule, or the empty string."""
     if not schedule:
         return "it is empty"
     if schedule.startswith(("TZ=", "CRON_TZ=")):

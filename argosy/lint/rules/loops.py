@@ -105,7 +105,7 @@ def _gathered(subject: Subject) -> Iterator[tuple[Tag, Call, Call, Template]]:
 def loop_result(subject: Subject) -> Iterator[Found]:
     """{{steps.…outputs.result}} or {{tasks.…outputs.result}} is read of a loop.
 
-    What the items print is gathered into a list of JSON values. Reported where nothing in the script says
+    The output of the items is gathered into a list of JSON values. Reported where nothing in the script says
     that it prints JSON.
 
     Why: where an item prints plain text, such as heads, the workflow ends in Error: "invalid character".
@@ -135,7 +135,7 @@ def _prints_json(template: Template) -> bool:
 
 @rule("ARG436", "loop-maybe-empty", Severity.WARNING)
 def loop_maybe_empty(subject: Subject) -> Iterator[Found]:
-    """What a loop gathered is read in a step or task beside it, though the loop may have no items.
+    """A loop's gathered values are read in a step or task beside it, though the loop may have no items.
 
     A loop over withParam has no items where its list is empty; one with a count has none at 0. Not reported
     where each call of the template that holds both has a `when` of its own, nor where a task depends on the

@@ -22,7 +22,7 @@ def _supplied(given: Entry | None, wanted: Entry, by_call: bool) -> bool:
 
 
 def _lacking(template: Template, given: Entry) -> Iterator[str]:
-    """What a template needs and `given` does not pass; an argument without a value is ARG302's."""
+    """The inputs that a template needs and `given` does not pass; an argument without a value is ARG302's."""
     by_call = isinstance(given, Call)
     parameters = {e.name: e for e in given.entries("arguments", "parameters")}
     artifacts = {e.name for e in given.entries("arguments", "artifacts")}

@@ -127,7 +127,7 @@ def _replaced(manifest: str) -> str:
 
 
 def _problem(source: str) -> str:
-    """What keeps the first document from being read, or the empty string."""
+    """The error that keeps the first document from being read, or the empty string."""
     builder = Builder()
     try:
         for event in yaml.parse(source, Loader=Loader):

@@ -147,7 +147,7 @@ def may_be_reused(template: Mapping[str, Any], *, everything: bool) -> bool:
 
 
 def spec_of(template: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a template decides its outputs: not its name and notes, nor the cluster's own cache."""
+    """The part of a template that decides its outputs: not name and notes, nor the cluster's own cache."""
     return {key: value for key, value in template.items() if key not in ("name", "metadata", "memoize")}
 
 

@@ -30,7 +30,7 @@ def code_of(templates: Iterable[Mapping[str, Any]], folders: Iterable[str]) -> d
 
 
 def sources(record: Record) -> dict[str, str] | None:
-    """What `code_of` told when the run was asked for; None where that was not kept."""
+    """The code as `code_of` told it when the run was asked for; None where that was not kept."""
     try:
         content = json.loads((record.folder / CODE_FILE).read_text("utf-8"))
     except (OSError, ValueError):

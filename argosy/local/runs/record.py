@@ -110,7 +110,7 @@ class Record:
 
     @cached_property
     def request(self) -> dict[str, Any]:
-        """What was asked for; empty where nothing tells."""
+        """The request; empty where nothing tells."""
         try:
             content = json.loads((self.folder / REQUEST_FILE).read_text("utf-8"))
         except (OSError, ValueError):

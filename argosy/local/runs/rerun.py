@@ -59,7 +59,7 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
 
 
 def _around(record: Record, node: Node) -> Iterable[str]:
-    """What a node is inside of."""
+    """The nodes that a node is inside of."""
     known = {n.name: n for n in record.nodes}
     while node.parent in known:
         yield node.parent

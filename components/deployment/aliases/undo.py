@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Undone:
-    """What a workflow had made live: the version in MLflow, and its number in Triton."""
+    """A version that a workflow had made live: in MLflow, and its number in Triton."""
 
     version: str
     triton_version: int
@@ -48,7 +48,7 @@ def undo(table: AliasTable, owner: str, reason: str) -> list[Undone]:
     """Take back every move of `owner`; a second run finishes the first, and then finds nothing left to move.
 
     Returns:
-        What `owner` had made live, or was about to, whether it is taken back now or was before.
+        The versions that `owner` had made live, or was about to, taken back now or before.
 
     Raises:
         StepError: MLflow failed, or another may move the aliases now.

@@ -135,7 +135,7 @@ def _unload(triton: Triton, model: str, deadline: Deadline) -> None:
 
 
 def _clear_quietly(aside: Place, version: int) -> None:
-    """What cannot be cleared must not hide why the comparison ended."""
+    """A failure to clear must not hide why the comparison ended."""
     try:
         _clear(aside, version, _QUIET_SECONDS)
     except ArgosyError as error:

@@ -1,4 +1,4 @@
-"""What both versions are asked: validation images of the training, and recorded requests of clients."""
+"""Inputs for both versions: validation images of the training, and recorded requests of clients."""
 
 from __future__ import annotations
 

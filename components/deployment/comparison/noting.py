@@ -1,4 +1,4 @@
-"""What a comparison found, noted where people look: the deployment's record, MLflow, and a picture."""
+"""The findings of a comparison, noted where people look: the deployment's record, MLflow, and a picture."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _check(name: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class Side:
-    """What was measured of one version; None where it could not be.
+    """The numbers of one version; None where it could not be.
 
     Attributes:
         accuracy: share of labelled images that it named right.

@@ -47,7 +47,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Pair:
-    """What two answers to one request came to.
+    """The outcome of two answers to one request.
 
     Attributes:
         live_error, candidate_error: why an answer does not count; "" where it does.

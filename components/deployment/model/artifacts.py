@@ -68,7 +68,7 @@ def lay_out(folder: Path, model: Path, metadata: Path, name: str, version: int, 
 
 
 def read_artifacts(folder: Path, version: int) -> Artifacts:
-    """What `lay_out` made, checked: the files of exactly this version, the model as its metadata says.
+    """The work of `lay_out`, checked: the files of exactly this version, the model as its metadata says.
 
     Raises:
         StepError: a file is missing or unexpected, or the model's bytes changed on the way.

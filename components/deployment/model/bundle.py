@@ -5,7 +5,7 @@
 | fits into 2 GiB, as nearly all do | model.onnx itself, its weights inside |
 | larger, with its weights in files beside it | an uncompressed tar: model.onnx first, then its data files |
 
-What is unpacked is checked by name and by the model's own list of data files; a link, a second model or any
+An unpacked file is checked by name and by the model's own list of data files; a link, a second model or any
 other file is refused, and nothing is written outside of the folder.
 """
 

@@ -66,7 +66,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class ValidationFacts:
-    """What Gate 2 measured: differences between PyTorch and ONNX Runtime; None where it did not run."""
+    """Gate 2's numbers: differences between PyTorch and ONNX Runtime; None where it did not run."""
 
     validation_max_diff: float | None
     validation_mean_diff: float | None

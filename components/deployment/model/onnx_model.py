@@ -48,7 +48,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """What goes into a model and what comes out."""
+    """Inputs and outputs of a model."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

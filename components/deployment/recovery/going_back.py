@@ -89,7 +89,7 @@ def _target(site: Site, to: str, request: str) -> ModelVersion:
 
 
 def _wanted(site: Site, number: int, version: str) -> Registered:
-    """What will be live and previous once an MLflow version is live as `number` in Triton."""
+    """The versions that will be live and previous once an MLflow version is live as `number` in Triton."""
     before, live = registered(site.client, site.place.model), _live(site)
     stays = live is not None and str(live.version) == version
     return Registered(number, before.previous if stays else before.live)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Done:
-    """What a workflow did: Triton versions that it published, or moved aliases for, and MLflow versions."""
+    """A workflow's doings: Triton versions that it published, or moved aliases for, and MLflow versions."""
 
     triton_versions: frozenset[int]
     model_versions: frozenset[str]
@@ -71,7 +71,7 @@ def roll_back(site: Site, owner: str, reason: str) -> Outcome:
 
 
 def find_done(site: Site, owner: str) -> Done:
-    """What a workflow did, from S3 and MLflow alone.
+    """The doings of a workflow, from S3 and MLflow alone.
 
     Raises:
         StepError: S3 or MLflow failed.

@@ -1,4 +1,4 @@
-"""What a rollback works on, and how it makes Triton serve what is live again."""
+"""The place that a rollback works on, and how it makes Triton serve what is live again."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _COPYING_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Archiving:
-    """What may be archived.
+    """The versions that may be archived.
 
     Attributes:
         bucket: where the repository is.

@@ -1,4 +1,4 @@
-"""What killed steps leave behind in the bucket, outside of what Triton reads."""
+"""Remains of killed steps in the bucket, outside of what Triton reads."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What may be removed.
+    """The versions that may be removed.
 
     Attributes:
         bucket: where the repository is.

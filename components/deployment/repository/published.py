@@ -1,4 +1,4 @@
-"""What lies in Triton's repository and in its archive: which versions, and of which bytes.
+"""The content of Triton's repository and of its archive: which versions, and of which bytes.
 
 A version is complete when its folder holds model.onnx: its data files, where it has any, come before it.  An
 old one may lie in the archive (see `archive`), which Triton does not read, and everybody else finds.

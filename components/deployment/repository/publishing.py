@@ -2,7 +2,7 @@
 
 S3 has no rename, and Triton takes a folder for a version as soon as one key is below it.  So:
 
-1. the model is staged: sent in parts as multipart uploads, each part checked by S3.  What is staged has no
+1. the model is staged: sent in parts as multipart uploads, each part checked by S3.  A staged file has no
    key, so it lies outside of everything that Triton reads, whatever it lists;
 2. config.pbtxt is written if the model has none;
 3. model.onnx appears with one call, as one whole object, only if the version has none: with it the version's

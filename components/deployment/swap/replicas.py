@@ -22,7 +22,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Tried(Generic[T]):
-    """What a call came to at one replica: its result, or the error that names the replica."""
+    """The outcome of a call at one replica: its result, or the error that names the replica."""
 
     triton: Triton
     result: T | None

@@ -42,7 +42,7 @@ class Registered:
 
 
 def registered(client: MlflowClient, name: str) -> Registered:
-    """What the registry says of a model.
+    """The registry's account of a model.
 
     Raises:
         StepError: MLflow failed.
@@ -52,7 +52,7 @@ def registered(client: MlflowClient, name: str) -> Registered:
 
 @dataclass(frozen=True)
 class Serving:
-    """What serves of a model, and which of it deployments under way have put there.
+    """The versions of a model that serve, and which of them deployments under way have put there.
 
     It is looked at before the registry is asked.  A deployment notes its end after its aliases moved, so one
     that ends in between is found under way here, or live there; the other way round it could be missed.

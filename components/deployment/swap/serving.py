@@ -1,4 +1,4 @@
-"""What Triton serves of a model is named, version by version, and nothing else is ever loaded.
+"""Triton's versions of a model are named, one by one, and nothing else is ever loaded.
 
 | order | why |
 | --- | --- |

@@ -10,8 +10,8 @@ or a rollback serves what was live before.
 | one above live's that config.pbtxt names | only while it is being deployed: it takes the requests |
 | any other | no |
 
-config.pbtxt is what deployments and rollbacks write under the serving lease, once Triton serves it.  What a
-replica happens to serve counts for nothing.
+config.pbtxt is what deployments and rollbacks write under the serving lease, once Triton serves it.  The
+versions that a replica happens to serve count for nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """What every replica is to serve; nobody's to change where nothing is live."""
+    """The versions that every replica is to serve; nobody's to change where nothing is live."""
 
     live: int | None
     versions: frozenset[int]
@@ -50,14 +50,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Synced:
-    """What every replica that answers serves now, and the addresses of those that had to be changed."""
+    """The versions that each replica serves now, if it answers, and the addresses of those changed."""
 
     versions: frozenset[int]
     changed: tuple[str, ...]
 
 
 def wanted(client: MlflowClient, place: Place) -> Wanted:
-    """What every replica is to serve, by the table above.
+    """The versions that every replica is to serve, by the table above.
 
     Raises:
         StepError: MLflow or S3 failed, or the live version is not in the repository.

@@ -29,7 +29,7 @@ MAX_ELEMENTS = 1 << 26
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a version has to take and to answer.
+    """The inputs that a version has to take, and the outputs that it has to give.
 
     Attributes:
         input_shape: of the synthetic input, batch first.
@@ -50,7 +50,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Report:
-    """What a verified version did.
+    """The numbers of a verified version.
 
     Attributes:
         max_diff: the largest absolute difference from ONNX Runtime's answers.

@@ -1,4 +1,4 @@
-"""What a verification found, noted where people look: tags in MLflow, and the deployment's record in S3."""
+"""Notes of a verification where people look: tags in MLflow, and the deployment's record in S3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model answers in ONNX Runtime, in this process: what its server has to answer, too."""
+"""Answers of a model in ONNX Runtime, in this process: its server has to give the same."""
 
 from __future__ import annotations
 

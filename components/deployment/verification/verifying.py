@@ -41,7 +41,7 @@ class Served:
         return f"{url}/v2/models/{noting.keys.model}/versions/{noting.version}/infer"
 
     def known(self) -> dict[str, Any]:
-        """What the record says of the replicas: their addresses, where there are several."""
+        """The replicas as the record has them: their addresses, where there are several."""
         urls = [triton.url for triton in self.replicas]
         return {"replicas": urls} if len(urls) > 1 else {}
 

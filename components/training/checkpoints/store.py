@@ -94,7 +94,7 @@ class S3Store:
         return f"s3://{self.bucket.name}/{self.prefix.rstrip('/')}"
 
     def names(self) -> list[str]:
-        """What is there, sorted."""
+        """The names, sorted."""
         names = (key.removeprefix(self.prefix) for key in self.bucket.keys(self.prefix))
         return sorted(name for name in names if name and "/" not in name)
 

@@ -18,8 +18,8 @@ _COMPILERS = ("g++", "clang++", "c++")
 def compiled(model: nn.Module, *, wanted: bool) -> Callable[[Tensor], Tensor]:
     """The function that computes the model's answers: machine code for it, or the model itself.
 
-    The code is made at the first call, once for each shape of images, and uses the model's own weights. What
-    cannot be compiled then is computed as ever, with a warning.
+    The code is made at the first call, once for each shape of images, and uses the model's own weights. A
+    model that cannot be compiled then is computed as ever, with a warning.
     """
     if not wanted:
         return model

@@ -9,5 +9,5 @@ __all__ = ["page_data", "render_page", "told", "write_page"]
 
 
 def told(record: Record) -> Told:
-    """What the run's servers tell of it now."""
+    """The account of the run's servers now."""
     return {"training": training(record), "deployments": deployments(record)}

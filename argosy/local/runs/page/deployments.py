@@ -1,4 +1,4 @@
-"""What a run's steps made live: the aliases before and after, and where the version is to be found."""
+"""Versions that a run's steps made live: the aliases before and after, and where the version lies."""
 
 from __future__ import annotations
 

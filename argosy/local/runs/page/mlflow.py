@@ -32,7 +32,7 @@ class Server:
         return json.loads(self.content(f"api/2.0/mlflow/{method}", **query))
 
     def content(self, place: str, **query: str | int) -> bytes:
-        """What stands at an address. Raises one of `PROBLEMS`."""
+        """The content at an address. Raises one of `PROBLEMS`."""
         answer = self._pool.request("GET", f"{self.address}/{place}?{urlencode(query)}")
         if answer.status != 200:
             raise ValueError(f"{place} answered {answer.status}")

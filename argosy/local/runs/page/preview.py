@@ -1,4 +1,4 @@
-"""What a page shows of logs and artifacts: as much as it has room for, and how much it left out."""
+"""Previews of logs and artifacts in a page: as much as it has room for, and how much it left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MLflow holds of a run's training steps."""
+"""MLflow's content for a run's training steps."""
 
 from __future__ import annotations
 
