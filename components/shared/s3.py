@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from argosy.components.shared.fingerprint import MIB, Fingerprint, sha256_of
 from argosy.components.shared.s3_client import check_bucket_name, make_client
-from argosy.components.shared.s3_copy import Copy
 from argosy.components.shared.s3_errors import (
     BrokenAnswer,
     WriteConflict,
@@ -29,8 +28,7 @@ from argosy.components.shared.s3_errors import (
     resumed,
     status,
 )
-from argosy.components.shared.s3_multipart import Pending
-from argosy.components.shared.s3_upload import Upload
+from argosy.components.shared.s3_transfer import Copy, Pending, Upload
 from argosy.errors import StepError
 
 if TYPE_CHECKING:

@@ -1,28 +1,79 @@
 """A Triton server, as the steps use it: load, readiness, repository index, metadata, inference.
 
-Questions go over HTTP, tensors as binary; loads go over gRPC where an address is given.
+Questions go over HTTP, tensors as binary; loads go over gRPC where an address is given. An HTTP load holds
+one of the server's few HTTP threads, and the clients whose connections live on it, until it is over; a gRPC load
+disturbs nobody.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import requests
+from tritonclient.utils import np_to_triton_dtype, triton_to_np_dtype
 
-from argosy.components.shared import triton_grpc
 from argosy.components.shared.addresses import check_host_port, check_http
-from argosy.components.shared.triton_errors import (
+from argosy.components.shared.triton_deadline import (
     TritonError,
     TritonRefused,
     TritonTimeout,
     TritonUnreachable,
     one_line,
 )
-from argosy.components.shared.triton_tensors import HEADER_LENGTH, Tensor, decode, encode
+from argosy.errors import StepError
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a served model; -1 stands for a dimension that the request chooses."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+def encode(inputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a request that sends these tensors, and wants binary ones back."""
+    header = {
+        "inputs": [
+            {
+                "name": name,
+                "shape": list(array.shape),
+                "datatype": np_to_triton_dtype(array.dtype),
+                "parameters": {"binary_data_size": array.nbytes},
+            }
+            for name, array in inputs.items()
+        ],
+        "parameters": {"binary_data_output": True},
+    }
+    head = json.dumps(header).encode()
+    body = head + b"".join(np.ascontiguousarray(array).tobytes() for array in inputs.values())
+    return body, {HEADER_LENGTH: str(len(head))}
+
+
+def decode(body: bytes, head_length: int) -> dict[str, np.ndarray]:
+    """The tensors of an answer, by name.
+
+    Raises:
+        StepError: one of them is text.
+    """
+    outputs: dict[str, np.ndarray] = {}
+    at = head_length
+    for entry in json.loads(body[:head_length])["outputs"]:
+        size, dtype = entry["parameters"]["binary_data_size"], triton_to_np_dtype(entry["datatype"])
+        if dtype is None or dtype is np.object_:
+            raise StepError(f"output {entry['name']!r} is {entry['datatype']}: only numbers can be checked")
+        outputs[entry["name"]] = np.frombuffer(body[at : at + size], dtype).reshape(entry["shape"])
+        at += size
+    return outputs
+
 
 __all__ = [
     "ServedModel",
@@ -130,8 +181,8 @@ class Triton:
         answer = self._call("POST", path, action, data=body, headers=headers)
         return decode(answer.content, int(answer.headers[HEADER_LENGTH]))
 
-    def _control(self, verb: triton_grpc.Verb, model: str, seconds: float, config: str | None = None) -> None:
-        if self.grpc_address and triton_grpc.control(self.grpc_address, verb, model, seconds, config):
+    def _control(self, verb: Verb, model: str, seconds: float, config: str | None = None) -> None:
+        if self.grpc_address and control(self.grpc_address, verb, model, seconds, config):
             return
         body = {"parameters": {"config": config}} if config else {}
         path = f"/v2/repository/models/{model}/{verb}"
@@ -174,3 +225,49 @@ def _last_cause(error: BaseException) -> str:
     while error.__context__ is not None:
         error = error.__context__
     return one_line(str(error)) or type(error).__name__
+
+
+log = logging.getLogger(__name__)
+
+Verb = Literal["load", "unload"]
+_HELLO_SECONDS = 5.0
+
+
+def control(address: str, verb: Verb, model: str, seconds: float, config: str | None = None) -> bool:
+    """Load or unload a model, within `seconds`; False, with a warning, where no gRPC service answers there.
+
+    Raises:
+        TritonRefused: the server's own answer is an error.
+        TritonTimeout: no answer in time; the server may still be at it.
+        TritonUnreachable: the connection broke during the call.
+    """
+    from tritonclient import grpc
+    from tritonclient.utils import InferenceServerException
+
+    with grpc.InferenceServerClient(address) as client:
+        try:
+            # Asked first: once a load has begun, a broken connection must not make it begin over HTTP too.
+            client.is_server_live(client_timeout=min(_HELLO_SECONDS, seconds))
+        except InferenceServerException as error:
+            log.warning(
+                "Triton's gRPC service at %s does not answer (%s): %s over HTTP, which may delay clients",
+                *(address, one_line(error.message()), verb),
+            )
+            return False
+        try:
+            if verb == "load":
+                client.load_model(model, config=config, client_timeout=seconds)
+            else:
+                client.unload_model(model, client_timeout=seconds)
+        except InferenceServerException as error:
+            raise _error(address, f"{verb} {model!r}", error, seconds) from error
+    return True
+
+
+def _error(address: str, action: str, error: Any, seconds: float) -> StepError:
+    status = str(error.status())
+    if status.endswith("DEADLINE_EXCEEDED"):
+        return TritonTimeout(f"Triton at {address} did not {action} within {seconds:.0f} s")
+    if status.endswith("UNAVAILABLE"):
+        return TritonUnreachable(f"Triton at {address} does not answer: {one_line(error.message())}")
+    return TritonRefused(action, one_line(error.message()))

@@ -26,8 +26,7 @@ from tenacity import (
 
 from argosy.components.shared import registry
 from argosy.components.shared.fingerprint import MIB
-from argosy.components.shared.mlflow_files import ServedFiles, served_files
-from argosy.components.shared.mlflow_rest import MlflowRefused
+from argosy.components.shared.mlflow_rest import MlflowRefused, ServedFiles, served_files
 from argosy.errors import StepError
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import immutable, published_sha256
 from argosy.components.shared.fingerprint import MIB
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_multipart import Pending
+from argosy.components.shared.s3_transfer import Pending
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)

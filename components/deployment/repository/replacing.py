@@ -34,7 +34,7 @@ from argosy.components.shared import lease
 from argosy.components.shared.fingerprint import PART_BYTES, Fingerprint
 from argosy.components.shared.lease import Lease
 from argosy.components.shared.s3 import ObjectInfo
-from argosy.components.shared.s3_multipart import Pending
+from argosy.components.shared.s3_transfer import Pending
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
-from argosy.components.shared.mlflow_files import served_files
-from argosy.components.shared.mlflow_rest import MlflowRefused, RestClient, serves
+from argosy.components.shared.mlflow_rest import MlflowRefused, RestClient, served_files, serves
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers

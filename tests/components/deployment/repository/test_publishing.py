@@ -17,9 +17,9 @@ from argosy.components.deployment.repository.published import published_sha256
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_multipart import Pending
+from argosy.components.shared.s3_transfer import Pending
 from argosy.components.shared.triton import Triton
-from argosy.components.shared.triton_errors import TritonRefused
+from argosy.components.shared.triton_deadline import TritonRefused
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.configuring import config_of_a_load

@@ -20,7 +20,7 @@ from argosy.components.deployment.repository.publishing import Publication, publ
 from argosy.components.deployment.repository.replacing import replace
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_multipart import Pending
+from argosy.components.shared.s3_transfer import Pending
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
