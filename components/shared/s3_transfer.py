@@ -4,10 +4,10 @@ Until that call there is no object: a multipart upload has no key, is in no list
 So it is where an object of any size is staged.  Given up in the middle, it leaves nothing.
 
 An upload's parts travel with their SHA-256, as it was computed when the file was read for the first time;
-S3 refuses bytes that do not have it.  A server that knows no checksums tells the MD5 of the bytes that it got, as
-its entity tag.  A copy's parts are taken by S3 from the source: nothing is downloaded, and before the copy
-appears the checksum that S3 computed over each part is compared with the file's own.  A server that computes
-none has the source read back instead.
+S3 refuses bytes that do not have it. A server that knows no checksums tells the MD5 of the bytes that it
+got, as its entity tag. A copy's parts are taken by S3 from the source: nothing is downloaded, and before
+the copy appears the checksum that S3 computed over each part is compared with the file's own. A server
+that computes none has the source read back instead.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A Triton server, as the steps use it: load, readiness, repository index, metadata, inference.
 
 Questions go over HTTP, tensors as binary; loads go over gRPC where an address is given. An HTTP load holds
-one of the server's few HTTP threads, and the clients whose connections live on it, until it is over; a gRPC load
-disturbs nobody.
+one of the server's few HTTP threads, and the clients whose connections live on it, until it is over; a gRPC
+load disturbs nobody.
 """
 
 from __future__ import annotations
