@@ -70,9 +70,9 @@ def test_a_contact_sheet(tmp_path: Path, count: int) -> None:
 def test_no_display_and_no_global_state() -> None:
     code = (
         "import sys, pathlib, tempfile, numpy as np;"
-        "from argosy.components.training.tracking import pictures;"
+        "from argosy.components.training.tracking import report;"
         "assert 'matplotlib' not in sys.modules;"
-        "pictures.confusion_matrix(np.eye(2, dtype=int), 'ab', pathlib.Path(tempfile.mkdtemp(), 'a.png'));"
+        "report.confusion_matrix(np.eye(2, dtype=int), 'ab', pathlib.Path(tempfile.mkdtemp(), 'a.png'));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PATH": "", "MPLBACKEND": "TkAgg"})
