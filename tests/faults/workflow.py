@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,9 @@ class Workflow:
         argv = _argv(component, {**self.values, **inputs}, place)
         log = place / "log"
         log.touch()
-        arguments = (step, argv, self.environment, str(log), file_limit)
+        # The server that forks has the environment of the test that first asked for it.
+        environment = {**os.environ, **self.environment}
+        arguments = (step, argv, environment, str(log), file_limit)
         process = processes.Process(target=run_step, args=arguments)
         process.start()
         return Started(component, process, place, log)

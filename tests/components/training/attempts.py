@@ -103,7 +103,9 @@ class Training:
         values = {**self.values, **{name.replace("_", "-"): value for name, value in changes.items()}}
         argv = [f"--{name}={value}" for name, value in values.items()]
         outputs = [f"--output-{name}={self.folder / name}" for name in ("run-id", "best-val-accuracy")]
-        arguments = ([*argv, *outputs], self.environment, str(log), dies_at_the_end)
+        # The server that forks has the environment of the test that first asked for it.
+        environment = {**os.environ, **self.environment}
+        arguments = ([*argv, *outputs], environment, str(log), dies_at_the_end)
         process = processes.Process(target=attempt, args=arguments)
         process.start()
         return Attempt(process, log)
