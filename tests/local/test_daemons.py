@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.code.build.conftest import free_port
+from tests.code.images.conftest import free_port
 from tests.local.conftest import Run, log, manifest, node, phases
 
 SERVER = """

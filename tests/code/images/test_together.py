@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from argosy.code.build.lock import alone_in
-from tests.code.build.conftest import ARGOSY, HELLO, Project, Server, needs_registry
+from tests.code.images.conftest import ARGOSY, HELLO, Project, Server, needs_registry
 
 LOCKS = Path("/proc/locks")
 

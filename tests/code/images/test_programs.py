@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.code.build.conftest import Project, Server, needs_registry
-from tests.code.build.test_push import image_of
+from tests.code.images.conftest import Project, Server, needs_registry
+from tests.code.images.test_push import image_of
 
 pytestmark = needs_registry
 

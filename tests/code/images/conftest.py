@@ -18,7 +18,7 @@ from argosy.code.build.image import CONFIG, MANIFEST
 from argosy.code.build.layers import Blob, File, Layer, make_layer
 from argosy.code.build.reference import Reference
 from argosy.code.build.registry import Registry
-from tests.code.build.wheels import make_wheel
+from tests.code.images.wheels import make_wheel
 
 PROGRAM = shutil.which("docker-registry")
 SKOPEO = shutil.which("skopeo")

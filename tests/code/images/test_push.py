@@ -21,7 +21,7 @@ from argosy.code.build.reference import Reference
 from argosy.code.build.registry import Registry
 from tests.cluster.conftest import write_kubeconfig
 from tests.cluster.server import serving
-from tests.code.build.conftest import (
+from tests.code.images.conftest import (
     ANN,
     ARGOSY,
     WORDS,

@@ -21,9 +21,9 @@ from argosy.code.build.reference import Reference
 from argosy.code.build.registry import Registry
 from argosy.code.bundle.archive import pack
 from argosy.errors import DeclarationError, UsageError
-from tests.code.build.conftest import WORDS, Project, Server, needs_registry, put_base
-from tests.code.build.test_push import image_of, layers_of
-from tests.code.build.wheels import make_wheel
+from tests.code.images.conftest import WORDS, Project, Server, needs_registry, put_base
+from tests.code.images.test_push import image_of, layers_of
+from tests.code.images.wheels import make_wheel
 
 HUB = "docker.io"
 
