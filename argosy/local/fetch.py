@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from argosy.local.model import InputArtifact
 from argosy.local.scope import Scope
 
 _SECONDS = 60
+# Of the network, a program, and an archive that is damaged or leads out of its folder.
+_FAILURES = (OSError, EOFError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> Path:
@@ -33,9 +36,9 @@ def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> 
     }
     try:
         FETCHERS[artifact.fetched or ""](location, kept, target)
-    except (OSError, subprocess.SubprocessError) as error:
+        return _unpacked(target) if artifact.unpacked and artifact.fetched != "git" else target
+    except _FAILURES as error:
         raise NodeError(f"input artifact '{artifact.name}' cannot be fetched: {error}") from error
-    return _unpacked(target) if artifact.unpacked and artifact.fetched != "git" else target
 
 
 def _by_http(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
@@ -132,8 +135,6 @@ def _unpacked(path: Path) -> Path:
             return path
         with zipfile.ZipFile(path) as packed:
             packed.extractall(inside)
-    except tarfile.TarError as error:
-        raise OSError(str(error)) from error
     found = list(inside.iterdir()) if inside.exists() else []
     return found[0] if len(found) == 1 else inside
 

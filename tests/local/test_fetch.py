@@ -55,6 +55,21 @@ def test_an_archive_stays_packed_where_the_manifest_says_so(run: Run, served: st
     assert log(run(spec(location, command="tar -xzOf /in/f inner")), "main") == "by http\n"
 
 
+@pytest.mark.parametrize("name", ["cut.tgz", "escape.tgz"])
+def test_an_archive_that_is_damaged_or_leads_out_is_an_error(
+    run: Run, served: str, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "served"
+    (folder / "big").write_bytes(os.urandom(100_000))
+    with tarfile.open(folder / "whole.tgz", "w:gz") as archive:
+        archive.add(folder / "big", "big")
+    (folder / "cut.tgz").write_bytes((folder / "whole.tgz").read_bytes()[:50_000])
+    with tarfile.open(folder / "escape.tgz", "w:gz") as archive:
+        archive.add(folder / "f", "../f")
+    found = node(run(spec(f'http: {{url: "{served}/{name}"}}')), "main")
+    assert (found.phase.value, "artifact 'f' cannot be fetched" in found.message) == ("Error", True)
+
+
 def test_what_is_not_there_is_an_error(run: Run, served: str) -> None:
     found = node(run(spec(f'http: {{url: "{served}/none"}}')), "main")
     assert (found.phase.value, "artifact 'f' cannot be fetched" in found.message) == ("Error", True)
