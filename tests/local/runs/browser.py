@@ -70,11 +70,15 @@ class Browser:
         raise AssertionError(f"never true: {expression}")
 
     def click(self, selector: str) -> None:
-        """Click in the middle of an element, as a hand does."""
+        """Click in the middle of an element, as a hand does, once it lies still."""
+        self.until(f"!!document.querySelector({json.dumps(selector)})")
         x, y = self.value(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            " e.scrollIntoView({block: 'center'});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(async () => {{ const e = document.querySelector({json.dumps(selector)});"
+            " const frame = () => new Promise((done) => requestAnimationFrame(done));"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
+            " for (let last = ''; ;) { await frame(); const b = e.getBoundingClientRect();"
+            " const place = [b.x + b.width / 2, b.y + b.height / 2];"
+            " if (String(place) === last) return place; last = String(place); } })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
