@@ -33,10 +33,10 @@ def job() -> None:
 '''
 _BASE = """
 import json, sys
-from argosy.code.build.image import CONFIG, MANIFEST
-from argosy.code.build.layers import Blob, File, make_layer
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images.image import CONFIG, MANIFEST
+from argosy.code.images.layers import Blob, File, make_layer
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 image = Reference.parse(sys.argv[1])
 layer = make_layer({"etc/os-release": File(b"ID=bench\\n")}, "base")
 settings = {"Env": ["PYTHON_VERSION=3.11.9"]}

@@ -13,8 +13,8 @@ from argosy.errors import UsageError
 from argosy.text import did_you_mean
 
 if TYPE_CHECKING:
-    from argosy.code.build.builder import Builder, Built
-    from argosy.code.build.recipe import Recipe, Step
+    from argosy.code.images.builder import Builder, Built
+    from argosy.code.images.recipe import Recipe, Step
 
 _SETTINGS = ("push", "platforms", "python")
 _PLATFORM = "linux/amd64"
@@ -79,10 +79,10 @@ def build_images(
     upgrade: bool = False,
 ) -> None:
     """The work of `argosy build` and `argosy submit --build`."""
-    from argosy.code.build.builder import Builder
-    from argosy.code.build.image import Platform
-    from argosy.code.build.lock import Lock
-    from argosy.code.build.recipe import image_name, origin_labels, recipes, requirements
+    from argosy.code.images.builder import Builder
+    from argosy.code.images.image import Platform
+    from argosy.code.images.lock import Lock
+    from argosy.code.images.recipe import image_name, origin_labels, recipes, requirements
 
     settings = Settings.find()
     own = _own(settings)
@@ -118,7 +118,7 @@ def build_images(
 
 def _check_place(folder: Path) -> None:
     """Refuse, before anything is made, what would be refused when the images are noted."""
-    from argosy.code.build.pins import read_pins
+    from argosy.code.images.pins import read_pins
 
     read_pins(folder / IMAGES)
     if not os.access(folder, os.W_OK):
@@ -132,7 +132,7 @@ def _steps(target: str) -> list["Step"]:
 
     import_couler()
     from argosy.cluster.program import called_by, composing_only, is_program
-    from argosy.code.build.recipe import Step, steps_of
+    from argosy.code.images.recipe import Step, steps_of
     from argosy.declare.modules import home_of, prefer
 
     if is_manifest(target):
@@ -171,7 +171,7 @@ def _push(
     settings: Settings,
     form: str,
 ) -> None:
-    from argosy.code.build.pins import write_pins
+    from argosy.code.images.pins import write_pins
 
     pins = []
     sizes: list[int] = []
@@ -188,8 +188,8 @@ def _push(
 
 
 def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
-    from argosy.code.build.code import code_of
-    from argosy.code.build.dockerfile import write_dockerfile
+    from argosy.code.images.code import code_of
+    from argosy.code.images.dockerfile import write_dockerfile
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name

@@ -76,7 +76,7 @@ def with_images(manifest: dict[str, Any], folders: Iterable[str] = ()) -> dict[s
     settings = Settings.find()
     if not (settings.folder / IMAGES).is_file():
         return manifest
-    from argosy.code.build import pins
+    from argosy.code.images import pins
 
     return pins.with_images(manifest, settings, folders)
 

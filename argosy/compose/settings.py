@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from argosy.compose.environments import Overlay
 
 FILE = "argosy.yaml"
-IMAGES = "argosy.images.yaml"  # argosy.code.build.pins
-LOCK = "argosy.lock"  # argosy.code.build.lock
+IMAGES = "argosy.images.yaml"  # argosy.code.images.pins
+LOCK = "argosy.lock"  # argosy.code.images.lock
 VARIABLE = "ARGOSY_SETTINGS"
 ENVIRONMENT = "ARGOSY_ENV"
 _KEYS: dict[str, type] = {

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from argosy.code.build.image import CONFIG, MANIFEST
-from argosy.code.build.layers import Blob, File, Layer, make_layer
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images.image import CONFIG, MANIFEST
+from argosy.code.images.layers import Blob, File, Layer, make_layer
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 from tests.code.images.wheels import make_wheel
 
 PROGRAM = shutil.which("docker-registry")

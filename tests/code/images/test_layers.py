@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from argosy.code.build.code import Code, code_of
-from argosy.code.build.layers import Layer
-from argosy.code.build.recipe import Step, recipes
+from argosy.code.images.code import Code, code_of
+from argosy.code.images.layers import Layer
+from argosy.code.images.recipe import Step, recipes
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 

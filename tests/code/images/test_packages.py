@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from argosy import component
-from argosy.code.build.code import Code
-from argosy.code.build.credentials import credential_for
-from argosy.code.build.errors import BuildError
-from argosy.code.build.layers import File, make_layer
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
 from argosy.code.bundle.archive import pack
+from argosy.code.images.code import Code
+from argosy.code.images.credentials import credential_for
+from argosy.code.images.errors import BuildError
+from argosy.code.images.layers import File, make_layer
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 from argosy.errors import DeclarationError, UsageError
 from tests.code.images.conftest import WORDS, Project, Server, needs_registry, put_base
 from tests.code.images.test_push import image_of, layers_of

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 from tests.cluster.conftest import write_kubeconfig
 from tests.cluster.server import serving
 from tests.code.images.conftest import (

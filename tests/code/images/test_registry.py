@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from argosy.code.build import registry as module
-from argosy.code.build.credentials import Credential
-from argosy.code.build.errors import BuildError, Missing
-from argosy.code.build.layers import Blob
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images import registry as module
+from argosy.code.images.credentials import Credential
+from argosy.code.images.errors import BuildError, Missing
+from argosy.code.images.layers import Blob
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 
 DIGEST = "sha256:" + "0" * 64
 

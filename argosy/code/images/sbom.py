@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from argosy import __version__
-from argosy.code.build.errors import Missing
-from argosy.code.build.image import INDEX, MANIFEST, Image
-from argosy.code.build.layers import Blob
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images.errors import Missing
+from argosy.code.images.image import INDEX, MANIFEST, Image
+from argosy.code.images.layers import Blob
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 
 TYPE = "application/vnd.cyclonedx+json"
 _EMPTY = Blob.of(b"{}")

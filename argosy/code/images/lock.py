@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from argosy.code.build.errors import BuildError
-from argosy.code.build.packages import Target, resolve
+from argosy.code.images.errors import BuildError
+from argosy.code.images.packages import Target, resolve
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from argosy.code.build.errors import BuildError
-from argosy.code.build.layers import File, Layer, make_layer
 from argosy.code.bundle.attach import stand_ins
+from argosy.code.images.errors import BuildError
+from argosy.code.images.layers import File, Layer, make_layer
 from argosy.code.project import COULER, OURS, files_below, find, printable
 from argosy.step import runtime
 

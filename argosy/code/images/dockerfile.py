@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from argosy.code.build.code import CODE, PACKAGES, PATH, SDK, Code
-from argosy.code.build.errors import BuildError
-from argosy.code.build.image import USER
-from argosy.code.build.recipe import Recipe
+from argosy.code.images.code import CODE, PACKAGES, PATH, SDK, Code
+from argosy.code.images.errors import BuildError
+from argosy.code.images.image import USER
+from argosy.code.images.recipe import Recipe
 
 _MARK = "# Written by `argosy build --dockerfile`; it is written anew each time."
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.code.build.errors import BuildError
-from argosy.code.build.layers import Blob, Layer, digest_of
-from argosy.code.build.reference import Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images.errors import BuildError
+from argosy.code.images.layers import Blob, Layer, digest_of
+from argosy.code.images.reference import Reference
+from argosy.code.images.registry import Registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argosy.code.build.errors import BuildError
-from argosy.code.build.reference import DOCKER_HUB
+from argosy.code.images.errors import BuildError
+from argosy.code.images.reference import DOCKER_HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _ECR = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from argosy.code.build import sbom
-from argosy.code.build.code import PATH, code_of
-from argosy.code.build.errors import BuildError
-from argosy.code.build.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
-from argosy.code.build.layers import Blob, Layer
-from argosy.code.build.lock import Lock
-from argosy.code.build.packages import Target, machines, packages_layer
-from argosy.code.build.pins import Pin, step_digest
-from argosy.code.build.recipe import Recipe, module_of_step
-from argosy.code.build.reference import DOCKER_HUB, Reference
-from argosy.code.build.registry import Registry
+from argosy.code.images import sbom
+from argosy.code.images.code import PATH, code_of
+from argosy.code.images.errors import BuildError
+from argosy.code.images.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
+from argosy.code.images.layers import Blob, Layer
+from argosy.code.images.lock import Lock
+from argosy.code.images.packages import Target, machines, packages_layer
+from argosy.code.images.pins import Pin, step_digest
+from argosy.code.images.recipe import Recipe, module_of_step
+from argosy.code.images.reference import DOCKER_HUB, Reference
+from argosy.code.images.registry import Registry
 from argosy.errors import UsageError
 from argosy.step.files import published
 
