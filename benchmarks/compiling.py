@@ -30,7 +30,7 @@ def hello(who: str = "world"):
     greet(who=who)
 """
 # Tasks: at most so much of Hera's time.
-LIMITS = {10: None, 100: None, 1000: 0.5, 5000: 0.4}
+LIMITS = {10: None, 100: None, 1000: 0.2, 5000: 0.15}
 
 
 def import_and_compile() -> Result:

@@ -44,3 +44,14 @@ def test_numbers_and_booleans_stay_bare() -> None:
 def test_a_number_that_argo_cannot_read_is_refused(number: float) -> None:
     with pytest.raises(ManifestError, match="no number that Argo can read"):
         to_yaml({"a": [number]})
+
+
+def test_odd_texts_are_written_in_their_style() -> None:
+    """Blocks for lines, quotes for what Argo would read as something else, nothing for the rest."""
+    written = to_yaml({"lines": "a\nb\n", "spaces": "a \nb", "n": "n", "d": "2024-01-01", "e": [], "f": {}})
+    assert written == ("lines: |\n  a\n  b\nspaces: \"a \\nb\"\n'n': 'n'\nd: '2024-01-01'\ne: []\nf: {}\n")
+
+
+def test_the_same_list_twice_is_written_twice() -> None:
+    shared = [{"name": "x"}]
+    assert to_yaml({"a": shared, "b": shared}) == "a:\n- name: x\nb:\n- name: x\n"

@@ -287,31 +287,36 @@ def test_the_live_version_is_no_longer_there(fleet: Fleet) -> None:
 
 
 def test_beside_triton_it_waits_for_it_and_looks_again(
-    fleet: Fleet, trio: list[Replica], shared_stack: Stack
+    fleet: Fleet, trio: list[Replica], shared_stack: Stack, tmp_path: Path
 ) -> None:
     """As the command of a container in Triton's own pod, which starts before Triton does."""
     fleet.deploy("good")
     one = trio[0]
     one.kill()
     values = {"model-name": fleet.name, "mlflow-tracking-uri": fleet.servers.mlflow, "every": "1",
-              "s3-bucket": fleet.servers.bucket, "triton-url": one.url, "load-timeout": "5"}  # fmt: skip
+              "s3-bucket": fleet.servers.bucket, "triton-url": one.url, "load-timeout": "30"}  # fmt: skip
     command = [sys.executable, "-m", "argosy.components.deployment.sync_triton"]
     command += [f"--{name}={value}" for name, value in values.items()]
     command += ["--output-versions=/dev/null", "--output-changed=/dev/null"]
     environment = {**os.environ, **shared_stack.environment()}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as beside:
+    log = tmp_path / "log"
+    with log.open("w") as written, subprocess.Popen(command, env=environment, stderr=written) as beside:
         try:
-            assert beside.stderr
-            for line in beside.stderr:
-                if "does not answer" in line:
-                    break
+            while "does not answer" not in log.read_text():
+                still_running(beside)
             one.start()
             for _ in range(2):  # once after its start, once after it lost the model
                 while serves([one], fleet.name) != [{1}]:
-                    assert beside.poll() is None
+                    still_running(beside)
                 one.triton.unload(fleet.name, 30)
         finally:
             beside.kill()
+
+
+def still_running(process: subprocess.Popen[bytes]) -> None:
+    """Give a process a moment for its work; it shall not end."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        pytest.fail(f"it ended with {process.wait(0.1)}")
 
 
 def test_a_name_with_several_addresses(

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_another_workflow_goes_live_while_the_rollback_waits_for_its_turn(fleet:
             rollback = pool.submit(fleet.rollback, owner="failing")
             while fleet.aliases() != ("1", ""):
                 assert not rollback.done()
+                time.sleep(0.05)
             fleet.go_live("newest", newest)
             fleet.verify("newest", newest)
         assert rollback.result() == ("1", 1, "rolled-back")

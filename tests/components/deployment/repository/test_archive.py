@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -207,6 +208,7 @@ def test_nothing_leaves_while_something_is_loaded(bucket: Bucket, keys: ModelKey
             archiving = pool.submit(archive, bucket, keys)
             while bucket.head(copied) is None:
                 assert not archiving.done()
+                time.sleep(0.05)
             assert content(bucket, keys.version(1)) == FILES
         assert archiving.result() == [1]
 
