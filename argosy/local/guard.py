@@ -24,10 +24,22 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(parent: int, status: int, grace: float, command: list[str]) -> None:
     """Run `command` to its end and report it on `status`."""
+    watch(parent, status, grace)
+    _become(command, status)
+
+
+def watch(parent: int, status: int, grace: float) -> None:
+    """Fork, and return in the child alone; this process waits for its end, reports it on `status` and ends.
+
+    The child leads a process group of its own.
+    """
     _adopt(parent)
     child = os.fork()
     if child == 0:
-        _become(command, status)
+        os.setpgid(0, 0)
+        for number in (signal.SIGTERM, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        return
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         orphaned = os.getppid() != parent
@@ -49,6 +61,7 @@ def main(parent: int, status: int, grace: float, command: list[str]) -> None:
     )
     with suppress(BrokenPipeError):
         os.write(status, ended.encode() + b"\n")
+    os._exit(0)
 
 
 def _adopt(parent: int) -> None:
@@ -62,9 +75,8 @@ def _adopt(parent: int) -> None:
 
 
 def _become(command: list[str], status: int) -> None:
-    os.setpgid(0, 0)
     os.set_inheritable(status, False)
-    for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program inherits that
         signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(command[0], command, os.environ)

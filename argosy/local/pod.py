@@ -191,6 +191,11 @@ class Pod:
             if ended is not None:
                 return ended
         left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
+        forks = self.ctx.standbys.forks
+        if forks is not None and not capture and forks.takes(argv, env):
+            ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
+            if ended is not None:
+                return ended
         return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
 
     @property

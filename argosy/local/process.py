@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from argosy.local.errors import NodeError, NoProgram
 from argosy.text import one_line
@@ -86,10 +86,26 @@ class Ended:
         return f"exit code {self.code}{name}"
 
 
+class Guard(Protocol):
+    """The guard of a program as a process: asyncio's own, or one that another process has forked."""
+
+    returncode: int | None
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """What the program writes, where a pipe was asked for."""
+
+    def terminate(self) -> None:
+        """Let it stop the program."""
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+
+
 class Guarded:
     """A program that runs under its guard."""
 
-    def __init__(self, process: asyncio.subprocess.Process, status: BinaryIO, name: str) -> None:
+    def __init__(self, process: Guard, status: BinaryIO, name: str) -> None:
         self.process, self._status, self._name = process, status, name
 
     @classmethod

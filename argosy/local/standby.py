@@ -49,11 +49,11 @@ def main(control: int, module: str) -> None:
         os._exit(0)  # the step itself says it, in its own log
     gc.enable()
     order = _order(control)
-    _check_silence()
+    check_silence()
     os.write(control, b"\n")
     os.close(control)
     _write_to(order["log"])
-    _run(module, order["arguments"])
+    run(module, order["arguments"])
 
 
 def certain_imports(tree: ast.Module) -> list[ast.stmt]:
@@ -134,7 +134,7 @@ def _order(control: int) -> Any:
     return json.loads(received)
 
 
-def _check_silence() -> None:
+def check_silence() -> None:
     """End if an import has written something, which belongs into the log at another place."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -149,8 +149,8 @@ def _write_to(log: str) -> None:
     os.close(descriptor)
 
 
-def _run(module: str, arguments: list[str]) -> None:
-    """The work of `python -m`, in a `__main__` as empty as it finds it."""
+def run(module: str, arguments: list[str]) -> None:
+    """Do the work of `python -m`, in a `__main__` as empty as it finds it."""
     sys.argv = ["-m", *arguments]
     sys.orig_argv = [sys.orig_argv[0], "-m", module, *arguments]
     fresh = ModuleType("__main__")

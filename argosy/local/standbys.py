@@ -4,7 +4,7 @@ A possible difference from a plain start is excluded, not weighed: such a proces
 folder with the step's whole environment, and used only if both are the same at its turn. It waits for a
 minute at most: after a longer step a second or two are of no account, and its memory is.
 
-ARGOSY_STANDBY=0 starts every step plainly.
+ARGOSY_STANDBY=0 starts every step plainly, neither before its turn nor by forking (forkserver.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from argosy.local.errors import NodeError
+from argosy.local.forkserver import ForkServer
 from argosy.local.process import Ended, Guarded
 
 SWITCH = "ARGOSY_STANDBY"
@@ -48,8 +49,8 @@ class Start:
 class Standby:
     """A program that waits for its turn (standby.py), under the same guard as any step."""
 
-    def __init__(self, start: Start) -> None:
-        self.start = start
+    def __init__(self, start: Start, forks: ForkServer | None = None) -> None:
+        self.start, self._forks = start, forks
         self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
         self._launched = asyncio.ensure_future(self._launch())
@@ -86,11 +87,12 @@ class Standby:
 
     async def _launch(self) -> Guarded | None:
         with suppress(NodeError, OSError), self._theirs as theirs, tempfile.TemporaryFile() as output:
-            number = theirs.fileno()
+            number, where = theirs.fileno(), {"cwd": self.start.cwd, "env": self.start.env}
+            plainly = [sys.executable, "-m", self.start.module]
+            if self._forks is not None and self._forks.takes(plainly, self.start.env):
+                return await self._forks.start(plainly, **where, out=output, turn=theirs)
             argv = [sys.executable, _PROGRAM, str(number), self.start.module]
-            return await Guarded.start(
-                argv, cwd=self.start.cwd, env=self.start.env, out=output, err=output, pass_fds=(number,)
-            )
+            return await Guarded.start(argv, **where, out=output, err=output, pass_fds=(number,))
         return None
 
     def _answered(self) -> bool:
@@ -105,6 +107,7 @@ class Standbys:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._enabled = environment.get(SWITCH) != "0"
+        self.forks = ForkServer(environment) if self._enabled else None
         self._waiting: dict[str, tuple[Standby, Path, asyncio.TimerHandle]] = {}
         self._known: set[str] = set()
         self._ending: set[asyncio.Future[None]] = set()
@@ -117,7 +120,7 @@ class Standbys:
         """Start a program. `folder`, made for it, is removed again if its turn does not come."""
         self._known.add(name)
         timer = asyncio.get_running_loop().call_later(PATIENCE, self.discard, name)
-        self._waiting[name] = Standby(start), folder, timer
+        self._waiting[name] = Standby(start, self.forks), folder, timer
 
     @asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[Standby | None]:
@@ -150,3 +153,5 @@ class Standbys:
         for name in list(self._waiting):
             self.discard(name)
         await asyncio.shield(asyncio.gather(*self._ending))
+        if self.forks is not None:
+            await asyncio.shield(self.forks.close())

@@ -1,0 +1,209 @@
+"""A step that is forked from a process which has the SDK imported is the step that a plain start makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from argosy.local import Node, WorkflowResult
+from tests.local.conftest import Run, log, manifest, node
+from tests.local.test_container import marked
+from tests.local.test_resume import wait_until_gone
+
+STEP = '''
+import gc, json, os, signal, sys, threading, time
+from argosy import component
+
+# What passes the orders on, and what the guard asks the kernel with.
+SERVERS = {"_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "select", "selectors", "socket"}
+
+
+def shown():
+    descriptors = {number: os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)}
+    opened = [n for n in range(3, 64) if os.path.exists(f"/proc/self/fd/{n}")]
+    handlers = {str(number): str(signal.getsignal(number)) for number in signal.valid_signals()}
+    standard = [(s.name, s.mode, s.encoding, s.errors, s.seekable(), s.line_buffering, s.write_through)
+                for s in (sys.stdin, sys.stdout, sys.stderr)]
+    return {
+        "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
+        "meta_path": str([getattr(f, "__name__", type(f)) for f in sys.meta_path]),
+        "modules": sorted(set(sys.modules) - SERVERS), "cwd": os.getcwd(), "env": dict(os.environ),
+        "input": sys.stdin.read(), "nice": os.nice(0), "leads": os.getpgid(0) == os.getpid(),
+        "descriptors": descriptors, "opened": opened, "handlers": handlers, "standard": standard,
+        "hook": sys.excepthook is sys.__excepthook__, "folder": sorted(os.listdir(".")),
+        "tmp": os.listdir(os.environ["TMPDIR"]), "collects": gc.isenabled(),
+        "threads": threading.active_count(), "locale": time.strftime("%c", time.gmtime(0)),
+    }
+
+
+@component(image="x")
+def act(how: str, word: str = "") -> None:
+    """End as it is told."""
+    with open(os.environ["USED"], "a") as file:
+        file.write("forked\\n" if "forks.py" in open("/proc/self/cmdline").read() else "plain\\n")
+    if how == "show":
+        print(json.dumps(shown(), indent=1))
+    elif how == "print":
+        print("on standard output", word)
+        print("on standard error", file=sys.stderr)
+        os.system("echo of a child")
+    elif how == "size":
+        print(len(word))
+    elif how == "raise":
+        raise ValueError(word)
+    elif how == "code":
+        sys.exit(3)
+    elif how == "interrupt":
+        signal.raise_signal(signal.SIGINT)
+    elif how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "kill the server":
+        server = next(int(line.split()[1]) for line in open(f"/proc/{os.getppid()}/status") if "PPid" in line)
+        os.kill(server, signal.SIGKILL)
+        time.sleep(600)
+    elif how == "stay":
+        if os.fork() == 0:
+            os.setsid()
+            time.sleep(600)
+    elif how == "sleep":
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("asked to end"))
+        print("sleeps", flush=True)
+        time.sleep(600)
+'''
+
+SPEC = """
+templates:
+- name: main
+  steps: [[{name: first, template: act}], [{name: second, template: act}]]
+- name: act
+  %s
+  container:
+    image: x
+    command: [python, -m, argosy.step, "stepped:act"]
+    args: %s
+    env: %s
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Settings of a run: where the module is, and where it leaves word."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "stepped.py").write_text(STEP)
+    mark = str(tmp_path)
+    return {"PYTHONPATH": f"{mark}/lib", "USED": f"{mark}/used", "RUNNER_TEST_MARK": mark, "LANG": "C.UTF-8"}
+
+
+def spec(how: str, word: str = "", template: str = "", **env: str) -> str:
+    """Two steps that end in the same way."""
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    return SPEC % (template, json.dumps([f"--how={how}", f"--word={word}"]), json.dumps(variables))
+
+
+def used(environment: dict[str, str]) -> list[str]:
+    """How each step was started."""
+    return Path(environment["USED"]).read_text().split()
+
+
+def both_ways(run: Run, source: str, environment: dict[str, str]) -> tuple[WorkflowResult, WorkflowResult]:
+    """Run twice in the same folder: with forks, and plainly."""
+    forked = run(source, environment={**environment, "ARGOSY_STANDBY": "1"})
+    forked.run_dir.rename(forked.run_dir.with_name("forked"))
+    return forked, run(source, environment={**environment, "ARGOSY_STANDBY": "0"})
+
+
+def told(result: WorkflowResult, name: str, folder: str) -> tuple[list[object], str]:
+    """How a step ended, and its log without times."""
+    found: Node = node(result, name)
+    text = (result.run_dir.with_name(folder) / f"steps/{name}/main.log").read_text()
+    text = text.replace('"ARGOSY_STANDBY": "1"', '"ARGOSY_STANDBY": "0"')
+    return [found.phase, found.exit_code, found.message], text
+
+
+@pytest.mark.parametrize("how", ["show", "print", "size", "raise", "code", "interrupt", "kill", "stay"])
+def test_it_is_what_a_plain_start_makes(run: Run, environment: dict[str, str], how: str) -> None:
+    word = "x" * 100_000 if how == "size" else "zwei Wörter"
+    forked, plain = both_ways(run, spec(how, word, "", OWN="a\nb"), environment)
+    for name in [n.name for n in plain.nodes if n.log]:
+        ended, text = told(forked, name, "forked")
+        expected, plainly = told(plain, name, "run")
+        assert ended == expected
+        if how == "raise":  # its log has a time
+            text, plainly = (t.partition(" ERROR ")[2] for t in (text, plainly))
+        assert text == plainly and bool(text) == (how not in ("code", "kill", "stay"))
+    words = used(environment)
+    assert words == ["forked"] * (len(words) // 2) + ["plain"] * (len(words) // 2) and words
+    assert marked(environment["RUNNER_TEST_MARK"]) == []
+
+
+@pytest.mark.parametrize("variable", ["LANG", "PYTHONHASHSEED", "LD_LIBRARY_PATH", "TZ"])
+def test_another_variable_that_python_reads_at_its_start(
+    run: Run, environment: dict[str, str], variable: str
+) -> None:
+    assert run(spec("print", **{variable: "0"}), environment=environment).succeeded
+    assert used(environment) == ["plain", "plain"]
+
+
+def test_its_time_runs_out(run: Run, environment: dict[str, str]) -> None:
+    result = run(spec("sleep", template="activeDeadlineSeconds: 2"), environment=environment)
+    assert node(result, "first").message == "ran longer than 2 s and was stopped"
+    assert log(result, "first").splitlines()[-1] == "asked to end"
+    assert (used(environment), marked(environment["RUNNER_TEST_MARK"])) == (["forked"], [])
+
+
+def test_a_server_that_dies_ends_its_step_and_the_next_starts_plainly(
+    run: Run, environment: dict[str, str]
+) -> None:
+    source = spec("kill the server").replace("{name: first,", "{name: first, continueOn: {failed: true},")
+    source = source.replace("[{name: second, template: act}]", "[{name: second, template: ok}]")
+    result = run(source, environment=environment)
+    assert (node(result, "first").phase.value, node(result, "first").exit_code) == ("Failed", 137)
+    assert node(result, "second").phase.value == "Succeeded"
+    assert marked(environment["RUNNER_TEST_MARK"]) == []
+
+
+def test_an_sdk_that_cannot_be_imported_is_the_steps_to_say(
+    run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "lib" / "sitecustomize.py").write_text("print('a word')\n")
+    forked, plain = both_ways(run, spec("print"), environment)
+    assert told(forked, "first", "forked") == told(plain, "first", "run")
+    assert set(used(environment)) == {"plain"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_runner_leaves_no_process(
+    tmp_path: Path, environment: dict[str, str], number: signal.Signals
+) -> None:
+    program = (
+        "import sys, json, pathlib; from argosy.local import run_manifest, NullReporter;"
+        "m, d, e = sys.argv[1:];"
+        "run_manifest(json.loads(m), parameters={}, run_dir=pathlib.Path(d), environment=json.loads(e),"
+        " reporter=NullReporter())"
+    )
+    arguments = [json.dumps(manifest(spec("sleep"))), str(tmp_path / "run"), json.dumps(environment)]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    written = tmp_path / "run/steps/first/main.log"
+    while not (written.exists() and "sleeps" in written.read_text()):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.wait(30)
+    wait_until_gone(environment["RUNNER_TEST_MARK"])
+    assert marked(environment["RUNNER_TEST_MARK"]) == []
+    assert used(environment) == ["forked"]
+
+
+def test_many_at_once_and_no_zombies_of_the_runner(run: Run, environment: dict[str, str]) -> None:
+    source = spec("print").replace("{name: second,", "{name: second, withSequence: {count: '20'},")
+    assert run(source, environment=environment).succeeded
+    assert used(environment) == ["forked"] * 21
+    assert not [p for p in psutil.Process(os.getpid()).children() if p.status() == psutil.STATUS_ZOMBIE]
