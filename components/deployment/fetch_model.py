@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, NamedTuple
 
-from argosy import File, Resources, component
+from argosy import File, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME
+from argosy.components.defaults import HOLDS_A_MODEL, MLFLOW_TRACKING_URI, ONNX_MODEL_NAME
 
 
 class Fetched(NamedTuple):
@@ -27,7 +27,7 @@ class Fetched(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    resources=HOLDS_A_MODEL,
     changes_world=True,
 )
 def fetch_model(

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from argosy import Directory, File, FromField, Resources, component
+from argosy import Directory, File, FromField, component
 from argosy.components import images
-from argosy.components.defaults import ONNX_MODEL_NAME
+from argosy.components.defaults import HOLDS_A_MODEL, ONNX_MODEL_NAME
 
 POD_NAME = "ARGOSY_POD_NAME"
 
@@ -22,7 +22,7 @@ class Prepared(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    resources=HOLDS_A_MODEL,
     env={POD_NAME: FromField("metadata.name")},
 )
 def prepare_artifacts(

@@ -2,9 +2,15 @@
 
 from typing import NamedTuple
 
-from argosy import Resources, component
+from argosy import component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
+from argosy.components.defaults import (
+    ASKS_SERVERS,
+    MLFLOW_TRACKING_URI,
+    ONNX_MODEL_NAME,
+    S3_BUCKET,
+    TRITON_URL,
+)
 
 
 class Serving(NamedTuple):
@@ -20,7 +26,7 @@ class Serving(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    resources=ASKS_SERVERS,
     changes_world=True,
 )
 def reload_triton(

@@ -2,9 +2,15 @@
 
 from typing import NamedTuple
 
-from argosy import Resources, Retry, component
+from argosy import Retry, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET, TRITON_URL
+from argosy.components.defaults import (
+    ASKS_SERVERS,
+    MLFLOW_TRACKING_URI,
+    ONNX_MODEL_NAME,
+    S3_BUCKET,
+    TRITON_URL,
+)
 
 
 class Synced(NamedTuple):
@@ -22,7 +28,7 @@ class Synced(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    resources=ASKS_SERVERS,
     retry=Retry(),
     changes_world=True,
 )

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from argosy import Directory, Resources, component
+from argosy import Directory, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
+from argosy.components.defaults import HOLDS_A_MODEL, MLFLOW_TRACKING_URI, ONNX_MODEL_NAME, S3_BUCKET
 
 
 class Published(NamedTuple):
@@ -20,7 +20,7 @@ class Published(NamedTuple):
 @component(
     image=images.DEPLOYMENT_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("1Gi", "2Gi")),
+    resources=HOLDS_A_MODEL,
     changes_world=True,
 )
 def upload_to_s3(

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from argosy import Resources, Retry, component
+from argosy import Retry, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME, RUNS_A_MODEL
 
 
 class Exported(NamedTuple):
@@ -21,7 +21,7 @@ class Exported(NamedTuple):
     name="export-onnx",
     image=images.TRAINING_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
+    resources=RUNS_A_MODEL,
     retry=Retry(),
 )
 def export_to_onnx(

@@ -2,9 +2,9 @@
 
 from typing import Literal, NamedTuple
 
-from argosy import Resources, Retry, component
+from argosy import Retry, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
+from argosy.components.defaults import ASKS_SERVERS, MLFLOW_TRACKING_URI, MODEL_NAME
 
 
 class Promotion(NamedTuple):
@@ -41,7 +41,7 @@ _RULES = "\n".join(
 @component(
     image=images.TRAINING_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("250m", "500m"), memory=("512Mi", "1Gi")),
+    resources=ASKS_SERVERS,
     retry=Retry(),
     changes_world=True,
     annotations={"argosy.dev/gate": _RULES},

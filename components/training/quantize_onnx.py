@@ -2,9 +2,9 @@
 
 from typing import Literal, NamedTuple
 
-from argosy import Resources, Retry, component
+from argosy import Retry, component
 from argosy.components import images
-from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME
+from argosy.components.defaults import MLFLOW_TRACKING_URI, MODEL_NAME, RUNS_A_MODEL
 
 
 class Quantized(NamedTuple):
@@ -35,7 +35,7 @@ class Quantized(NamedTuple):
     name="quantize-onnx",
     image=images.TRAINING_TOOLS,
     security_context=images.UNPRIVILEGED,
-    resources=Resources(cpu=("1", "2"), memory=("2Gi", "4Gi")),
+    resources=RUNS_A_MODEL,
     retry=Retry(),
 )
 def quantize_onnx(
