@@ -1,4 +1,4 @@
-"""Init containers and sidecars of a pod: programs beside the main one, each with paths of its own.
+"""A pod's other programs: init containers and sidecars, each with paths of its own.
 
 Init containers run in order, and the first that fails is the pod's end. Sidecars run as long as the
 main program and are asked to stop when it is over; as in Argo, one that ended by itself with an exit code
@@ -31,7 +31,7 @@ _MOMENT = 0.1
 async def initialized(pod: Pod, limit: float | None) -> str:
     """Run the init containers in order; the message of the first that failed, or nothing."""
     for container in pod.template.init_containers:
-        ended = await _run(pod, container, limit)
+        ended = await run_container(pod, container, limit)
         if ended.timed_out:
             return f"{container.name}: ran longer than {limit:g} s and was stopped"
         if ended.code:
@@ -60,7 +60,7 @@ async def _stopped(running: Sequence[asyncio.Future[None]]) -> None:
 
 async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
     try:
-        ended = await _run(pod, container, None)
+        ended = await run_container(pod, container, None)
     except Exception as error:  # a program that is not there is a sidecar that failed
         failed.append(f"{container.name}: {error}")
         return
@@ -68,15 +68,27 @@ async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
         failed.append(f"{container.name}: {ended.message}")
 
 
-async def _run(pod: Pod, container: Container, limit: float | None) -> Ended:
-    place = pod.folder / "containers" / folder_name(container.name)
+def place_of(pod: Pod, container: Container) -> tuple[Path, Path]:
+    """The folder of one container of a pod, and its log."""
+    if container is pod.container:
+        return pod.folder, pod.log
+    name = folder_name(container.name)
+    return pod.folder / "containers" / name, pod.log.with_name(f"{name}.log")
+
+
+async def run_container(
+    pod: Pod, container: Container, limit: float | None, *, capture: bool = False
+) -> Ended:
+    """Run one container of a pod to its end. Raises NodeError, NoProgram where there is no such program."""
+    place, log = place_of(pod, container)
     work = place / "work"
     work.mkdir(parents=True, exist_ok=True)
-    paths = PathMap(declared_paths(container), place / "root", work)
-    program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
-    await asyncio.to_thread(program.mount)
+    program = pod.program
+    if container is not pod.container:
+        paths = PathMap(declared_paths(container), place / "root", work)
+        program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
+        await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")
     argv = program.argv(variables, env, pod.inputs.parameters)
-    log: Path = pod.log.with_name(f"{folder_name(container.name)}.log")
     cwd = program.working_dir(work)
-    return await run_process(argv, cwd=cwd, env=env, log=log, capture=False, limit=limit)
+    return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit)

@@ -81,7 +81,7 @@ def fitting(nodes: Iterable[Node], height: int) -> tuple[list[Node], str]:
 
 
 def _rank(node: Node) -> tuple[int, float]:
-    composite = node.kind in ("Loop", "DAG", "Steps")
+    composite = node.kind in ("Loop", "DAG", "Steps", "ContainerSet")
     if node.phase is Phase.RUNNING:
         return (1 if composite else 0), 0.0
     if node.phase.is_bad:

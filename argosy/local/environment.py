@@ -70,9 +70,10 @@ def check_environment(workflow: Workflow, environment: Mapping[str, str], kept: 
 
 def _from_outside(workflow: Workflow) -> Iterator[tuple[str, EnvVar, Source]]:
     for template in workflow.templates.values():
-        for variable in template.container.env if template.container else ():
-            if variable.source is not None:
-                yield template.name, variable, variable.source
+        for container in template.programs:
+            for variable in container.env:
+                if variable.source is not None:
+                    yield template.name, variable, variable.source
 
 
 def declared(

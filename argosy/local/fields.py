@@ -75,6 +75,7 @@ IGNORED: dict[str, frozenset[str]] = {
     "container": frozenset(_CONTAINER),
     "script": frozenset(_CONTAINER),
     "beside": frozenset(_CONTAINER),
+    "setContainer": frozenset(_CONTAINER),
     "podPatch": frozenset(
         {
             *_POD,
@@ -124,7 +125,6 @@ REFUSED: dict[str, dict[str, str]] = {
         "resource": "there is no Kubernetes here; run on a cluster",
         "plugin": "executor plugins run on a cluster only",
         "data": "list and filter the files in a script template",
-        "containerSet": "make each container a step of its own",
     },
     "task": {"templateRef": _REFERENCE},
     "step": {"templateRef": _REFERENCE},
@@ -220,7 +220,14 @@ USED: dict[str, dict[str, str]] = {
         "daemon": "",
         "podSpecPatch": "",
         "http": "http",
+        "containerSet": "containerSet",
     },
+    "containerSet": {
+        "containers": "[]setContainer",
+        "volumeMounts": "[]mount",
+        "retryStrategy": "setRetry",
+    },
+    "setRetry": {"duration": "", "retries": ""},
     "http": {
         "url": "",
         "method": "",
@@ -347,6 +354,8 @@ USED: dict[str, dict[str, str]] = {
     "envFrom": {"prefix": "", "secretRef": "keyRef", "configMapRef": "keyRef"},
 }
 
+USED["setContainer"] = {**USED["container"], "name": "", "dependencies": ""}
+REFUSED["setContainer"] = REFUSED["container"]
 USED["inputArtifact"].update(dict.fromkeys(FETCHED_INPUTS, ""))
 USED["inputArtifact"].update({"http": "httpSource", "git": "gitSource", "s3": "s3Source"})
 

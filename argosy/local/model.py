@@ -129,6 +129,16 @@ class Container:
     env_from: tuple[EnvFrom, ...] = ()
     name: str = "main"
     ready: Probe | None = None
+    dependencies: tuple[str, ...] = ()
+    """Of a container of a set: those that have to end with 0 before it starts."""
+
+
+@dataclass(frozen=True)
+class SetRetry:
+    """How often each container of a set is tried, a number or a tag, and the seconds between two tries."""
+
+    attempts: str = "1"
+    pause: str = "0"
 
 
 @dataclass(frozen=True)
@@ -202,7 +212,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Template:
-    """One template; `kind` says which of `container`, `tasks` (dag) and `groups` (steps) is filled."""
+    """One template; `kind` says which of `container`, `tasks` (dag) and `groups` (steps) is filled.
+
+    Of a container set `container` is `main`, or the first where none has that name.
+    """
 
     name: str
     kind: str
@@ -213,6 +226,9 @@ class Template:
     container: Container | None = None
     init_containers: tuple[Container, ...] = ()
     sidecars: tuple[Container, ...] = ()
+    containers: tuple[Container, ...] = ()
+    """Those of a container set."""
+    set_retry: SetRetry = field(default_factory=SetRetry)
     daemon: bool = False
     request: Request | None = None
     tasks: tuple[Call, ...] = ()
@@ -237,6 +253,12 @@ class Template:
     def is_leaf(self) -> bool:
         """Whether it is a program, not a composition."""
         return self.container is not None
+
+    @property
+    def programs(self) -> tuple[Container, ...]:
+        """All containers of its pod."""
+        own = (self.container,) if self.container and not self.containers else self.containers
+        return (*self.init_containers, *own, *self.sidecars)
 
     @property
     def acts(self) -> bool:

@@ -11,12 +11,16 @@ from typing import Any
 KINDS = {
     "container": "Container",
     "script": "Script",
+    "containerSet": "ContainerSet",
     "dag": "DAG",
     "steps": "Steps",
     "suspend": "Suspend",
     "http": "HTTP",
 }
-"""Kind of a node, by its template's; a loop around one is a Loop."""
+"""Kind of a node, by its template's; a loop around one is a Loop, a container of a set a Container."""
+
+PROGRAMS = ("Container", "Script", "ContainerSet")
+"""Kinds of nodes that run programs themselves."""
 
 
 class Phase(str, Enum):
@@ -100,8 +104,8 @@ class Node:
     """A task, a step, a loop, or one item of a loop.
 
     `name` is unique: the task's name, inside a nested DAG or steps template `outer.inner`, in a loop
-    `task(0:item)`. `kind` is Container, Script, DAG, Steps or Loop. `log` is the file of the last attempt's
-    output, relative to the run's folder; `log_tail` its last lines, if the node failed.
+    `task(0:item)`, of a container in a set `task.container`. `kind` is one of KINDS, or Loop. `log` is the
+    file of the last attempt's output, relative to the run's folder; `log_tail` its last lines, if it failed.
     `queued_at` is when it could have started: until `started_at` it waited for a free place. `reused` names
     the run whose outputs these are, where the node was not carried out.
     """

@@ -21,6 +21,7 @@ from argosy.local.model import (
     Output,
     OutputArtifact,
     Retry,
+    SetRetry,
     Template,
 )
 from argosy.local.mounts import parse_mounts
@@ -69,6 +70,34 @@ def parse_beside(
         container = parse_container(body, {**raw, "script": None}, spec, f"{where}.{field}[{item['name']}]")
         found.append(replace(container, name=item["name"]))
     return tuple(found)
+
+
+def parse_set(raw: Mapping[str, Any], spec: Mapping[str, Any], where: str) -> tuple[Container, ...]:
+    """The containers of a `containerSet`, each with the set's mounts. Raises ManifestError."""
+    body, found = raw["containerSet"], []
+    if raw.get("daemon"):
+        raise ManifestError(f"{where}: a containerSet is no daemon; make the daemon a template of its own")
+    for item in named(body.get("containers"), f"{where}.containerSet"):
+        place = f"{where}.containerSet[{item['name']}]"
+        shared = expect_list(body.get("volumeMounts"), f"{where}.containerSet.volumeMounts")
+        own = expect_list(item.get("volumeMounts"), f"{place}.volumeMounts")
+        container = parse_container({**item, "volumeMounts": [*own, *shared]}, raw, spec, place)
+        found.append(replace(container, name=item["name"], dependencies=_words(item, "dependencies", place)))
+    if not found:
+        raise ManifestError(f"{where}: a containerSet needs containers")
+    return tuple(found)
+
+
+def _set_retry(body: Mapping[str, Any], where: str) -> SetRetry:
+    raw = body.get("retryStrategy") or {}
+    where = f"{where}.containerSet.retryStrategy"
+    attempts = optional_text(raw.get("retries"), f"{where}.retries")
+    if attempts is not None and attempts.lstrip("-").isdecimal() and int(attempts) < 1:
+        raise ManifestError(
+            f"{where}: with retries {attempts} Argo starts no container, and calls that a success: 1 is one "
+            "attempt; or remove the retryStrategy"
+        )
+    return SetRetry(attempts or "1", optional_text(raw.get("duration"), f"{where}.duration") or "0")
 
 
 def _words(body: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
@@ -133,7 +162,7 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
     )
 
 
-_TYPES = ("container", "script", "dag", "steps", "suspend", "http")
+_TYPES = ("container", "script", "containerSet", "dag", "steps", "suspend", "http")
 
 
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
@@ -149,6 +178,10 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     kind, body = types[0], raw[types[0]]
     inputs, outputs = raw.get("inputs") or {}, raw.get("outputs") or {}
     inline: dict[str, Raw] = {}
+    containers = parse_set(raw, spec, where) if kind == "containerSet" else ()
+    main = next((container for container in containers if container.name == "main"), (*containers, None)[0])
+    if kind in ("container", "script"):
+        main = parse_container(body, raw, spec, where)
     template = Template(
         name=raw["name"],
         kind=kind,
@@ -160,7 +193,9 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         output_artifacts=tuple(
             _output_artifact(item, where) for item in named(outputs.get("artifacts"), f"{where} outputs")
         ),
-        container=parse_container(body, raw, spec, where) if kind in ("container", "script") else None,
+        container=main,
+        containers=containers,
+        set_retry=_set_retry(body, where) if containers else SetRetry(),
         init_containers=parse_beside("initContainers", raw, spec, where),
         sidecars=parse_beside("sidecars", raw, spec, where),
         request=parse_request(raw, where) if kind == "http" else None,

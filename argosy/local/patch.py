@@ -1,6 +1,7 @@
 """`podSpecPatch`: laid over a template before it is read, as Kubernetes merges it into the pod.
 
-Of the pod's containers `main` is the template's own; init containers and sidecars are found by name. Lists
+Of the pod's containers `main` is the template's own; init containers, sidecars and those of a container set
+are found by name. Lists
 of named things (`env`, `volumeMounts`, `volumes`) are merged item by item, others are replaced, and null
 removes a field. A field that a local run does not heed is ignored or refused as in the template itself.
 """
@@ -26,7 +27,7 @@ _EXECUTOR = ("init", "wait")
 
 def patched(raw: Raw, spec: Raw, where: str) -> Raw:
     """The template with the workflow's patch and its own. Raises ManifestError for what cannot be done."""
-    kind = next((kind for kind in ("container", "script") if raw.get(kind) is not None), None)
+    kind = next((kind for kind in ("container", "script", "containerSet") if raw.get(kind) is not None), None)
     patches = [(spec.get("podSpecPatch"), "spec"), (raw.get("podSpecPatch"), where)]
     for text, place in patches if kind else ():
         if text:
@@ -50,7 +51,9 @@ def _laid_over(raw: Raw, kind: str, patch: Raw, where: str) -> Raw:
     result = dict(raw)
     for item in expect_list(patch.get("containers"), f"{where}.containers"):
         name = expect_mapping(item, f"{where}.containers").get("name")
-        if name == "main":
+        if kind == "containerSet" and name not in _EXECUTOR:
+            result = _in_set(result, item, name, f"{where}.containers")
+        elif name == "main":
             body = {key: value for key, value in item.items() if key != "name"}
             result[kind] = _merged(expect_mapping(result[kind], where), body)
         elif name not in _EXECUTOR:
@@ -62,12 +65,22 @@ def _laid_over(raw: Raw, kind: str, patch: Raw, where: str) -> Raw:
     return _merged(result, own)
 
 
+def _in_set(raw: Raw, item: Raw, name: Any, where: str) -> dict[str, Any]:
+    """The template with a container of its set patched, or else a sidecar."""
+    body = raw["containerSet"]
+    inside = expect_list(body.get("containers"), where)
+    if all(one.get("name") != name for one in inside) and raw.get("sidecars"):
+        return {**raw, "sidecars": _of_name(raw.get("sidecars"), item, where)}
+    return {**raw, "containerSet": {**body, "containers": _of_name(inside, item, where)}}
+
+
 def _of_name(items: Any, patch: Raw, where: str) -> list[Raw]:
     found = expect_list(items, where)
     names = [str(item.get("name")) for item in found]
     if patch.get("name") not in names:
         name = str(patch.get("name"))
-        raise ManifestError(f"{where}: there is no container '{name}'{nearest(name, ['main', *names])}")
+        known = names if "main" in names else ["main", *names]
+        raise ManifestError(f"{where}: there is no container '{name}'{nearest(name, known)}")
     return [_merged(item, patch) if item.get("name") == patch["name"] else item for item in found]
 
 

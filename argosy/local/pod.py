@@ -19,6 +19,7 @@ from pathlib import Path
 from argosy.errors import UsageError
 from argosy.local.artifacts import put
 from argosy.local.companions import beside, initialized
+from argosy.local.container_set import ContainerSet
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.fetch import FETCHERS, fetched
@@ -29,7 +30,7 @@ from argosy.local.node import Phase
 from argosy.local.outputs import collect
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended, run_process
-from argosy.local.program import PYTHONS, Program, declared_paths
+from argosy.local.program import PYTHONS, Program, declared_paths, told
 from argosy.local.scope import parameter_variables
 from argosy.local.standbys import Standby, Start
 
@@ -83,7 +84,13 @@ def first_line(module: str, function: str, path: str) -> str:
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
-_WORDS_BYTES = 4096
+
+
+def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
+    """A pod that went well, but for a sidecar, has failed."""
+    if failed and not outcome.phase.is_bad:
+        return replace(outcome, phase=Phase.FAILED, message=failed[0])
+    return outcome
 
 
 class Pod:
@@ -111,20 +118,21 @@ class Pod:
         self.ctx.tick()
         async with self.ctx.standbys.turn(self.node) as standby:
             await asyncio.to_thread(self._prepare, keep=standby is not None)
-            variables, env = self.program.environment(self._last_words)
+            variables, env = self.program.environment(self.last_words)
             try:
                 if problem := await initialized(self, limit):
                     return Outcome(Phase.FAILED, problem, log_tail=self.tail())
+                if self.template.containers:
+                    async with beside(self) as failed:
+                        outcome = await ContainerSet(self, limit).run()
+                    return _with_sidecars(outcome, failed)
                 argv = self.program.argv(variables, env, self.inputs.parameters)
                 async with beside(self) as failed:
                     ended = await self._execute(argv, env, limit, standby)
             except NoProgram as error:
                 return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
         produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
-        outcome = self._outcome(ended, produced, missing, limit)
-        if failed and not outcome.phase.is_bad:
-            return replace(outcome, phase=Phase.FAILED, message=failed[0])
-        return outcome
+        return _with_sidecars(self._outcome(ended, produced, missing, limit), failed)
 
     def start_early(self) -> bool:
         """Start the program before its turn, where that makes no difference except in time; whether it did.
@@ -144,21 +152,23 @@ class Pod:
             or not all(path.startswith("/") for path in placed)
             or self.folder.exists()
             or self.template.init_containers
+            or self.template.containers
         ):
             return False
         with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
-            _, env = self.program.environment(self._last_words)
+            _, env = self.program.environment(self.last_words)
             self._make_folders()
             self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
             return True
         return False
 
-    def tail(self) -> tuple[str, ...]:
-        """The last lines of the log."""
-        if not self.log.exists():
+    def tail(self, log: Path | None = None) -> tuple[str, ...]:
+        """The last lines of a log of the pod; the main program's if none is named."""
+        log = log or self.log
+        if not log.exists():
             return ()
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
             return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
 
     def _outcome(self, ended: Ended, produced: Produced, missing: str, limit: float | None) -> Outcome:
@@ -166,17 +176,10 @@ class Pod:
             message = f"ran longer than {limit:g} s and was stopped"
             return Outcome(Phase.FAILED, message, ended.code, produced, self.tail(), timed_out=True)
         if ended.code != 0:
-            return Outcome(Phase.FAILED, self._why(ended), ended.code, produced, self.tail())
+            return Outcome(Phase.FAILED, told(ended, self.last_words), ended.code, produced, self.tail())
         if missing:
             return Outcome(Phase.ERROR, missing, ended.code, produced, self.tail())
         return Outcome(Phase.SUCCEEDED, exit_code=0, produced=produced)
-
-    def _why(self, ended: Ended) -> str:
-        with suppress(OSError):
-            words = self._last_words.read_bytes()[:_WORDS_BYTES].decode("utf-8", errors="replace")
-            if line := " ".join(words.split()):
-                return f"{ended.message}: {line}"
-        return ended.message
 
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
@@ -199,14 +202,14 @@ class Pod:
         return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
 
     @property
-    def _last_words(self) -> Path:
+    def last_words(self) -> Path:
         """Where the program may say in one line why it failed, as in a pod."""
         return self.folder / "termination-log"
 
     def _make_folders(self) -> None:
         for folder in (self.work, self.folder / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
-        self._last_words.touch()
+        self.last_words.touch()
 
     def _prepare(self, *, keep: bool) -> None:
         if not keep:  # a program that waits in the folder has made it anew

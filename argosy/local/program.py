@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from argosy.local import environment
@@ -13,10 +14,11 @@ from argosy.local.errors import NoProgram
 from argosy.local.model import Container
 from argosy.local.mounts import make
 from argosy.local.paths import PathMap
-from argosy.local.process import refuse_unfit
+from argosy.local.process import Ended, refuse_unfit
 from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG
 
+_WORDS_BYTES = 4096
 PYTHONS = ("python", "python3")
 
 
@@ -77,6 +79,15 @@ class Program:
             return environment.expand(self.paths.rewrite(literal, after_value, before_value), variables)
 
         return self.scope.render(source, rewrite)
+
+
+def told(ended: Ended, last_words: Path) -> str:
+    """Why a program failed: how it ended, and the line that it left as its last words."""
+    with suppress(OSError):
+        words = last_words.read_bytes()[:_WORDS_BYTES].decode("utf-8", errors="replace")
+        if line := " ".join(words.split()):
+            return f"{ended.message}: {line}"
+    return ended.message
 
 
 def declared_paths(container: Container) -> list[str]:

@@ -133,7 +133,6 @@ MOUNTS = "container: {command: [a], volumeMounts: [{name: v, mountPath: /v}]}"
         ("http: {method: GET}", "http"),
         ("plugin: {x: {}}", "plugin"),
         ("data: {source: {}}", "data"),
-        ("containerSet: {containers: []}", "containerSet"),
         (f"sidecars: [{{name: s}}], {LEAF}", "sidecars"),
         (f"initContainers: [{{name: s}}], {LEAF}", "initContainers"),
         (f"memoize: {{key: k}}, {LEAF}", "memoize"),

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from argosy.local.node import Node
+from argosy.local.node import PROGRAMS, Node
 from argosy.local.runs.code import sources
 from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record
@@ -26,7 +26,7 @@ def compare(one: Record, other: Record) -> dict[str, Any]:
         "times": {
             name: [round(first[name].seconds, 3), round(second[name].seconds, 3)]
             for name in first
-            if name in second and first[name].kind in ("Container", "Script")
+            if name in second and first[name].kind in PROGRAMS
         },
         "templates": differing(
             {name: str(body) for name, body in one.templates.items()},

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.local.node import Node
+from argosy.local.node import PROGRAMS, Node
 from argosy.local.runs.record import Record
 
 ANNOTATION = "argosy.dev/gate"
@@ -63,7 +63,7 @@ def gates(record: Record) -> list[Gate]:
     return [
         _gate(node, record.templates.get(node.template, {}))
         for node in record.nodes
-        if node.kind in ("Container", "Script") and node.outputs.parameters.get("result") in VERDICTS
+        if node.kind in PROGRAMS and node.outputs.parameters.get("result") in VERDICTS
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from argosy.local.engine import WOULD_RUN
-from argosy.local.node import Phase
+from argosy.local.node import PROGRAMS, Phase
 from argosy.local.result import WorkflowResult
 
 
@@ -22,7 +22,7 @@ def planned(result: WorkflowResult) -> list[Planned]:
     """The steps, from a dry run's result."""
     found = []
     for node in result.nodes:
-        if node.kind not in ("Container", "Script") and node.phase is not Phase.SKIPPED:
+        if node.kind not in PROGRAMS and node.phase is not Phase.SKIPPED:
             continue
         if node.reused:
             found.append(Planned(node.name, f"reused from {node.reused}", node.reused))

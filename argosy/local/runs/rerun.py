@@ -48,6 +48,8 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
                 _share(record.folder, run_dir, path)
             for name in (one.name, *(attempt.name for attempt in one.attempts)):
                 _share(record.folder, run_dir, f"steps/{folder_name(name)}/main.log")
+            if one.log:
+                _share(record.folder, run_dir, one.log)
         head = {
             "format": FORMAT, **identity, "startedAt": now(), "phase": Phase.PENDING.value,
             "parameters": record.head["parameters"], "nodes": [one.to_dict() for one in kept],
@@ -116,6 +118,10 @@ def alone(record: Record, step: str, *, terminal: bool) -> Only:
     if node.kind == "Loop":
         items = [n.name for n in record.nodes if n.parent == node.name]
         raise UsageError(f"'{node.name}' is a loop; name an item, such as '{(items or ['?'])[0]}'")
+    if (around := next((n for n in record.nodes if n.name == node.parent), None)) and (
+        around.kind == "ContainerSet"
+    ):
+        raise UsageError(f"'{node.name}' is one container of a set: name the step, '{around.name}'")
     if node.queued_at is None and node.started_at is None:
         raise UsageError(f"'{node.name}' never began in {record.run}: it has no inputs to run on")
     artifacts = {name: record.folder / path for name, path in node.inputs.artifacts.items()}
