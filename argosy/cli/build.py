@@ -89,6 +89,8 @@ def build_images(
     push = push or (own.get("push") if not (output or dockerfile) else None)
     if not (push or output or dockerfile):
         raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
+    if form == "json" and (dockerfile or not push):
+        raise UsageError("--format json tells what was sent to a registry: it needs --push")
     if push:
         _check_place(settings.folder)
     steps = [step for target in targets for step in _steps(target)]
@@ -111,7 +113,7 @@ def build_images(
     made = [builder.build(recipe) for recipe in chosen]
     if output:
         builder.save(made, output, tags)
-        click.echo(f"{output}: written")
+        click.echo(f"{output}: written", err=form == "json")
     if push:
         _push(builder, made, push, tags, settings, form)
 

@@ -94,8 +94,8 @@ def status(context: click.Context, state_dir: Path, output: str) -> None:
     found = _open(state_dir).status()
     if output == "text":
         _show(found, Console(highlight=False, soft_wrap=True))
-    elif found.endpoints is not None and any(one.health != "stopped" for one in found.services):
-        click.echo(json.dumps(found.endpoints.to_dict()))
+    else:
+        click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     for service in found.services:
         if service.problem:
             click.echo(service.problem, err=True)

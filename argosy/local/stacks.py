@@ -5,7 +5,7 @@ A product declares its stack in the entry point group `argosy.stacks`, as a `Sta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -25,7 +25,7 @@ class Endpoints(Protocol):
     """Where the servers listen."""
 
     def to_dict(self) -> dict[str, object]:
-        """Everything that a client needs, for `argosy status --output json`."""
+        """All that a client needs, for `argosy status --output json`, which adds `healthy` and `services`."""
         ...
 
     def told(self) -> Mapping[str, str]:
@@ -64,6 +64,12 @@ class StackStatus:
     def healthy(self) -> bool:
         """Whether every server is up and answers."""
         return bool(self.services) and all(service.health == "healthy" for service in self.services)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON: the servers, and beside them the endpoints, unless all are stopped."""
+        is_up = self.endpoints is not None and any(one.health != "stopped" for one in self.services)
+        where = self.endpoints.to_dict() if self.endpoints is not None and is_up else {}
+        return {**where, "healthy": self.healthy, "services": [asdict(one) for one in self.services]}
 
     def require_healthy(self) -> Endpoints:
         """The endpoints; StackError, which says what is wrong, unless everything is healthy."""

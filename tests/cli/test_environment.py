@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import hold
+
 ARGOSY = Path(sys.executable).with_name("argosy")
 COULER = ARGOSY.with_name("couler")
 PROGRAM = """
@@ -123,7 +125,7 @@ def test_env_diff_shows_each_field_with_both_values(folder: Path) -> None:
     done = call(folder, "env", "diff", "prod", "dev", "hello.py")
     assert 'metadata.namespace\n  prod: "settings"\n  dev: "ml-dev"\n' in done.stdout
     assert 'spec.templates[say].metadata.labels.stage\n  prod: (not set)\n  dev: "dev"\n' in done.stdout
-    rows = json.loads(call(folder, "env", "diff", "prod", "dev", "hello.py", "--output", "json").stdout)
+    rows = hold("env-diff", call(folder, "env", "diff", "prod", "dev", "hello.py", "--output", "json").stdout)
     assert {"path": "metadata.namespace", "before": "settings", "after": "ml-dev"} in rows
     assert call(folder, "env", "diff", "dev", "dev", "hello.py").stdout == ""
 

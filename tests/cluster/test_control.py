@@ -16,6 +16,7 @@ from argosy.cluster.nodes import nodes_of
 from tests.cluster.conftest import Run
 from tests.cluster.server import TOKEN, Server
 from tests.cluster.workflows import node, pod, status
+from tests.documents import hold
 
 FAILED = status(
     "Failed",
@@ -64,7 +65,7 @@ def test_get_shows_the_tree(server: Server, argosy: Run, options: list[str]) -> 
     assert "workflow greet  Failed" in result.output
     assert "✖ second  1m05s  Failed" in result.output and "○ omitted: third" in result.output
     assert "logs: argosy logs team/greet STEP" in result.output
-    assert json.loads(argosy("get", "team/greet", "--output", "json", *options).stdout)["kind"] == "Workflow"
+    assert hold("get", argosy("get", "team/greet", "--output", "json", *options).stdout)["kind"] == "Workflow"
 
 
 def test_stop(server: Server, argosy: Run, options: list[str]) -> None:

@@ -1,9 +1,12 @@
 """`argosy build` of Couler programs that compose at their top, with no `@pipeline`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.code.images.conftest import Project, Server, needs_registry
 from tests.code.images.test_push import image_of
+from tests.documents import hold
 
 pytestmark = needs_registry
 
@@ -79,7 +82,8 @@ def test_two_programs_may_have_a_step_of_one_name(project: Project, server: Serv
         write(project, TAILS["at the top"], name)
         done = project.argosy("build", name, *words, "--format", "json")
         assert done.returncode == 0, done.stderr
-        images[name] = done.stdout.partition('"image": "')[2].partition('"')[0]
+        (made,) = hold("build", done.stdout)
+        images[name] = made["image"]
     assert images["one.py"] != images["two.py"]
     for name, image in images.items():
         assert f"image: {image}\n" in project.argosy("submit", name, "--dry-run").stdout
@@ -97,3 +101,12 @@ def test_a_program_of_couler_alone_needs_no_image(project: Project) -> None:
     done = project.argosy("build", "plain.py", "--push", "127.0.0.1:1/x/")
     assert done.returncode == 2
     assert done.stderr == "argosy: no step of plain.py has code of yours: there is no image to make\n"
+
+
+def test_json_tells_what_a_registry_got_and_nothing_else(project: Project, tmp_path: Path) -> None:
+    write(project, TAILS["at the top"])
+    for place in (("-o", str(tmp_path / "image.tar")), ("--dockerfile", str(tmp_path / "docker"))):
+        done = project.argosy("build", "job.py", *place, "--format", "json")
+        told = "argosy: --format json tells what was sent to a registry: it needs --push\n"
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    assert not list(tmp_path.glob("image.tar")) and not (tmp_path / "docker").exists()

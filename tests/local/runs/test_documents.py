@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import datetime
+import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
 
-from argosy.local.runs.documents import DOCUMENTS, schema_of
+from argosy.cli.documents import DOCUMENTS, schema_of
+from argosy.cli.main import COMMANDS
 from argosy.local.state import lock
+from tests.documents import hold
 from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
 
@@ -40,34 +44,6 @@ templates:
     artifacts: [{name: data, path: /tmp/said}]
   script: {image: x, command: [sh], source: "echo one > /tmp/said; echo hello"}
 """
-FORMATS = jsonschema.FormatChecker(formats=())
-
-
-@FORMATS.checks("date-time", ValueError)
-def is_moment(value: object) -> bool:
-    return not isinstance(value, str) or bool(datetime.fromisoformat(value.removesuffix("Z") + "+00:00"))
-
-
-def closed(schema: Any) -> Any:
-    """The schema with no room for a field that it does not tell."""
-    if isinstance(schema, list):
-        return [closed(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {key: closed(value) for key, value in schema.items()}
-    return (
-        {"additionalProperties": False, **found}
-        if isinstance(found.get("properties"), dict) and "type" in found
-        else found
-    )
-
-
-def hold(name: str, text: str) -> Any:
-    """Hold a document against the schema that `argosy schema` prints; returns it."""
-    document = json.loads(text)
-    schema = closed(schema_of(name))
-    jsonschema.Draft202012Validator(schema, format_checker=FORMATS).validate(document)
-    return document
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -75,6 +51,37 @@ def test_a_schema_is_one_and_argosy_prints_it(name: str, argosy: Argosy) -> None
     printed = json.loads(argosy("schema", name).stdout)
     assert printed == schema_of(name)
     jsonschema.Draft202012Validator.check_schema(printed)
+
+
+def verbs(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        for inner, one in command.commands.items():
+            yield from verbs(f"{name} {inner}", one)
+
+
+def test_every_verb_that_prints_json_has_a_document() -> None:
+    printed_by = "\n".join(told for told, _ in DOCUMENTS.values())
+    found = 0
+    for name, (module, attribute) in COMMANDS.items():
+        for verb, command in verbs(name, getattr(import_module(module), attribute)):
+            for option in command.params:
+                if isinstance(option.type, click.Choice) and "json" in option.type.choices:
+                    found += 1
+                    assert re.search(rf"argosy {verb}\b.* {option.opts[-1]} json", printed_by), verb
+    assert found >= 12
+
+
+def test_what_components_tell(argosy: Argosy) -> None:
+    every = hold("components", argosy("components", "--output", "json").stdout)
+    assert len(every) > 10
+    assert hold("component", argosy("components", "promote", "--output", "json").stdout) in every
+
+
+def test_what_the_linter_tells(argosy: Argosy, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: x}\nspec: {}\n")
+    assert hold("lint", argosy("lint", str(file), "--format", "json").stdout)
 
 
 def test_what_runs_tell(made: Made, argosy: Argosy, tmp_path: Path) -> None:

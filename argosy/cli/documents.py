@@ -1,4 +1,4 @@
-"""The documents that `--output json` prints, as JSON Schemas: the one place that says what a field means.
+"""The documents that commands print as JSON, as JSON Schemas: the one place that says what a field means.
 
 `argosy schema` prints them, docs/documents.md is written from them, and the tests hold real documents against
 them. A document may have more fields than its schema tells: fields are added, and none changes its meaning.
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from argosy.lint.violation import Severity
 from argosy.local.node import KINDS, Phase
 from argosy.local.runs.gates import VERDICTS
 from argosy.local.runs.record import State
+from argosy.local.stacks import Health
 
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,6 +32,10 @@ def _number(told: str, kind: str = "number") -> Schema:
     return {"type": kind, "description": told, "minimum": 0}
 
 
+def _flag(told: str) -> Schema:
+    return {"type": "boolean", "description": told}
+
+
 def _moment(told: str) -> Schema:
     return {"type": "string", "format": "date-time", "description": f"{told}; RFC 3339 in UTC"}
 
@@ -46,12 +52,19 @@ def _pair(told: str, item: Schema) -> Schema:
     return {"type": "array", "description": told, "items": item, "minItems": 2, "maxItems": 2}
 
 
+def _open(schema: Schema) -> Schema:
+    """The object, which has fields of somebody else's beside those told."""
+    return {**schema, "additionalProperties": True}
+
+
 def _object(told: str, fields: Mapping[str, Schema], sometimes: Mapping[str, Schema] | None = None) -> Schema:
     """An object that has all of `fields`, and at times those of `sometimes`."""
     properties = {**fields, **(sometimes or {})}
     return {"type": "object", "description": told, "properties": properties, "required": list(fields)}
 
 
+ANY_TYPE = ["object", "array", "string", "number", "boolean", "null"]
+_ANYTHING: Schema = {"type": ANY_TYPE}
 _PHASES = [phase.value for phase in Phase]
 _ANY_TEXT: Schema = {"type": "string"}
 _OPTIONAL_TEXT: Schema = {"type": ["string", "null"]}
@@ -132,7 +145,7 @@ _ARTIFACT = _object(
         "name": _text("the output's name"),
         "path": _text("where it is"),
         "sizeBytes": _number("of the file, or of all in the folder", "integer"),
-        "exists": {"type": "boolean", "description": "whether it is still there"},
+        "exists": _flag("whether it is still there"),
     },
 )
 
@@ -152,6 +165,45 @@ _RUN_FIELDS = {
     "sizeBytes": _number("of the whole folder", "integer"),
     "runDir": _text("the folder"),
 }
+
+_PORT_FIELDS = {
+    "name": _text("its name in YAML"),
+    "python": _text("its name in Python"),
+    "type": _text("its type in Python, as text"),
+    "artifact": _flag("whether it is a file"),
+    "description": _text("the sentence of the docstring; empty where there is none"),
+}
+_COMPONENT = _object(
+    "a component, from its declaration",
+    {
+        "name": _text("its name in YAML"),
+        "summary": _text("the first line of its docstring"),
+        "description": _text("the rest of it, without the fields"),
+        "import": _text("the line that imports it"),
+        "inputs": _list(
+            "its parameters and artifacts",
+            _object(
+                "an input",
+                {**_PORT_FIELDS, "required": _flag("whether a call has to give it")},
+                {"default": _or_null(_text("as text; null: whoever runs the step decides"))},
+            ),
+        ),
+        "outputs": _list("what it hands on", _object("an output", _PORT_FIELDS)),
+    },
+    {
+        "templateRef": _by_name("of a component that is a template of a cluster, Argo's field", _ANYTHING),
+        "image": _text("of its container"),
+        "command": _list("of its container", _ANY_TEXT),
+        "origin": _text("the file or address that it was loaded from"),
+        "resources": _by_name("Kubernetes' field", _ANYTHING),
+        "nodeSelector": _by_name("Kubernetes' field", _ANY_TEXT),
+        "tolerations": _list("Kubernetes' field", _by_name("a toleration", _ANY_TEXT)),
+        "volumes": _list("Kubernetes' field, with `mountPath`", _by_name("a volume", _ANYTHING)),
+        "env": _list("names of its variables, never a value", _ANY_TEXT),
+        "retryStrategy": _by_name("Argo's field", _ANYTHING),
+        "activeDeadlineSeconds": _number("Argo's field", "integer"),
+    },
+)
 
 _TEXTS = _pair("one of each run", _OPTIONAL_TEXT)
 _PAIRED = "what differs, by name: first run, second run, null where a run has none"
@@ -251,15 +303,116 @@ DOCUMENTS: dict[str, tuple[str, Schema]] = {
             },
         ),
     ),
+    "get": (
+        "argosy get NAMESPACE/WORKFLOW --output json",
+        _open(
+            _object(
+                "a workflow of a cluster, as Argo has it",
+                {
+                    "metadata": _by_name("Kubernetes' field: `name`, `namespace`, `uid`, ...", _ANYTHING),
+                    "spec": _by_name("Argo's field", _ANYTHING),
+                },
+                {"status": _by_name("Argo's field; there once its controller has seen it", _ANYTHING)},
+            )
+        ),
+    ),
+    "lint": (
+        "argosy lint --format json",
+        _list(
+            "the findings, by file and line",
+            _object(
+                "a finding",
+                {
+                    "file": _text("the file, as it was named, or `<stdin>`"),
+                    "line": _number("from 1", "integer"),
+                    "column": _number("from 1", "integer"),
+                    "rule": _text("the rule's code, such as ARG301"),
+                    "name": _text("the rule's name"),
+                    "severity": _text("how bad it is", *map(str, Severity)),
+                    "path": _text("where it is in the document, such as `spec.templates[0].name`"),
+                    "message": _text("the mistake"),
+                    "hint": _text("the way out; empty where there is none to tell"),
+                },
+            ),
+        ),
+    ),
+    "env-diff": (
+        "argosy env diff ENV ENV PIPELINE --output json",
+        _list(
+            "the fields that differ, in the order of the manifest",
+            _object(
+                "a field",
+                {
+                    "path": _text("such as `spec.templates[say].metadata.labels.stage`"),
+                    "before": {**_ANYTHING, "description": "in the first; null where it is not set"},
+                    "after": {**_ANYTHING, "description": "in the second; null where it is not set"},
+                },
+            ),
+        ),
+    ),
+    "build": (
+        "argosy build --push PREFIX --format json",
+        _list(
+            "the images that were made",
+            _object(
+                "an image",
+                {
+                    "image": _text("its name with tag and digest, as manifests have it"),
+                    "sent": _number("bytes; 0 where the registry had all of it", "integer"),
+                },
+            ),
+        ),
+    ),
+    "status": (
+        "argosy status --output json",
+        _open(
+            _object(
+                "the embedded stack; its own addresses and keys are beside these fields",
+                {
+                    "healthy": _flag("whether every server is up and answers"),
+                    "services": _list(
+                        "the servers; none where the stack has never been up",
+                        _object(
+                            "a server",
+                            {
+                                "name": _text("its name"),
+                                "health": _text(
+                                    "`dead`: ended on its own; `stopped`: by `argosy down`", *get_args(Health)
+                                ),
+                                "address": _text("where it listens"),
+                                "pid": {"type": ["integer", "null"], "description": "its process"},
+                                "problem": _text("why it is not well, with the end of its log; else empty"),
+                            },
+                        ),
+                    ),
+                },
+            )
+        ),
+    ),
+    "components": (
+        "argosy components --output json",
+        _list("the components", {"$ref": "#/$defs/component"}),
+    ),
+    "component": ("argosy components NAME --output json", _COMPONENT),
 }  # fmt: skip
 """By name the commands that print a document, and its schema."""
 
-_SHARED = {"values": _VALUES, "attempt": _ATTEMPT, "node": _NODE}
+_SHARED = {"values": _VALUES, "attempt": _ATTEMPT, "node": _NODE, "component": _COMPONENT}
 
 
 def schema_of(name: str) -> Schema:
     """The JSON Schema of a document, complete in itself."""
     printed_by, schema = DOCUMENTS[name]
-    shared = _SHARED if "#/$defs/" in str(schema) else {}
+    shared = _used_by(schema)
     head = {"$schema": DIALECT, "title": f"argosy {name}", "$comment": f"printed by {printed_by}"}
     return {**head, **schema, **({"$defs": shared} if shared else {})}
+
+
+def _used_by(schema: Schema) -> dict[str, Schema]:
+    """The shared objects that a schema names, and those that they name."""
+    found: dict[str, Schema] = {}
+    text = str(schema)
+    while more := [n for n in _SHARED if n not in found and f"'#/$defs/{n}'" in text]:
+        found |= {name: _SHARED[name] for name in more}
+        text = str(found)
+    return found
