@@ -1,13 +1,18 @@
-"""Commands for a workflow of a cluster: `argosy get`, `stop`, `retry`, `resume`, and what `--watch` shows."""
+"""Commands for a workflow of a cluster: `get`, `show`, `open`, `stop`, `retry`, `resume`, and `--watch`."""
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
+from argosy.cli.open import no_browser_option, show_page
+from argosy.cli.open import output_option as open_output_option
 from argosy.cli.parameters import argo_server_options, cluster_options
+from argosy.cli.runs import output_option
+from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,19 +49,73 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
 def get(workflow: str, output: str, **options: str | bool | None) -> None:
     """Show a workflow of a cluster: its steps, and why those that wait do not start."""
     from argosy.cluster.kinds import WORKFLOW
-    from argosy.cluster.nodes import BAD, phase_of
-    from argosy.cluster.trouble import with_reasons
-    from argosy.cluster.view import tree
 
     api, namespace, name, _ = connect(workflow, options)
     found = api.get(WORKFLOW, namespace, name)
     if output == "json":
         click.echo(json.dumps(found, ensure_ascii=False))
-        return
-    console = Console(highlight=False, soft_wrap=True)
+    else:
+        _print_tree(Console(highlight=False, soft_wrap=True), api, namespace, found)
+
+
+def _print_tree(console: Console, api: "Api", namespace: str, found: dict[str, Any]) -> None:
+    from argosy.cluster.nodes import BAD, phase_of
+    from argosy.cluster.trouble import with_reasons
+    from argosy.cluster.view import tree
+
     console.print(tree(with_reasons(api, namespace, found)))
     if phase_of(found) in BAD:
-        console.print(f"logs: argosy logs {namespace}/{name} STEP", markup=False)
+        place = f"{namespace}/{found['metadata']['name']}"
+        console.print(f"logs: argosy logs {place} STEP", markup=False)
+
+
+@click.command()
+@click.argument("workflow", metavar="NAMESPACE/WORKFLOW")
+@output_option
+@state_dir_option
+@cluster_options
+@argo_server_options
+def show(workflow: str, output: str, state_dir: Path, **options: str | bool | None) -> None:
+    """Show a workflow of a cluster: tree, parameters, gates with their numbers, outputs, artifacts."""
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.record import folder_of, record_of
+    from argosy.local.runs.describe import artifacts, details
+    from argosy.local.runs.screen import print_results, print_values
+
+    api, namespace, name, _ = connect(workflow, options)
+    found = api.get(WORKFLOW, namespace, name)
+    record = record_of(found, folder_of(state_dir, namespace, found))
+    if output == "json":
+        click.echo(json.dumps(details(record), ensure_ascii=False))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    _print_tree(console, api, namespace, found)
+    print_values(console, "parameters", record.head["parameters"])
+    print_results(console, record, [one for node in record.nodes for one in artifacts(record, node)])
+
+
+@click.command("open")
+@click.argument("workflow", metavar="NAMESPACE/WORKFLOW")
+@open_output_option
+@no_browser_option
+@state_dir_option
+@cluster_options
+@argo_server_options
+def open_command(
+    workflow: str, output: Path | None, no_browser: bool, state_dir: Path, **options: str | bool | None
+) -> None:
+    """Show a workflow of a cluster as one HTML page: graph, timeline, logs, gates, versions.
+
+    The page shows this moment. Artifacts stay in the cluster's storage.
+    """
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.record import fetch_logs, folder_of, record_of
+
+    api, namespace, name, _ = connect(workflow, options)
+    found = api.get(WORKFLOW, namespace, name)
+    folder = folder_of(state_dir, namespace, found)
+    fetch_logs(api, namespace, found, folder)
+    show_page(record_of(found, folder), output, no_browser)
 
 
 @click.command()

@@ -144,8 +144,10 @@ _ARTIFACT = _object(
         "step": _text("the step"),
         "name": _text("the output's name"),
         "path": _text("where it is"),
-        "sizeBytes": _number("of the file, or of all in the folder", "integer"),
-        "exists": _flag("whether it is still there"),
+        "sizeBytes": _or_null(
+            _number("of the file, or of all in the folder; null in a cluster's storage", "integer")
+        ),
+        "exists": _or_null(_flag("whether it is still there; null in a cluster's storage")),
     },
 )
 
@@ -163,7 +165,7 @@ _RUN_FIELDS = {
     "failed": _list("names of the steps that failed", _ANY_TEXT),
     "gates": _by_name("verdict by step", _text("the gate's word", *VERDICTS)),
     "sizeBytes": _number("of the whole folder", "integer"),
-    "runDir": _text("the folder"),
+    "runDir": _text("the folder; of a cluster's workflow the one that `argosy open` makes"),
 }
 
 _PORT_FIELDS = {
@@ -217,7 +219,7 @@ DOCUMENTS: dict[str, tuple[str, Schema]] = {
         ),
     ),
     "show": (
-        "argosy show RUN --output json",
+        "argosy show RUN --output json, argosy show NAMESPACE/WORKFLOW --output json",
         _object(
             "one run in full",
             {
@@ -233,11 +235,11 @@ DOCUMENTS: dict[str, tuple[str, Schema]] = {
         ),
     ),
     "logs": (
-        "argosy logs RUN [STEP] --output json",
+        "argosy logs RUN [STEP] --output json, argosy logs NAMESPACE/WORKFLOW [STEP] --output json",
         _object(
             "a line that a step wrote; one document a line",
             {
-                "step": _text("the node's name"),
+                "step": _text("the node's name; of a cluster's the part that it displays"),
                 "attempt": _number("from 0", "integer"),
                 "line": _text("the line, without its end"),
             },

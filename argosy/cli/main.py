@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -41,7 +42,11 @@ COMMANDS = {
 }
 
 # The same verb for a workflow of a cluster, whose name has a slash: NAMESPACE/WORKFLOW.
-OF_A_CLUSTER = {"show": ("argosy.cli.cluster", "get"), "logs": ("argosy.cli.logs", "logs")}
+OF_A_CLUSTER = {
+    "show": ("argosy.cli.cluster", "show"),
+    "logs": ("argosy.cli.logs", "logs"),
+    "open": ("argosy.cli.cluster", "open_command"),
+}
 
 
 class LazyGroup(click.Group):
@@ -62,9 +67,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the first word; the cluster's, where the word after it has a slash."""
         name, command, rest = super().resolve_command(ctx, args)
-        words = [word for word in rest if not word.startswith("-")]
-        if name in OF_A_CLUSTER and words and "/" in words[0]:
-            command = _imported(OF_A_CLUSTER[name])
+        if name in OF_A_CLUSTER and command is not None and any("/" in word for word in rest):
+            of_a_cluster = _imported(OF_A_CLUSTER[name])
+            if "/" in _first_argument(rest, (command, of_a_cluster)):
+                command = of_a_cluster
         return name, command, rest
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -86,6 +92,26 @@ class LazyGroup(click.Group):
                 raise
             click.echo(f"argosy: {mistake}", err=True)
             sys.exit(mistake.exit_code)
+
+
+def _first_argument(words: list[str], commands: Iterable[click.Command]) -> str:
+    """The first word that is neither an option of these commands nor the value of one; empty without one."""
+    options = [p for command in commands for p in command.params if isinstance(p, click.Option)]
+    valued = {name for option in options if not option.is_flag for name in option.opts}
+    is_value = False
+    for number, word in enumerate(words):
+        if is_value:
+            is_value = False
+        elif word == "--":
+            return words[number + 1] if words[number + 1 :] else ""
+        elif word.startswith("--"):
+            is_value = word in valued
+        elif word.startswith("-"):  # several flags may stand together, and a value behind its option
+            letters = [f"-{letter}" for letter in word[1:]]
+            is_value = [letter in valued for letter in letters] == [*[False] * len(letters[1:]), True]
+        else:
+            return word
+    return ""
 
 
 def _imported(place: tuple[str, str]) -> click.Command:

@@ -2,6 +2,7 @@
 
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,22 +10,37 @@ from argosy.cli.completion import runs
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
+if TYPE_CHECKING:
+    from argosy.local.runs.record import Record
+
+
+output_option = click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, too."
+)
+no_browser_option = click.option("--no-browser", is_flag=True, help="Only write the page and say where.")
+
 
 @click.command(name="open")
-@click.argument("run", default="last", shell_complete=runs)
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, too.")
-@click.option("--no-browser", is_flag=True, help="Only write the page and say where.")
+@click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", default="last", shell_complete=runs)
+@output_option
+@no_browser_option
 @state_dir_option
 def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Path) -> None:
     """Show a run as one HTML page: graph, timeline, logs, artifacts, gates, training.
 
     The page needs no network and no other file, so it can be sent to others. Of a run that goes on it shows
-    this moment; `argosy run --open` keeps it fresh.
+    this moment; `argosy run --open` keeps it fresh. NAMESPACE/WORKFLOW is a workflow of a cluster, with the
+    options of `argosy submit` for where it is.
     """
     from argosy.local.runs.history import History
+
+    show_page(History(state_dir).find(run).whole(), output, no_browser)
+
+
+def show_page(record: "Record", output: Path | None, no_browser: bool) -> None:
+    """Write a run's page and, unless told otherwise, show it in the browser."""
     from argosy.local.runs.page import told, write_page
 
-    record = History(state_dir).find(run).whole()
     path = write_page(record, told(record)).resolve()
     if output is not None:
         try:

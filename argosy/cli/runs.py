@@ -88,7 +88,7 @@ def show(run: str, output: str, state_dir: Path) -> None:
     """Show a run: tree, parameters, gates with their numbers, outputs, artifacts.
 
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
-    cluster, shown as by `argosy get`.
+    cluster, with the options of `argosy submit` for where it is.
     """
     from argosy.local.runs.describe import artifacts, details
     from argosy.local.runs.history import History

@@ -12,7 +12,12 @@ _SCHEMES = {"gcs": "gs"}
 
 def place_of(workflow: Mapping[str, Any], node: Node) -> str:
     """Where a node's archived log is, as an address to read; empty if it was not archived."""
-    kind, location = _location(workflow, node)
+    return address_of(workflow, node.log_artifact or {})
+
+
+def address_of(workflow: Mapping[str, Any], artifact: Mapping[str, Any]) -> str:
+    """Where an artifact is, as an address to read; empty if that is not told."""
+    kind, location = _location(workflow, artifact)
     if not kind:
         return ""
     root = location.get("bucket") or location.get("container") or ""
@@ -26,7 +31,7 @@ def read_archived(workflow: Mapping[str, Any], node: Node) -> list[str]:
     Raises:
         SubmitError: it is not in S3, or cannot be read; the message says where it is.
     """
-    kind, location = _location(workflow, node)
+    kind, location = _location(workflow, node.log_artifact or {})
     place = place_of(workflow, node)
     elsewhere = f"the archived log is {place}; read it there, or through Argo Server with --server URL"
     if kind != "s3":
@@ -46,9 +51,8 @@ def read_archived(workflow: Mapping[str, Any], node: Node) -> list[str]:
     return list(content.decode("utf-8", "replace").splitlines())
 
 
-def _location(workflow: Mapping[str, Any], node: Node) -> tuple[str, dict[str, Any]]:
+def _location(workflow: Mapping[str, Any], artifact: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The kind of store, and the artifact's place laid over what holds for the whole repository."""
-    artifact = node.log_artifact or {}
     kind = next((k for k in _STORES if k in artifact), "")
     reference = (workflow.get("status") or {}).get("artifactRepositoryRef") or {}
     common = (reference.get("artifactRepository") or {}).get(kind) or {}

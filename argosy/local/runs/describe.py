@@ -1,4 +1,4 @@
-"""Runs as plain data: the documents that `--output json` prints, whose fields docs/runs.md explains."""
+"""Runs as plain data: the documents that `--output json` prints, whose fields docs/documents.md explains."""
 
 from __future__ import annotations
 
@@ -44,13 +44,10 @@ def details(record: Record) -> dict[str, Any]:
 
 def artifacts(record: Record, node: Node) -> list[dict[str, Any]]:
     """The artifacts that a node made: where they are and how large."""
-    return [
-        {
-            "step": node.name,
-            "name": name,
-            "path": str(record.folder / path),
-            "sizeBytes": size_of(record.folder / path),
-            "exists": (record.folder / path).exists(),
-        }
-        for name, path in node.outputs.artifacts.items()
-    ]
+    found = []
+    for name, path in node.outputs.artifacts.items():
+        place = record.place_of(path)
+        size, exists = (None, None) if place is None else (size_of(place), place.exists())
+        known = {"path": str(place or path), "sizeBytes": size, "exists": exists}
+        found.append({"step": node.name, "name": name, **known})
+    return found

@@ -150,6 +150,10 @@ class Record:
             return None
         return path if path.is_file() else None
 
+    def place_of(self, path: str) -> Path | None:
+        """The file or folder of an artifact; None where it is not on this machine."""
+        return self.folder / path
+
     def size(self) -> int:
         """Bytes on disk."""
         return size_of(self.folder)

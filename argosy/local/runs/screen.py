@@ -55,17 +55,23 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
         console.print(Text(f"its runner died; go on with: argosy run --resume {record.run}", "yellow"))
     if message := record.head.get("message"):
         console.print(Text(message, "red" if record.failed else ""), soft_wrap=True)
-    _section(console, "parameters", record.head.get("parameters", {}))
+    print_values(console, "parameters", record.head.get("parameters", {}))
     console.print()
     for line in tree(record.nodes):
         console.print(line, soft_wrap=True)
+    print_results(console, record, artifacts)
+
+
+def print_results(console: Console, record: Record, artifacts: Sequence[Mapping[str, Any]]) -> None:
+    """The gates of a run, its outputs, and the artifacts of its steps."""
     for gate in gates(record):
         _print_gate(console, gate)
-    _section(console, "outputs", record.outputs.parameters)
+    print_values(console, "outputs", record.outputs.parameters)
     if artifacts:
         console.print("\nartifacts")
         for artifact in artifacts:
             size = human_size(artifact["sizeBytes"]) if artifact["exists"] else "missing"
+            size = "" if artifact["exists"] is None else size
             line = Text.assemble(f"  {artifact['step']} ", (artifact["name"], "bold"), f"  {size:>8}  ")
             console.print(line + Text(artifact["path"], "dim"), soft_wrap=True)
 
@@ -103,7 +109,8 @@ def _print_gate(console: Console, gate: Gate) -> None:
         console.print(Text.assemble("  ", mark, f" {rule.rule}  ", (rule.number, "dim")), soft_wrap=True)
 
 
-def _section(console: Console, title: str, values: Mapping[str, str]) -> None:
+def print_values(console: Console, title: str, values: Mapping[str, str]) -> None:
+    """Values by name, below a title; nothing where there are none."""
     if not values:
         return
     console.print(f"\n{title}")

@@ -244,11 +244,12 @@ def test_the_page_needs_nothing_else(made: Made) -> None:
 def test_previews_stop_where_there_is_no_room(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x" * 100_000)
     (tmp_path / "b.bin").write_bytes(b"\0\1")
-    previews = Previews(tmp_path, left=30_000)
-    assert previews.of("a", "a.txt")["leftOut"] == 80_000
-    assert previews.of("a", "a.txt")["leftOut"] == 90_000
-    assert previews.of("a", "a.txt")["kind"] == "large"
-    assert previews.of("gone", "gone")["kind"] == "missing"
+    previews = Previews(left=30_000)
+    place = tmp_path / "a.txt"
+    assert previews.of("a", "a.txt", place)["leftOut"] == 80_000
+    assert previews.of("a", "a.txt", place)["leftOut"] == 90_000
+    assert previews.of("a", "a.txt", place)["kind"] == "large"
+    assert previews.of("gone", "gone", tmp_path / "gone")["kind"] == "missing"
 
 
 def test_a_log_keeps_its_last_whole_lines(tmp_path: Path) -> None:

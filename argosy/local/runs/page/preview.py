@@ -26,12 +26,15 @@ _LISTED = 50  # files of a folder
 class Previews:
     """Previews of one run's artifacts, until `left` bytes are used up."""
 
-    folder: Path
     left: int = 1_000_000
 
-    def of(self, name: str, path: str) -> dict[str, Any]:
-        """An artifact: `name`, `path`, `size`, and `kind` with `content` where there is a preview."""
-        place = self.folder / path
+    def of(self, name: str, path: str, place: Path | None) -> dict[str, Any]:
+        """An artifact: `name`, `path`, `size`, and `kind` with `content` where there is a preview.
+
+        `place` is None where it is not on this machine.
+        """
+        if place is None:
+            return {"name": name, "path": path, "kind": "elsewhere"}
         known: dict[str, Any] = {"name": name, "path": path, "size": size_of(place)}
         try:
             if not place.exists():

@@ -79,7 +79,7 @@ def embedded(data: Any) -> str:
 def page_data(record: Record, told: Told | None = None) -> dict[str, Any]:
     """Everything that the page shows. Times are milliseconds since the run began."""
     start = parse_time(record.started_at).timestamp() * 1000 if record.started_at else 0.0
-    previews = Previews(record.folder)
+    previews = Previews()
     share = min(_LONGEST, max(_SHORTEST, _LOGS // max(1, len(record.nodes))))
     place = {node.name: number for number, node in enumerate(record.nodes)}
     parameters = dict(record.head.get("parameters", {}))
@@ -128,7 +128,9 @@ def _node(
         "outputs": {key: _short(value) for key, value in node.outputs.parameters.items()},
         "result": None if node.outputs.result is None else _short(node.outputs.result),
         "given": dict(node.inputs.artifacts),
-        "made": [previews.of(name, path) for name, path in node.outputs.artifacts.items()],
+        "made": [
+            previews.of(name, path, record.place_of(path)) for name, path in node.outputs.artifacts.items()
+        ],
         "log": text,
         "logPath": node.log,
         "leftOut": left_out,

@@ -231,7 +231,7 @@
     return [el("div", { class: "logbar" }, find, count), left, shown].filter(Boolean);
   }
   function artifact(made) {
-    const box = el("details", { class: "preview" }, el("summary", {}, `${made.name}  `, el("span", { class: "dim" }, `${size(made.size)}  ${made.path}`)));
+    const box = el("details", { class: "preview" }, el("summary", {}, `${made.name}  `, el("span", { class: "dim" }, `${made.size === undefined ? "" : `${size(made.size)}  `}${made.path}`)));
     box.addEventListener("toggle", () => { if (box.open && box.children.length === 1) box.append(preview(made)); });
     return box;
   }
@@ -243,7 +243,7 @@
     if (made.kind === "json" && !more) {
       try { return el("pre", {}, JSON.stringify(JSON.parse(made.content), null, 2)); } catch { /* shown as text */ }
     }
-    const why = { missing: "It is no longer there.", large: "It is too large to be shown here.", binary: "It is binary." };
+    const why = { elsewhere: "It lies in the cluster's storage.", missing: "It is no longer there.", large: "It is too large to be shown here.", binary: "It is binary." };
     return made.content === undefined ? el("p", { class: "dim" }, why[made.kind] || "") : el("pre", {}, made.content + more);
   }
   function csv(text, more) {
