@@ -88,7 +88,7 @@ def print_logs(
 
     Raises:
         UsageError: there is no such step, or it has no log.
-        SubmitError: a log cannot be read; those before it were handed over.
+        SubmitError: logs cannot be read; all others were handed over.
     """
     nodes = chosen(workflow, step)
     if not nodes:
@@ -96,9 +96,18 @@ def print_logs(
     started = [n for n in nodes if n.phase != "Pending"]
     if not started:
         raise UsageError(f"{nodes[0].name} is Pending and has no log yet; -f waits for it")
+    lost: list[SubmitError] = []
     for node in started:
-        for line in read_log(api, namespace, workflow, node, tail)[0]:
+        try:
+            lines, _ = read_log(api, namespace, workflow, node, tail)
+        except SubmitError as error:
+            lost.append(error)
+            continue
+        for line in lines:
             emit(node.name, line)
+    if lost:
+        more = f"; {len(lost) - 1} more logs cannot be read" if lost[1:] else ""
+        raise SubmitError(f"{lost[0]}{more}")
 
 
 def follow_logs(api: Api, namespace: str, name: str, step: str | None, tail: int | None, emit: Emit) -> None:

@@ -181,3 +181,11 @@ def test_a_path_that_is_an_options_value_is_no_workflow(argosy: Run, tmp_path: P
         assert result.stderr == "argosy: there is no run in a/b/runs yet; `argosy run` makes one\n", words
     result = argosy("logs", "-fn", "team", "team/nobody")
     assert "kubeconfig" in result.stderr
+
+
+@pytest.mark.parametrize("options", ["kubernetes"], indirect=True)
+def test_logs_that_are_gone_hide_no_others(argosy: Run, options: list[str]) -> None:
+    result = argosy("logs", "team/greet")
+    assert result.stdout.splitlines()[:2] == ["train(0): first try", "train(1): second try"]
+    assert result.exit_code == 1
+    assert "is gone, and its log was not archived (archiveLogs); 4 more logs cannot be read" in result.stderr
