@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from argosy.errors import UsageError
-from argosy.local.stacks import Stack, StackKind
+from argosy.local.node import Node
+from argosy.local.stacks import Stack, StackKind, Told
 
 
 def _open(state_dir: Path) -> Stack:
@@ -18,9 +20,16 @@ def _open(state_dir: Path) -> Stack:
     return Embedded(state_dir)
 
 
+def _told(parameters: Mapping[str, str], nodes: Sequence[Node]) -> Told:
+    from argosy.stack.told import told
+
+    return told(parameters, nodes)
+
+
 IMAGE_CLASSIFICATION = StackKind(
     parameters=("mlflow-tracking-uri", "s3-bucket", "triton-url", "triton-grpc-url", "dataset"),
     beside=("checkpoint",),
     data="dataset",
     open=_open,
+    told=_told,
 )

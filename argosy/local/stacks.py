@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from argosy.compose.settings import Settings
 from argosy.errors import StackError, UsageError
+from argosy.local.node import Node
 from argosy.text import did_you_mean
 
 GROUP = "argosy.stacks"
@@ -19,6 +20,14 @@ GROUP = "argosy.stacks"
 Health = Literal["healthy", "unhealthy", "dead", "stopped"]
 Report = Callable[[str], None]
 """Takes one line of progress."""
+Told = Mapping[str, Sequence[Mapping[str, Any]]]
+"""What servers tell of a finished run, for the views `training` and `deployments` of its page.
+
+A training: `step`, `runId`, and either `metrics` (a list of [step, value] by name), `artifacts` (`name`,
+`path`, `size`, `kind` "image" or "csv", `content`) and `link`, or `problem`, a line. A deployment: `step`,
+`model`, `before` and `after` (versions by alias; `before` None where nobody knows), `links` (addresses by
+what is there).
+"""
 
 
 class Endpoints(Protocol):
@@ -122,12 +131,15 @@ class StackKind:
         data: the parameter of `parameters` that names the data. Set by hand, a pipeline's own values for one
             machine do not hold.
         open: the stack of a state folder; raises UsageError if the packages that run it are not installed.
+        told: what the product's servers tell of a run, by the run's parameters and its nodes; raises nothing
+            for a server that does not answer.
     """
 
     parameters: tuple[str, ...]
     beside: tuple[str, ...]
     data: str
     open: Callable[[Path], Stack]
+    told: Callable[[Mapping[str, str], Sequence[Node]], Told] | None = None
 
 
 def stack_kind() -> StackKind | None:

@@ -21,10 +21,10 @@ from argosy.local.runs.gates import gates
 from argosy.local.runs.page.drawing import draw
 from argosy.local.runs.page.preview import Previews, log_end
 from argosy.local.runs.record import Record
+from argosy.local.stacks import Told
 from argosy.step.files import write_text
 
 PAGE_FILE = "page.html"
-Told = Mapping[str, list[dict[str, Any]]]
 """What servers tell of a run: its `training` and its `deployments`."""
 
 _LOGS = 1_000_000  # bytes of logs in one page
