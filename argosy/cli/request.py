@@ -11,7 +11,6 @@ import click
 
 from argosy import __version__
 from argosy.cli.compile import compiled
-from argosy.code.bundle.attach import templates_in
 from argosy.code.bundle.local import isolated as run_isolated
 from argosy.code.bundle.local import with_code_beside
 from argosy.code.bundle.packages import check_here
@@ -24,6 +23,7 @@ from argosy.lint.validity import refuse_invalid_files
 from argosy.local.runs.code import CODE_FILE, code_of
 from argosy.local.runs.history import RUNS, History
 from argosy.local.runs.record import REQUEST_FILE
+from argosy.manifest.code import templates_in
 from argosy.manifest.linking import link, main_of
 from argosy.step.files import write_text
 

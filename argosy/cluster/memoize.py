@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from argosy import __version__
-from argosy.code.bundle.attach import templates_in, with_templates
 from argosy.errors import UsageError
 from argosy.local.runs.cache import code_hash, may_be_reused, spec_of, variables_in
-from argosy.manifest.code import module_of
+from argosy.manifest.code import module_of, templates_in, with_templates
 
 _PARAMETER = "workflow.parameters."
 _CODE_CHARACTERS = 32

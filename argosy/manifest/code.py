@@ -1,10 +1,11 @@
-"""How a template says where its step's code is: by its command, its bundle, or a word of its component."""
+"""The templates of a manifest, and how one says where its step's code is and what the code needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argosy.declare.container import CODE_ANNOTATION
+from argosy.declare.template import PACKAGES_ANNOTATION
 
 VOLUME = "argosy-code"
 """The volume of a bundle."""
@@ -64,3 +65,25 @@ def in_images(module: str, image: str, images: Sequence[str]) -> bool:
         images: beginnings of the names of images that hold the code of their steps.
     """
     return module.partition(".")[0] == OURS or image.startswith(tuple(images) or "\0")
+
+
+def declared_packages(template: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages that a template's component declares."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    return tuple(str(annotations.get(PACKAGES_ANNOTATION, "")).splitlines())
+
+
+def templates_in(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The templates of a manifest of any kind; none of one that is not as Argo has it."""
+    spec = manifest.get("spec") or {}
+    spec = spec.get("workflowSpec", spec) if isinstance(spec, Mapping) else {}
+    templates = spec.get("templates") if isinstance(spec, Mapping) else None
+    return [t for t in templates if isinstance(t, dict)] if isinstance(templates, list) else []
+
+
+def with_templates(manifest: dict[str, Any], templates: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest with other templates."""
+    spec = {**manifest["spec"].get("workflowSpec", manifest["spec"]), "templates": templates}
+    if "workflowSpec" in manifest["spec"]:
+        spec = {**manifest["spec"], "workflowSpec": spec}
+    return {**manifest, "spec": spec}

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,3 +99,9 @@ def _too_large(size: int, sizes: dict[str, int], of: str) -> UsageError:
         f"{of}: its code has {size / 2**20:.1f} MiB, and a ConfigMap takes 1 MiB; the largest: {shown}; "
         "move them out of the package, or put the code into an image: argosy build"
     )
+
+
+def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
+    """Stand-ins for modules that compose, by the names of the files."""
+    text = Path(__file__).with_name("stand_in.py").read_bytes()
+    return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}

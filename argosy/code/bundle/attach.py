@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from argosy.code.bundle.archive import Bundle, pack
-from argosy.code.bundle.packages import declared_packages, locked_list, name_of, with_packages
+from argosy.code.bundle.archive import Bundle, pack, stand_ins
+from argosy.code.bundle.packages import locked_list, name_of, with_packages
 from argosy.code.project import Found, find
 from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import ManifestError, UsageError
-from argosy.manifest.code import FILE, VOLUME, declared_code, in_images, is_in_every_image, module_of
+from argosy.manifest.code import (
+    FILE,
+    VOLUME,
+    declared_code,
+    declared_packages,
+    in_images,
+    is_in_every_image,
+    module_of,
+    templates_in,
+    with_templates,
+)
 from argosy.step.runtime import files as runtime_files
 
 FOLDER = "/argosy/code"
@@ -97,12 +107,6 @@ def _pack(found: Found, of: str, lists: Mapping[str, bytes]) -> Bundle:
     return pack({**files, **folders}, texts, of)
 
 
-def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
-    """Stand-ins for modules that compose, by the names of the files."""
-    text = Path(__file__).with_name("stand_in.py").read_bytes()
-    return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}
-
-
 def images_with_code(settings: Settings) -> tuple[str, ...]:
     """Beginnings of the names of images that hold their steps' code: listed, or made by `argosy build`."""
     file, listed = settings.folder / IMAGES, tuple(settings.code_in_images)
@@ -141,22 +145,6 @@ def _unknown(manifest: dict[str, Any], steps: Mapping[str, str], found: Found) -
 def _name(manifest: Mapping[str, Any]) -> str:
     metadata = manifest["metadata"]
     return str(metadata.get("name") or metadata.get("generateName", "workflow-").rstrip("-"))
-
-
-def templates_in(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The templates of a manifest of any kind; none of one that is not as Argo has it."""
-    spec = manifest.get("spec") or {}
-    spec = spec.get("workflowSpec", spec) if isinstance(spec, Mapping) else {}
-    templates = spec.get("templates") if isinstance(spec, Mapping) else None
-    return [t for t in templates if isinstance(t, dict)] if isinstance(templates, list) else []
-
-
-def with_templates(manifest: dict[str, Any], templates: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest with other templates."""
-    spec = {**manifest["spec"].get("workflowSpec", manifest["spec"]), "templates": templates}
-    if "workflowSpec" in manifest["spec"]:
-        spec = {**manifest["spec"], "workflowSpec": spec}
-    return {**manifest, "spec": spec}
 
 
 def _mounted(

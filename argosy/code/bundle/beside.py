@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from argosy.code.bundle.archive import DIGEST
-from argosy.code.bundle.attach import templates_in
 from argosy.compose.loader import load_manifest
 from argosy.errors import ManifestError
-from argosy.manifest.code import FILE, VOLUME
+from argosy.manifest.code import FILE, VOLUME, templates_in
 
 SUFFIX = ".code.yaml"
 

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from argosy.code.bundle.attach import ZIP, attach, templates_in, with_templates
+from argosy.code.bundle.attach import ZIP, attach
 from argosy.code.bundle.beside import code_beside, named_in
 from argosy.code.bundle.declared import folder_of
-from argosy.code.bundle.packages import declared_packages, python_of
+from argosy.code.bundle.packages import python_of
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
-from argosy.manifest.code import FILE, VOLUME
+from argosy.manifest.code import FILE, VOLUME, declared_packages, templates_in, with_templates
 from argosy.step.files import published
 
 _FOLDER = "code"

@@ -9,19 +9,13 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 
 from argosy.compose.settings import LOCK, Settings
-from argosy.declare.template import PACKAGES_ANNOTATION
 from argosy.errors import UsageError
+from argosy.manifest.code import declared_packages
 from argosy.step.packages import LISTS
 
 FOLDER, VOLUME = "/argosy/packages", "argosy-packages"
 _IMAGE_PYTHON = re.compile(r"(?:^|/)python:(3\.\d+)")
 _ARCHITECTURE = "amd64"
-
-
-def declared_packages(template: Mapping[str, Any]) -> tuple[str, ...]:
-    """The packages that a template's component declares."""
-    annotations = (template.get("metadata") or {}).get("annotations") or {}
-    return tuple(str(annotations.get(PACKAGES_ANNOTATION, "")).splitlines())
 
 
 def python_of(image: str) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from argosy.code.bundle.attach import stand_ins
+from argosy.code.bundle.archive import stand_ins
 from argosy.code.images.errors import BuildError
 from argosy.code.images.layers import File, Layer, make_layer
 from argosy.code.project import COULER, OURS, files_below, find, printable

@@ -7,15 +7,13 @@ from typing import Any
 
 import yaml
 
-from argosy.code.bundle.attach import templates_in, with_templates
-from argosy.code.bundle.packages import declared_packages
 from argosy.code.images.code import code_of, sdk_digest
 from argosy.code.images.errors import BuildError
 from argosy.code.images.lock import alone_in, write_whole
 from argosy.code.images.recipe import module_of_step
 from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError
-from argosy.manifest.code import OURS, step_of
+from argosy.manifest.code import OURS, declared_packages, step_of, templates_in, with_templates
 from argosy.manifest.emit import to_yaml
 
 _HEADER = "# Written by `argosy build`: compile and submit write these images. Remove it to build no more.\n"
