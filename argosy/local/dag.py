@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from argosy.local.calls import FAILED_FAST, run_call
 from argosy.local.errors import NodeError
@@ -12,14 +11,11 @@ from argosy.local.model import Call, Template
 from argosy.local.node import Phase
 from argosy.local.outputs import of_composite
 from argosy.local.scope import Scope
-from argosy.local.site import Finished, Site
+from argosy.local.site import Executor, Finished, Site
 from argosy.manifest import depends
 
-if TYPE_CHECKING:
-    from argosy.local.engine import Engine
 
-
-async def run_dag(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcome:
+async def run_dag(engine: Executor, job: Job, prefix: str, scope: Scope) -> Outcome:
     """Carry a DAG out. Its phase is that of its targets: tasks nothing depends on, or `target`.
 
     A target that was skipped or omitted has the phase of the branch that leads to it, so a failure that
@@ -40,7 +36,7 @@ def condition_of(task: Call) -> depends.Depends:
 
 
 class _Dag:
-    def __init__(self, engine: Engine, job: Job, prefix: str, scope: Scope) -> None:
+    def __init__(self, engine: Executor, job: Job, prefix: str, scope: Scope) -> None:
         self.engine, self.job = engine, job
         self.conditions = conditions(job.template)
         self.asked = self._asked(scope)

@@ -7,18 +7,31 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from argosy.local import standbys
+from argosy.local.context import Context
 from argosy.local.errors import NodeError
-from argosy.local.job import Produced
+from argosy.local.job import Job, Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import KINDS, Node, Phase, now
 from argosy.local.probes import LOOPBACK
 from argosy.local.scope import Scope
 
-if TYPE_CHECKING:
-    from argosy.local.engine import Engine
+
+class Executor(Protocol):
+    """Carries jobs out (engine.py), as the compositions see it that call for them."""
+
+    ctx: Context
+
+    async def execute(self, job: Job) -> tuple[Node, Produced]:
+        """Carry a job out to its end; never raises for what goes wrong inside of it."""
+
+    def foresee(self, template: Template, name: str) -> bool:
+        """Start the program of a job that comes next, if that may be; whether it did."""
+
+    def foresee_end(self) -> bool:
+        """The same for a step of the exit handler, where nothing else comes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class Site:
     (`parallelism`). `failures` are the names of what failed inside so far.
     """
 
-    engine: Engine
+    engine: Executor
     prefix: str
     parent: str
     kind: str

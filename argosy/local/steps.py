@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
 
 from argosy.local.calls import FAILED_FAST, gather, resolve, run_call
 from argosy.local.errors import NodeError
@@ -13,13 +12,10 @@ from argosy.local.model import Call
 from argosy.local.node import Phase
 from argosy.local.outputs import of_composite
 from argosy.local.scope import Scope
-from argosy.local.site import Finished, Site
-
-if TYPE_CHECKING:
-    from argosy.local.engine import Engine
+from argosy.local.site import Executor, Finished, Site
 
 
-async def run_steps(engine: Engine, job: Job, prefix: str, scope: Scope) -> Outcome:
+async def run_steps(engine: Executor, job: Job, prefix: str, scope: Scope) -> Outcome:
     """Carry the groups out in order; the first with a failure not covered by continueOn is the last."""
     known: dict[str, str] = {}
     artifacts = {f"inputs.artifacts.{name}": path for name, path in job.inputs.artifacts.items()}
