@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from argosy.local.errors import NodeError
 from argosy.local.process import GRACE, Ended, Guarded
@@ -67,7 +67,12 @@ class ForkServer:
         turn: socket.socket | None = None,
     ) -> Guarded | None:
         """Start `argv`, with `turn` as a program that waits for its turn there; None if that cannot be."""
-        order = {"module": argv[2], "arguments": list(argv[3:]), "cwd": str(cwd), "env": dict(env)}
+        order: dict[str, Any] = {
+            "module": argv[2],
+            "arguments": list(argv[3:]),
+            "cwd": str(cwd),
+            "env": dict(env),
+        }
         descriptors = [out.fileno(), *([turn.fileno()] if turn is not None else [])]
         starting = asyncio.ensure_future(self._start(order, descriptors))
         try:
@@ -88,7 +93,7 @@ class ForkServer:
                 with self._server:
                     await self._server.process.wait()
 
-    async def _start(self, order: dict[str, object], descriptors: list[int]) -> Guarded | None:
+    async def _start(self, order: dict[str, Any], descriptors: list[int]) -> Guarded | None:
         async with self._lock:
             with suppress(NodeError, OSError, ValueError):
                 if self._of_use and (control := await self._connected()) is not None:
@@ -113,7 +118,7 @@ def _at_the_start(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_THE_START)}
 
 
-async def _ask(control: socket.socket, order: dict[str, object], descriptors: list[int]) -> Guarded:
+async def _ask(control: socket.socket, order: dict[str, Any], descriptors: list[int]) -> Guarded:
     """Let the server fork. Raises ValueError and OSError if it does not."""
     ours, theirs = os.pipe()
     status = os.fdopen(ours, "rb")

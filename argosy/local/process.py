@@ -89,7 +89,9 @@ class Ended:
 class Guard(Protocol):
     """The guard of a program as a process: asyncio's own, or one that another process has forked."""
 
-    returncode: int | None
+    @property
+    def returncode(self) -> int | None:
+        """None until it has ended."""
 
     @property
     def stdout(self) -> asyncio.StreamReader | None:

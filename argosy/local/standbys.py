@@ -87,12 +87,12 @@ class Standby:
 
     async def _launch(self) -> Guarded | None:
         with suppress(NodeError, OSError), self._theirs as theirs, tempfile.TemporaryFile() as output:
-            number, where = theirs.fileno(), {"cwd": self.start.cwd, "env": self.start.env}
+            number, cwd, env = theirs.fileno(), self.start.cwd, self.start.env
             plainly = [sys.executable, "-m", self.start.module]
-            if self._forks is not None and self._forks.takes(plainly, self.start.env):
-                return await self._forks.start(plainly, **where, out=output, turn=theirs)
+            if self._forks is not None and self._forks.takes(plainly, env):
+                return await self._forks.start(plainly, cwd=cwd, env=env, out=output, turn=theirs)
             argv = [sys.executable, _PROGRAM, str(number), self.start.module]
-            return await Guarded.start(argv, **where, out=output, err=output, pass_fds=(number,))
+            return await Guarded.start(argv, cwd=cwd, env=env, out=output, err=output, pass_fds=(number,))
         return None
 
     def _answered(self) -> bool:

@@ -19,7 +19,7 @@ _TEMPLATE = re.compile(r"^(?P<indent> +)- name: ")
 # PyYAML built without libyaml writes the same text, slower.
 _Writer: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _REPRESENTER = yaml.representer.SafeRepresenter()
-_RESOLVER = yaml.resolver.Resolver()
+_RESOLVER: Any = yaml.resolver.Resolver()
 _STR = "tag:yaml.org,2002:str"
 _UNFIT_FOR_A_BLOCK = re.compile(r"[ \t]\n|\A[ \t\n]")
 
