@@ -11,7 +11,7 @@ from argosy.compose.tags import json_of_text, names_in, path_of, tasks_in
 from argosy.errors import ComposeError
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.interface import Interface, Port
-from argosy.step.values import ValueType, unboxed
+from argosy.step.values import ValueType, shown, unboxed, unfit
 from argosy.text import did_you_mean
 
 _TEXT = ValueType(str)
@@ -52,9 +52,12 @@ def bind(interface: Interface, args: tuple[Any, ...], kwargs: dict[str, Any], si
 
 def _text(given: "_Given", value: Any) -> str:
     try:
-        return given.text(value)
+        text = given.text(value)
     except RecursionError:
         raise given.mismatch("one that holds itself") from None
+    if problem := unfit(text):
+        raise given.mismatch(f"one that {problem}")
+    return text
 
 
 def refuse_other_type(interface: Interface, port: Port, value: Any, site: str) -> None:
@@ -108,17 +111,19 @@ class _Given:
                 raise self.mismatch(f"the output {tag}")
             return tag
         if isinstance(kind, ArtifactKind):
-            raise self.mismatch(repr(value))
+            raise self.mismatch(
+                f"{shown(value)}; files come from steps: give an output declared as File or Directory"
+            )
         if isinstance(value, str):
             refuse_unseen(value, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
             if "{{" in value:
                 return value
-        if isinstance(value, (list, dict)) and kind.base is type(value) and holds_placeholder(value):
+        if kind.base in (list, dict) and isinstance(value, kind.base):
             return self._json(value, ValueType(kind.item) if kind.item else None)
         try:
             text = kind.encode(value)
         except TypeError:
-            raise self.mismatch(repr(value) + _rewritten(value, kind)) from None
+            raise self.mismatch(shown(value) + _rewritten(value, kind)) from None
         refuse_unseen(text, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
         return text
 
@@ -175,21 +180,19 @@ class _Given:
             return self._tag_as(tag, None, item or _TEXT)
         if item is None and isinstance(value, dict):
             return "{" + ", ".join(f"{self._key(k)}: {self._json(v)}" for k, v in value.items()) + "}"
-        if item is None and isinstance(value, (list, tuple)):
+        if item is None and isinstance(value, (list, tuple)) and not hasattr(value, "_asdict"):
             return "[" + ", ".join(map(self._json, value)) + "]"
         if isinstance(value, list):
             return "[" + ", ".join(self._json(v, item) for v in value) + "]"
-        if item is not None and not _fits(value, item):
-            raise self.mismatch(f"an element {value!r}")
         if isinstance(value, str) and "{{" in value:
             return self._text_json(value)
-        return self._constant(value)
+        return self._constant(value, item)
 
     def _key(self, key: Any) -> str:
-        """A key as JSON writes it: numbers, booleans and None as text."""
-        if key is not None and not isinstance(key, (str, int, float)):
-            raise self.mismatch(f"the key {key!r}; keys are texts")
-        return json.dumps({key: 0})[1:-4]
+        if not isinstance(key, str):
+            raise self.mismatch(f"the key {key!r}, and JSON's keys are text")
+        text = self._text_json(key) if "{{" in key else self._constant(key)
+        return f" {text}" if text.startswith("{{") else text  # behind a third brace it would be no tag
 
     def _text_json(self, text: str) -> str:
         """A text with tags inside of JSON: put together and escaped by Argo."""
@@ -201,20 +204,23 @@ class _Given:
             )
         return json_of_text(text)
 
-    def _constant(self, value: Any) -> str:
+    def _constant(self, value: Any, item: ValueType | None = None) -> str:
         value = unboxed(value)
+        if item is not None:
+            try:
+                value = item.decode(item.encode(value))
+            except TypeError:
+                raise self.mismatch(f"an element {shown(value)}") from None
         if isinstance(value, str):
             refuse_unseen(value, f"{self.interface.name}(): the input '{self.port.name}'", self.site)
         try:
+            if hasattr(value, "_asdict"):
+                raise TypeError("JSON would lose the names")
             return json.dumps(value, allow_nan=False)
         except (TypeError, ValueError):
-            hint = (
-                "dataclasses.asdict(...)"
-                if dataclasses.is_dataclass(value)
-                else "a text, a number, a list or a dict"
-            )
+            hint = _as_json(value)
             raise ComposeError(
-                f"{self.site}: {self.interface.name}(): the input '{self.port.name}' holds {value!r}, "
+                f"{self.site}: {self.interface.name}(): the input '{self.port.name}' holds {shown(value)}, "
                 f"which JSON does not know; write {hint} in its place"
             ) from None
 
@@ -241,7 +247,8 @@ class _Given:
                 f"known, which the JSON of '{self.port.name}' must say; loop over a list[int], "
                 "list[float] or list[str]"
             )
-        return self._tag_as(str(value), value, kind)
+        # Where texts are wanted a number is one, too, and nothing is the empty text.
+        return self._tag_as(str(value), value, item if item == _TEXT else kind)
 
     def _tag_as(self, tag: str, value: Placeholder | None, kind: ValueType) -> str:
         """A tag inside of JSON: as it is where its text is JSON, escaped where it is any text."""
@@ -291,6 +298,17 @@ def holds_placeholder(value: Any) -> bool:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return any(holds_placeholder(getattr(value, f.name)) for f in dataclasses.fields(value))
     return False
+
+
+def _as_json(value: Any) -> str:
+    """The rewriting of a value as JSON, for error messages."""
+    if dataclasses.is_dataclass(value):
+        return "dataclasses.asdict(...)"
+    if hasattr(value, "_asdict"):
+        return "its ._asdict()"
+    if hasattr(type(value), "tolist"):
+        return "its .tolist()"
+    return "list(...)" if isinstance(value, (set, frozenset)) else "a text, a number, a list or a dict"
 
 
 def _rewritten(value: Any, target: ValueType) -> str:

@@ -15,7 +15,7 @@ from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
 from argosy.compose.ending import EVERY_END
 from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
-from argosy.compose.loops import Group, looped_over, own_item, read_items, stand_ins
+from argosy.compose.loops import Group, looped_over, names_used, own_item, read_items, stand_ins
 from argosy.compose.placeholders import explained
 from argosy.compose.references import TaskHandle
 from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings
@@ -66,7 +66,7 @@ class Composition:
         with fresh_couler(composition), composing(composition):
             try:
                 composition.result = program()
-            except TypeError as error:
+            except (TypeError, AttributeError, ValueError, SyntaxError) as error:
                 if mistake := explained(error):
                     raise mistake from error
                 raise
@@ -167,7 +167,7 @@ class Composition:
             group = self._group("map", number, body)
             task = group.call(site)
         task.parameters = {n: own_item(t, number) for n, t in task.parameters.items()}
-        task.items = read_items(items)
+        task.items = read_items(items, names_used(task))
         for text in _texts_of(task.items):
             task.needs.update(dict.fromkeys(tasks_in(text)))
         handle = loop_handle(task, body, group, returned_outputs(result, site))

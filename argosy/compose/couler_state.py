@@ -21,11 +21,12 @@ from couler.core.templates import output
 from couler.core.templates.script import Script
 from couler.core.utils import argo_safe_name
 
+from argosy.compose.conditions import predicate
 from argosy.compose.couler_outputs import careful_outputs
+from argosy.compose.couler_steps import refuse_lost
+from argosy.compose.placeholders import Placeholder
 from argosy.compose.scripts import script_of
 from argosy.compose.upstream import complete_couler
-from argosy.declare.source import call_site
-from argosy.errors import ComposeError
 from argosy.step.quiet import keep_couler_quiet
 
 
@@ -41,7 +42,7 @@ class Places:
 
     def __call__(self) -> tuple[str, int]:
         """The name for the step that is being made, and the line where its function was called."""
-        _refuse_dropped(sys._getframe(1).f_locals.get("args"))
+        refuse_lost(sys._getframe(1).f_locals)
         maker = sys._getframe(2)  # above this function and the verb that asks
         function, line = maker.f_code.co_name, maker.f_lineno
         if function.startswith("<") and function != "<lambda>":  # the top of a module, or a comprehension
@@ -50,15 +51,6 @@ class Places:
         if self._first.setdefault(name, place) != place:
             name = f"{name}-{line}"
         return name, maker.f_back.f_lineno if maker.f_back else line
-
-
-def _refuse_dropped(args: Any) -> None:
-    """Of arguments that begin with a step Couler takes that step's outputs, and drops the rest."""
-    if isinstance(args, list) and len(args) > 1 and isinstance(args[0], list) and args[0]:
-        raise ComposeError(
-            f"{call_site()}: the arguments of a step of Couler's begin with a whole step, and Couler would "
-            "drop the others; name the outputs: args=[step[0], ...]"
-        )
 
 
 def _safe(name: str) -> str:
@@ -141,6 +133,8 @@ class AnyStep(OrderedDict[str, Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The outputs of a step, or an empty list."""
+        if isinstance(key, Placeholder):
+            key.refuse("a step waits for steps: write dependencies=[step]")
         return super().get(key, default if default is not None else [])
 
 
@@ -278,9 +272,26 @@ def _own_loops(follower: Follower) -> Iterator[None]:
 
 
 @contextmanager
+def _careful_predicates() -> Iterator[None]:
+    """`couler.equal` and its like return our comparisons; all of them ask one function."""
+    module: Any = importlib.import_module("couler.core.syntax.predicates")
+    before, module._predicate = module._predicate, predicate
+    try:
+        yield
+    finally:
+        module._predicate = before
+
+
+@contextmanager
 def clean_couler(follower: Follower) -> Iterator[None]:
     """Couler, clean and in DAG mode, whose tasks and loops are the follower's."""
-    with _kept(), _named(follower.name_couler_step), careful_outputs(), _own_loops(follower):
+    with (
+        _kept(),
+        _named(follower.name_couler_step),
+        careful_outputs(),
+        _careful_predicates(),
+        _own_loops(follower),
+    ):
         watch_couler(follower.on_couler_task)
         yield
 

@@ -1,17 +1,64 @@
 """Couler's own steps, with its values put right."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from couler.core.templates import OutputArtifact, OutputJob
+from couler.core.templates.artifact import TypedArtifact
+from couler.core.templates.output import Output
+
 from argosy.compose.placeholders import Placeholder, refuse_unseen
-from argosy.compose.references import couler_output_text
+from argosy.compose.references import TaskHandle, couler_output_text
 from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
 from argosy.declare.merge import plain
+from argosy.declare.source import call_site
+from argosy.errors import ComposeError
+from argosy.step.values import SCALARS, unboxed
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.
 _QUOTED = re.compile(r"""^(?:"(\{\{.*\}\})"|'(-?\d+(?:\.\d+)?|True|False)')$""", re.S)
+
+
+def refuse_lost(call: Mapping[str, Any]) -> None:
+    """Raise ComposeError for an argument that Couler would drop, or write as no one means it.
+
+    `call` has the arguments by name, those of `run_container`, `run_script` or another verb.
+    """
+    args = call.get("args")
+    listed = args if isinstance(args, list) else [] if args is None else [args]
+    if len(listed) > 1 and isinstance(listed[0], list) and listed[0]:
+        raise ComposeError(
+            f"{call_site()}: the arguments of a step of Couler's begin with a whole step, and Couler would "
+            "drop the others; name the outputs: args=[step[0], ...]"
+        )
+    for value in listed:
+        if not (isinstance(value, list) and value and all(isinstance(v, Output) for v in value)):
+            _refuse_no_text(value, "args")
+    env = call.get("env")
+    for name, value in env.items() if isinstance(env, dict) else ():
+        _refuse_no_text(value, f"env: '{name}'")
+    given = call.get("input")
+    for value in given if isinstance(given, (list, tuple)) else [] if given is None else [given]:
+        if not isinstance(value, (TypedArtifact, OutputArtifact, OutputJob)):
+            raise ComposeError(
+                f"{call_site()}: input: {value!r} is no artifact of Couler's, and Couler would drop it; "
+                "give values "
+                "to args, and files to a component's input declared as File"
+            )
+    name = call.get("step_name")
+    if name is not None and (not isinstance(name, str) or "{{" in name):
+        raise ComposeError(f"{call_site()}: step_name: {name!r} has to be a text of the program's own")
+
+
+def _refuse_no_text(value: Any, what: str) -> None:
+    if isinstance(value, TaskHandle):
+        value._refuse(f"name one of them in {what}")
+    if not isinstance(unboxed(value), (*SCALARS, Placeholder, Output)) and couler_output_text(value) is None:
+        raise ComposeError(
+            f"{call_site()}: {what}: {value!r} is no text; write '', or json.dumps(...) of a list or a dict"
+        )
 
 
 def couler_task(name: str, entry: dict[str, Any], template: Any, site: str) -> Task:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.binding import holds_placeholder
-from argosy.compose.conditions import Condition, read_condition
+from argosy.compose.conditions import Condition, check_comparable, read_condition
 from argosy.compose.placeholders import Placeholder, refuse_unseen
-from argosy.compose.references import Fields, ItemRef, TaskHandle, couler_output_text
-from argosy.compose.tags import renamed, tasks_in
+from argosy.compose.references import Fields, ItemRef, TaskHandle, common_type, couler_output_text
+from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
@@ -36,6 +36,8 @@ def looped_over(lists: Sequence[Any]) -> Any:
     if isinstance(items, TaskHandle):
         items = items[0]
     if isinstance(items, Placeholder) or couler_output_text(items) is not None:
+        if isinstance(items, ItemRef):
+            _refuse_no_lists(items)
         kind = getattr(items, "kind", None)
         if isinstance(kind, ArtifactKind) or (kind is not None and kind.base not in (list, str)):
             raise ComposeError(f"{call_site()}: couler.map goes over a list; {items!r} is declared as {kind}")
@@ -44,13 +46,27 @@ def looped_over(lists: Sequence[Any]) -> Any:
         if "{{" in items:
             return items
         raise ComposeError(f"{call_site()}: couler.map goes over a list, got the text {items!r}")
-    items = list(items)
+    try:
+        items = list(items)
+    except TypeError:
+        raise ComposeError(f"{call_site()}: couler.map goes over a list, got {items!r}") from None
     if not items:
         raise ComposeError(
             f"{call_site()}: couler.map over an empty list runs nothing, and Argo would run the step "
             "once; leave it out, or take the list as a parameter of the pipeline"
         )
     return items
+
+
+def _refuse_no_lists(item: ItemRef) -> None:
+    """Raise ComposeError where an inner loop goes over the outer items, and one of these is no list."""
+    for number, value in enumerate(item.values or (), 1):
+        if not (isinstance(value, (Placeholder, list)) or (isinstance(value, Fields) and value.ordered)):
+            raise ComposeError(
+                f"{call_site()}: the inner couler.map goes over the items of the outer one, and item "
+                f"{number} is "
+                f"{value!r}, which is no list"
+            )
 
 
 def _side_by_side(lists: Sequence[Any]) -> list[Any]:
@@ -63,12 +79,36 @@ def _side_by_side(lists: Sequence[Any]) -> list[Any]:
     return list(zip(*lists, strict=True))
 
 
-def read_items(items: Any) -> Items:
-    """`withItems` for a list, `withParam` for an output or a parameter of the pipeline."""
+def read_items(items: Any, used: set[str]) -> Items:
+    """`withItems` for a list, `withParam` for an output or a parameter of the pipeline.
+
+    `used` are the names that the body has for the item, `item`, and for its parts, `item.v0`.
+
+    Raises:
+        ComposeError: an item is a list, and the body uses it as a whole and in parts.
+    """
     if isinstance(items, (Placeholder, str)):
         return {"withParam": str(items)}
     tag = couler_output_text(items)
-    return {"withParam": tag} if tag is not None else {"withItems": [_item(i) for i in items]}
+    if tag is not None:
+        return {"withParam": tag}
+    if "item" not in used or not any(
+        isinstance(i, (list, tuple)) for i in items if couler_output_text(i) is None
+    ):
+        return {"withItems": [_item(i) for i in items]}
+    if any(name.startswith("item.v") for name in used):
+        raise ComposeError(
+            f"{call_site()}: the body of couler.map uses an item, a list, as a whole and in parts; Argo "
+            "has it in "
+            "one way: loop over dicts that have the list as one of their parts"
+        )
+    return {"withItems": [_part(list(i) if isinstance(i, tuple) else i) for i in items]}
+
+
+def names_used(task: Task) -> set[str]:
+    """The names of a loop's item, and of its parts, in what the loop's task is given."""
+    texts = (*task.parameters.values(), *task.artifacts.values(), *(c.text for c in task.conditions))
+    return {name for text in texts for name in names_in(text) if name.partition(".")[0] == "item"}
 
 
 def stand_ins(lists: Sequence[Any], items: Any, loop: int) -> list[ItemRef]:
@@ -76,6 +116,10 @@ def stand_ins(lists: Sequence[Any], items: Any, loop: int) -> list[ItemRef]:
     known = [Fields.of(i) or i for i in items] if isinstance(items, list) else None
     kind = getattr(items, "kind", None)
     of_items = ValueType(kind.item) if isinstance(kind, ValueType) and kind.item else None
+    if isinstance(items, ItemRef) and items.values is not None:
+        of_items = common_type(
+            [v for part in items.values for v in (part.values() if isinstance(part, Fields) else [part])]
+        )
     item = ItemRef(f"loops.{loop}.item", of_items, known)
     return [item] if len(lists) == 1 else [item[n] for n in range(len(lists))]
 
@@ -220,9 +264,16 @@ class Group:
         text = couler_output_text(first)
         if text is None:
             raise ComposeError(f"{site}: the body of couler.exec_while must return its last step")
+        if condition.get("post") is not None:
+            raise ComposeError(
+                f"{site}: couler.exec_while compares the outcome of its body: give one value, as in "
+                "couler.equal('a')"
+            )
+        check_comparable(first, condition["condition"], condition["pre"])
         compared = read_condition(
             {"pre": first, "condition": condition["condition"], "post": condition["pre"]}
         )
+        compared = Condition(self._lifted(compared.text))
         again = Task(name=f"{self.name}-again", template=self.name, site=site, conditions=(compared,))
         again.parameters = {n: f"{{{{inputs.parameters.{n}}}}}" for n in self.parameters}
         again.artifacts = {n: f"{{{{inputs.artifacts.{n}}}}}" for n in self.artifacts}

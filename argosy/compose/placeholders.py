@@ -152,14 +152,37 @@ for _remedy, _names in _REMEDIES.items():
 _FILE = re.compile(r"\{\{\s*(?:tasks|steps)\.[\w-]+\.outputs\.artifacts\.[\w-]+\s*\}\}")
 
 
-def explained(error: TypeError) -> ComposeError | None:
-    """The mistake behind an error of a function that was given a placeholder; None if there is none.
+# The text of a step's handle: its name, marked, and its outputs, for the message.
+_STEP = re.compile(r"\{\{tasks\.([\w-]+): ([\w, ]*)\}\}")
 
-    Python's own functions name the type that they cannot take.
+
+_TAG = re.compile(r"\{\{=.*?\}\}|\{\{\s*[a-z][\w.-]*\s*\}\}", re.S)
+_NAME = r"(?:inputs\.(?:parameters|artifacts)|tasks\.[\w-]+\.outputs|loops\.\d+\.item)\b[\w.-]*"
+# What is left of a tag that Python's own functions have cut, or written in capitals.
+_PART = re.compile(rf"\{{\{{\s*{_NAME}(?:\s*\}}\}})?|{_NAME}\s*\}}\}}|\A{_NAME}\Z", re.I)
+
+
+def name_in_text(task: str, outputs: list[str]) -> str:
+    """The text of a whole step: a name in a `depends` expression, and a mistake where a value is wanted."""
+    return f"{{{{tasks.{task}: {', '.join(outputs)}}}}}"
+
+
+def task_names(text: str) -> str:
+    """A text of `couler.set_dependencies` with the names of the tasks whose handles stand in it."""
+    return _STEP.sub(r"\1", text)
+
+
+def explained(error: Exception) -> ComposeError | None:
+    """The mistake behind an error of a function that was given a placeholder, or of a verb of Couler's.
+
+    Python's own functions name the type that they cannot take, or show the value.
+    None if it is something else.
     """
+    if verb := _verb_that_raised(error):
+        return ComposeError(f"{raised_at(error)}: couler.{verb} {_TAKES[verb]} ({error})")
     text = str(error)
     kinds = {kind.__name__ for kind in _kinds(Placeholder)} | {kind.__name__ for kind in _kinds(Output)}
-    if kinds.isdisjoint(re.findall(r"\w+", text)):
+    if UNSEEN not in text and kinds.isdisjoint(re.findall(r"\w+", text)):
         return None
     return ComposeError(
         f"{raised_at(error)}: a value that is not there while the pipeline is composed was given to a "
@@ -168,12 +191,43 @@ def explained(error: TypeError) -> ComposeError | None:
     )
 
 
+_TAKES = {
+    "when": "takes a comparison, as couler.equal(...) returns it, and a function: lambda: step(...)",
+    "concurrent": "takes a list of functions: [lambda: step(...), ...]",
+    "dag": "takes a list of lists of functions: [[lambda: first(...), lambda: second(...)]]",
+    "set_dependencies": "takes a function, lambda: step(...), and dependencies=[step, ...] or an expression",
+    "set_exit_handler": "takes a status, couler.WFStatus.Failed, and a function: lambda: step(...)",
+}
+
+
+def _verb_that_raised(error: Exception) -> str:
+    """The verb of Couler's in whose own code the error was raised, or empty."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame if trace else None
+    if code is None or not str(code.f_globals.get("__name__")).startswith("couler.core.syntax."):
+        return ""
+    return code.f_code.co_name if code.f_code.co_name in _TAKES else ""
+
+
 def _kinds(kind: type[Any]) -> list[type[Any]]:
     return [kind, *(k for below in kind.__subclasses__() for k in _kinds(below))]
 
 
 def refuse_unseen(text: str, what: str, site: str) -> None:
-    """Raise ComposeError for a text made with `repr`, of a list or of a file, in place of the value."""
+    """Raise ComposeError for the text of what has none: a `repr`, a file, a step, a part of a tag."""
+    if step := _STEP.search(text):
+        outputs = step[2].split(", ")
+        remedy = f"name an output of it, f'{{step.{outputs[0]}}}'" if step[2] else "it has no output"
+        told = f" ({step[2]})" if len(outputs) > 1 else ""
+        raise ComposeError(f"{site}: {what} holds the text of the whole step '{step[1]}'; {remedy}{told}")
+    if part := _PART.search(_TAG.sub("", text)):
+        raise ComposeError(
+            f"{site}: {what} holds '{part[0]}', a part of a tag: the text of a value that is not there "
+            "yet was "
+            "changed or taken apart in Python; do that in a component"
+        )
     if file := _FILE.search(text):
         raise ComposeError(
             f"{site}: {what} holds '{file[0]}', and a file has no text in a workflow: give it to an input "

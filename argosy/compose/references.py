@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 
-from argosy.compose.placeholders import Placeholder
+from argosy.compose.placeholders import Placeholder, name_in_text
 from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
 from argosy.step.artifacts import ArtifactKind
@@ -98,7 +98,8 @@ class TaskHandle(list[Any]):
     """The result of a component's call in a pipeline: its outputs, as attributes or unpacked.
 
     It is a list, first output first, because that is what Couler's own steps return and what Couler's verbs
-    take; a step without outputs has one empty element, as Couler's have.  Its text is the task's name.
+    take; a step without outputs has one empty element, as Couler's have.  Its text names the task in what
+    `couler.set_dependencies` takes, and nowhere else: where a value is wanted it is refused.
     """
 
     def __init__(self, task: str, template: str, outputs: Mapping[str, Any]) -> None:
@@ -152,13 +153,32 @@ class TaskHandle(list[Any]):
 
     __le__ = __gt__ = __ge__ = __lt__  # type: ignore[assignment]
 
+    def _refuse_operation(self, *_: Any) -> NoReturn:
+        self._refuse("name one of them")
+
+    __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = __imul__ = __mod__ = __rmod__ = _refuse_operation  # type: ignore[assignment]
+    __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __neg__ = __int__ = __float__ = _refuse_operation
+
+    def __contains__(self, value: object) -> bool:
+        if is_user_code(sys._getframe(1)):
+            self._refuse("compare one of them with couler.equal(...)")
+        return super().__contains__(value)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            self._refuse(f"name one of them with a dot, step.{key}")
+        return super().__getitem__(key)
+
     def __format__(self, spec: str) -> str:
         if spec:
             self._refuse("a format is made of a value: compute it in a component")
-        return self._task
+        return self._text(is_user_code(sys._getframe(1)))
 
     def __str__(self) -> str:
-        return self._task
+        return self._text(is_user_code(sys._getframe(1)))
+
+    def _text(self, for_user: bool) -> str:
+        return name_in_text(self._task, list(self._outputs)) if for_user else self._task
 
     def __repr__(self) -> str:
         return f"<task {self._task}>"
@@ -175,7 +195,7 @@ class ItemRef(Placeholder):
 
     def __init__(self, name: str, kind: ValueType | None = None, values: list[Any] | None = None) -> None:
         self.name, self.values = name, values
-        self.kind = kind if values is None else _common_type(values)
+        self.kind = kind if values is None else common_type(values)
         field = name.partition(".item")[2]
         self.what = f"the item of couler.map{field and f' ({field[1:]})'}"
 
@@ -205,15 +225,24 @@ class ItemRef(Placeholder):
         return super()._asked(name)
 
 
-def _common_type(values: list[Any]) -> ValueType | None:
+def common_type(values: list[Any]) -> ValueType | None:
     """The type that all items of a list in the program have, if one; whole and other numbers are floats."""
-    kinds: set[Any] = {
-        v.kind if isinstance(v, Placeholder) else ValueType(type(v)) if type(v) in SCALARS else None
-        for v in values
-    }
+    kinds: set[Any] = set(map(_type_of, values))
     if kinds == {ValueType(int), ValueType(float)}:
         return ValueType(float)
     return kinds.pop() if len(kinds) == 1 else None
+
+
+def _type_of(value: Any) -> Any:
+    if isinstance(value, Fields):
+        return ValueType(list if value.ordered else dict)
+    return (
+        value.kind
+        if isinstance(value, Placeholder)
+        else ValueType(type(value))
+        if type(value) in SCALARS
+        else None
+    )
 
 
 class Fields(dict[str, Any]):

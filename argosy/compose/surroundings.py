@@ -17,6 +17,7 @@ from couler.core.templates import Container
 
 from argosy.compose.conditions import Condition, read_condition
 from argosy.compose.ending import EVERY_END, at_every_end
+from argosy.compose.placeholders import task_names
 from argosy.declare.component import Component
 from argosy.declare.template import render_template
 
@@ -87,7 +88,7 @@ def read_surroundings(start: FrameType | None = None) -> Surroundings:
         if verb == "when":
             conditions.append(read_condition(frame.f_locals["condition"]))
         elif verb == "set_dependencies" and found.dependencies is None:
-            found.dependencies = frame.f_locals["dependencies"]
+            found.dependencies = _named(frame.f_locals["dependencies"])
         elif verb == "dag":
             found.chained = "set_dependencies" not in found.verbs
         elif verb == "every_end":
@@ -98,6 +99,13 @@ def read_surroundings(start: FrameType | None = None) -> Surroundings:
             found.forks.insert(0, frame)
     found.conditions = tuple(reversed(conditions))
     return found
+
+
+def _named(dependencies: Any) -> Any:
+    """The dependencies with the plain names of tasks in their texts."""
+    if isinstance(dependencies, list):
+        return [task_names(d) if isinstance(d, str) else d for d in dependencies]
+    return task_names(dependencies) if isinstance(dependencies, str) else dependencies
 
 
 Names = dict[str, None]

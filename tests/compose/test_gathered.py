@@ -103,6 +103,50 @@ def test_values_inside_of_lists_and_dicts_arrive_as_they_are(tmp_path: Path) -> 
     }
 
 
+def test_a_text_made_in_python_is_escaped_too_and_so_is_a_key(tmp_path: Path) -> None:
+    """Also where nothing else in the dict is a value that is not there yet."""
+
+    def program(word: str = 'a", "b": "\\ \'', number: int = 5, share: float = 0.5) -> None:
+        tell(config={"x": f"{word}"}, texts=[number, share, f"{word}"])
+        tell.options(name="keys")(config={f"{word}": 1, f"no. {number}": (1, 2)})
+
+    result = ran(program, tmp_path)
+    word = 'a", "b": "\\ \''
+    assert got(result) == {"config": {"x": word}, "texts": ["5", "0.5", word]}
+    assert got(result, "keys") == {"config": {word: 1, "no. 5": [1, 2]}}
+
+
+def test_an_item_that_is_a_list_goes_on_as_a_whole(tmp_path: Path) -> None:
+    def inner(item: Any) -> Any:
+        return tell(texts=couler.map(lambda word: fit(rate=1.0, name=word), item).name)
+
+    def program() -> None:
+        told = couler.map(lambda item: tell(any=item, config={"v": item}), [[1, "a"], (2,)])
+        tell.options(name="wholes")(any=told.got)
+        tell.options(name="inner")(any=couler.map(inner, [["a", "b"], ["c"]]).got)
+
+    result = ran(program, tmp_path)
+    wholes = [{"any": items, "config": {"v": items}} for items in ([1, "a"], [2])]
+    assert got(result, "wholes") == {"any": wholes}
+    assert got(result, "inner") == {"any": [{"texts": ["a", "b"]}, {"texts": ["c"]}]}
+
+
+def test_exec_while_takes_one_value_which_may_be_a_parameter(tmp_path: Path) -> None:
+    def program(word: str = "go") -> None:
+        couler.exec_while(couler.equal(word), lambda: count_down(start=2, counter=f"{tmp_path}/n").word)
+
+    assert ran(program, tmp_path).succeeded
+    assert (tmp_path / "n").read_text() == "0"
+
+    def two(word: str = "go") -> None:
+        couler.exec_while(couler.equal(word, "go"), lambda: count_down(start=2, counter="n").word)
+
+    with pytest.raises(
+        ComposeError, match=r"test_gathered\.py:\d+: .*give one value, as in couler.equal\('a'\)"
+    ):
+        compiled(two)
+
+
 def test_a_body_of_several_steps_hands_on_what_it_returns(tmp_path: Path) -> None:
     class Scores(NamedTuple):
         first: Any
@@ -419,7 +463,7 @@ def a_list_in_a_condition() -> None:
         (a_set_as_an_item, "which is no JSON"),
         (a_dict_that_holds_itself, "wants a JSON object, got one that holds itself"),
         (not_a_number_in_a_dict, "holds nan, which JSON does not know"),
-        (a_pair_as_a_key, "the key (1, 2); keys are texts"),
+        (a_pair_as_a_key, "the key (1, 2), and JSON's keys are text"),
         (a_file_in_a_dict, "is a file, which cannot stand inside of the dict 'config'"),
         (no_function, "takes a function that calls the steps, got <task fit>"),
         (a_list_in_a_condition, "a list[float] cannot be compared in a workflow"),
