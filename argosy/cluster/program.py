@@ -117,7 +117,7 @@ def _explained(path: Path) -> Iterator[None]:
         if end.code not in (None, 0):
             raise UsageError(f"{path}: ended with {end.code}") from None
     except Exception as error:
-        if isinstance(error, TypeError) and (mistake := explained(error)):
+        if mistake := explained(error):
             raise mistake from error
         raise UsageError(explain(error, path)) from error
 

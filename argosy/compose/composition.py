@@ -66,7 +66,7 @@ class Composition:
         with fresh_couler(composition), composing(composition):
             try:
                 composition.result = program()
-            except (TypeError, AttributeError, ValueError, SyntaxError) as error:
+            except Exception as error:
                 if mistake := explained(error):
                     raise mistake from error
                 raise

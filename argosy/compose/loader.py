@@ -10,15 +10,21 @@ from types import ModuleType
 from typing import Any
 
 from argosy.compose.upstream import import_couler
+from argosy.declare.component import Component, composing
 from argosy.declare.modules import home_of, is_from, prefer
 from argosy.declare.pipeline import Pipeline
-from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.declare.source import call_site
+from argosy.errors import ArgosyError, ComposeError, ManifestError, UsageError
 from argosy.manifest.reading import STOPS_ARGO, Document, read
 from argosy.manifest.tree import place, unmarked
 from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean, nearest
 
 BUILT_IN = "argosy.pipelines"
+NO_PIPELINE = (
+    "declares no pipeline; mark a function with @pipeline, or give a program that composes at its top to "
+    "'couler run' or 'argosy submit'"
+)
 
 
 def built_in_names() -> list[str]:
@@ -59,7 +65,7 @@ def load_pipelines(target: str) -> list[Pipeline[Any, Any]]:
     finally:
         keep_couler_quiet()
     if not found:
-        raise UsageError(f"'{target}' declares no pipeline; mark one with @pipeline()")
+        raise UsageError(f"'{target}' {NO_PIPELINE}")
     return list(found.values())
 
 
@@ -91,17 +97,31 @@ def load_file(path: Path) -> ModuleType:
 
 
 def import_module(name: str, place: Path | None = None) -> ModuleType:
-    """The module of that name.
+    """The module of that name; no step runs while it is read.
 
     Raises:
         UsageError: its own code fails; the message has the place, which is `place` for want of a better one.
+        ComposeError: its own code calls a component.
     """
     try:
-        return importlib.import_module(name)
+        with composing(_OnlyRead()):
+            return importlib.import_module(name)
     except ArgosyError:
         raise
     except Exception as error:
         raise UsageError(explain(error, place or Path(name))) from error
+
+
+class _OnlyRead:
+    """The composer while a module is read: a component that is called at its top would run here and now."""
+
+    def call(self, component: Component[Any, Any], args: Any, kwargs: Any) -> Any:
+        """Refuse it on the user's line."""
+        raise ComposeError(
+            f"{call_site()}: {component.interface.name}() is called while the file is read, and would run "
+            "on this "
+            "machine; call it in a function under @pipeline, or give the program to 'couler run'"
+        )
 
 
 def _load_module(name: str) -> ModuleType:
@@ -155,7 +175,7 @@ def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:
             raise UsageError(f"'{target}': no pipeline '{function}'{did_you_mean(function, found)}")
         return found[function]
     if not found:
-        raise UsageError(f"'{target}' declares no pipeline; mark one with @pipeline()")
+        raise UsageError(f"'{target}' {NO_PIPELINE}")
     if len(found) > 1:
         raise UsageError(f"'{target}' declares {', '.join(found)}; name one as {target}:FUNCTION")
     return next(iter(found.values()))

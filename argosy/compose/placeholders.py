@@ -178,6 +178,8 @@ def explained(error: Exception) -> ComposeError | None:
     Python's own functions name the type that they cannot take, or show the value.
     None if it is something else.
     """
+    if not isinstance(error, (TypeError, AttributeError, ValueError, SyntaxError)):
+        return None
     if verb := _verb_that_raised(error):
         return ComposeError(f"{raised_at(error)}: couler.{verb} {_TAKES[verb]} ({error})")
     text = str(error)

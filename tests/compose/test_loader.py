@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from argosy.compose.loader import built_in_names, load_manifest, load_pipeline
-from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.errors import ArgosyError, ComposeError, ManifestError, UsageError
 
 PIPELINE = """
 from argosy import component, pipeline
@@ -48,6 +48,16 @@ def test_a_file_with_two_pipelines_wants_a_name(tmp_path: Path) -> None:
     assert load_pipeline(f"{file}:other").interface.name == "other"
     with pytest.raises(UsageError, match=r"no pipeline 'othr'; did you mean 'other'\?"):
         load_pipeline(f"{file}:othr")
+
+
+def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
+    file = tmp_path / "composed_at_the_top.py"
+    file.write_text(PIPELINE + f"\nopen({str(tmp_path / 'read')!r}, 'w')\ngreet(who='x')\n")
+    with pytest.raises(
+        ComposeError, match=r"composed_at_the_top\.py:\d+: greet\(\) is called while .*couler run"
+    ):
+        load_pipeline(str(file))
+    assert (tmp_path / "read").exists()
 
 
 @pytest.mark.parametrize(
