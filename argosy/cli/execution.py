@@ -151,8 +151,8 @@ class Work:
     def environment(self) -> dict[str, str]:
         """Variables that steps get beside their own."""
         # Modules of the user's own steps: beside the pipeline's file, or where the command was given.
-        path = [*self.request.module_dirs, os.environ.get("PYTHONPATH", "")]
-        modules = {"PYTHONPATH": os.pathsep.join(p for p in path if p)}
+        path = [*self.request.module_dirs, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        modules = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(p for p in path if p))}
         return modules | (self.stack.environment() if self.stack else {})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from argosy.errors import UsageError
@@ -18,6 +18,9 @@ _WORD = re.compile(r"((?:[^:()]|\([^()]*\))+)(?::([^=]+)=(.*))?", re.DOTALL)  # 
 _LOOP_ITEM = re.compile(r"\(.*\)$")
 
 
+Ask = Callable[[str], Awaitable[bool]]
+
+
 @dataclass(frozen=True)
 class Approval:
     """Steps that were approved beforehand, with the outputs supplied to them, and who is asked about others.
@@ -26,10 +29,11 @@ class Approval:
     """
 
     given: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    ask: Callable[[str], bool] | None = None
+    ask: Ask | None = None
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock, compare=False, repr=False)
 
     @classmethod
-    def read(cls, words: Iterable[str], ask: Callable[[str], bool] | None) -> Approval:
+    def read(cls, words: Iterable[str], ask: Ask | None) -> Approval:
         """From words `STEP` and `STEP:NAME=VALUE`. Raises UsageError."""
         given: dict[str, dict[str, str]] = {}
         for word in words:
@@ -57,9 +61,10 @@ class Approval:
         supplied = self.beforehand(node)
         if supplied is not None:
             return supplied
-        if self.ask is not None and await asyncio.to_thread(self.ask, node):
-            return {}
-        return None
+        if self.ask is None:
+            return None
+        async with self._asking:  # one question at a time
+            return {} if await self.ask(node) else None
 
 
 def suspended_steps(workflow: Workflow) -> list[str]:
@@ -74,8 +79,14 @@ def suspended_steps(workflow: Workflow) -> list[str]:
     return sorted(found | {EXIT_HANDLER for hook in ends if hook and hook.template in suspended})
 
 
-def ask_terminal(node: str) -> bool:
-    """Ask the person at the terminal."""
+async def ask_terminal(node: str) -> bool:
+    """Ask the person at the terminal, who may as well stop the run: no thread is left reading."""
     sys.stderr.write(f"approve '{node}'? [y/N] ")
     sys.stderr.flush()
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), answered.set)
+    try:
+        await answered.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
     return sys.stdin.readline().strip().lower() in ("y", "yes")

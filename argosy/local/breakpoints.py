@@ -44,6 +44,6 @@ def _rerun() -> str:
 def _by_hand() -> str:
     """The step's program as it was started, in its folder."""
     words = [sys.executable, *sys.orig_argv[1:]]
-    path = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join(dict.fromkeys(os.environ.get("PYTHONPATH", "").split(os.pathsep)))
     settings = f"PYTHONPATH={shlex.quote(path)} " if path else ""
     return f"cd {shlex.quote(str(Path.cwd()))} && {settings}{shlex.join(words)}"

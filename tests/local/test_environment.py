@@ -111,7 +111,7 @@ templates:
 - name: show
   container: {image: x, command: [python, -m, stops_here], args: ["--text=a b"]}
 """
-    return run(spec, environment={"PYTHONPATH": str(tmp_path)}, **given)
+    return run(spec, environment={"PYTHONPATH": f"{tmp_path}:{tmp_path}"}, **given)
 
 
 def test_a_breakpoint_fails_at_once_with_the_command_that_debugs_the_step(tmp_path: Path, run: Run) -> None:
@@ -121,6 +121,7 @@ def test_a_breakpoint_fails_at_once_with_the_command_that_debugs_the_step(tmp_pa
     assert "stops_here.py:6: breakpoint(): a run has no terminal; debug the step with: cd " in said
     command = said.partition("debug the step with: ")[2]
     assert "-m stops_here '--text=a b'" in command
+    assert f" PYTHONPATH={tmp_path} " in command
     done = subprocess.run(
         ["sh", "-c", command], input="p x\nq\n", capture_output=True, text=True, check=False
     )

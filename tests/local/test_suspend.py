@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from argosy.errors import UsageError
@@ -41,12 +50,39 @@ def test_without_approval_it_stops_and_goes_on_when_resumed(run: Run) -> None:
 def test_the_person_at_the_terminal_is_asked(run: Run, answer: bool, phase: str) -> None:
     asked: list[str] = []
 
-    def ask(name: str) -> bool:
+    async def ask(name: str) -> bool:
         asked.append(name)
         return answer
 
     result = run(GATE % ", default: d", approval=Approval(ask=ask))
     assert (asked, phases(result)["review"]) == (["review"], phase)
+
+
+@pytest.mark.parametrize(("does", "code"), [("y\n", 0), ("\n", 1), (signal.SIGTERM, 1), (signal.SIGINT, 1)])
+def test_at_a_terminal_it_is_answered_or_the_run_is_stopped(
+    tmp_path: Path, does: str | signal.Signals, code: int
+) -> None:
+    """Nothing is left that waits for the answer."""
+    spec = {"entrypoint": "main", "templates": [{"name": "main", "suspend": {}}]}
+    manifest = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": "w"},
+        "spec": spec,
+    }
+    (tmp_path / "w.json").write_text(json.dumps({**manifest, "spec": spec}))
+    ours, theirs = pty.openpty()
+    argosy = [sys.executable, "-m", "argosy", "run", "w.json"]
+    run = subprocess.Popen(argosy, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path)
+    os.close(theirs)
+    said = b""
+    with suppress(OSError):  # the terminal ends with the run
+        while part := os.read(ours, 4096):
+            if b"[y/N]" not in said and b"[y/N]" in said + part:
+                os.write(ours, does.encode()) if isinstance(does, str) else run.send_signal(does)
+            said += part
+    os.close(ours)
+    assert (run.wait(), b"Traceback" in said) == (code, False), said.decode()
 
 
 def test_an_output_that_nobody_supplies_is_named(run: Run) -> None:
