@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from argosy.local.runs.history import History
+from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
+from tests.local.runs.terminal import ARGOSY, Terminal, terminal
 
 CHAIN = """
 arguments: {parameters: [{name: word, value: one}, {name: late, value: x}]}
@@ -110,7 +110,10 @@ from argosy import component, pipeline
 def add(a: int, b: int = 2) -> None:
     '''Add.'''
     total = a + b
-    print("total", total)
+    try:
+        print("total", total)
+    finally:
+        print("tidied up")
 
 @pipeline()
 def sums(a: int = 40):
@@ -118,26 +121,60 @@ def sums(a: int = 40):
 """
 
 
-def test_debug_opens_pdb_in_the_step_on_the_terminal(tmp_path: Path) -> None:
+@pytest.fixture
+def summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a run of the pipeline `sums`, whose step says where it tidies up."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARGOSY_STATE_DIR", str(tmp_path / "state"))
     (tmp_path / "sums.py").write_text(STEP)
-    program = [str(Path(sys.executable).with_name("argosy"))]
-    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([*program, "run", "sums.py"], check=True, **quiet)  # type: ignore[call-overload]
-    ours, theirs = pty.openpty()
-    words = [*program, "rerun", "last", "--step", "add", "--debug"]
-    process = subprocess.Popen(words, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    os.write(ours, b"next\np total * 100\ncontinue\nquit\n")
-    seen = b""
-    while chunk := _read(ours):
-        seen += chunk
-    process.wait()
-    os.close(ours)
-    assert b"total = a + b" in seen and b"4200" in seen and b"total 42" in seen
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([ARGOSY, "run", "sums.py"], check=True, **quiet)  # type: ignore[call-overload]
+    return tmp_path
 
 
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # its other side is closed
-        return b""
+def prompt(screen: Terminal, number: int) -> None:
+    """Wait for pdb's prompt of that number."""
+    while screen.shown.count("(Pdb)") < number:
+        screen.more("(Pdb)")
+
+
+def test_debug_opens_pdb_in_the_step_on_the_terminal(summed: Path) -> None:
+    with terminal(summed, "rerun", "last", "--step", "add", "--debug") as screen:
+        for number, line in enumerate(("next", "p total * 100", "continue"), 1):
+            prompt(screen, number)
+            screen.press(f"{line}\n")
+        assert screen.code() == 0
+        assert screen.is_echoing()
+    assert "total = a + b" in screen.shown and "4200" in screen.shown and "total 42" in screen.shown
+    assert screen.shown.count("(Pdb)") == 3 and "add  Succeeded" in screen.shown
+
+
+@pytest.mark.parametrize("keys", ["q\n", "\x04"], ids=["quit", "Ctrl-D"])
+def test_quit_in_pdb_ends_the_step_and_nothing_else(summed: Path, keys: str) -> None:
+    with terminal(summed, "rerun", "last", "--step", "add", "--debug") as screen:
+        for number in (1, 2):
+            prompt(screen, number)
+            screen.press("next\n")
+        prompt(screen, 3)
+        screen.press(keys)
+        assert screen.code() == 1
+        assert screen.is_echoing()
+    assert "tidied up" in screen.shown and "Traceback" not in screen.shown
+    assert screen.shown.count("(Pdb)") == 3
+    assert "'add' failed: exit code 130: quit in the debugger" in screen.shown
+
+
+def test_pdb_shows_where_a_script_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGOSY_STATE_DIR", str(tmp_path / "state"))
+    source = "word = 'here'\nraise ValueError(word)"
+    script = {"name": "main", "script": {"image": "python:3.11", "command": ["python"], "source": source}}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(manifest({"templates": [script]})))
+    subprocess.run([ARGOSY, "run", "one.yaml"], cwd=tmp_path, check=False, capture_output=True)
+    with terminal(tmp_path, "rerun", "last", "--step", "main", "--debug") as screen:
+        screen.until("-> word = 'here'")
+        screen.press("continue\n")
+        screen.until("ValueError: here")
+        screen.press("p word * 2\n")
+        screen.until("'herehere'")
+        screen.press("q\n")
+        assert screen.code() == 1

@@ -1,0 +1,79 @@
+"""A Python program under pdb on the terminal, once: it ends as the program does, or where the person quits.
+
+Run by its path, with the standard library alone, as the program has an environment of its own:
+`debugger.py FILE:LINE -m MODULE ...` or `debugger.py FILE:LINE FILE ...`; an empty place stops at once.
+`python -m pdb` would begin the program anew at its end, and let `quit` reach it as an error of its own.
+"""
+
+from __future__ import annotations
+
+import pdb
+import runpy
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+QUIT = 130
+"""The exit code after `quit`."""
+
+
+class Debugger(pdb.Pdb):
+    """pdb that ends the program where it is told to quit; what has to be tidied up still is."""
+
+    def do_quit(self, arg: str) -> bool:
+        """End the program."""
+        self.set_continue()
+        raise SystemExit(QUIT)
+
+    do_q = do_exit = do_quit
+
+    def do_EOF(self, arg: str) -> bool:
+        """Ctrl-D, or a terminal that is gone."""
+        self.message("")
+        return self.do_quit(arg)
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry a program out; returns its exit code."""
+    place, *program = words
+    debugger = Debugger()
+    if place:
+        debugger.rcLines += [f"break {place}", "continue"]
+    sys.breakpointhook = lambda *_, **__: debugger.set_trace(sys._getframe(1))
+    try:
+        if program[0] == "-m":
+            sys.path[0] = str(Path.cwd())
+            sys.argv[:] = program[1:]
+            debugger.runcall(runpy.run_module, program[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = str(Path(program[0]).resolve().parent)
+            sys.argv[:] = program
+            debugger.runcall(runpy.run_path, program[0], run_name="__main__")
+    except SystemExit as error:
+        return _code(error)
+    except Exception as error:
+        traceback.print_exc()
+        return _post_mortem(debugger, error)
+    return 0
+
+
+def _post_mortem(debugger: Debugger, error: Exception) -> int:
+    try:
+        debugger.reset()
+        debugger.interaction(None, error.__traceback__)
+    except SystemExit:
+        return QUIT
+    return 1
+
+
+def _code(error: SystemExit) -> int:
+    """The exit code that Python makes of it."""
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
