@@ -8,6 +8,7 @@ from typing import Any
 from argosy.catalogue.graph import Diagram, Drawing, Edge, Node, Shape, Way, without_implied
 from argosy.errors import ManifestError
 from argosy.manifest.depends import references
+from argosy.manifest.parts import title_of
 
 _TAG = re.compile(r"\"?'?\{\{=?\s*(?P<path>[^}]*?)\s*\}\}'?\"?")
 _SOURCE = re.compile(r"\b(?:tasks|steps)\.([A-Za-z0-9_-]+)\.")
@@ -58,8 +59,7 @@ def read_drawing(manifest: Mapping[str, Any]) -> Drawing:
     """
     spec = _mapping(manifest.get("spec"), "spec")
     spec = _mapping(spec.get("workflowSpec", spec), "spec.workflowSpec")
-    metadata = _mapping(manifest.get("metadata", {}), "metadata")
-    title = str(metadata.get("name") or str(metadata.get("generateName", "workflow")).rstrip("-"))
+    title = title_of(manifest)
     if "entrypoint" not in spec:
         raise ManifestError(f"{title} has no entrypoint; only a workflow can be drawn")
     reader = _Reader(spec)

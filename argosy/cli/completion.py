@@ -121,11 +121,11 @@ def _typed(ctx: click.Context, param: click.Parameter) -> dict[str, Any]:
 def _parameters(target: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each parameter with the values that it may have, where they are few."""
     from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
+    from argosy.manifest.parts import parameters_of
     from argosy.step.values import ValueType
 
     if is_manifest(target):
-        spec = load_manifest(Path(target))["spec"]
-        for entry in (spec.get("workflowSpec", spec).get("arguments") or {}).get("parameters") or ():
+        for entry in parameters_of(load_manifest(Path(target))):
             yield str(entry["name"]), tuple(map(str, entry.get("enum") or ()))
         return
     for port in load_pipeline(target).interface.inputs:

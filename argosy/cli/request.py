@@ -23,8 +23,8 @@ from argosy.lint.validity import refuse_invalid_files
 from argosy.local.runs.code import CODE_FILE, code_of
 from argosy.local.runs.history import RUNS, History
 from argosy.local.runs.record import REQUEST_FILE
-from argosy.manifest.code import templates_in
 from argosy.manifest.linking import link, main_of
+from argosy.manifest.parts import templates_in
 from argosy.step.files import write_text
 
 _REQUESTS = "requests"

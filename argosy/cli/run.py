@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "StepCache | None":
     """The cache as this run uses it; None where no step may be reused."""
     from argosy.local.runs.cache import StepCache, may_be_reused
-    from argosy.manifest.code import templates_in
+    from argosy.manifest.parts import templates_in
 
     templates = {str(t.get("name")): t for t in templates_in(request.manifest)}
     wanted = any(t.get("memoize") or may_be_reused(t, everything=bool(cached)) for t in templates.values())

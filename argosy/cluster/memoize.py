@@ -18,7 +18,8 @@ from typing import Any
 from argosy import __version__
 from argosy.errors import UsageError
 from argosy.local.runs.cache import code_hash, may_be_reused, spec_of, variables_in
-from argosy.manifest.code import module_of, templates_in, with_templates
+from argosy.manifest import parts
+from argosy.manifest.code import module_of
 
 _PARAMETER = "workflow.parameters."
 _CODE_CHARACTERS = 32
@@ -44,9 +45,9 @@ def memoized(manifest: dict[str, Any], folders: Iterable[str] = ()) -> Memoized:
     Raises:
         UsageError: no step is declared so.
     """
-    search, name = list(folders), _name(manifest)
+    search, name = list(folders), parts.title_of(manifest)
     templates, notes = [], []
-    for template in templates_in(manifest):
+    for template in parts.templates_in(manifest):
         if may_be_reused(template, everything=False):
             reason = _hindrance(template, manifest)
             found = None if reason else _memoize(template, name, search)
@@ -58,7 +59,7 @@ def memoized(manifest: dict[str, Any], folders: Iterable[str] = ()) -> Memoized:
         templates.append(template)
     if not notes and not any("memoize" in template for template in templates):
         raise UsageError(f"--memoize: no step of '{name}' is declared with @component(cache=True)")
-    return Memoized(with_templates(manifest, templates), tuple(notes))
+    return Memoized(parts.with_templates(manifest, templates), tuple(notes))
 
 
 def _hindrance(template: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
@@ -78,8 +79,7 @@ def _hindrance(template: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
 
 
 def _are_deleted(artifacts: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any]) -> bool:
-    spec = manifest["spec"].get("workflowSpec", manifest["spec"])
-    default = (spec.get("artifactGC") or {}).get("strategy")
+    default = (parts.spec_of(manifest).get("artifactGC") or {}).get("strategy")
     strategies = ((a.get("artifactGC") or {}).get("strategy", default) for a in artifacts)
     return any(strategy not in (None, "", "Never") for strategy in strategies)
 
@@ -103,8 +103,3 @@ def _memoize(template: Mapping[str, Any], pipeline: str, folders: Iterable[str])
     config_map = _NO_NAME.sub("-", f"argosy-cache-{pipeline}-{template['name']}".lower())
     config_map = config_map[:_LONGEST_NAME].rstrip("-.")
     return {"key": key, "cache": {"configMap": {"name": config_map}}}
-
-
-def _name(manifest: Mapping[str, Any]) -> str:
-    metadata = manifest["metadata"]
-    return str(metadata.get("name") or metadata.get("generateName", "workflow-").rstrip("-"))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from argosy.errors import UsageError
+from argosy.manifest.parts import spec_of, with_spec
 from argosy.step.values import shown
 from argosy.text import did_you_mean
 
@@ -36,7 +37,7 @@ def with_parameters(
     Raises:
         UsageError: a name that the workflow does not have, a value that it does not allow, or none.
     """
-    spec = _workflow_spec(manifest)
+    spec = spec_of(manifest)
     arguments = spec.get("arguments") or {}
     declared = {p["name"]: dict(p) for p in arguments.get("parameters") or ()}
     by_template = "workflowTemplateRef" in spec
@@ -49,9 +50,9 @@ def with_parameters(
             raise UsageError(f"unknown parameter '{name}'{did_you_mean(name, declared)}")
     if complete and not by_template:
         _check_complete(declared.values())
-    return (
-        _put(manifest, {**arguments, "parameters": list(declared.values())}) if declared else dict(manifest)
-    )
+    if not declared:
+        return dict(manifest)
+    return with_spec(manifest, _with(spec, {**arguments, "parameters": list(declared.values())}))
 
 
 def _check_complete(parameters: Iterable[Mapping[str, Any]]) -> None:
@@ -69,21 +70,8 @@ def _set(parameter: dict[str, Any], value: str) -> None:
     parameter["value"] = value
 
 
-def _workflow_spec(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    spec: Mapping[str, Any] = manifest.get("spec") or {}
-    inner: Mapping[str, Any] = spec.get("workflowSpec", spec)
-    return inner
-
-
 def _references(spec: Mapping[str, Any]) -> list[str]:
     return references_in(json.dumps({k: v for k, v in spec.items() if k != "arguments"}, default=str))
-
-
-def _put(manifest: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    spec = manifest["spec"]
-    if "workflowSpec" in spec:
-        return {**manifest, "spec": {**spec, "workflowSpec": _with(spec["workflowSpec"], arguments)}}
-    return {**manifest, "spec": _with(spec, arguments)}
 
 
 def _with(spec: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
+from argosy.manifest.parts import spec_of
 
 
 class Composition:
@@ -89,9 +90,7 @@ class Composition:
     @property
     def spec(self) -> dict[str, Any]:
         """Couler's own workflow spec, also where `config_workflow` made a CronWorkflow of it."""
-        outer: dict[str, Any] = self.manifest["spec"]
-        inner: dict[str, Any] = outer.get("workflowSpec", outer)
-        return inner
+        return spec_of(self.manifest)
 
     def call(
         self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -199,8 +199,8 @@ class Settings:
 
         One whose structure is not Argo's stays as it is, for the linter to tell.
         """
-        from argosy.compose.environments.merge import spec_of, with_spec
         from argosy.compose.environments.overlay import is_well_formed
+        from argosy.manifest.parts import spec_of, with_spec
 
         if self.environment is None or not is_well_formed(manifest):
             return manifest

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from argosy.compose.training_jobs import STEPS, mistake
+from argosy.manifest.parts import spec_of
 
 # Verbs that have no counterpart here, and what to write instead.
 _INSTEAD = {
@@ -202,8 +203,7 @@ def _complete_workflow(kind: Any) -> None:
     @wraps(to_dict)
     def written(self: Any) -> dict[str, Any]:
         manifest: dict[str, Any] = to_dict(self)
-        spec = manifest["spec"]
-        spec.get("workflowSpec", spec).update(vars(self).get("extras", {}))
+        spec_of(manifest).update(vars(self).get("extras", {}))
         return manifest
 
     @wraps(cleanup)

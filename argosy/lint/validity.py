@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from argosy.errors import ManifestError
+from argosy.manifest.parts import parameters_of
 from argosy.manifest.reading import from_object
 from argosy.manifest.tree import Map
 
@@ -58,11 +59,7 @@ def _said(errors: "list[Violation]") -> str:
 
 def _give_values(manifest: Map) -> None:
     """Give each of the workflow's parameters a value, as each has one by the time it is submitted."""
-    outer = manifest.get("spec")
-    spec = outer.get("workflowSpec", outer) if isinstance(outer, Map) else None
-    for field in ("arguments", "parameters"):
-        spec = spec.get(field) if isinstance(spec, Map) else None
-    for parameter in spec if isinstance(spec, list) else ():
+    for parameter in parameters_of(manifest):
         if isinstance(parameter, Map) and "value" not in parameter:
             value = (parameter.get("enum") or [""])[0]
             parameter.put("value", value, parameter.mark, parameter.mark)

@@ -14,6 +14,7 @@ import yaml
 from argosy.compose.compiler import LOCAL_PARAMETERS
 from argosy.compose.given import without_password
 from argosy.errors import ManifestError
+from argosy.manifest.parts import parameters_of
 from argosy.step.values import shown
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Bindi
 
 
 def _declared(manifest: Mapping[str, Any]) -> set[str]:
-    spec = manifest.get("spec")
-    arguments = spec.get("arguments") if isinstance(spec, dict) else None
-    parameters = arguments.get("parameters") if isinstance(arguments, dict) else None
-    return {p["name"] for p in parameters or () if isinstance(p, dict) and "name" in p}
+    return {p["name"] for p in parameters_of(manifest)}
 
 
 def _laptop(manifest: Mapping[str, Any], declared: set[str]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from argosy.local.scope import Scope, global_variables, parameter_variables
 from argosy.local.standbys import Standbys
 from argosy.local.workflow import run_workflow
 from argosy.manifest.emit import to_yaml
+from argosy.manifest.parts import parameters_of, spec_of, with_spec
 from argosy.manifest.tags import parse
 from argosy.step.files import write_text
 
@@ -218,9 +219,7 @@ def _known(manifest: Mapping[str, Any], earlier: dict[str, Any] | None) -> dict[
     """The parameters of the earlier session that the manifest still has."""
     if earlier is None:
         return {}
-    spec = manifest.get("spec") or {}
-    spec = spec.get("workflowSpec") or spec
-    declared = {item.get("name") for item in (spec.get("arguments") or {}).get("parameters") or []}
+    declared = {item["name"] for item in parameters_of(manifest)}
     return {name: value for name, value in earlier.get("parameters", {}).items() if name in declared}
 
 
@@ -267,12 +266,9 @@ def _as_run(manifest: Mapping[str, Any], plan: Plan) -> str:
     """The manifest with the name and the arguments of this run."""
     document = {**manifest, "metadata": {**(manifest.get("metadata") or {}), "name": plan.name}}
     document["metadata"].pop("generateName", None)
-    spec = dict(manifest["spec"])
-    inner = dict(spec["workflowSpec"]) if "workflowSpec" in spec else spec
-    arguments = dict(inner.get("arguments") or {})
     if plan.parameters:
-        given = arguments.get("parameters") or []
-        arguments["parameters"] = [{**item, "value": plan.parameters[item["name"]]} for item in given]
-        inner["arguments"] = arguments
-    document["spec"] = {**spec, "workflowSpec": inner} if inner is not spec else spec
+        spec = spec_of(manifest)
+        given = [{**item, "value": plan.parameters[item["name"]]} for item in parameters_of(manifest)]
+        arguments = {**(spec.get("arguments") or {}), "parameters": given}
+        document = with_spec(document, {**spec, "arguments": arguments})
     return to_yaml(document)

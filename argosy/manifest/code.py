@@ -1,4 +1,4 @@
-"""The templates of a manifest, and how one says where its step's code is and what the code needs."""
+"""How a template says where its step's code is, and which packages it needs."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,19 +71,3 @@ def declared_packages(template: Mapping[str, Any]) -> tuple[str, ...]:
     """The packages that a template's component declares."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     return tuple(str(annotations.get(PACKAGES_ANNOTATION, "")).splitlines())
-
-
-def templates_in(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The templates of a manifest of any kind; none of one that is not as Argo has it."""
-    spec = manifest.get("spec") or {}
-    spec = spec.get("workflowSpec", spec) if isinstance(spec, Mapping) else {}
-    templates = spec.get("templates") if isinstance(spec, Mapping) else None
-    return [t for t in templates if isinstance(t, dict)] if isinstance(templates, list) else []
-
-
-def with_templates(manifest: dict[str, Any], templates: list[dict[str, Any]]) -> dict[str, Any]:
-    """The manifest with other templates."""
-    spec = {**manifest["spec"].get("workflowSpec", manifest["spec"]), "templates": templates}
-    if "workflowSpec" in manifest["spec"]:
-        spec = {**manifest["spec"], "workflowSpec": spec}
-    return {**manifest, "spec": spec}

@@ -11,6 +11,7 @@ from typing import Any
 
 from argosy.declare.merge import merged, plain
 from argosy.errors import ManifestError
+from argosy.manifest.parts import spec_of, with_spec
 from argosy.text import did_you_mean
 
 Raw = Mapping[str, Any]
@@ -18,7 +19,6 @@ Lookup = Callable[[str, str], "str | None"]
 
 REFERENCED = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 RUNNABLE = ("Workflow", "CronWorkflow", *REFERENCED)
-_SPEC = {"CronWorkflow": ("spec", "workflowSpec")}
 
 
 def main_of(documents: Sequence[Raw], where: str) -> Raw:
@@ -46,14 +46,8 @@ def name_of(document: Raw) -> str:
 
 def link(manifest: Raw, others: Sequence[Raw]) -> dict[str, Any]:
     """The manifest with all that it takes from other objects. Raises ManifestError for what is not there."""
-    path = _SPEC.get(str(manifest.get("kind")), ("spec",))
-    library = _Library(others)
-    spec = _at(manifest, path)
-    if not isinstance(spec, Mapping):
-        return plain(manifest)  # type: ignore[no-any-return]
-    linked = library.linked(library.joined(spec))
-    for field in reversed(path):
-        linked = {**_at(manifest, path[: path.index(field)]), field: linked}
+    library, spec = _Library(others), spec_of(manifest)
+    linked = with_spec(manifest, library.linked(library.joined(spec))) if spec else manifest
     return plain(linked)  # type: ignore[no-any-return]
 
 
@@ -62,18 +56,15 @@ def with_values(manifest: Raw, lookup: Lookup, given: Mapping[str, str]) -> dict
 
     Raises ManifestError for a key that is not there, of a parameter that has no default and is not `given`.
     """
-    path = _SPEC.get(str(manifest.get("kind")), ("spec",))
-    spec = _at(manifest, path)
-    if not isinstance(spec, Mapping):
+    spec = spec_of(manifest)
+    if not spec:
         return plain(manifest)  # type: ignore[no-any-return]
     filled = {**spec}
     if isinstance(spec.get("arguments"), Mapping):
         filled["arguments"] = _filled(spec["arguments"], lookup, given, "spec.arguments")
     if isinstance(spec.get("templates"), list):
         filled["templates"] = [_with_inputs(template, lookup) for template in spec["templates"]]
-    for field in reversed(path):
-        filled = {**_at(manifest, path[: path.index(field)]), field: filled}
-    return plain(filled)  # type: ignore[no-any-return]
+    return plain(with_spec(manifest, filled))  # type: ignore[no-any-return]
 
 
 def _with_inputs(template: Any, lookup: Lookup) -> Any:
@@ -105,13 +96,6 @@ def _parameter(item: Any, lookup: Lookup, given: Mapping[str, str], where: str) 
         )
     rest = {field: inside for field, inside in item.items() if field != "valueFrom"}
     return rest if value is None else {**rest, "value": value}
-
-
-def _at(manifest: Raw, path: Sequence[str]) -> Any:
-    found: Any = manifest
-    for field in path:
-        found = found.get(field) if isinstance(found, Mapping) else None
-    return found
 
 
 class _Library:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from argosy.local.embedded import Binding
+import pytest
+
+from argosy.local.embedded import Binding, bind_locally
 
 
 class Servers:
@@ -26,3 +28,10 @@ def test_a_users_value_is_one_short_line_without_its_password() -> None:
     assert told({"uri": "http://me:secret@host/x"})[-1] == "uri = http://***@host/x (as given)"
     assert told({"text": "a\nb"})[-1] == "text = 'a\\nb' (as given)"
     assert len(told({"text": "x" * 5000})[-1]) < 300
+
+
+@pytest.mark.parametrize("level", [lambda spec: spec, lambda spec: {"schedules": [], "workflowSpec": spec}])
+def test_a_cron_workflow_is_pointed_at_the_stack_as_a_workflow_is(level: Any) -> None:
+    spec = {"arguments": {"parameters": [{"name": "s3-bucket", "value": "b"}, {"name": "other"}]}}
+    assert bind_locally({"spec": level(spec)}, {}).from_stack == ("s3-bucket",)
+    assert bind_locally({"spec": level(spec)}, {"s3-bucket": "mine"}).from_stack == ()

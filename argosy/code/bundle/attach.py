@@ -22,9 +22,8 @@ from argosy.manifest.code import (
     in_images,
     is_in_every_image,
     module_of,
-    templates_in,
-    with_templates,
 )
+from argosy.manifest.parts import templates_in, title_of, with_templates
 from argosy.step.runtime import files as runtime_files
 
 FOLDER = "/argosy/code"
@@ -93,7 +92,7 @@ def attach(
         for t in templates_in(manifest)
         if t["name"] in steps and declared_packages(t) and packages != "as they are"
     }
-    bundle = _pack(found, _name(manifest), {name_of(key): content for key, content in lists.values()})
+    bundle = _pack(found, title_of(manifest), {name_of(key): content for key, content in lists.values()})
     keys = {name: key for name, (key, _) in lists.items()}
     return Attached(_mounted(manifest, set(steps), bundle.name, keys), bundle, tuple(notes))
 
@@ -140,11 +139,6 @@ def _unknown(manifest: dict[str, Any], steps: Mapping[str, str], found: Found) -
             'codeInImages in argosy.yaml, or declare code="image")'
         )
     return notes
-
-
-def _name(manifest: Mapping[str, Any]) -> str:
-    metadata = manifest["metadata"]
-    return str(metadata.get("name") or metadata.get("generateName", "workflow-").rstrip("-"))
 
 
 def _mounted(

@@ -9,7 +9,8 @@ from typing import Any
 from argosy.code.bundle.archive import DIGEST
 from argosy.compose.loader import load_manifest
 from argosy.errors import ManifestError
-from argosy.manifest.code import FILE, VOLUME, templates_in
+from argosy.manifest.code import FILE, VOLUME
+from argosy.manifest.parts import templates_in
 
 SUFFIX = ".code.yaml"
 

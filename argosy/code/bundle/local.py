@@ -14,7 +14,8 @@ from argosy.code.bundle.packages import python_of
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
-from argosy.manifest.code import FILE, VOLUME, declared_packages, templates_in, with_templates
+from argosy.manifest.code import FILE, VOLUME, declared_packages
+from argosy.manifest.parts import templates_in, with_templates
 from argosy.step.files import published
 
 _FOLDER = "code"

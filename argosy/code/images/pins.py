@@ -13,8 +13,9 @@ from argosy.code.images.lock import alone_in, write_whole
 from argosy.code.images.recipe import module_of_step
 from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError
-from argosy.manifest.code import OURS, declared_packages, step_of, templates_in, with_templates
+from argosy.manifest.code import OURS, declared_packages, step_of
 from argosy.manifest.emit import to_yaml
+from argosy.manifest.parts import templates_in, with_templates
 
 _HEADER = "# Written by `argosy build`: compile and submit write these images. Remove it to build no more.\n"
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import yaml
 
-from argosy.compose.environments.merge import KEYS, is_empty, laid_over, spec_of, with_spec
+from argosy.compose.environments.merge import KEYS, is_empty, laid_over
 from argosy.compose.environments.place import Place
 from argosy.declare.merge import merged
 from argosy.lint.schema import Defect, check, describe, table
+from argosy.manifest.parts import spec_of, with_spec
 from argosy.manifest.tree import marked as as_tree
 from argosy.text import nearest
 

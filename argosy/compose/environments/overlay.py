@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from argosy.compose.environments.fields import StepFields, refuse_defects
-from argosy.compose.environments.merge import laid_over, name_of, spec_of, with_spec
+from argosy.compose.environments.merge import laid_over
 from argosy.compose.environments.names import Names, names_below
 from argosy.compose.environments.place import Place
 from argosy.lint.schema import check, table
+from argosy.manifest.parts import spec_of, title_of, with_spec
 from argosy.manifest.tree import marked
 from argosy.step.values import shown
 from argosy.text import nearest
@@ -205,7 +206,7 @@ class Overlay:
         Raises:
             UsageError: an override matches nothing, here or elsewhere in the project.
         """
-        name = name_of(manifest)
+        name = title_of(manifest)
         inner = [p for pattern, p in _matching(self.pipelines, name)]
         self._refuse_unknown_pipelines(name)
         steps = Steps(spec_of(manifest))
@@ -221,7 +222,7 @@ class Overlay:
 
     def given(self, manifest: Manifest) -> dict[str, str]:
         """The values that this environment gives the parameters of a pipeline."""
-        inner = [p for _, p in _matching(self.pipelines, name_of(manifest))]
+        inner = [p for _, p in _matching(self.pipelines, title_of(manifest))]
         declared = {p["name"] for p in _declared(spec_of(manifest))}
         return {n: v for one in (self, *inner) for n, v in one.parameters.items() if n in declared}
 

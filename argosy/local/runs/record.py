@@ -17,6 +17,7 @@ from argosy.errors import UsageError
 from argosy.local.folders import folder_name
 from argosy.local.journal import STATE_FILE, read_state
 from argosy.local.node import Attempt, Node, Phase, Values, in_order, parse_time
+from argosy.manifest.parts import templates_in
 
 REQUEST_FILE = "request.json"
 
@@ -130,10 +131,7 @@ class Record:
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:
         """The manifest's templates by name."""
-        spec = self.manifest.get("spec")
-        spec = (spec.get("workflowSpec") or spec) if isinstance(spec, dict) else None
-        found = spec.get("templates") if isinstance(spec, dict) else None
-        return {str(t.get("name")): t for t in found or () if isinstance(t, dict)}
+        return {str(t.get("name")): t for t in templates_in(self.manifest)}
 
     def node(self, name: str) -> Node:
         """The node of that name, or the only one whose name begins so. Raises UsageError."""
