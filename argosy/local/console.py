@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from argosy.local.approval import Ask
 from argosy.local.console_tree import LiveTree, PlainLines
 from argosy.local.keys import DETACH, Keys
 from argosy.local.node import Node
@@ -91,14 +92,14 @@ class ConsoleReporter:
         if result.message and not result.succeeded:
             self._console.print(Text(f"{result.phase.value}: {one_line(result.message)}", "red"))
 
-    def asked(self, ask: Callable[[str], bool]) -> Callable[[str], bool]:
+    def asked(self, ask: Ask) -> Ask:
         """A question to the person at the terminal, whose answer is not taken for keys."""
 
-        def asking(node: str) -> bool:
+        async def asking(node: str) -> bool:
             if self._keys is None or self._is_left:
-                return ask(node)
+                return await ask(node)
             with self._keys.asking():
-                return ask(node)
+                return await ask(node)
 
         return asking
 
