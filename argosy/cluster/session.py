@@ -126,6 +126,14 @@ class Session:
         """Add the task of one call of a component."""
         return self._composition.call(component, args, kwargs)
 
+    def check_options(self, name: str, options: Mapping[str, Any], site: str) -> None:
+        """Refuse options of a component that hold a value of the program."""
+        self._composition.check_options(name, options, site)
+
+    def expect_call(self, uncalled: list[Any], site: str) -> None:
+        """Remember what the program makes and has to call."""
+        self._composition.expect_call(uncalled, site)
+
     def on_couler_task(self, name: str, entry: dict[str, Any]) -> None:
         """Couler has put a task into its table."""
         self._composition.on_couler_task(name, entry)
@@ -149,6 +157,7 @@ class Session:
             ComposeError: nothing was, or it cannot become a workflow.
         """
         workflow = states.workflow
+        self._composition.check_calls()
         self._composition.manifest = type(workflow).to_dict(workflow)
         return self._values(script_manifest(self._composition))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,33 @@ def bind(interface: Interface, args: tuple[Any, ...], kwargs: dict[str, Any], si
         (arguments.artifacts if port.is_artifact else arguments.parameters)[port.argo_name] = text
         arguments.needs.update(dict.fromkeys(tasks_in(text)))
     return arguments
+
+
+def refuse_borrowed(step: str, template: Any, site: str, own: Sequence[str] = ()) -> None:
+    """Raise ComposeError for a container, or the name of its step, that shows a value of the pipeline.
+
+    It knows the `own` inputs of the step. What a pipeline writes may be a tag of its own parameter, so there none
+    is the step's.
+    """
+    for text in (step, *_texts(template)):
+        refuse_unseen(text, f"{step}(): its container", site)
+        for name in names_in(text):
+            root, *words = name.split(".")
+            foreign = root == "inputs" and words[0] == "parameters" and words[-1] not in own
+            if root in ("tasks", "loops") or (foreign and text is not step):
+                raise ComposeError(
+                    f"{site}: {step}(): '{text}' holds a value of the pipeline, and a container knows "
+                    "only the "
+                    "step's own inputs; declare an input, and let the step set what it needs"
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, (str, Placeholder)):
+        yield str(value)
+    elif isinstance(value, (list, tuple, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
 
 
 def _text(given: "_Given", value: Any) -> str:

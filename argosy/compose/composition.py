@@ -2,14 +2,14 @@
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import couler.argo as couler
 from couler.core import states
 from couler.core.step_update_utils import update_step
 
-from argosy.compose.binding import Arguments, bind
+from argosy.compose.binding import Arguments, bind, refuse_borrowed
 from argosy.compose.conditions import Condition
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
@@ -55,6 +55,7 @@ class Composition:
         self._scopes: list[dict[str, Task]] = [self.tasks]
         self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
+        self._uncalled: list[tuple[list[Any], str]] = []
 
     @classmethod
     def of(cls, program: Callable[[], Any]) -> "Composition":
@@ -71,6 +72,7 @@ class Composition:
                 if mistake := explained(error):
                     raise mistake from error
                 raise
+            composition.check_calls()
             collector = ManifestCollector()
             couler.run(submitter=collector)
         composition.manifest = collector.manifest
@@ -114,12 +116,35 @@ class Composition:
         self._wire(task)
         return handle
 
+    def check_options(self, name: str, options: Mapping[str, Any], site: str) -> None:
+        """Raise ComposeError for options that hold a value of the pipeline, or may do so."""
+        refuse_borrowed(name, options, site)
+
+    def expect_call(self, uncalled: list[Any], site: str) -> None:
+        """Remember what the program makes and has to call."""
+        self._uncalled.append((uncalled, site))
+
+    def check_calls(self) -> None:
+        """Raise ComposeError for an approval that was made and never called: nothing would wait for it."""
+        for uncalled, site in self._uncalled:
+            for approval in uncalled:
+                name = approval.interface.name
+                raise ComposeError(
+                    f"{site}: the approval '{name}' is made, and never called: write "
+                    f"approval('{name}')(), or give "
+                    "it to couler.set_dependencies"
+                )
+
     def _add(
         self, component: Component[Any, Any], arguments: Arguments, around: Surroundings, site: str
     ) -> TaskHandle:
+        template = self._templates.add(component)
+        if component.template_ref is None:
+            own = [port.argo_name for port in component.interface.inputs]
+            refuse_borrowed(component.interface.name, self._templates.rendered_as(template), site, own)
         task = Task(
             name=self._free_name(component.interface.name),
-            template=self._templates.add(component),
+            template=template,
             site=site,
             parameters=arguments.parameters,
             artifacts=arguments.artifacts,

@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,8 +13,8 @@ from argosy.compose.upstream import import_couler
 from argosy.declare.component import Component, composing
 from argosy.declare.modules import home_of, is_from, prefer
 from argosy.declare.pipeline import Pipeline
-from argosy.declare.source import call_site
-from argosy.errors import ArgosyError, ComposeError, ManifestError, UsageError
+from argosy.declare.source import call_site, placed, raised_at
+from argosy.errors import ArgosyError, ComposeError, DeclarationError, ManifestError, UsageError
 from argosy.manifest.reading import STOPS_ARGO, Document, read
 from argosy.manifest.tree import place, unmarked
 from argosy.step.quiet import keep_couler_quiet
@@ -106,6 +106,8 @@ def import_module(name: str, place: Path | None = None) -> ModuleType:
     try:
         with composing(_OnlyRead()):
             return importlib.import_module(name)
+    except DeclarationError as error:
+        raise DeclarationError(placed(error)) from error
     except ArgosyError:
         raise
     except Exception as error:
@@ -122,6 +124,12 @@ class _OnlyRead:
             "on this "
             "machine; call it in a function under @pipeline, or give the program to 'couler run'"
         )
+
+    def check_options(self, name: str, options: Mapping[str, Any], site: str) -> None:
+        """At a file's top there is no value of a pipeline."""
+
+    def expect_call(self, uncalled: list[Any], site: str) -> None:
+        """At a file's top an approval is made for a pipeline that calls it."""
 
 
 def _load_module(name: str) -> ModuleType:
@@ -160,11 +168,7 @@ def explain(error: BaseException, path: Path | None = None) -> str:
     """One line for an error in the user's own code: file, line, what."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    sdk = str(Path(__file__).parent)
-    own = [f for f in frames if not f.filename.startswith((sdk, "<frozen")) and "/couler/" not in f.filename]
-    place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(path)
-    return f"{place}: {type(error).__name__}: {error}"
+    return f"{raised_at(error, str(path))}: {type(error).__name__}: {error}"
 
 
 def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 from couler.core.templates.output import Output
 
 from argosy.compose.tags import path_of
-from argosy.declare.source import call_site, is_user_code, raised_at
-from argosy.errors import ComposeError
+from argosy.declare.source import call_site, is_user_code, placed, raised_at
+from argosy.errors import ComposeError, DeclarationError
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.values import ValueType
 
@@ -178,6 +178,8 @@ def explained(error: Exception) -> ComposeError | None:
     Python's own functions name the type that they cannot take, or show the value.
     None if it is something else.
     """
+    if isinstance(error, DeclarationError):
+        return None if placed(error) == str(error) else ComposeError(placed(error))
     if not isinstance(error, (TypeError, AttributeError, ValueError, SyntaxError)):
         return None
     if verb := _verb_that_raised(error):

@@ -204,6 +204,10 @@ class Templates:
             name = self._names[component] = self._add(component)
         return name
 
+    def rendered_as(self, name: str) -> dict[str, Any]:
+        """The template of that name."""
+        return self._by_name[name]
+
     def _add(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
         rendered = render_template(component, base)

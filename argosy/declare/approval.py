@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from argosy.declare.component import Component
+from argosy.declare.component import Component, current_composer
 from argosy.declare.container import ContainerSpec
+from argosy.declare.fields import expect_count, expect_name
 from argosy.errors import DeclarationError, UsageError
 from argosy.step.interface import Interface
 
@@ -23,6 +24,7 @@ class Approval(_Base):
     """A step that does nothing but wait: Argo's `suspend`."""
 
     def __init__(self, name: str, timeout: int | None) -> None:
+        self.made: list[Approval] = [self]
         summary = "Wait until somebody lets the workflow go on."
         super().__init__(_refuse, Interface(name, summary, "", (), ()), _NONE)
         self.timeout = timeout
@@ -33,7 +35,14 @@ class Approval(_Base):
             from argosy.declare.source import call_site
 
             raise DeclarationError(f"{call_site()}: '{interface.name}' waits: it has no container")
-        return Approval(interface.name, self.timeout)
+        copy = Approval(interface.name, self.timeout)
+        copy.made = self.made
+        return copy
+
+    def for_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Approval:
+        """Itself, which now is a step of the pipeline."""
+        self.made.clear()
+        return self
 
     @property
     def command(self) -> list[str]:
@@ -48,15 +57,24 @@ def _refuse() -> None:
 def approval(name: str = "approve", *, timeout: int | None = None) -> Component[[], None]:
     """A step at which the workflow waits for `argo resume`, or for the button in Argo's UI.
 
-    Steps after it name it: `couler.set_dependencies(lambda: deploy(...), dependencies=[approve()])`.
+    Called it is the step: `asked = approval()()`. Steps after it name it:
+    `couler.set_dependencies(lambda: deploy(...), dependencies=[asked])`. A pipeline that never calls one
+    is refused, because nothing would wait.
 
     Args:
         name: the step's name in YAML.
         timeout: seconds after which the workflow goes on by itself; None: never.
 
     Raises:
-        DeclarationError: the timeout is not above 0.
+        DeclarationError: it is no name, or the timeout is not above 0.
     """
-    if timeout is not None and timeout <= 0:
-        raise DeclarationError(f"approval: timeout {timeout} is not a number of seconds above 0")
-    return Approval(name, timeout)
+    expect_name("approval: name", name)
+    if timeout is not None:
+        expect_count("approval: timeout", timeout, 1)
+    made = Approval(name, timeout)
+    composer = current_composer()
+    if composer is not None:
+        from argosy.declare.source import call_site
+
+        composer.expect_call(made.made, call_site())
+    return made

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 from argosy.declare.container import AllOptions, ContainerOptions, ContainerSpec
+from argosy.declare.fields import expect_name
 from argosy.declare.groups import Group
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import check_function, read_interface, where
@@ -39,6 +40,12 @@ class Composer(Protocol):
 
     def call(self, component: Component[Any, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Add a task and return the handle of its outputs."""
+
+    def check_options(self, name: str, options: Mapping[str, Any], site: str) -> None:
+        """Refuse options of a component that hold a value of the pipeline."""
+
+    def expect_call(self, uncalled: list[Any], site: str) -> None:
+        """Refuse the program, at its end, if something made at `site` is still in the list."""
 
 
 _current: ContextVar[Composer | None] = ContextVar("argosy_composer", default=None)
@@ -103,9 +110,13 @@ class Component(Generic[P, R]):
             DeclarationError: there is no such field, or a value does not fit it.
         """
         try:
+            if name is not None:
+                expect_name("name", name)
             changed = self.container.but(container)
         except DeclarationError as error:
             raise DeclarationError(f"{_site()}: {self.interface.name}.options(): {error}") from None
+        if (composer := current_composer()) is not None:
+            composer.check_options(self.interface.name, container, _site())
         interface = dataclasses.replace(self.interface, name=name or self.interface.name)
         other = self._copy(interface, changed)
         if not container:
@@ -213,6 +224,8 @@ def _component(*marked: Any, image: str = "", name: str | None = None, **options
     if marked or not image:
         raise DeclarationError(f"{_place(marked) or _site()}: {_WANTED}")
     try:
+        if name is not None:
+            expect_name("name", name)
         container = ContainerSpec.of(image, options)
     except DeclarationError as error:
         raise DeclarationError(f"{_site()}: component(): {error}") from None

@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
-from argosy.declare.pod import EnvValue, Resources, Volume
+from argosy.declare.fields import expect, expect_list, expect_text, expect_texts, expect_variables
+from argosy.declare.pod import EnvValue, FromConfigMap, FromField, FromSecret, Resources, Volume
 from argosy.declare.retry import Retry, seconds
 from argosy.errors import DeclarationError
 
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
+
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_PULLS = ("Always", "IfNotPresent", "Never")
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,13 @@ class Toleration:
     key: str
     value: str | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = "NoSchedule"
+
+    def __post_init__(self) -> None:
+        for name in ("key", "value", "effect"):
+            if (value := getattr(self, name)) is not None or name == "key":
+                expect_text(f"toleration: {name}", value)
+        if self.effect not in (*_EFFECTS, None):
+            raise DeclarationError(f"toleration: effect {self.effect!r} is none of {', '.join(_EFFECTS)}")
 
     def to_dict(self) -> dict[str, str]:
         """Kubernetes' `toleration`."""
@@ -91,6 +103,7 @@ class ContainerSpec:
         return replace(self, **_known(options))
 
     def __post_init__(self) -> None:
+        self._check_types()
         object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
         if self.cache and self.changes_world:
             raise DeclarationError("cache: a step that changes the world is never reused; leave one out")
@@ -102,8 +115,6 @@ class ContainerSpec:
         twice = next((p for p in paths if paths.count(p) > 1), None)
         if twice:
             raise DeclarationError(f"two volumes are mounted at {twice}")
-        if isinstance(self.packages, str):
-            raise DeclarationError(f"packages: {self.packages!r} is not a list: write [{self.packages!r}]")
         for package in self.packages:
             if not package or package.startswith("-") or not package.isprintable():
                 raise DeclarationError(f"packages: {package!r} is not a package such as 'pandas==2.2.3'")
@@ -112,6 +123,26 @@ class ContainerSpec:
         for key, value in self.labels.items():
             if len(value) > 63 or not _LABEL.fullmatch(value):
                 raise DeclarationError(f"label {key}: {value!r} is not a label's value")
+
+    def _check_types(self) -> None:
+        expect_text("image", self.image)
+        expect("resources", self.resources, "Resources(...)", Resources)
+        expect_variables("env", self.env, FromSecret, FromConfigMap, FromField)
+        for name in ("node_selector", "labels", "annotations"):
+            expect_texts(name, getattr(self, name))
+        expect_list("tolerations", self.tolerations, "Toleration(...)", Toleration)
+        expect_list("volumes", self.volumes, "SharedMemory(...), Scratch(...) or Volume(...)", Volume)
+        expect_list("packages", self.packages, "texts", str)
+        if self.retry is not None:
+            expect("retry", self.retry, "Retry(...)", Retry)
+        for name in ("security_context", "template"):
+            expect(name, getattr(self, name), "a mapping", Mapping)
+        for name in ("cache", "changes_world"):
+            expect(name, getattr(self, name), "True or False", bool)
+        if self.image_pull_policy not in (*_PULLS, None):
+            raise DeclarationError(
+                f"image_pull_policy {self.image_pull_policy!r} is none of {', '.join(_PULLS)}"
+            )
 
 
 CODE_ANNOTATION = "argosy.dev/code"

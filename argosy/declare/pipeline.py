@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
 
 from argosy.declare.component import current_composer
+from argosy.declare.fields import expect, expect_count, expect_text, expect_texts
 from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
 from argosy.declare.schedule import Schedule
@@ -37,6 +38,11 @@ class TTL:
 
     after_success: int | None = 7 * 86400
     after_failure: int | None = 30 * 86400
+
+    def __post_init__(self) -> None:
+        for name in ("after_success", "after_failure"):
+            if (value := getattr(self, name)) is not None:
+                expect_count(f"ttl: {name}", value)
 
     def to_dict(self) -> dict[str, int]:
         """Argo's `ttlStrategy`."""
@@ -76,6 +82,18 @@ class WorkflowSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
+        for name in ("service_account", "mutex"):
+            if (value := getattr(self, name)) is not None:
+                expect_text(name, value)
+        for name, kind in (("ttl", TTL), ("schedule", Schedule)):
+            if (value := getattr(self, name)) is not None:
+                expect(name, value, f"{kind.__name__}(...)", kind)
+        if self.parallelism is not None:
+            expect_count("parallelism", self.parallelism, 1)
+        for name in ("labels", "annotations"):
+            expect_texts(name, getattr(self, name))
+        for name in ("spec", "local"):
+            expect(name, getattr(self, name), "a mapping", Mapping)
 
 
 class Pipeline(Generic[P, R]):

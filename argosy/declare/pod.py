@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Union
 
+from argosy.declare.fields import expect, expect_count, expect_text
 from argosy.errors import DeclarationError
 
 # Kubernetes' quantity suffixes: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -25,6 +26,7 @@ def quantity(text: str) -> Decimal:
     Raises:
         DeclarationError: the text is not a quantity.
     """
+    expect("a quantity", text, "a text such as '500m', '2' or '1Gi'", str)
     match = _QUANTITY.fullmatch(text)
     if not match or match[2] not in _SUFFIXES:
         raise DeclarationError(f"{text!r} is not a quantity such as '500m', '2' or '1Gi'")
@@ -46,11 +48,15 @@ class Resources:
 
     def __post_init__(self) -> None:
         for name in ("cpu", "memory"):
+            if (value := getattr(self, name)) is not None:
+                expect(name, value, "a quantity such as '2', or a pair (request, limit)", str, tuple, list)
             pair = self._pair(name)
+            if pair and len(pair) != 2:
+                raise DeclarationError(f"{name}: {pair!r} is not a pair (request, limit)")
             if pair and quantity(pair[0]) > quantity(pair[1]):
                 raise DeclarationError(f"{name}: the request {pair[0]} is above the limit {pair[1]}")
-        if self.gpu < 0:
-            raise DeclarationError(f"gpu: {self.gpu} is below 0")
+        expect_count("gpu", self.gpu)
+        expect_text("gpu_resource", self.gpu_resource)
 
     def _pair(self, name: str) -> tuple[str, str] | None:
         value = getattr(self, name)
@@ -76,6 +82,8 @@ class Volume:
     read_only: bool = False
 
     def __post_init__(self) -> None:
+        expect_text("volume: name", self.name)
+        expect_text(f"volume '{self.name}': mount_path", self.mount_path)
         if not self.mount_path.startswith("/"):
             raise DeclarationError(f"volume '{self.name}': {self.mount_path!r} is not an absolute path")
 
@@ -116,6 +124,10 @@ class FromSecret:
     key: str
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        expect_text("FromSecret: name", self.name)
+        expect_text("FromSecret: key", self.key)
+
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""
         return {"secretKeyRef": _reference(self.name, self.key, self.optional)}
@@ -129,6 +141,10 @@ class FromConfigMap:
     key: str
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        expect_text("FromConfigMap: name", self.name)
+        expect_text("FromConfigMap: key", self.key)
+
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""
         return {"configMapKeyRef": _reference(self.name, self.key, self.optional)}
@@ -139,6 +155,9 @@ class FromField:
     """A field of the pod itself (the downward API), such as `metadata.name`."""
 
     path: str
+
+    def __post_init__(self) -> None:
+        expect_text("FromField: path", self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""

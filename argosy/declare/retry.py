@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
+from argosy.declare.fields import expect, expect_count, expect_text
 from argosy.errors import DeclarationError
 
 DURATION = re.compile(r"(\d+(\.\d+)?(ms|s|m|h))+|\d+")
@@ -14,6 +15,7 @@ DURATION = re.compile(r"(\d+(\.\d+)?(ms|s|m|h))+|\d+")
 
 def check_duration(name: str, text: str) -> None:
     """Raises DeclarationError unless `text` is a Go duration (`30s`, `1h30m`) or whole seconds."""
+    expect(name, text, "a duration such as '30s' or '1h30m'", str)
     if not DURATION.fullmatch(text):
         raise DeclarationError(f"{name}: {text!r} is not a duration such as '30s' or '1h30m'")
 
@@ -70,8 +72,10 @@ class Retry:
     expression: str | None = None
 
     def __post_init__(self) -> None:
-        if self.limit < 0:
-            raise DeclarationError(f"retry: limit {self.limit} is below 0")
+        expect_count("retry: limit", self.limit)
+        expect_count("retry: factor", self.factor, 1)
+        if self.expression is not None:
+            expect_text("retry: expression", self.expression)
         if self.policy not in ("Always", "OnFailure", "OnError", "OnTransientError"):
             raise DeclarationError(f"retry: {self.policy!r} is not a policy of Argo's")
         for name in ("duration", "max_duration"):

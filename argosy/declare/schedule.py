@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from argosy.declare.fields import expect, expect_count, expect_text
 from argosy.errors import DeclarationError
 
 _MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
@@ -32,6 +33,12 @@ class Schedule:
     keep_failed: int | None = None
 
     def __post_init__(self) -> None:
+        expect("schedule: cron", self.cron, "a cron expression, or a list of them", str, list, tuple)
+        for expression in self.expressions:
+            expect_text("schedule: cron", expression)
+        for name in ("starting_deadline", "keep_succeeded", "keep_failed"):
+            if (value := getattr(self, name)) is not None:
+                expect_count(f"schedule: {name}", value)
         if not self.expressions:
             raise DeclarationError("schedule: no cron expression")
         for expression in self.expressions:

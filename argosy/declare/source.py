@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from types import FrameType
 
@@ -50,11 +51,25 @@ def _is_installed(frame: FrameType) -> bool:
     return f"{os.sep}site-packages{os.sep}" in frame.f_code.co_filename
 
 
-def raised_at(error: BaseException) -> str:
-    """`file:line` of the last line of the user's code that an error passed through."""
-    place, trace = "<unknown>", error.__traceback__
+_PLACED = re.compile(r"\S+:\d+: ")
+
+
+def placed(error: Exception) -> str:
+    """The message of an error with its place, if it does not begin with one."""
+    return str(error) if _PLACED.match(str(error)) else f"{raised_at(error)}: {error}"
+
+
+def raised_at(error: BaseException, otherwise: str = "<unknown>") -> str:
+    """`file:line` of the last line of the user's code that an error passed through.
+
+    In an installed library if there is no other.
+    """
+    place, trace = otherwise, error.__traceback__
+    own = False
     while trace is not None:
-        if is_user_code(trace.tb_frame):
-            place = place_of(trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+        frame = trace.tb_frame
+        if is_user_code(frame) and not (own and _is_installed(frame)):
+            own = not _is_installed(frame)
+            place = place_of(frame.f_code.co_filename, trace.tb_lineno)
         trace = trace.tb_next
     return place

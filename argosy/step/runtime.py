@@ -15,6 +15,7 @@ MODULES = (
     "argosy.declare.approval",
     "argosy.declare.component",
     "argosy.declare.container",
+    "argosy.declare.fields",
     "argosy.declare.groups",
     "argosy.declare.library",
     "argosy.declare.pipeline",

@@ -66,6 +66,11 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
         ("none_at_all", "x = 1\n", "declares no pipeline"),
         ("bad_syntax", "def (:\n", "bad_syntax.py:1: "),
         ("bad_import", "\nimport nothing_of_that_name\n", "bad_import.py:2: ModuleNotFoundError"),
+        (
+            "bad_noun",
+            "import argosy\n\nargosy.Retry(limit=-1)\n",
+            "bad_noun.py:3: retry: limit -1 is below 0",
+        ),
         ("bad_code", "x = 1\ny = x / 0\n", "bad_code.py:2: ZeroDivisionError"),
         ("json", "", "a module 'json' exists already"),
     ],
@@ -73,7 +78,7 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
 def test_refused_files(tmp_path: Path, name: str, text: str, fragment: str) -> None:
     file = tmp_path / f"{name}.py"
     file.write_text(text)
-    with pytest.raises(UsageError, match=fragment) as caught:
+    with pytest.raises(ArgosyError, match=fragment) as caught:
         load_pipeline(str(file))
     assert "\n" not in str(caught.value)
 

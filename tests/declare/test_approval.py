@@ -7,7 +7,7 @@ import pytest
 
 from argosy import File, Stored, approval, compile, component, pipeline
 from argosy.declare.template import render_template
-from argosy.errors import DeclarationError, UsageError
+from argosy.errors import ComposeError, DeclarationError, UsageError
 
 
 class Made(NamedTuple):
@@ -47,6 +47,19 @@ def test_an_approval_is_not_run_and_has_a_sensible_timeout() -> None:
         approval()()
     with pytest.raises(DeclarationError, match="timeout 0"):
         approval(timeout=0)
+
+
+def test_an_approval_that_is_never_called_is_refused() -> None:
+    @pipeline()
+    def unguarded() -> None:
+        """Forget the second pair of parentheses."""
+        approval("review").options(name="again")
+        make()
+
+    with pytest.raises(
+        ComposeError, match=r"test_approval\.py:\d+: the approval 'review' is made, and never called"
+    ):
+        compile(unguarded)
 
 
 def test_an_approval_under_another_name_still_waits() -> None:
