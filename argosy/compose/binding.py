@@ -54,8 +54,8 @@ def bind(interface: Interface, args: tuple[Any, ...], kwargs: dict[str, Any], si
 def refuse_borrowed(step: str, template: Any, site: str, own: Sequence[str] = ()) -> None:
     """Raise ComposeError for a container, or the name of its step, that shows a value of the pipeline.
 
-    It knows the `own` inputs of the step. What a pipeline writes may be a tag of its own parameter, so there none
-    is the step's.
+    It knows the `own` inputs of the step. A tag that a pipeline writes may be of its own parameter, so there
+    none is the step's.
     """
     for text in (step, *_texts(template)):
         refuse_unseen(text, f"{step}(): its container", site)

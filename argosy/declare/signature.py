@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -76,7 +76,7 @@ def read_interface(function: Callable[..., Any], name: str | None = None) -> Int
     if result is REQUIRED:
         raise _fail(function, "no return type; write '-> None' for a step without outputs")
     if hasattr(result, "_fields"):
-        interface = replace(interface, outputs=_outputs(function, result))
+        interface = replace(interface, outputs=_outputs(function, result), result=result.__name__)
     elif result is not type(None):
         interface = replace(interface, outputs=(_bare_output(function, result),), bare=True)
     if option := ambiguous(interface):
@@ -228,11 +228,22 @@ def _port(function: Any, name: str, hint: Any, told: str, default: Any = REQUIRE
     if kind:
         kind = replace(kind, optional=optional)
         return Port(name, kind, told, default, file_name, stored=stored)
+    if _holds_files(hint):
+        raise _fail(
+            function, f"'{name}' holds files one by one; write 'Directory' for a folder that has them"
+        )
     try:
         value = ValueType.from_hint(hint)
     except TypeError as error:
         raise _fail(function, f"'{name}': {error}") from None
     return Port(name, replace(value, optional=value.optional or optional), told, default, file_name)
+
+
+def _holds_files(hint: Any) -> bool:
+    """Whether a file is in a list, a dict or a union of other types."""
+    return any(isinstance(part, ArtifactKind) for part in get_args(hint)) or any(
+        map(_holds_files, get_args(hint))
+    )
 
 
 def _a(hint: type) -> str:
@@ -268,6 +279,8 @@ def _bare_output(function: Any, result: Any) -> Port:
             f"returns {getattr(result, '__name__', result)}; several outputs have names: declare "
             "'class Result(NamedTuple)' with one field an output, and write '-> Result'",
         )
+    if is_dataclass(result) or hasattr(result, "__total__"):
+        raise _fail(function, f"returns {result.__name__}; outputs have names: declare it as a NamedTuple")
     port = _port(function, RESULT, result, "")
     return replace(port, description=_returns(function))
 

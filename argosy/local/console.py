@@ -96,10 +96,15 @@ class ConsoleReporter:
         """A question to the person at the terminal, whose answer is not taken for keys."""
 
         async def asking(node: str) -> bool:
-            if self._keys is None or self._is_left:
+            keys, loop = self._keys, asyncio.get_running_loop()
+            if keys is None or self._is_left:
                 return await ask(node)
-            with self._keys.asking():
-                return await ask(node)
+            loop.remove_reader(keys.descriptor)
+            try:
+                with keys.asking():
+                    return await ask(node)
+            finally:
+                loop.add_reader(keys.descriptor, self._on_key, keys)
 
         return asking
 

@@ -75,6 +75,7 @@ class Interface:
 
     Attributes:
         bare: the function returns its one output itself (`-> float`), not a tuple with a field for each.
+        result: the name of the tuple's type.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Interface:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     bare: bool = False
+    result: str = "Outputs"
 
     def input(self, name: str) -> Port | None:
         """The input of that Python name, or None."""

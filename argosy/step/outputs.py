@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import namedtuple
 from pathlib import Path
-from typing import Any, Mapping, NamedTuple  # noqa: UP035 - Python 3.9
+from typing import Any, Mapping, NamedTuple, get_origin  # noqa: UP035 - Python 3.9
 
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.errors import StepError, UsageError
@@ -16,25 +17,40 @@ _BEGINNING = 30
 
 
 def Outputs(**fields: Any) -> Any:
-    """A NamedTuple type with these fields: `def step() -> Outputs(result=str): ...`.
+    """A NamedTuple with these fields: a type, `-> Outputs(score=float)`, or a value, `Outputs(score=0.5)`.
 
     A type checker cannot look into it; where types are checked, declare `class Result(NamedTuple)`.
     """
-    return NamedTuple("Outputs", list(fields.items()))
+    if all(map(_is_type, fields.values())):
+        return NamedTuple("Outputs", list(fields.items()))
+    return namedtuple("Outputs", fields)(**fields)
+
+
+def _is_type(value: Any) -> bool:
+    """Whether it is an annotation and no value: a class, `list[int]`, `File | None`, `Any`."""
+    return isinstance(value, type) or value is Any or get_origin(value) is not None
 
 
 def check_places(interface: Interface, targets: Mapping[str, Path | None]) -> None:
     """Raise UsageError for a place whose content an output would be mixed with."""
+    taken: dict[Path, str] = {}
     for port in interface.outputs:
         target = targets[port.name]
         if target is None:
             continue
+        option = f"--output-{port.argo_name}"
         try:
             refuse_occupied(target)
         except OSError as error:
-            raise UsageError(
-                f"{interface.name}: --output-{port.argo_name}: {error.strerror}: '{target}'"
-            ) from None
+            raise UsageError(f"{interface.name}: {option}: {error.strerror}: '{target}'") from None
+        place = target.resolve()
+        for other, name in taken.items():
+            if place == other or other in place.parents or place in other.parents:
+                raise UsageError(
+                    f"{interface.name}: {option} and {name} name one place, or one inside of the other: "
+                    f"'{target}'"
+                )
+        taken[place] = option
 
 
 def hand_over(interface: Interface, result: Any, targets: Mapping[str, Path | None]) -> dict[str, str]:
@@ -85,11 +101,11 @@ def _by_name(interface: Interface, result: Any) -> dict[str, Any]:
     told = ", ".join(f"'{port.argo_name}'" for port in interface.outputs)
     if names and result is None:
         raise StepError(f"{interface.name}: returned nothing, but declares the outputs {told}")
-    if not all(hasattr(result, name) for name in names):
+    if isinstance(result, type) or not all(hasattr(result, name) for name in names):
         rewrite = ", ".join(f"{name}=..." for name in names)
         raise StepError(
             f"{interface.name}: returned {shown(result)}, but declares the outputs {told}: "
-            f"return Result({rewrite}), the declared type"
+            f"return {interface.result}({rewrite})"
         )
     return {name: getattr(result, name) for name in names}
 

@@ -114,7 +114,8 @@ class ValueType:
             return replace(cls.from_hint(inner[0]), optional=True)
         if origin is Literal:
             if not all(isinstance(a, str) for a in args):
-                raise TypeError(f"{hint} has choices that are not text")
+                written = ", ".join(repr(str(a)) for a in args)
+                raise TypeError(f"{hint} has choices that are not text; write Literal[{written}]")
             return cls(str, choices=args)
         if origin is list or hint is list:
             return cls._list(hint, args)

@@ -1,8 +1,9 @@
 """A function's signature is the only source of a step's interface."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pytest
 
@@ -20,6 +21,13 @@ class Result(NamedTuple):
 
     score: float
     model: Annotated[File, "model.onnx"]
+
+
+@dataclass
+class Classed:
+    """A result that is no NamedTuple."""
+
+    score: float
 
 
 def good(run_id: str, data: Directory, times: int = 2, note: str | None = None) -> Result:
@@ -115,6 +123,10 @@ def union(a: int | str) -> None: ...
 def wrong_default(a: int = "x") -> None: ...  # type: ignore[assignment]
 def artifact_default(a: File = Path("x")) -> None: ...
 def unknown_name(a: "Nope") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+def listed_files(files: list[File]) -> None: ...
+def either(file: File | str) -> None: ...
+def numbered(step: Literal[1, 2]) -> None: ...
+def classed() -> Classed: ...  # type: ignore[empty-body]
 def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-type]
 
 
@@ -142,6 +154,10 @@ def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-t
         (artifact_default, "its only default is None: write 'a: File | None = None'"),
         (unknown_name, "Nope"),
         (slashed, "a plain name is wanted"),
+        (listed_files, "holds files one by one; write 'Directory'"),
+        (either, "holds files one by one"),
+        (numbered, "write Literal\\['1', '2'\\]"),
+        (classed, "returns Classed; outputs have names: declare it as a NamedTuple"),
     ],
 )
 def test_refused_functions(function: Callable[..., Any], fragment: str) -> None:

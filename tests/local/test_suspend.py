@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,7 +75,15 @@ def test_at_a_terminal_it_is_answered_or_the_run_is_stopped(
     (tmp_path / "w.json").write_text(json.dumps({**manifest, "spec": spec}))
     ours, theirs = pty.openpty()
     argosy = [sys.executable, "-m", "argosy", "run", "w.json"]
-    run = subprocess.Popen(argosy, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path)
+    run = subprocess.Popen(
+        argosy,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=tmp_path,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
     os.close(theirs)
     said = b""
     with suppress(OSError):  # the terminal ends with the run

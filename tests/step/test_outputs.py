@@ -42,6 +42,35 @@ def test_a_bare_type_is_one_output_named_result(tmp_path: Path) -> None:
     assert (tmp_path / "result").read_text() == "0.5"
 
 
+def test_outputs_written_in_place_are_returned_in_the_same_words(tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("x")
+    result = Outputs(report=tmp_path / "r", folder=None)
+    assert give(report, result, tmp_path / "out") == {"report": str(tmp_path / "r"), "folder": "none"}
+    assert give(free, Outputs(any=["a"], more={}), tmp_path) == {"any": '["a"]', "more": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("o", "o"), ("o", "./x/../o"), ("o", "o/x"), ("o/x", "o"), ("link/a", "real/a")]
+)
+def test_two_outputs_want_two_places(
+    one: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the step begins: it may take hours."""
+    monkeypatch.chdir(tmp_path)
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+
+    def step() -> Outputs(a=File, b=Directory): ...  # type: ignore[valid-type]
+
+    interface = read_interface(step)
+    with pytest.raises(
+        UsageError, match="step: --output-b and --output-a name one place, or one inside of the other"
+    ):
+        check_places(interface, {"a": Path(one), "b": Path(other)})
+    check_places(interface, {"a": Path("real/a"), "b": Path("real/ab")})
+    check_places(interface, {"a": Path("real/a"), "b": None})
+
+
 @pytest.mark.parametrize(
     ("function", "result", "line"),
     [
@@ -54,6 +83,9 @@ def test_a_bare_type_is_one_output_named_result(tmp_path: Path) -> None:
         (score, 10**400, "is not a finite number"),
         (fit, None, "fit: returned nothing, but declares the outputs 'score', 'names', 'model'"),
         (fit, (1.0, [], "m"), "fit: returned (1.0, [], 'm'), but declares the outputs"),
+        (fit, (1.0, [], "m"), "return Result(score=..., names=..., model=...)"),
+        (free, ([], {}), "return Outputs(any=..., more=...)"),
+        (free, Outputs(any=list, more=dict), "but declares the outputs 'any', 'more'"),
         (fit, Result(1.0, ["a", 1], Path("m")), "output 'names': ['a', 1] is not a JSON list of str"),  # type: ignore[list-item]
         (fit, Result(1.0, [], Path("nowhere")), "fit: output 'model': there is no file at 'nowhere'"),
         (fit, Result(1.0, [], Path("/")), "output 'model': there is no file at '/', but a directory"),
