@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 from argosy.local.folders import folder_name
 from argosy.local.model import Container
-from argosy.local.paths import PathMap
 from argosy.local.process import Ended, run_process
-from argosy.local.program import Program, declared_paths
+from argosy.local.program import Program, declared_paths, path_map
 
 if TYPE_CHECKING:
     from argosy.local.pod import Pod
@@ -85,10 +84,10 @@ async def run_container(
     work.mkdir(parents=True, exist_ok=True)
     program = pod.program
     if container is not pod.container:
-        paths = PathMap(declared_paths(container), place / "root", work)
+        paths = path_map(pod.ctx, declared_paths(container), place / "root", work)
         program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
         await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")
     argv = program.argv(variables, env, pod.inputs.parameters)
-    cwd = program.working_dir(work)
-    return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit)
+    with program.laid(work) as (cwd, plan):
+        return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit, plan=plan)

@@ -1,12 +1,15 @@
 """Runs one step's program and leaves nothing of it behind. A script of its own; standard library only.
 
-    python -I -S guard.py PARENT_PID STATUS_FD GRACE_SECONDS COMMAND...
+    python -I -S guard.py PARENT_PID STATUS_FD GRACE_SECONDS PLAN COMMAND...
 
 The program gets a process group of its own. On SIGTERM the group is asked to stop, and killed when the
 grace is over. If the runner dies, however it dies, the kernel tells this process, which kills the group at
 once. Orphans of the program, daemons in sessions of their own included, become children of this process (it
 is a subreaper) and are killed when the program ends, as a container's are. How the program ended is written
 to STATUS_FD: `exit N`, `signal N` or `error TEXT`.
+
+PLAN, if it is not empty, is the file of a view of the file system that the program gets (`namespaces.Shown`);
+where the kernel refuses that, nothing is started, and `refused TEXT` is written.
 """
 
 from __future__ import annotations
@@ -21,11 +24,16 @@ from types import FrameType
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
+CLONE_NEWNS = 0x0002_0000
+CLONE_NEWUSER = 0x1000_0000
+MS_BIND, MS_REC, MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
+MNT_DETACH = 2
 
-def main(parent: int, status: int, grace: float, command: list[str]) -> None:
+
+def main(parent: int, status: int, grace: float, plan: str, command: list[str]) -> None:
     """Run `command` to its end and report it on `status`."""
     watch(parent, status, grace)
-    _become(command, status)
+    _become(command, status, plan)
 
 
 def watch(parent: int, status: int, grace: float) -> None:
@@ -74,10 +82,55 @@ def _adopt(parent: int) -> None:
         sys.exit(1)
 
 
-def _become(command: list[str], status: int) -> None:
+def enter(plan: str) -> None:
+    """Give this process, which has one thread, the view that `plan` tells of.
+
+    The file has words with NUL between them: the new root, the folder to start in, then pairs of what is
+    mounted and where. What has vanished in the meantime is left out. Raises OSError.
+    """
+    with open(plan, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
+        root, cwd, *mounts = file.read().split(b"\0")
+    libc = ctypes.CDLL(None, use_errno=True)
+    _unshare(libc)
+    _checked(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "/")  # nothing is seen outside
+    for source, target in zip(mounts[::2], mounts[1::2], strict=True):
+        if os.path.lexists(source):
+            _checked(libc.mount(source, target, None, MS_BIND | MS_REC, None), os.fsdecode(source))
+    os.chdir(root)
+    _checked(libc.pivot_root(b".", b"."), os.fsdecode(root))
+    _checked(libc.umount2(b".", MNT_DETACH), "/")
+    os.chdir(cwd)
+
+
+def _unshare(libc: ctypes.CDLL) -> None:
+    """A mount namespace of its own; unless root, in a user namespace in which this process is who it was."""
+    if os.geteuid() == 0:  # root in a user namespace would lose its power over the files of others
+        _checked(libc.unshare(CLONE_NEWNS), "unshare")
+        return
+    maps = {"setgroups": "deny", "uid_map": f"{os.geteuid()} {os.geteuid()} 1"}
+    maps["gid_map"] = f"{os.getegid()} {os.getegid()} 1"
+    _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare")
+    for name, text in maps.items():
+        with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - pathlib is slow to import
+            file.write(text)
+
+
+def _checked(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+
+
+def _become(command: list[str], status: int, plan: str) -> None:
     os.set_inheritable(status, False)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program inherits that
         signal.signal(number, signal.SIG_DFL)
+    try:
+        if plan:
+            enter(plan)
+    except OSError as error:
+        os.write(status, f"refused {error.strerror}: {error.filename}\n".encode())
+        os._exit(127)
     try:
         os.execvpe(command[0], command, os.environ)
     except OSError as error:
@@ -110,4 +163,4 @@ def _children() -> list[int]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:])
+    main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5:])

@@ -14,6 +14,7 @@ from typing import Any
 from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, SECRET, Kept
+from argosy.local.paths import PathMap
 from argosy.local.shape import expect_list, optional_text, text_of
 
 SHARED_MEMORY = "/dev/shm"
@@ -83,8 +84,8 @@ def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> M
     return Mount(path, noun, source, sub_path, items, bool(inside.get("optional")))
 
 
-def make(mount: Mount, target: Path, kept: Kept, run_dir: Path, pod_dir: Path) -> None:
-    """Make a volume at `target`: an emptyDir is of the pod, whose folder is `pod_dir`, a claim of the run.
+def make(mount: Mount, paths: PathMap, kept: Kept, run_dir: Path, pod_dir: Path) -> None:
+    """Make a volume where `paths` has it: an emptyDir is of the pod, in `pod_dir`, a claim of the run.
 
     Raises NodeError for a ConfigMap or Secret that nobody gives.
     """
@@ -92,11 +93,9 @@ def make(mount: Mount, target: Path, kept: Kept, run_dir: Path, pod_dir: Path) -
         owner = pod_dir if mount.kind == _EMPTY else run_dir
         shared = owner / "volumes" / mount.source / mount.sub_path
         shared.mkdir(parents=True, exist_ok=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.is_symlink():
-            target.symlink_to(shared, target_is_directory=True)
+        paths.mount(mount.path, shared)
     else:
-        _write_keys(mount, target, kept)
+        _write_keys(mount, paths.place(mount.path), kept)
 
 
 def _write_keys(mount: Mount, target: Path, kept: Kept) -> None:

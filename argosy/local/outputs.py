@@ -30,21 +30,41 @@ def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str
             value = _composed(output, pod.scope)
             parameters[output.name] = "" if value is None else value
             continue
-        value = _content(output, pod.paths.place(output.path), pod.scope)
+        value = _content(output, _written(pod, output.path), pod.scope)
         if value is None:
-            missing.append(f"output parameter '{output.name}' was not written: no file {output.path}")
+            missing.append(
+                f"output parameter '{output.name}' was not written: no file {output.path}"
+                f"{_moved(pod, output.path)}"
+            )
         else:
             parameters[output.name] = value
     store = pod.ctx.run_dir / "artifacts" / folder_name(pod.name)
     for artifact in pod.template.output_artifacts:
-        produced = pod.paths.place(artifact.path or "")
+        produced = _written(pod, artifact.path or "")
         if produced.exists():
             artifacts[artifact.name] = keep(produced, store, folder_name(artifact.name), pod.folder)
         elif not artifact.optional:
             missing.append(
                 f"output artifact '{artifact.name}' was not written: no file or folder {artifact.path}"
+                f"{_moved(pod, artifact.path or '')}"
             )
     return Produced(parameters, artifacts, result), missing[0] if complete and missing else ""
+
+
+def _written(pod: Pod, path: str) -> Path:
+    """Where an output lies, after a program that saw its declared paths, or one that was given others."""
+    if not path.startswith("/") or not pod.paths.shown:
+        return pod.paths.place(path)
+    place = pod.paths.found(pod.paths.inside(path)) if pod.paths.shows(path) else pod.paths.place(path)
+    if place.is_dir():
+        pod.paths.lead_outside(place)
+    return place
+
+
+def _moved(pod: Pod, path: str) -> str:
+    """What to know of a path that the program may have built in, and that is another one here."""
+    why = pod.paths.why_moved(path)
+    return f" (a program that has the path built in does not find it here: {why})" if why else ""
 
 
 def of_composite(template: Template, scope: Scope) -> Produced:

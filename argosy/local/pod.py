@@ -31,7 +31,7 @@ from argosy.local.node import Phase
 from argosy.local.outputs import collect
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended, run_process
-from argosy.local.program import PYTHONS, Program, declared_paths, told
+from argosy.local.program import PYTHONS, Program, declared_paths, path_map, told
 from argosy.local.scope import parameter_variables
 from argosy.local.standbys import Standby, Start
 from argosy.step.program import TERMINATION_LOG
@@ -116,6 +116,19 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
 
 
+def _gets_paths_by_tag(template: Template, container: Container) -> bool:
+    """Whether it is a Python module that gets each of its paths as an argument, as a component's step does.
+
+    It needs no view of its own, and can be started before its turn.
+    """
+    words = (*container.command, *container.args)
+    placed = container.mounts or container.working_dir or container.source is not None
+    if placed or words[0] not in PYTHONS or words[1:2] != ("-m",):
+        return False
+    text = "".join(words).replace(" ", "")
+    return all(f"{{{{{tag}}}}}" in text for tag in template.paths)
+
+
 def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
     """A pod that went well, but for a sidecar, has failed."""
     if failed and not outcome.phase.is_bad:
@@ -136,7 +149,12 @@ class Pod:
         self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
         self.work = self.folder / "work"
         declared = [*template.paths.values(), *declared_paths(template.container)]
-        self.paths = PathMap(declared, self.folder / "root", self.work)
+        root = self.folder / "root"
+        self.paths = (
+            PathMap(declared, root, self.work)
+            if _gets_paths_by_tag(template, template.container)
+            else path_map(ctx, declared, root, self.work)
+        )
         self.pod_name = ctx.pod_name(template.name, name)
         self.scope = ctx.globals.inner(self._variables(node, retries))
         self.started = asyncio.Event()
@@ -183,6 +201,7 @@ class Pod:
             or self.folder.exists()
             or self.template.init_containers
             or self.template.containers
+            or self.paths.shown
         ):
             return False
         with suppress(NodeError, OSError):  # a value that is not known yet; a full disk is the step's to tell
@@ -214,22 +233,24 @@ class Pod:
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
     ) -> Ended:
-        cwd, capture = self.program.working_dir(self.work), self.template.name in self.ctx.captured
-        if self.ctx.only is not None and self.ctx.only.terminal:
-            return await run_on_terminal(argv, cwd=cwd, env=env)
-        self.started.set()
-        began = time.monotonic()
-        if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
-            ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
-            if ended is not None:
-                return ended
-        left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
-        forks = self.ctx.standbys.forks
-        if forks is not None and not capture and forks.takes(argv, env):
-            ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
-            if ended is not None:
-                return ended
-        return await run_process(argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left)
+        with self.program.laid(self.work) as (cwd, plan):
+            if self.ctx.only is not None and self.ctx.only.terminal:
+                return await run_on_terminal(argv, cwd=cwd, env=env)
+            self.started.set()
+            began, capture = time.monotonic(), self.template.name in self.ctx.captured
+            if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
+                ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
+                if ended is not None:
+                    return ended
+            left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
+            forks = self.ctx.standbys.forks
+            if forks is not None and not (capture or plan) and forks.takes(argv, env):
+                ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
+                if ended is not None:
+                    return ended
+            return await run_process(
+                argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left, plan=plan
+            )
 
     @property
     def last_words(self) -> Path:
@@ -266,4 +287,4 @@ class Pod:
             "retries": str(retries),
             **parameter_variables("inputs", self.inputs.parameters),
         }
-        return known | {tag: str(self.paths.place(path)) for tag, path in self.template.paths.items()}
+        return known | {tag: self.paths.seen(path) for tag, path in self.template.paths.items()}

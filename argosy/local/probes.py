@@ -74,8 +74,10 @@ class Probe:
         _, env = pod.program.environment(pod.folder / "probe-log")
         argv = pod.program.found(words, env, pod.inputs.parameters)
         log = pod.log.with_name("probe.log")
-        cwd = pod.program.working_dir(pod.work)
-        ended = await run_process(argv, cwd=cwd, env=env, log=log, capture=False, limit=self.timeout)
+        with pod.program.laid(pod.work) as (cwd, plan):
+            ended = await run_process(
+                argv, cwd=cwd, env=env, log=log, capture=False, limit=self.timeout, plan=plan
+            )
         return ended.code == 0
 
     def _address(self, pod: Pod) -> tuple[str, int]:

@@ -120,10 +120,15 @@ class Guarded:
         out: BinaryIO | int,
         err: BinaryIO,
         pass_fds: tuple[int, ...] = (),
+        plan: str = "",
     ) -> Guarded:
-        """Start `argv` with its guard; standard input is empty. Raises NodeError."""
+        """Start `argv` with its guard; standard input is empty. Raises NodeError.
+
+        `plan` is the file of the view that the program gets (`namespaces.Shown`), if it gets one.
+        """
         status_read, status_write = os.pipe()
-        guard = [sys.executable, "-I", "-S", _GUARD, str(os.getpid()), str(status_write), str(GRACE), *argv]
+        order = [str(os.getpid()), str(status_write), str(GRACE), plan]
+        guard = [sys.executable, "-I", "-S", _GUARD, *order, *argv]
         status = os.fdopen(status_read, "rb")
         try:
             process = await asyncio.create_subprocess_exec(
@@ -178,6 +183,11 @@ class Guarded:
         kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
         if kind == "error":
             raise NoProgram(self._name, rest)
+        if kind == "refused":
+            raise NodeError(
+                f"its declared paths cannot be shown to {self._name} ({rest}); with ARGOSY_NAMESPACES=0 they "
+                "are moved instead"
+            )
         number = int(rest)
         if kind == "signal":
             return Ended(128 + number, number, timed_out, result)
@@ -192,16 +202,18 @@ async def run_process(
     log: Path,
     capture: bool,
     limit: float | None,
+    plan: str = "",
 ) -> Ended:
     """Run `argv` to its end; its output goes to `log`, in the order it was written.
 
     With `capture`, standard output is also returned, which takes a pipe: only then may lines of the two
     streams that are written within the same moment change places. `limit` is in seconds. Cancelling stops
-    the program first. Raises NodeError if it cannot be started.
+    the program first. Raises NodeError if it cannot be started, or not in the view of the file system that
+    `plan` tells of.
     """
     with log.open("ab", buffering=0) as sink:
         out = asyncio.subprocess.PIPE if capture else sink
-        with await Guarded.start(argv, cwd=cwd, env=env, out=out, err=sink) as guarded:
+        with await Guarded.start(argv, cwd=cwd, env=env, out=out, err=sink, plan=plan) as guarded:
             tail: deque[bytes] = deque()
             reader = asyncio.create_task(_pump(guarded.process.stdout, sink, tail))
             try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from argosy.local import environment
@@ -13,12 +13,14 @@ from argosy.local.context import Context
 from argosy.local.errors import NoProgram
 from argosy.local.model import Container
 from argosy.local.mounts import make
-from argosy.local.paths import PathMap
+from argosy.local.namespaces import TEMPORARY, Shown, hidden, own_temporary, refusal
+from argosy.local.paths import PathMap, cleaned
 from argosy.local.process import Ended, refuse_unfit
 from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG
 
 _WORDS_BYTES = 4096
+_ARGOSY = str(Path(__file__).parents[1])
 PYTHONS = ("python", "python3")
 
 
@@ -34,13 +36,35 @@ class Program:
     def environment(self, last_words: Path) -> tuple[dict[str, str], dict[str, str]]:
         """The variables that the container declares, and all that the program gets."""
         variables = environment.declared(self.container, self.ctx, self.pod_name, self.word)
-        own = {"TMPDIR": str(self.folder / "tmp"), TERMINATION_LOG: str(last_words)}
+        shown = self.paths.shown.values()
+        temporary = TEMPORARY if shown and own_temporary(shown) else str(self.folder / "tmp")
+        own = {"TMPDIR": temporary, TERMINATION_LOG: str(last_words)}
         return variables, {**self.ctx.environment, **own, **variables}
 
     def mount(self) -> None:
         """Make its volumes, one that another container of the pod has made included."""
-        for mount in self.container.mounts:
-            make(mount, self.paths.place(mount.path), self.ctx.kept, self.ctx.run_dir, self.folder)
+        for mount in sorted(self.container.mounts, key=lambda mount: len(mount.path)):
+            make(mount, self.paths, self.ctx.kept, self.ctx.run_dir, self.folder)
+
+    @contextmanager
+    def laid(self, otherwise: Path) -> Iterator[tuple[Path, str]]:
+        """Where it starts, and the plan of its view, if it has one; the view is there while inside.
+
+        Raises OSError.
+        """
+        cwd, paths = self.working_dir(otherwise), self.paths
+        if not paths.shown:
+            yield cwd, ""
+            return
+        declared = self.container.working_dir
+        inside = paths.seen(self.scope.render(declared)) if declared else str(cwd)
+        volumes = [(folder, paths.inside(path)) for path, folder in paths.volumes.items()]
+        plan, view = paths.root.with_name("view"), Shown(paths.root, paths.shown.values(), volumes)
+        try:
+            view.lay(plan, inside)
+            yield cwd, str(plan)
+        finally:
+            view.clear()
 
     def working_dir(self, otherwise: Path) -> Path:
         """Where it starts: as the container says, or `otherwise`."""
@@ -79,6 +103,23 @@ class Program:
             return environment.expand(self.paths.rewrite(literal, after_value, before_value), variables)
 
         return self.scope.render(source, rewrite)
+
+
+def path_map(ctx: Context, declared: Iterable[str], root: Path, work: Path) -> PathMap:
+    """Where a container's declared paths lie: shown to its program wherever that is possible here."""
+    paths = cleaned(declared)
+    if ctx.only is not None and ctx.only.terminal:
+        return PathMap(paths, root, work, dict.fromkeys(paths, "it runs under the debugger"))
+    if paths and (why := refusal(ctx.environment)):
+        return PathMap(paths, root, work, dict.fromkeys(paths, why))
+    folders = [folder for folder in ctx.environment.get("PYTHONPATH", "").split(":") if folder]
+    needed = [str(ctx.run_dir), str(ctx.seen_dir), sys.prefix, sys.base_prefix, sys.executable, *folders]
+    moved: dict[str, str] = {}
+    for path in sorted(paths, key=len):
+        above = next((why for known, why in moved.items() if path.startswith(f"{known}/")), "")
+        if why := above or hidden(path, [*needed, _ARGOSY]):
+            moved[path] = why
+    return PathMap(paths, root, work, moved)
 
 
 def told(ended: Ended, last_words: Path) -> str:

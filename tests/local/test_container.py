@@ -10,6 +10,7 @@ import pytest
 
 from argosy.errors import ManifestError
 from argosy.local import NullReporter, run_manifest
+from argosy.local.namespaces import SWITCH, refusal
 from tests.local.conftest import Run, log, manifest, node
 
 ONE = """
@@ -63,8 +64,10 @@ def test_a_missing_secret_is_named_before_anything_starts(run: Run, tmp_path: Pa
     assert not (tmp_path / "run").exists()
 
 
-def test_volumes_and_working_directories_are_the_steps_own(run: Run) -> None:
-    result = run("""
+@pytest.mark.parametrize("switch", ["1", "0"])
+def test_volumes_and_working_directories_are_the_steps_own(run: Run, switch: str) -> None:
+    result = run(
+        """
 volumes: [{name: scratch, emptyDir: {}}]
 templates:
 - name: main
@@ -72,11 +75,14 @@ templates:
   container:
     image: x
     workingDir: /srv/app
-    volumeMounts: [{name: scratch, mountPath: /work}, {name: shm, mountPath: /dev/shm}]
-    command: [sh, -c, 'echo x > /work/file; pwd; ls /work; ls -d /dev/shm']
-""")
+    volumeMounts: [{name: scratch, mountPath: /scratch}, {name: shm, mountPath: /dev/shm}]
+    command: [sh, -c, 'echo x > /scratch/file; pwd; ls /scratch; ls -d /dev/shm']
+""",
+        environment={SWITCH: switch},
+    )
     where, file, shared = log(result, "main").splitlines()
-    assert where == str(result.run_dir / "steps/main/root/srv/app")
+    moved = refusal({SWITCH: switch})
+    assert where == (str(result.run_dir / "steps/main/root/srv/app") if moved else "/srv/app")
     assert (file, shared) == ("file", "/dev/shm")
 
 

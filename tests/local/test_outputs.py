@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from argosy.local.console import ConsoleReporter
+from argosy.local.namespaces import SWITCH
 from argosy.step.values import MAX_BYTES
 from tests.local.conftest import Run, node
 
@@ -119,13 +120,16 @@ def test_the_current_folder_is_copied(run: Run, steps: dict[str, str]) -> None:
     "command",
     [
         "ln -s {mine} {out}",
-        "ln {mine}/a {out}",
+        "ln {mine}/a {out} || cp {mine}/a {out}",  # where the declared path is shown, it is another mount
         "mkdir {out}; ln -s {mine}/a {out}/x",
-        "mkdir {out}; ln {mine}/a {out}/x",
+        "mkdir {out}; ln {mine}/a {out}/x || cp {mine}/a {out}/x",
         "mkdir {out}; ln -s {mine} {out}/x",
     ],
 )
-def test_what_any_program_links_to_stays_the_users(run: Run, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize("switch", ["1", "0"])
+def test_what_any_program_links_to_stays_the_users(
+    run: Run, tmp_path: Path, command: str, switch: str
+) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "a").write_text("mine")
@@ -133,7 +137,8 @@ def test_what_any_program_links_to_stays_the_users(run: Run, tmp_path: Path, com
     result = run(
         ONE
         % f"""outputs: {{artifacts: [{{name: o, path: /tmp/out}}]}}
-  container: {{image: x, command: [sh, -c, '{script}']}}"""
+  container: {{image: x, command: [sh, -c, '{script}']}}""",
+        environment={SWITCH: switch},
     )
     assert result.succeeded, result
     kept = result.run_dir / result.outputs.artifacts["o"]
