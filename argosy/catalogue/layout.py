@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from argosy.catalogue.graph import Diagram, Edge, Node
 from argosy.errors import ManifestError
@@ -33,22 +34,16 @@ def depths(names: Sequence[str], edges: Sequence[Edge]) -> dict[str, int]:
     Raises:
         ManifestError: tasks wait for each other in a circle.
     """
-    waiting = dict.fromkeys(names, 0)
-    after: dict[str, list[str]] = {n: [] for n in names}
+    above: dict[str, list[str]] = {n: [] for n in names}
     for edge in edges:
-        waiting[edge.target] += 1
-        after[edge.source].append(edge.target)
-    ready = [n for n in names if not waiting[n]]
-    found = dict.fromkeys(ready, 0)
-    for name in ready:  # grows while it is read
-        for target in after[name]:
-            found[target] = max(found.get(target, 0), found[name] + 1)
-            waiting[target] -= 1
-            if not waiting[target]:
-                ready.append(target)
-    if len(ready) < len(waiting):
-        circle = ", ".join(n for n in names if waiting[n])
-        raise ManifestError(f"these tasks wait for each other in a circle: {circle}")
+        above[edge.target].append(edge.source)
+    found: dict[str, int] = {}
+    try:
+        for name in TopologicalSorter(above).static_order():
+            found[name] = max((found[source] + 1 for source in above[name]), default=0)
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise ManifestError(f"these tasks wait for each other in a circle: {circle}") from None
     return found
 
 

@@ -1,9 +1,10 @@
 """The graph of a DAG template: who depends on whom, ancestors, cycles, an order."""
 
-from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 
 from argosy.lint.entry import text, texts
 from argosy.lint.expressions import has_tag
@@ -35,20 +36,13 @@ class Graph:
     @cached_property
     def order(self) -> list[str]:
         """Parents before children, else in order of writing; tasks on a cycle come last."""
-        waiting = {name: len(set(self.parents(name))) for name in self.tasks}
-        children: dict[str, list[str]] = {name: [] for name in self.tasks}
-        for name in self.tasks:
-            for parent in dict.fromkeys(self.parents(name)):
-                children[parent].append(name)
-        ready = deque(name for name, count in waiting.items() if not count)
+        sorter = TopologicalSorter({name: self.parents(name) for name in self.tasks})
+        with suppress(CycleError):  # it goes on as far as the circles let it
+            sorter.prepare()
         done: dict[str, None] = {}
-        while ready:
-            name = ready.popleft()
-            done[name] = None
-            for child in children[name]:
-                waiting[child] -= 1
-                if not waiting[child]:
-                    ready.append(child)
+        while ready := sorter.get_ready():
+            done.update(dict.fromkeys(ready))
+            sorter.done(*ready)
         return [*done, *(n for n in self.tasks if n not in done)]
 
     @cached_property
@@ -92,22 +86,10 @@ def depends_on(call: Call) -> Iterator[Dependency]:
 
 
 def find_cycle(parents: dict[str, list[str]]) -> list[str]:
-    """A cycle in a graph of parents, or an empty list. Depth first, without recursion."""
-    state: dict[str, int] = {}
-    for root in parents:
-        if root in state:
-            continue
-        path, stack = [root], [iter(parents[root])]
-        state[root] = 1
-        while stack:
-            name = next(stack[-1], None)
-            if name is None:
-                stack.pop()
-                state[path.pop()] = 2
-            elif state.get(name) == 1:
-                return [*path[path.index(name) :], name]
-            elif name not in state and name in parents:
-                state[name] = 1
-                path.append(name)
-                stack.append(iter(parents[name]))
+    """A cycle in a graph of parents, its first name again at the end; an empty list if there is none."""
+    try:
+        TopologicalSorter(parents).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle[::-1]
     return []
