@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -214,7 +214,7 @@ def _with_loops(nodes: list[LocalNode]) -> Iterable[LocalNode]:
         group = items[match["loop"]]
         if node is group[0]:
             yield _loop(match["loop"], group)
-        yield LocalNode(**{**vars(node), "parent": match["loop"]})
+        yield replace(node, parent=match["loop"])
 
 
 def _loop(name: str, items: list[LocalNode]) -> LocalNode:

@@ -99,11 +99,13 @@ async def _run_one(
     async with site.slots or nullcontext():
         if site.is_over:
             return site.end(call, name, parent, Phase.OMITTED, FAILED_FAST), Produced()
-        watch = _Watch(site, call, name, scope)
-        watch.look(Node(name, call.template, "", Phase.RUNNING, parent, started_at=now()), Produced())
+        watch = _Watch(site, call, name, scope) if call.hooks else None
+        if watch:
+            watch.look(Node(name, call.template, "", Phase.RUNNING, parent, started_at=now()), Produced())
         node, produced = await site.engine.execute(Job(site.template(call), name, inputs, parent, fresh))
-    watch.look(node, produced)
-    await watch.over()
+    if watch:
+        watch.look(node, produced)
+        await watch.over()
     if node.phase.is_bad:
         site.failures.append(name)
     if call.exit_hook and (turns is None or await turns.take()):

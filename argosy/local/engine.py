@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ManifestError
-from argosy.local.context import EXIT_HANDLER, Context
+from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
@@ -62,9 +62,12 @@ class Engine:
         )
         self.ctx.state.put(node)
         try:
-            locks = () if self._dry else job.template.locks
-            async with held(locks, self.ctx.kept, self._inside(job).render, self._waiting(job)):
-                return await (self._attempts(job) if self.ctx.reuse is None else self._unless_known(job))
+            if self.ctx.reuse is None and not job.template.locks:
+                return await self._attempts(job)
+            if self._dry or not job.template.locks:
+                return await self._unless_known(job)
+            async with held(job.template.locks, self.ctx.kept, self._inside(job).render, self._waiting(job)):
+                return await self._unless_known(job)
         except NodeError as error:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, str(error))), Produced()
         except asyncio.CancelledError:
@@ -117,8 +120,7 @@ class Engine:
         if memo is not None:
             key, max_age = memo.resolved(self._inside(job).render)
         elif job.template.is_leaf:
-            pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
-            key = await asyncio.to_thread(reuse.key, job.template.name, job.inputs, pod.scope.variables)
+            key = await asyncio.to_thread(self._key, reuse, job)
         found = await asyncio.to_thread(reuse.find, key, job.name, max_age) if key else None
         if found is not None:
             self.ctx.standbys.discard(job.name)
@@ -133,18 +135,22 @@ class Engine:
             await asyncio.to_thread(reuse.keep, key, produced)
         return node, produced
 
+    def _key(self, reuse: Reuse, job: Job) -> str | None:
+        pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
+        return reuse.key(job.template.name, job.inputs, pod.scope.variables)
+
     async def _attempts(self, job: Job) -> tuple[Node, Produced]:
         retry, began = job.template.retry, time.monotonic()
-        scope = self._inside(job)
-        total = self._seconds(scope, job.template.timeout, "timeout")
+        total = self._seconds(job, job.template.timeout, "timeout")
         if retry is None:
-            return self._finish(job, await self._attempt(job, job.name, 0, total, scope))
+            return self._finish(job, await self._attempt(job, job.name, 0, total))
+        scope = self._inside(job)
         attempts: list[Attempt] = []
         while True:
             left = None if total is None else max(0.01, total - (time.monotonic() - began))
             name = f"{job.name}({len(attempts)})"
             self._begun[job.name] = now()
-            outcome = await self._attempt(job, name, len(attempts), left, scope)
+            outcome = await self._attempt(job, name, len(attempts), left)
             started = self._begun.pop(job.name)
             attempts.append(Attempt(name, outcome.phase, started, now(), outcome.exit_code, outcome.message))
             elapsed = time.monotonic() - began
@@ -160,14 +166,15 @@ class Engine:
             self.ctx.state.put(replace(waiting, retry_at=now(delay)))
             await asyncio.sleep(delay)
 
-    async def _attempt(self, job: Job, name: str, number: int, left: float | None, scope: Scope) -> Outcome:
+    async def _attempt(self, job: Job, name: str, number: int, left: float | None) -> Outcome:
+        # Thousands may wait here for a slot: what an attempt needs is made once it has one.
         if job.template.suspended is not None:
-            return await self._suspend(job, scope)
+            return await self._suspend(job, self._inside(job))
         if job.template.request is not None:
-            return await self._request(job, job.template.request, scope, left)
+            return await self._request(job, job.template.request, left)
         if not job.template.is_leaf:
-            return await self._composite(job, name, scope)
-        deadline = self._seconds(scope, job.template.deadline, "activeDeadlineSeconds")
+            return await self._composite(job, name, self._inside(job))
+        deadline = self._seconds(job, job.template.deadline, "activeDeadlineSeconds")
         limits = [limit for limit in (deadline, left) if limit is not None]
         whole = left is not None and (deadline is None or left <= deadline)
         async with self.ctx.slots:
@@ -183,18 +190,18 @@ class Engine:
             except OSError as error:
                 return Outcome(Phase.ERROR, f"the step's folder cannot be used: {error}", log_tail=pod.tail())
 
-    async def _request(self, job: Job, request: Request, scope: Scope, left: float | None) -> Outcome:
+    async def _request(self, job: Job, request: Request, left: float | None) -> Outcome:
         async with self.ctx.slots:
             self._running(job)
             try:
-                return await carry_out(request, scope, self.ctx.kept, left)
+                return await carry_out(request, self._inside(job), self.ctx.kept, left)
             except NodeError as error:
                 return Outcome(Phase.ERROR, str(error))
 
     async def _suspend(self, job: Job, scope: Scope) -> Outcome:
         """Wait for a time, or until somebody approves."""
         self._running(job)
-        limit = self._seconds(scope, job.template.suspended or None, "suspend.duration")
+        limit = self._seconds(job, job.template.suspended or None, "suspend.duration")
         supplied = self.ctx.approval.beforehand(job.name)
         if supplied is None and limit is not None:
             await asyncio.sleep(limit)
@@ -274,10 +281,10 @@ class Engine:
         artifacts = {name: self.ctx.relative(source) for name, source in job.inputs.artifacts.items()}
         return Values(dict(job.inputs.parameters), artifacts)
 
-    def _seconds(self, scope: Scope, value: str | None, field: str) -> float | None:
+    def _seconds(self, job: Job, value: str | None, field: str) -> float | None:
         if value is None:
             return None
         try:
-            return duration(scope.render(value), field)
+            return duration(self._inside(job).render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error

@@ -10,7 +10,7 @@ from argosy.local.model import Template
 from argosy.local.node import Phase
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of a template: parameters by name, and the artifacts that exist."""
 
@@ -18,7 +18,7 @@ class Inputs:
     artifacts: Mapping[str, Path] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Produced:
     """Outputs that exist; `result` is the standard output, where it was captured."""
 
@@ -27,7 +27,7 @@ class Produced:
     result: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended."""
 
@@ -39,7 +39,7 @@ class Outcome:
     timed_out: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """A template to carry out under a node's name.
 

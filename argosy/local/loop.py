@@ -17,7 +17,7 @@ from argosy.manifest.tags import carried
 _LARGEST_SEQUENCE = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One round of a loop: the suffix of its node's name, and its variables."""
 

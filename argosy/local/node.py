@@ -45,7 +45,7 @@ class Phase(str, Enum):
         return self not in (Phase.PENDING, Phase.RUNNING)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Values:
     """Inputs or outputs: parameters by name, artifacts by name as paths relative to the run's folder."""
 
@@ -64,7 +64,7 @@ class Values:
         return cls(raw["parameters"], raw["artifacts"], raw.get("result"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of a node that may be retried."""
 
@@ -99,7 +99,7 @@ class Attempt:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """A task, a step, a loop, or one item of a loop.
 

@@ -20,7 +20,7 @@ STRFTIME = "aAbBcdHIjmMpSUwWxXyYZ"
 """Letters of `{{workflow.creationTimestamp.X}}`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Scope:
     """Variables and artifacts by the text of their tags; inner scopes see the outer ones."""
 
@@ -29,7 +29,8 @@ class Scope:
 
     def inner(self, variables: dict[str, str], artifacts: dict[str, Path] | None = None) -> Scope:
         """A scope that also knows these; the dicts are kept, not copied."""
-        return Scope(self.variables.new_child(variables), self.artifacts.new_child(artifacts or {}))
+        known = self.artifacts if artifacts is None else self.artifacts.new_child(artifacts)
+        return Scope(self.variables.new_child(variables), known)
 
     def render(self, source: str, rewrite: Rewrite | None = None) -> str:
         """Text with its tags replaced. Raises NodeError."""
