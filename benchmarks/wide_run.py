@@ -67,7 +67,9 @@ def memory() -> Result:
     """The largest process of the same two runs."""
     found = _measured()
     full, bare = found.full.memory, found.bare.memory
-    return Result("wide_run_1000_mb", full, "MB", bare, full / bare, MEMORY_LIMIT, "peak of the largest process")
+    return Result(
+        "wide_run_1000_mb", full, "MB", bare, full / bare, MEMORY_LIMIT, "peak of the largest process"
+    )
 
 
 def page_size() -> Result:
