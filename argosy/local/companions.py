@@ -89,5 +89,5 @@ async def run_container(
         await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")
     argv = program.argv(variables, env, pod.inputs.parameters)
-    with program.laid(work) as (cwd, plan):
+    with program.laid(work, argv, env) as (cwd, plan):
         return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit, plan=plan)

@@ -85,40 +85,51 @@ def _adopt(parent: int) -> None:
 def enter(plan: str) -> None:
     """Give this process, which has one thread, the view that `plan` tells of.
 
-    The file has words with NUL between them: the new root, the folder to start in, then pairs of what is
-    mounted and where. What has vanished in the meantime is left out. Raises OSError.
+    The file has words with NUL between them: the new root, the folder to start in, then three for each thing
+    to do: its kind, a source, a target. `bind` mounts the source at the target, `folder` and `file` make the
+    target before (a folder without a source stays empty), `link` makes a link to the source, and `tmpfs`
+    mounts an empty file system in memory. What has vanished in the meantime is left out. Raises OSError.
     """
     with open(plan, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
-        root, cwd, *mounts = file.read().split(b"\0")
+        root, cwd, *orders = file.read().split(b"\0")
     libc = ctypes.CDLL(None, use_errno=True)
     _unshare(libc)
-    _checked(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), "/")  # nothing is seen outside
-    for source, target in zip(mounts[::2], mounts[1::2], strict=True):
-        if os.path.lexists(source):
-            _checked(libc.mount(source, target, None, MS_BIND | MS_REC, None), os.fsdecode(source))
+    _checked(libc.mount(None, b"/", None, MS_REC | MS_SLAVE, None), b"/")  # nothing is seen outside
+    for kind, source, target in zip(orders[::3], orders[1::3], orders[2::3], strict=True):
+        if kind == b"link":
+            os.symlink(source, target)  # noqa: PTH211 - pathlib is slow to import
+        elif kind == b"tmpfs":
+            _checked(libc.mount(b"tmpfs", target, b"tmpfs", 0, b"mode=0755"), target)
+        elif not source or os.path.lexists(source):
+            if kind == b"folder":
+                os.mkdir(target)  # noqa: PTH102 - pathlib is slow to import
+            elif kind == b"file":
+                os.close(os.open(target, os.O_CREAT, 0o600))
+            if source:
+                _checked(libc.mount(source, target, None, MS_BIND | MS_REC, None), source)
     os.chdir(root)
-    _checked(libc.pivot_root(b".", b"."), os.fsdecode(root))
-    _checked(libc.umount2(b".", MNT_DETACH), "/")
+    _checked(libc.pivot_root(b".", b"."), root)
+    _checked(libc.umount2(b".", MNT_DETACH), b"/")
     os.chdir(cwd)
 
 
 def _unshare(libc: ctypes.CDLL) -> None:
     """A mount namespace of its own; unless root, in a user namespace in which this process is who it was."""
     if os.geteuid() == 0:  # root in a user namespace would lose its power over the files of others
-        _checked(libc.unshare(CLONE_NEWNS), "unshare")
+        _checked(libc.unshare(CLONE_NEWNS), b"unshare")
         return
     maps = {"setgroups": "deny", "uid_map": f"{os.geteuid()} {os.geteuid()} 1"}
     maps["gid_map"] = f"{os.getegid()} {os.getegid()} 1"
-    _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare")
+    _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), b"unshare")
     for name, text in maps.items():
         with open(f"/proc/self/{name}", "w") as file:  # noqa: PTH123 - pathlib is slow to import
             file.write(text)
 
 
-def _checked(result: int, what: str) -> None:
+def _checked(result: int, what: bytes) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what)
+        raise OSError(number, os.strerror(number), os.fsdecode(what))
 
 
 def _become(command: list[str], status: int, plan: str) -> None:

@@ -1,11 +1,12 @@
 """Declared paths as they are declared: a step's program sees its own files at `/tmp/out`, at `/mnt/vol`.
 
 On Linux a program can have a view of the file system of its own (a mount namespace; see unshare(1)), without
-being root. `Shown` makes the step's `root` folder the root of that view: in it lie what the step declares
-and, mounted one by one, all other entries of this machine. Where a declared path lies in a folder that is
-there on this machine, as `/tmp/out` does, that folder is the step's own too, and its other entries are
-mounted in it. Outside of the program nothing is mounted, and nothing made but empty places in the step's
-folder, which go when the program ends. `guard.py` enters the view.
+being root. `Shown` says what is in it: this machine's entries, mounted one by one, but at the declared paths
+the step's own files and volumes. A folder of this machine in which the program is to make a file, as `/tmp`
+for `/tmp/out`, is a folder of the step with the other entries mounted in it. The step's `/tmp` is its own: of
+this machine's it has what the command line or the environment names. Outside of the program nothing is
+mounted, and nothing made but empty places in the step's folder, which go when the program ends. `guard.py`
+enters the view.
 
 ARGOSY_NAMESPACES=0 switches it off; then, and where the kernel refuses, paths are moved as `paths` says.
 """
@@ -25,8 +26,8 @@ from typing import Any
 from argosy.local import guard
 
 SWITCH = "ARGOSY_NAMESPACES"
-TEMPORARY = "/tmp"
-"""Where a program with a view has temporary files: beside what it declares, so that it can rename them."""
+TEMPORARY = ("/tmp", "/var/tmp")
+"""Folders that are a container's own; the first is where a program with a view has its temporary files."""
 
 _CROWDED = 1000
 """Entries of a folder that is not worth being mounted one by one."""
@@ -53,7 +54,7 @@ def _kernels_refusal() -> str:
         plan = Path(folder) / "plan"
         root = Path(folder) / "root"
         root.mkdir()
-        plan.write_bytes(_joined([root, "/", root, root]))
+        plan.write_bytes(_joined([root, "/", "tmpfs", "", root]))
         with warnings.catch_warnings():  # the child touches nothing that another thread may hold
             warnings.simplefilter("ignore", DeprecationWarning)
             child = os.fork()
@@ -90,6 +91,8 @@ def hidden(path: str, needed: Iterable[str]) -> str:
         if place == where or place.startswith(f"{where}/"):
             return f"there it would hide {place}, which programs need here"
     for folder in Path(where).parents[:-1]:
+        if str(folder) in TEMPORARY:
+            continue
         try:
             if len(list(folder.iterdir())) > _CROWDED:
                 return f"{folder} has more than {_CROWDED} entries"
@@ -100,26 +103,26 @@ def hidden(path: str, needed: Iterable[str]) -> str:
     return ""
 
 
-def own_temporary(paths: Iterable[str]) -> bool:
-    """Whether programs that see these paths have temporary files of their own at TEMPORARY."""
-    return TEMPORARY in paths or (not Path(TEMPORARY).is_symlink() and not hidden(f"{TEMPORARY}/x", ()))
-
-
 class Shown:
-    """A program's view: `root` with what it declares (`paths`), and this machine's other entries.
+    """A program's view.
 
     Args:
-        root: the folder that becomes `/`; the step's files lie in it where they are declared.
+        root: the folder that has the step's files, each where it is declared.
         paths: the declared paths, canonical.
         volumes: folders that are mounted, and where.
+        text: all that the program is told; entries of temporary folders are shown where it names them.
     """
 
-    def __init__(self, root: Path, paths: Iterable[str], volumes: Iterable[tuple[Path, str]]) -> None:
+    def __init__(
+        self, root: Path, paths: Iterable[str], volumes: Iterable[tuple[Path, str]], text: str
+    ) -> None:
         self._root = Path(os.path.realpath(root))
         self._paths = tuple(paths)
-        self._volumes = sorted(volumes, key=lambda volume: len(volume[1]))
-        self._mounts: list[str | Path] = []
+        self._volumes = dict(sorted(((path, folder) for folder, path in volumes), key=lambda v: len(v[0])))
+        self._text = f"{text}\n{root}\n{self._root}"
+        self._orders: list[str | Path] = []
         self._made: list[Path] = []
+        self._own: set[str] = set()
 
     def lay(self, plan: Path, cwd: str) -> None:
         """Make the places that things are mounted at, and write down for `guard.py` what is to be done.
@@ -127,17 +130,26 @@ class Shown:
         Raises OSError.
         """
         self._root.mkdir(parents=True, exist_ok=True)
-        self._mounts = [self._root, self._root]
         tree = _tree(self._paths)
-        if own_temporary(self._paths):
-            tree.setdefault(TEMPORARY.strip("/"), {"": {}})
         for name, inside in tree.items():
             if not inside and Path("/", name).is_dir():  # the image has it, as this machine has
-                (self._root / name).mkdir(exist_ok=True)
-        self._fill("/", tree)
-        for source, target in self._volumes:
-            self._mounts += [source, f"{self._root}{target}"]
-        plan.write_bytes(_joined([self._root, cwd, *self._mounts]))
+                self._in_root(f"/{name}").mkdir(exist_ok=True)
+        made_by_program = [p for p in self._paths if p not in self._volumes and not self._has(p)]
+        self._own = {str(Path(path).parent) for path in made_by_program}
+        if not Path(TEMPORARY[0]).is_symlink() and tree.setdefault(TEMPORARY[0].strip("/"), {"": {}}):
+            self._own.add(TEMPORARY[0])
+        # one file system for all that it makes, as in a container: then it can rename one to the other
+        on_disk = not all(path.startswith(f"{TEMPORARY[0]}/") for path in made_by_program)
+        top = self._root
+        self._orders = ["bind", top, top]
+        if not on_disk:
+            top = plan.with_name("shown")
+            self._make(top, Path.mkdir)
+            self._orders = ["tmpfs", "", top]
+        self._fill("/", tree, str(top), on_disk)
+        for path, folder in self._volumes.items():
+            self._orders += ["bind", folder, f"{top}{path}"]
+        plan.write_bytes(_joined([top, cwd, *self._orders]))
 
     def clear(self) -> None:
         """Remove the places again; the program's own files stay."""
@@ -149,31 +161,67 @@ class Shown:
                     place.unlink()
         self._made.clear()
 
-    def _fill(self, folder: str, own: _Tree) -> None:
-        """Show the entries of a folder of this machine but those that the step has itself."""
-        with os.scandir(
-            folder
-        ) as entries:  # what holds the root comes first: before anything is mounted in it
+    def _in_root(self, path: str) -> Path:
+        return Path(f"{self._root}{path}")
+
+    def _has(self, path: str) -> bool:
+        return os.path.lexists(self._in_root(path))
+
+    def _fill(self, folder: str, own: _Tree, target: str, on_disk: bool) -> None:
+        """Fill `target` with a folder of this machine, in which the step has some entries of its own.
+
+        `on_disk`: it is mounted from the step's root, and places in it are made there; else it is in memory.
+        """
+        with os.scandir(folder) as entries:  # first what holds the root, while nothing is mounted in it
             found = sorted(entries, key=lambda entry: not self._root.is_relative_to(entry.path))
+        below = dict(own)
         for entry in found:
+            here = f"{target.rstrip('/')}/{entry.name}"
             inside = own.get(entry.name)
             if inside is None:
-                self._show(entry)
+                if folder not in TEMPORARY or folder not in self._own or entry.path in self._text:
+                    self._show(entry, here, on_disk)
             elif inside and entry.is_dir(follow_symlinks=False):
-                self._make(entry.path, Path.mkdir)
-                self._fill(entry.path, inside)
+                self._partly_own(entry.path, below.pop(entry.name), here, on_disk)
+        for name, inside in below.items():
+            if name and not on_disk:
+                self._put(str(Path(folder, name)), inside, f"{target.rstrip('/')}/{name}")
 
-    def _show(self, entry: os.DirEntry[str]) -> None:
+    def _partly_own(self, path: str, own: _Tree, here: str, on_disk: bool) -> None:
+        own_folder = on_disk or path in self._own
+        if own_folder:
+            self._make(self._in_root(path), lambda place: place.mkdir(parents=True))
+        if not on_disk:
+            self._orders += ["folder", self._in_root(path) if own_folder else "", here]
+        self._fill(path, own, here, own_folder)
+
+    def _put(self, path: str, inside: _Tree, here: str) -> None:
+        """Show what is the step's alone in a folder that is in memory."""
+        source = self._in_root(path)
+        if path in self._volumes:
+            self._orders += ["folder", "", here]
+        elif inside or source.is_dir():
+            source.mkdir(parents=True, exist_ok=True)
+            self._orders += ["folder", source, here]
+        else:
+            self._orders += ["file", source, here]
+
+    def _show(self, entry: os.DirEntry[str], here: str, on_disk: bool) -> None:
         if entry.is_symlink():
             with suppress(FileNotFoundError):
                 link = Path(entry.path).readlink()
-                self._make(entry.path, lambda place: place.symlink_to(link))
+                if on_disk:
+                    self._make(self._in_root(entry.path), lambda place: place.symlink_to(link))
+                else:
+                    self._orders += ["link", link, here]
             return
-        self._make(entry.path, Path.mkdir if entry.is_dir() else _touch)
-        self._mounts += [entry.path, f"{self._root}{entry.path}"]
+        kind, make = ("folder", Path.mkdir) if entry.is_dir() else ("file", _touch)
+        if on_disk:
+            self._make(self._in_root(entry.path), make)
+            kind = "bind"
+        self._orders += [kind, entry.path, here]
 
-    def _make(self, path: str, make: Callable[[Path], None]) -> None:
-        place = Path(f"{self._root}{path}")
+    def _make(self, place: Path, make: Callable[[Path], None]) -> None:
         with suppress(FileExistsError):
             make(place)
             self._made.append(place)

@@ -233,7 +233,7 @@ class Pod:
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
     ) -> Ended:
-        with self.program.laid(self.work) as (cwd, plan):
+        with self.program.laid(self.work, argv, env) as (cwd, plan):
             if self.ctx.only is not None and self.ctx.only.terminal:
                 return await run_on_terminal(argv, cwd=cwd, env=env)
             self.started.set()

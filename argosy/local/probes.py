@@ -74,7 +74,7 @@ class Probe:
         _, env = pod.program.environment(pod.folder / "probe-log")
         argv = pod.program.found(words, env, pod.inputs.parameters)
         log = pod.log.with_name("probe.log")
-        with pod.program.laid(pod.work) as (cwd, plan):
+        with pod.program.laid(pod.work, argv, env) as (cwd, plan):
             ended = await run_process(
                 argv, cwd=cwd, env=env, log=log, capture=False, limit=self.timeout, plan=plan
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from argosy.local.context import Context
 from argosy.local.errors import NoProgram
 from argosy.local.model import Container
 from argosy.local.mounts import make
-from argosy.local.namespaces import TEMPORARY, Shown, hidden, own_temporary, refusal
+from argosy.local.namespaces import TEMPORARY, Shown, hidden, refusal
 from argosy.local.paths import PathMap, cleaned
 from argosy.local.process import Ended, refuse_unfit
 from argosy.local.scope import Scope
@@ -36,8 +36,7 @@ class Program:
     def environment(self, last_words: Path) -> tuple[dict[str, str], dict[str, str]]:
         """The variables that the container declares, and all that the program gets."""
         variables = environment.declared(self.container, self.ctx, self.pod_name, self.word)
-        shown = self.paths.shown.values()
-        temporary = TEMPORARY if shown and own_temporary(shown) else str(self.folder / "tmp")
+        temporary = TEMPORARY[0] if self.paths.shown else str(self.folder / "tmp")
         own = {"TMPDIR": temporary, TERMINATION_LOG: str(last_words)}
         return variables, {**self.ctx.environment, **own, **variables}
 
@@ -47,7 +46,9 @@ class Program:
             make(mount, self.paths, self.ctx.kept, self.ctx.run_dir, self.folder)
 
     @contextmanager
-    def laid(self, otherwise: Path) -> Iterator[tuple[Path, str]]:
+    def laid(
+        self, otherwise: Path, argv: Sequence[str], env: Mapping[str, str]
+    ) -> Iterator[tuple[Path, str]]:
         """Where it starts, and the plan of its view, if it has one; the view is there while inside.
 
         Raises OSError.
@@ -59,7 +60,9 @@ class Program:
         declared = self.container.working_dir
         inside = paths.seen(self.scope.render(declared)) if declared else str(cwd)
         volumes = [(folder, paths.inside(path)) for path, folder in paths.volumes.items()]
-        plan, view = paths.root.with_name("view"), Shown(paths.root, paths.shown.values(), volumes)
+        script = "" if self.container.source is None else self._script.read_text("utf-8")
+        text = "\n".join([*argv, *env.values(), script, str(self.ctx.run_dir)])
+        plan, view = paths.root.with_name("view"), Shown(paths.root, paths.shown.values(), volumes, text)
         try:
             view.lay(plan, inside)
             yield cwd, str(plan)
@@ -74,15 +77,18 @@ class Program:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @property
+    def _script(self) -> Path:
+        return self.folder / "script"
+
     def argv(
         self, variables: Mapping[str, str], env: Mapping[str, str], parameters: Mapping[str, str]
     ) -> list[str]:
         """Its command line. Raises NoProgram where this machine has none, NodeError for words too long."""
         words = [self.word(word, variables) for word in (*self.container.command, *self.container.args)]
         if self.container.source is not None:
-            script = self.folder / "script"
-            script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
-            words.append(str(script))
+            self._script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
+            words.append(str(self._script))
         return self.found(words, env, parameters)
 
     def found(self, words: list[str], env: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:

@@ -172,20 +172,48 @@ def test_links_that_a_program_makes_lead_to_its_own_files(run: Run, tool: Tool, 
 
 
 @needs_namespaces
-def test_what_lies_beside_a_declared_path_is_seen_and_stays_where_it_is(
+def test_the_temporary_folder_is_the_steps_own_but_for_what_it_is_told_of(
     run: Run, tool: Tool, name: str
 ) -> None:
-    beside = Path(f"/tmp/{name}-beside")
-    beside.write_text("users", "utf-8")
+    told, untold = Path(f"/tmp/{name}-told"), Path(f"/tmp/{name}-other")
+    told.write_text("told", "utf-8")
+    untold.write_text("untold", "utf-8")
     try:
-        reads = f"import pathlib; pathlib.Path('/tmp/{name}').write_text(open('{beside}').read())"
-        result = run(SIDE_BY_SIDE.format(name=name, tool=tool(reads), meet="x"))
-        assert node(result, "a").outputs.parameters == {"out": "users"}
-        assert beside.read_text("utf-8") == "users"
-        left = sorted(p.name for p in (result.run_dir / "steps/a/root").rglob("*"))
-        assert left == sorted(["tmp", name])
+        reads = f"""
+        import pathlib, sys
+        there = pathlib.Path({str(untold)!r}).exists()
+        pathlib.Path('/tmp/{name}').write_text(open(sys.argv[3]).read() + str(there))
+        pathlib.Path('/tmp/{name}-new').touch()
+        """
+        result = run(SIDE_BY_SIDE.format(name=name, tool=tool(reads), meet=told))
+        assert node(result, "a").outputs.parameters == {"out": "toldFalse"}
+        assert [told.read_text("utf-8"), untold.read_text("utf-8")] == ["told", "untold"]
+        assert not Path(f"/tmp/{name}-new").exists()
+        left = {str(p.relative_to(result.run_dir)) for p in (result.run_dir / "steps/a/root").rglob("*")}
+        assert left == {f"steps/a/root/{p}" for p in ("tmp", f"tmp/{name}", f"tmp/{name}-new")}
     finally:
-        beside.unlink()
+        told.unlink()
+        untold.unlink()
+
+
+@needs_namespaces
+@pytest.mark.parametrize("place", ["/{}", "/usr/local/{}", "/etc/{}"])
+def test_what_lies_beside_a_declared_path_is_seen(run: Run, tool: Tool, name: str, place: str) -> None:
+    path = Path(place.format(name))
+    looks = f"""
+    import os, pathlib
+    pathlib.Path('{path}').write_text(",".join(sorted(os.listdir('{path.parent}'))))
+    """
+    result = run(f"""
+templates:
+- name: main
+  outputs: {{parameters: [{{name: out, valueFrom: {{path: {path}}}}}]}}
+  container: {{image: x, command: [{tool(looks)}]}}
+""")
+    seen = node(result, "main").outputs.parameters["out"].split(",")
+    assert seen == sorted(p.name for p in path.parent.iterdir())
+    left = {p.name for p in (result.run_dir / "steps/main/root").rglob("*")}
+    assert left == {name, *path.parts[1:-1]}
 
 
 WAITS = """
@@ -302,7 +330,7 @@ def test_a_view_that_cannot_be_entered_is_the_steps_error(
 
     def broken(view: namespaces.Shown, plan: Path, cwd: str) -> None:
         lay(view, plan, cwd)
-        plan.write_bytes(plan.read_bytes() + b"\0/dev\0/no/such/place")
+        plan.write_bytes(plan.read_bytes() + b"\0bind\0/dev\0/no/such/place")
 
     monkeypatch.setattr(namespaces.Shown, "lay", broken)
     result = run(SIDE_BY_SIDE.format(name=name, tool="/bin/true", meet="x"))
