@@ -173,7 +173,7 @@ class Shown:
         `on_disk`: it is mounted from the step's root, and places in it are made there; else it is in memory.
         """
         with os.scandir(folder) as entries:  # first what holds the root, while nothing is mounted in it
-            found = sorted(entries, key=lambda entry: not self._root.is_relative_to(entry.path))
+            found = sorted(entries, key=lambda entry: not f"{self._root}/".startswith(f"{entry.path}/"))
         below = dict(own)
         for entry in found:
             here = f"{target.rstrip('/')}/{entry.name}"
