@@ -47,7 +47,7 @@ def refusal(environment: Mapping[str, str]) -> str:
 
 @cache
 def _kernels_refusal() -> str:
-    """What the kernel says when a process tries it."""
+    """The reason that the kernel gives when a process tries it; empty if it may."""
     if sys.platform != "linux":
         return "only Linux gives a program its own view of the file system"
     with tempfile.TemporaryDirectory(prefix="argosy-") as folder:

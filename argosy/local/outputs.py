@@ -62,7 +62,7 @@ def _written(pod: Pod, path: str) -> Path:
 
 
 def _moved(pod: Pod, path: str) -> str:
-    """What to know of a path that the program may have built in, and that is another one here."""
+    """A note on a path that lies elsewhere here, for a program that may have it built in; else nothing."""
     why = pod.paths.why_moved(path)
     return f" (a program that has the path built in does not find it here: {why})" if why else ""
 

@@ -123,7 +123,7 @@ class PathMap:
                     link.symlink_to(self.found(str(target)))
 
     def why_moved(self, path: str) -> str:
-        """What stands against showing a path to a program that has it built in; empty if nothing does."""
+        """The reason that a program does not find a path as it is declared; empty if it does."""
         above = _above(f"/{path.strip('/')}", self._why)
         return "" if above is None else self._why[above]
 
