@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from argosy.errors import StepError, UsageError
 from argosy.local.journal import read_state
+from argosy.step.program import TERMINATION_LOG
 
 
 def refuse(*_: Any, **__: Any) -> NoReturn:
@@ -26,7 +27,7 @@ def refuse(*_: Any, **__: Any) -> NoReturn:
 
 def _rerun() -> str:
     """`argosy rerun` of this step; empty where nobody kept what was asked for."""
-    folder = Path(os.environ.get("TMPDIR", "")).parent.resolve()
+    folder = Path(os.environ.get(TERMINATION_LOG, "")).parent.resolve()
     run_dir = folder.parent.parent
     if not (run_dir / "request.json").exists():
         return ""

@@ -88,7 +88,7 @@ def enter(plan: str) -> None:
     The file has words with NUL between them: the new root, the folder to start in, then three for each thing
     to do: its kind, a source, a target. `bind` mounts the source at the target, `folder` and `file` make the
     target before (a folder without a source stays empty), `link` makes a link to the source, and `tmpfs`
-    mounts an empty file system in memory. A source that has vanished in the meantime is left out. Raises OSError.
+    mounts an empty file system in memory. A source that has vanished by now is left out. Raises OSError.
     """
     with open(plan, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
         root, cwd, *orders = file.read().split(b"\0")
