@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from argosy.local.folders import folder_name
 from argosy.local.model import Container
-from argosy.local.process import Ended, run_process
+from argosy.local.process import Ended
 from argosy.local.program import Program, declared_paths, path_map
 
 if TYPE_CHECKING:
@@ -89,5 +89,4 @@ async def run_container(
         await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")
     argv = program.argv(variables, env, pod.inputs.parameters)
-    with program.laid(work, argv, env) as (cwd, plan):
-        return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit, plan=plan)
+    return await program.run(argv, env, work=work, log=log, capture=capture, limit=limit)

@@ -9,7 +9,7 @@ is a subreaper) and are killed when the program ends, as a container's are. How 
 to STATUS_FD: `exit N`, `signal N` or `error TEXT`.
 
 PLAN, if it is not empty, is the file of a view of the file system that the program gets (`namespaces.Shown`);
-where the kernel refuses that, nothing is started, and `refused TEXT` is written.
+where the kernel refuses that, nothing is started, and `unseen TEXT` is written.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _become(command: list[str], status: int, plan: str) -> None:
         if plan:
             enter(plan)
     except OSError as error:
-        os.write(status, f"refused {error.strerror}: {error.filename}\n".encode())
+        os.write(status, f"unseen {error.strerror}: {error.filename}\n".encode())
         os._exit(127)
     try:
         os.execvpe(command[0], command, os.environ)

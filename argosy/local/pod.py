@@ -30,7 +30,7 @@ from argosy.local.model import Container, Template
 from argosy.local.node import Phase
 from argosy.local.outputs import collect
 from argosy.local.paths import PathMap
-from argosy.local.process import Ended, run_process
+from argosy.local.process import Ended
 from argosy.local.program import PYTHONS, Program, declared_paths, path_map, told
 from argosy.local.scope import parameter_variables
 from argosy.local.standbys import Standby, Start
@@ -233,24 +233,24 @@ class Pod:
     async def _execute(
         self, argv: list[str], env: Mapping[str, str], limit: float | None, standby: Standby | None
     ) -> Ended:
-        with self.program.laid(self.work, argv, env) as (cwd, plan):
-            if self.ctx.only is not None and self.ctx.only.terminal:
-                return await run_on_terminal(argv, cwd=cwd, env=env)
-            self.started.set()
-            began, capture = time.monotonic(), self.template.name in self.ctx.captured
-            if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
-                ended = await standby.run(Start(argv[2], cwd, env), argv[3:], self.log, limit)
-                if ended is not None:
-                    return ended
-            left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
-            forks = self.ctx.standbys.forks
-            if forks is not None and not (capture or plan) and forks.takes(argv, env):
-                ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
-                if ended is not None:
-                    return ended
-            return await run_process(
-                argv, cwd=cwd, env=env, log=self.log, capture=capture, limit=left, plan=plan
-            )
+        capture = self.template.name in self.ctx.captured
+        if self.ctx.only is not None and self.ctx.only.terminal:
+            return await run_on_terminal(argv, cwd=self.program.working_dir(self.work), env=env)
+        self.started.set()
+        began = time.monotonic()
+        if standby is not None and argv[:2] == [sys.executable, "-m"] and not capture:
+            start = Start(argv[2], self.program.working_dir(self.work), env)
+            ended = await standby.run(start, argv[3:], self.log, limit)
+            if ended is not None:
+                return ended
+        left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
+        forks = None if self.paths.shown else self.ctx.standbys.forks
+        if forks is not None and not capture and forks.takes(argv, env):
+            cwd = self.program.working_dir(self.work)
+            ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
+            if ended is not None:
+                return ended
+        return await self.program.run(argv, env, work=self.work, log=self.log, capture=capture, limit=left)
 
     @property
     def last_words(self) -> Path:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
-from argosy.local.process import run_process
 from argosy.local.shape import expect_mapping, text_of
 
 if TYPE_CHECKING:
@@ -71,14 +70,8 @@ class Probe:
 
     async def _program(self, pod: Pod) -> bool:
         words = [pod.program.word(str(word), {}) for word in self.body.get("command") or ()]
-        _, env = pod.program.environment(pod.folder / "probe-log")
-        argv = pod.program.found(words, env, pod.inputs.parameters)
         log = pod.log.with_name("probe.log")
-        with pod.program.laid(pod.work, argv, env) as (cwd, plan):
-            ended = await run_process(
-                argv, cwd=cwd, env=env, log=log, capture=False, limit=self.timeout, plan=plan
-            )
-        return ended.code == 0
+        return await pod.program.asked(words, work=pod.work, log=log, limit=self.timeout) == 0
 
     def _address(self, pod: Pod) -> tuple[str, int]:
         port = pod.scope.render(str(self.body.get("port")))

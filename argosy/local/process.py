@@ -183,7 +183,7 @@ class Guarded:
         kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
         if kind == "error":
             raise NoProgram(self._name, rest)
-        if kind == "refused":
+        if kind == "unseen":
             raise NodeError(
                 f"its declared paths cannot be shown to {self._name} ({rest}); with ARGOSY_NAMESPACES=0 they "
                 "are moved instead"

@@ -15,7 +15,7 @@ from argosy.local.model import Container
 from argosy.local.mounts import make
 from argosy.local.namespaces import TEMPORARY, Shown, hidden, refusal
 from argosy.local.paths import PathMap, cleaned
-from argosy.local.process import Ended, refuse_unfit
+from argosy.local.process import Ended, refuse_unfit, run_process
 from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG
 
@@ -46,7 +46,7 @@ class Program:
             make(mount, self.paths, self.ctx.kept, self.ctx.run_dir, self.folder)
 
     @contextmanager
-    def laid(
+    def _laid(
         self, otherwise: Path, argv: Sequence[str], env: Mapping[str, str]
     ) -> Iterator[tuple[Path, str]]:
         """Where it starts, and the plan of its view, if it has one; the view is there while inside.
@@ -90,6 +90,26 @@ class Program:
             self._script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
             words.append(str(self._script))
         return self.found(words, env, parameters)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        work: Path,
+        log: Path,
+        capture: bool,
+        limit: float | None,
+    ) -> Ended:
+        """Run it to its end, as `run_process` does; it starts in `work` unless it says where."""
+        with self._laid(work, argv, env) as (cwd, plan):
+            return await run_process(argv, cwd=cwd, env=env, log=log, capture=capture, limit=limit, plan=plan)
+
+    async def asked(self, words: list[str], *, work: Path, log: Path, limit: float) -> int:
+        """The exit code of a command beside it, as of a probe."""
+        _, env = self.environment(self.folder / "probe-log")
+        argv = self.found(words, env, {})
+        return (await self.run(argv, env, work=work, log=log, capture=False, limit=limit)).code
 
     def found(self, words: list[str], env: Mapping[str, str], parameters: Mapping[str, str]) -> list[str]:
         """The words with the program's path in place of its name. Raises NoProgram and NodeError."""
