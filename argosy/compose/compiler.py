@@ -159,6 +159,8 @@ def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     from argosy.compose.references import couler_output_text
 
     ports, result = pipeline.interface.outputs, composition.result
+    if isinstance(result, list):  # one step, where a field each is wanted
+        result = None
     for port in ports:
         refuse_other_type(
             pipeline.interface, port, getattr(result, port.name, None), where(pipeline.function)
@@ -166,7 +168,11 @@ def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     sources = {p.name: couler_output_text(getattr(result, p.name, None)) for p in ports}
     missing = next((name for name, source in sources.items() if source is None), None)
     if missing:
-        raise ComposeError(f"{pipeline.interface.name}: its output '{missing}' is not the output of a step")
+        raise ComposeError(
+            f"{where(pipeline.function)}: {pipeline.interface.name}(): its output '{missing}' is not the "
+            "output of a "
+            f"step; return {pipeline.interface.result}({missing}=step.output)"
+        )
     parameters = [_output(p, sources[p.name], composition.tasks) for p in ports if not p.is_artifact]
     artifacts = [
         {"name": p.argo_name, "from": sources[p.name], **({"optional": True} if p.optional else {})}

@@ -15,6 +15,7 @@ from typing import Any
 from couler.core.utils import body as couler_body
 
 from argosy.declare.signature import where
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 
 # In no image but those of Argosy and of those who install it.
@@ -30,7 +31,9 @@ def script_of(source: Any, command: Any) -> str:
         ComposeError: it is no function, the command is not Python's, or the script would miss something.
     """
     if not inspect.isfunction(source):
-        raise ComposeError(f"couler.run_script: {source!r} is no function and no text; it cannot be a script")
+        raise ComposeError(
+            f"{call_site()}: couler.run_script: {source!r} is no function and no text; it cannot be a script"
+        )
     place, name = where(source), source.__name__
     program = command[0] if isinstance(command, list) and command else command or "python"
     if not str(program).rpartition("/")[2].lower().startswith("python"):

@@ -110,7 +110,14 @@ def read_pipeline(
     _refuse_in_pipeline(function, inputs)
     result = hints.get("return")
     outputs = _outputs(function, result) if hasattr(result, "_fields") else ()
-    return replace(_interface(function, name, told), inputs=tuple(inputs), outputs=outputs), groups
+    if not outputs and result not in (None, type(None), Any):
+        shown = getattr(result, "__name__", result)
+        raise _fail(
+            function,
+            f"returns {shown}; a pipeline's outputs have names: declare a NamedTuple, or write '-> None'",
+        )
+    interface = replace(_interface(function, name, told), inputs=tuple(inputs), outputs=outputs)
+    return replace(interface, result=result.__name__) if outputs else interface, groups
 
 
 def _refuse_in_pipeline(function: Callable[..., Any], inputs: list[Port]) -> None:
@@ -144,6 +151,8 @@ def _group(function: Callable[..., Any], parameter: inspect.Parameter, group: ty
 
 
 def _interface(function: Callable[..., Any], name: str | None, told: _Documentation) -> Interface:
+    if not name and not function.__name__.isascii():
+        raise _fail(function, "Argo's names are letters without accents, digits and '-'; give it name='...'")
     return Interface(
         name=name or argo_name(function.__name__),
         summary=told.summary,
@@ -215,6 +224,8 @@ def _input(function: Any, parameter: inspect.Parameter, hints: dict[str, Any], t
 
 
 def _port(function: Any, name: str, hint: Any, told: str, default: Any = REQUIRED) -> Port:
+    if not name.isascii():
+        raise _fail(function, f"'{name}': Argo's names are letters without accents, digits, '-' and '_'")
     hint, extras, optional = _unwrapped(hint)
     kind = next((e for e in extras if isinstance(e, ArtifactKind)), None)
     stored = next((e for e in extras if isinstance(e, Stored)), None)

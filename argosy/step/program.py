@@ -125,7 +125,7 @@ def _tell_the_end(line: str) -> None:
 def _load(target: str) -> Step:
     module, _, function = target.partition(":")
     try:
-        if "/" in module or not function:
+        if "/" in module or module.endswith(".py") or not function:
             raise UsageError(f"argosy.step: there is no component {target!r}: {_instead(target)}")
         with loading():
             found = getattr(importlib.import_module(module), function)
@@ -137,8 +137,10 @@ def _load(target: str) -> Step:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
         raise UsageError(f"argosy.step: {module!r} cannot be imported: {problem}") from error
-    if not isinstance(getattr(found, "interface", None), Interface) or not hasattr(found, "function"):
-        raise UsageError(f"argosy.step: {target!r} is not a component")
+    if not isinstance(getattr(found, "interface", None), Interface) or not hasattr(found, "notes"):
+        is_pipeline = type(found).__name__ == "Pipeline"
+        instead = f"; run the pipeline with 'argosy run {target}'" if is_pipeline else ""
+        raise UsageError(f"argosy.step: {target!r} is not a component{instead}")
     step: Step = found
     return step
 

@@ -337,4 +337,4 @@ def test_a_function_that_is_no_script_is_refused_on_its_line(source: Any, fragme
     with pytest.raises(ComposeError) as caught:
         compiled(program)
     assert fragment in str(caught.value)
-    assert source is make or "test_couler_steps.py:" in str(caught.value)
+    assert "test_couler_steps.py:" in str(caught.value)

@@ -6,7 +6,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import File, compile, pipeline
-from argosy.errors import ComposeError, UsageError
+from argosy.errors import ComposeError, DeclarationError, UsageError
 from tests.compose.steps import gate, make, notify
 
 
@@ -69,8 +69,27 @@ def test_outputs_that_no_step_has_are_refused() -> None:
         made = make()
         return Result(3, made.model, "x")
 
-    with pytest.raises(ComposeError, match="its output 'number' is not the output of a step"):
+    place = r"test_pipeline_outputs\.py:\d+: wrong\(\): its output 'number' is not the output of a step"
+    with pytest.raises(ComposeError, match=place + r"; return Result\(number=step.output\)"):
         compile(wrong)
+
+    @pipeline()
+    def whole() -> Result:
+        """Return a step in place of its outputs."""
+        return make()  # type: ignore[return-value]
+
+    with pytest.raises(ComposeError, match=r"whole\(\): its output 'number' is not the output of a step"):
+        compile(whole)
+
+
+def test_a_pipelines_output_without_a_name_is_refused() -> None:
+    def bare() -> int:
+        raise NotImplementedError
+
+    with pytest.raises(
+        DeclarationError, match=r"bare\(\): returns int; a pipeline's outputs have names: declare a"
+    ):
+        pipeline()(bare)
 
 
 def test_a_reference_is_not_run() -> None:

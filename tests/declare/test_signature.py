@@ -127,6 +127,8 @@ def listed_files(files: list[File]) -> None: ...
 def either(file: File | str) -> None: ...
 def numbered(step: Literal[1, 2]) -> None: ...
 def classed() -> Classed: ...  # type: ignore[empty-body]
+def accented_input(é: str) -> None: ...
+def accentué() -> None: ...
 def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-type]
 
 
@@ -154,6 +156,8 @@ def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-t
         (artifact_default, "its only default is None: write 'a: File | None = None'"),
         (unknown_name, "Nope"),
         (slashed, "a plain name is wanted"),
+        (accented_input, "'é': Argo's names are letters without accents"),
+        (accentué, "Argo's names are letters without accents, digits and '-'; give it name='...'"),
         (listed_files, "holds files one by one; write 'Directory'"),
         (either, "holds files one by one"),
         (numbered, "write Literal\\['1', '2'\\]"),

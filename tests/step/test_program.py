@@ -214,6 +214,7 @@ def test_the_one_line_error_is_also_the_containers_termination_message(folder: P
     [
         ("flows/shown.py:shown", "write the module's importable name and the function, flows.shown:shown"),
         ("./shown.py:shown", "function, shown:shown"),
+        ("shown.py:shown", "function, shown:shown"),
         ("shown", "function, shown:FUNCTION"),
         ("shown:", "function, shown:FUNCTION"),
     ],
@@ -223,6 +224,14 @@ def test_a_path_or_a_module_alone_is_told_what_to_write(folder: Path, target: st
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert done.stderr.endswith(f"{instead}\n"), done.stderr
+
+
+def test_a_pipeline_is_no_step(folder: Path) -> None:
+    text = "from argosy import pipeline\n\n@pipeline\ndef flow() -> None:\n    print('run here')\n"
+    (folder / "flows.py").write_text(text)
+    done = run(folder, "flows:flow", module="argosy.step")
+    told = "argosy.step: 'flows:flow' is not a component; run the pipeline with 'argosy run flows:flow'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
 @pytest.mark.parametrize("target", ["nowhere", "shown:nothing"])
