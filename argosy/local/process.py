@@ -95,7 +95,7 @@ class Guard(Protocol):
 
     @property
     def stdout(self) -> asyncio.StreamReader | None:
-        """What the program writes, where a pipe was asked for."""
+        """The program's output, where a pipe was asked for."""
 
     def terminate(self) -> None:
         """Let it stop the program."""

@@ -1,6 +1,6 @@
 """The parts of a manifest of any kind: a CronWorkflow has its workflow's spec one level further down.
 
-What they read may be wrong in any way: what is not as Argo has it counts as not there.
+A manifest may be wrong in any way: a part that is not as Argo has it counts as not there.
 """
 
 from collections.abc import Mapping
