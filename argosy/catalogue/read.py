@@ -2,12 +2,13 @@
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from argosy.catalogue.graph import Diagram, Drawing, Edge, Node, Shape, Way, without_implied
 from argosy.errors import ManifestError
-from argosy.manifest.depends import references
+from argosy.manifest.graph import Dependency, depends_on
+from argosy.manifest.model import Call, Resource, Template, mapping, sequence, text
 from argosy.manifest.parts import title_of
 
 _TAG = re.compile(r"\"?'?\{\{=?\s*(?P<path>[^}]*?)\s*\}\}'?\"?")
@@ -37,11 +38,11 @@ def short(text: str) -> str:
     return " ".join(_TAG.sub(name, text).split())
 
 
-def waits(depends: str) -> dict[str, Way]:
-    """The tasks of a `depends` expression, and how each is waited for."""
+def waits(depends: Iterable[Dependency]) -> dict[str, Way]:
+    """The tasks that another depends on, and how each is waited for."""
     seen: dict[str, set[str]] = {}
-    for name, status in references(depends):
-        seen.setdefault(name, set()).add(status or "Succeeded")
+    for one in depends:
+        seen.setdefault(one.name, set()).add(one.result or "Succeeded")
     return {name: _way(statuses) for name, statuses in seen.items()}
 
 
@@ -57,113 +58,99 @@ def read_drawing(manifest: Mapping[str, Any]) -> Drawing:
     Raises:
         ManifestError: it has no entrypoint of its own, or a task calls a template that is not there.
     """
-    spec = _mapping(manifest.get("spec"), "spec")
-    spec = _mapping(spec.get("workflowSpec", spec), "spec.workflowSpec")
-    title = title_of(manifest)
-    if "entrypoint" not in spec:
+    if not isinstance(manifest.get("spec"), Mapping):
+        raise ManifestError("spec is not a mapping")
+    resource, title = Resource.of(manifest), title_of(manifest)
+    if not resource.entrypoint:
         raise ManifestError(f"{title} has no entrypoint; only a workflow can be drawn")
-    reader = _Reader(spec)
-    main = reader.diagram(spec["entrypoint"], title, ())
-    handler = reader.diagram(spec["onExit"], "on exit", ()) if spec.get("onExit") else None
-    return Drawing(title, main, handler, tuple(reader.tints))
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ManifestError(f"{where} is not a mapping")
-    return value
+    reader = _Reader(resource)
+    main = reader.diagram(resource.entrypoint, title, ())
+    handler = text(resource.spec.get("onExit"))
+    end = reader.diagram(handler, "on exit", ()) if handler else None
+    return Drawing(title, main, end, tuple(reader.tints))
 
 
 class _Reader:
-    """Reads the templates of one spec."""
+    """Reads the templates of one resource."""
 
-    def __init__(self, spec: Mapping[str, Any]) -> None:
-        templates = [_mapping(t, "a template") for t in spec.get("templates") or ()]
-        self.templates = {str(t.get("name")): t for t in templates}
+    def __init__(self, resource: Resource) -> None:
+        self.templates = resource.by_name
         self.tints: dict[str, None] = {}
 
-    def template(self, name: Any) -> Mapping[str, Any]:
+    def template(self, name: str) -> Template:
         """The template of that name."""
         if name not in self.templates:
             raise ManifestError(f"there is no template '{name}'")
         return self.templates[name]
 
-    def diagram(self, name: Any, title: str, around: tuple[str, ...]) -> Diagram:
+    def diagram(self, name: str, title: str, around: tuple[str, ...]) -> Diagram:
         """The diagram of a template; `around` are the templates that it stands in."""
         template = self.template(name)
-        around = (*around, str(name))
-        if "dag" in template:
-            calls = list(template["dag"].get("tasks") or ())
-            edges = [e for call in calls for e in _edges(call)]
-        elif "steps" in template:
-            calls, edges = _stages(template["steps"] or ())
-        else:
-            calls, edges = [{"name": name, "template": name}], []
-        nodes = {str(c["name"]): self._node(c, around) for c in calls}
+        around = (*around, name)
+        if not template.is_graph:
+            return Diagram(title, (self._leaf(name, template),), ())
+        edges = _stages(template.calls) if template.type == "steps" else _edges(template.calls)
+        nodes = {call.name: self._node(call, around) for call in template.calls}
         known = [e for e in edges if e.source in nodes]
         return Diagram(title, tuple(nodes.values()), without_implied(list(nodes.values()), known))
 
-    def _node(self, call: Mapping[str, Any], around: tuple[str, ...]) -> Node:
-        name, when = str(call["name"]), str(call.get("when") or "")
+    def _node(self, call: Call, around: tuple[str, ...]) -> Node:
+        when = str(call.get("when") or "")
         told: dict[str, Any] = {"when": short(when), "when_sources": sources_of(when), "loop": _loop(call)}
-        if "templateRef" in call:
-            reference = call["templateRef"]
-            detail = f"{reference.get('name')} / {reference.get('template')}"
-            return Node(name, detail, "external", **told)
-        template = call.get("inline") or self.template(call.get("template"))
-        called = str(call.get("template", name))
-        if called in around and ("dag" in template or "steps" in template):
-            return Node(name, f"repeats {called}", "repeat", **told)
-        if "inline" not in call and ("dag" in template or "steps" in template):
-            return Node(name, shape="group", inside=self.diagram(called, name, around), **told)
-        shape: Shape = "approval" if "suspend" in template else "step"
+        if call.ref is not None:
+            detail = f"{call.ref.name} / {call.ref.get('template')}"
+            return Node(call.name, detail, "external", **told)
+        template = call.inline or self.template(call.target)
+        if not template.is_graph:
+            return self._leaf(call.name, template, **told)
+        if call.inline is not None:  # its own calls are not drawn
+            return Node(call.name, **told)
+        if call.target in around:
+            return Node(call.name, f"repeats {call.target}", "repeat", **told)
+        inside = self.diagram(call.target, call.name, around)
+        return Node(call.name, shape="group", inside=inside, **told)
+
+    def _leaf(self, name: str, template: Template, **told: Any) -> Node:
+        shape: Shape = "approval" if template.type == "suspend" else "step"
         return Node(name, _detail(template), shape, tint=self._tint(template), **told)
 
-    def _tint(self, template: Mapping[str, Any]) -> str:
+    def _tint(self, template: Template) -> str:
         image = _image(template)
         if image:
             self.tints.setdefault(image)
         return image
 
 
-def _edges(call: Mapping[str, Any]) -> list[Edge]:
-    found = waits(str(call.get("depends") or ""))
-    found |= {str(n): "success" for n in call.get("dependencies") or ()}
-    return [Edge(source, str(call["name"]), way) for source, way in found.items()]
+def _edges(tasks: Iterable[Call]) -> list[Edge]:
+    return [Edge(source, task.name, way) for task in tasks for source, way in waits(depends_on(task)).items()]
 
 
-def _stages(stages: Any) -> tuple[list[Mapping[str, Any]], list[Edge]]:
-    """The calls of a `steps` template: each stage waits for the one before it."""
-    groups = [list(stage) if isinstance(stage, list) else [stage] for stage in stages]
-    edges = [
-        Edge(str(a["name"]), str(b["name"]))
-        for before, after in itertools.pairwise(groups)
-        for a in before
-        for b in after
-    ]
-    return [call for group in groups for call in group], edges
+def _stages(steps: Iterable[Call]) -> list[Edge]:
+    """Each stage of a `steps` template waits for the one before it."""
+    groups = [list(group) for _, group in itertools.groupby(steps, lambda step: step.group)]
+    pairs = itertools.pairwise(groups)
+    return [Edge(a.name, b.name) for before, after in pairs for a in before for b in after]
 
 
-def _loop(call: Mapping[str, Any]) -> str:
-    if "withItems" in call:
-        return f"for each of {len(call['withItems'])}"
-    if "withParam" in call:
-        return f"for each of {short(str(call['withParam']))}"
-    return "for each of a sequence" if "withSequence" in call else ""
+def _loop(call: Call) -> str:
+    if "withItems" in call.body:
+        return f"for each of {len(sequence(call.get('withItems')))}"
+    if "withParam" in call.body:
+        return f"for each of {short(str(call.get('withParam')))}"
+    return "for each of a sequence" if "withSequence" in call.body else ""
 
 
-def _image(template: Mapping[str, Any]) -> str:
+def _image(template: Template) -> str:
     """The image's name alone: neither registry nor tag."""
-    container = template.get("container") or template.get("script") or {}
-    return str(container.get("image", "")).partition("@")[0].rpartition("/")[2].partition(":")[0]
+    image = str(template.get(template.type, "image") or "") if template.type else ""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
-def _detail(template: Mapping[str, Any]) -> str:
-    if "suspend" in template:
-        duration = (template["suspend"] or {}).get("duration")
+def _detail(template: Template) -> str:
+    if template.type == "suspend":
+        duration = template.get("suspend", "duration")
         return f"waits {duration}" if duration else "waits for approval"
-    kinds = ("http", "resource", "data", "containerSet", "plugin")
-    container = template.get("container") or template.get("script") or {}
-    limits = (container.get("resources") or {}).get("limits") or {}
+    kind = "" if template.type in ("container", "script") else template.type
+    limits = mapping(template.get(template.type, "resources", "limits")) if template.type else {}
     gpus = [f"{count} GPU" for name, count in limits.items() if name.endswith("/gpu")]
-    return ", ".join([_image(template) or next((k for k in kinds if k in template), ""), *gpus])
+    return ", ".join([_image(template) or kind, *gpus])

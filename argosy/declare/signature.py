@@ -117,7 +117,7 @@ def read_pipeline(
             f"returns {shown}; a pipeline's outputs have names: declare a NamedTuple, or write '-> None'",
         )
     interface = replace(_interface(function, name, told), inputs=tuple(inputs), outputs=outputs)
-    return replace(interface, result=result.__name__) if outputs else interface, groups
+    return replace(interface, result=getattr(result, "__name__", "")) if outputs else interface, groups
 
 
 def _refuse_in_pipeline(function: Callable[..., Any], inputs: list[Port]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from argosy.errors import UsageError
 from argosy.lint.library import Library
-from argosy.lint.model import Resource
 from argosy.lint.registry import Found, Rule, rules
+from argosy.lint.schema import check
 from argosy.lint.subject import Subject
 from argosy.lint.violation import MAX_FINDINGS, Severity, Violation, render
+from argosy.manifest.model import Resource
 from argosy.manifest.reading import Document, Problem, Source, from_object, read
 from argosy.manifest.tree import locate
 
@@ -127,10 +128,11 @@ def lint_sources(sources: Iterable[Source], options: Options | None = None) -> l
     options, sources = options or Options(), list(sources)
     documents = [d for source in sources for d in _documents(source)]
     resources = [Resource(d) for d in documents if d.is_argo and not _unreadable(d)]
+    defects = [check(resource.body, resource.kind) for resource in resources]  # first: it mends
     library = Library(resources, (d for d in documents if not d.is_argo), options.images)
     found = [v for d in documents for v in _run(options, "document", d, d)]
-    for resource in resources:
-        subject = Subject(resource, library)
+    for resource, differing in zip(resources, defects, strict=True):
+        subject = Subject(resource, library, differing)
         found += _run(options, "resource", subject, resource.document)
     silences = {source.file: Silence(source.text) for source in sources}
     kept = {v for v in found if not silences[v.file].covers(v.code, v.line)}

@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from argosy.lint.entry import Entry, mapping, text
-from argosy.lint.expressions import has_tag
-from argosy.lint.model import Call, Resource, Template
 from argosy.manifest.code import FILE
+from argosy.manifest.model import Call, Entry, Resource, Template, mapping, text
 from argosy.manifest.reading import Document
+from argosy.manifest.tagged import has_tag
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from argosy.lint.entry import sequence
-from argosy.lint.expressions import NODE_NAMES, Tag
-from argosy.lint.graph import Graph
 from argosy.lint.library import Library, Target
-from argosy.lint.model import PODS, Call, Template
+from argosy.manifest.graph import Graph
+from argosy.manifest.model import PODS, Call, Template, sequence
+from argosy.manifest.tagged import NODE_NAMES, Tag
 from argosy.manifest.tree import Map, Seq
 
 ALWAYS = frozenset({"id", "startedAt", "finishedAt", "hostNodeName"})

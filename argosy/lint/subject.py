@@ -1,21 +1,23 @@
 """The subject of a rule: one resource with everything that is worked out about it, once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from argosy.lint.entry import Entry
 from argosy.lint.library import Library, Target
-from argosy.lint.model import Call, Resource, Template
+from argosy.lint.schema import Defect
 from argosy.lint.scope import Scope, Unresolved
 from argosy.lint.workflow_scope import Missing, WorkflowScope
+from argosy.manifest.model import Call, Entry, Resource, Template
 
 
 class Subject:
     """A resource, the library it may refer to, and the analyses that several rules share."""
 
-    def __init__(self, resource: Resource, library: Library) -> None:
+    def __init__(self, resource: Resource, library: Library, defects: Sequence[Defect] = ()) -> None:
         self.resource = resource
         self.library = library
+        self.defects = defects
+        """Where the object differs from Argo's schema."""
         self._scopes: dict[int, Scope] = {}
 
     @property

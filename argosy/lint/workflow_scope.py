@@ -8,11 +8,10 @@ from the entrypoint, then the exit handler, then whatever is left.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from argosy.lint.entry import mapping, text
-from argosy.lint.expressions import AT_RUN_TIME, Tag, has_tag
-from argosy.lint.graph import Graph
 from argosy.lint.library import Library
-from argosy.lint.model import Call, Resource, Template
+from argosy.manifest.graph import Graph
+from argosy.manifest.model import Call, Resource, Template, mapping, text
+from argosy.manifest.tagged import AT_RUN_TIME, Tag, has_tag
 from argosy.manifest.tree import Map, Path
 
 PLAIN = [

@@ -13,6 +13,8 @@ from argosy.catalogue.mermaid import escaped, to_mermaid
 from argosy.catalogue.read import read_drawing, short, sources_of, waits
 from argosy.cli.graph import graph
 from argosy.errors import ManifestError
+from argosy.manifest.depends import references
+from argosy.manifest.graph import Dependency
 
 # Everything that a drawing can show.
 EVERYTHING = """
@@ -151,7 +153,7 @@ def test_what_a_condition_looks_at() -> None:
     ],
 )
 def test_how_a_task_waits(depends: str, ways: dict[str, str]) -> None:
-    assert waits(depends) == ways
+    assert waits(Dependency(*one) for one in references(depends)) == ways
 
 
 @pytest.mark.parametrize("text", ['"', "a#b", "<b>", "&amp;", "`x`", "a\nb", "\\"])

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, mapping
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, mapping
 from argosy.manifest.scalars import as_text
 from argosy.text import remedy
 

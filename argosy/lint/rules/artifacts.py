@@ -3,12 +3,11 @@
 import posixpath
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, has_location, mapping, text
-from argosy.lint.expressions import Tag
-from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, Template, has_location, mapping, text
+from argosy.manifest.tagged import Tag
 
 PLACES = ("inputs", "outputs")
 

@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 
 from argosy.declare.container import CODE_ANNOTATION
-from argosy.lint.entry import mapping, text, texts
-from argosy.lint.expressions import has_tag
-from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
@@ -16,6 +13,8 @@ from argosy.manifest.code import (
     is_in_every_image,
     module_in,
 )
+from argosy.manifest.model import Template, mapping, text, texts
+from argosy.manifest.tagged import has_tag
 
 
 @rule("ARG512", "code-missing", Severity.WARNING)

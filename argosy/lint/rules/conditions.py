@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import text
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
 from argosy.manifest.conditions import ConditionError, Node, check, evaluate, read, with_tags
 from argosy.manifest.golang import deep_equal, show
+from argosy.manifest.model import text
 from argosy.manifest.tree import Path
 
 PHASES = ("Pending", "Running", "Succeeded", "Skipped", "Failed", "Error", "Omitted", "Daemoned")

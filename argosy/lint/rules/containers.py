@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, mapping, text
-from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, Template, mapping, text
 
 
 @rule("ARG501", "image-missing")

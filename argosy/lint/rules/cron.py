@@ -4,9 +4,9 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, mapping, sequence
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.manifest.model import Entry, mapping, sequence
 from argosy.text import remedy
 
 MONTHS = {

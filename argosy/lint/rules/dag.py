@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import mapping, sequence, text
-from argosy.lint.expressions import has_tag, substitute
-from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Call, Template, mapping, sequence, text
+from argosy.manifest.tagged import has_tag, substitute
 from argosy.text import remedy
 
 

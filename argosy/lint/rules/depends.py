@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import sequence, text
-from argosy.lint.expressions import has_tag
-from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.conditions import ConditionError
 from argosy.manifest.depends import RESULTS, read
+from argosy.manifest.model import Call, Template, sequence, text
+from argosy.manifest.tagged import has_tag
 from argosy.text import remedy
 
 OF_ITEMS = ("AnySucceeded", "AllFailed")

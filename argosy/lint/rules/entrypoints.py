@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import text
-from argosy.lint.expressions import has_tag, substitute
-from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Resource, text
+from argosy.manifest.tagged import has_tag, substitute
 from argosy.manifest.tree import Path
 from argosy.text import remedy
 

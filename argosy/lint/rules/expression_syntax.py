@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-from argosy.lint.entry import Entry, mapping
-from argosy.lint.expressions import replace
-from argosy.lint.model import Resource
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.expressions import check, roots
 from argosy.manifest.functions import FUNCTIONS
+from argosy.manifest.model import Entry, Resource, mapping
 from argosy.manifest.syntax import ExpressionError, Node, parse, walk
+from argosy.manifest.tagged import replace
 from argosy.manifest.tags import ROOTS
 from argosy.manifest.tree import Path
 from argosy.text import nearest

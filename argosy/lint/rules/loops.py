@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import mapping, text
-from argosy.lint.expressions import Tag, has_tag
-from argosy.lint.model import Call, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Call, Template, mapping, text
+from argosy.manifest.tagged import Tag, has_tag
 
 
 @rule("ARG431", "loop-sources")

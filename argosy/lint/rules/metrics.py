@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.manifest.model import Entry
 
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 KINDS = ("gauge", "counter", "histogram")

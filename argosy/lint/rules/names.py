@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from argosy.lint.entry import Entry, text
-from argosy.lint.expressions import has_tag
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, text
+from argosy.manifest.tagged import has_tag
 
 FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*", re.ASCII)
 VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, has_location, mapping
-from argosy.lint.model import Call, Resource, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Call, Entry, Resource, Template, has_location, mapping
 from argosy.manifest.tree import Path
 from argosy.text import remedy
 

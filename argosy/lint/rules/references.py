@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, text
-from argosy.lint.expressions import has_tag
-from argosy.lint.model import Call
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Call, Entry, text
+from argosy.manifest.tagged import has_tag
 from argosy.text import remedy
 
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, mapping, sequence, text
-from argosy.lint.expressions import has_tag
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, mapping, sequence, text
+from argosy.manifest.tagged import has_tag
 
 RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")
 POD_GC = ("OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess")

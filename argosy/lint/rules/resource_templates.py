@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import yaml
 
-from argosy.lint.entry import Entry, mapping, text
-from argosy.lint.expressions import replace
-from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.builder import Builder, Loader, Trouble
+from argosy.manifest.model import Entry, Template, mapping, text
+from argosy.manifest.tagged import replace
 
 ACTIONS = ("get", "create", "apply", "delete", "replace", "patch")
 # Tags of these are replaced before Argo reads the manifest.

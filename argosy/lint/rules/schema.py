@@ -24,7 +24,7 @@ REMOVED = {
 
 
 def _found(subject: Subject, kind: str) -> Iterator[Defect]:
-    yield from (d for d in subject.resource.defects if d.kind == kind)
+    yield from (d for d in subject.defects if d.kind == kind)
 
 
 @rule("ARG005", "unknown-field")

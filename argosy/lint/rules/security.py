@@ -4,12 +4,11 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, mapping, sequence, text
-from argosy.lint.expressions import has_tag, split
-from argosy.lint.model import Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity
+from argosy.manifest.model import Entry, Template, mapping, sequence, text
+from argosy.manifest.tagged import has_tag, split
 from argosy.manifest.tree import Path
 
 SHELLS = ("sh", "bash", "ash", "dash", "zsh", "ksh")

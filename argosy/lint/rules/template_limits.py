@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import mapping
-from argosy.lint.expressions import has_tag
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.manifest.model import mapping
+from argosy.manifest.tagged import has_tag
 
 
 @rule("ARG212", "parallelism-on-leaf")

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.entry import Entry, sequence, text, texts
-from argosy.lint.graph import find_cycle
-from argosy.lint.model import TYPES, Template
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
+from argosy.manifest.graph import find_cycle
+from argosy.manifest.model import TYPES, Entry, Template, sequence, text, texts
 from argosy.manifest.tree import Map, Seq
 
 TYPE_NAMES = ", ".join(TYPES)

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,7 @@ def many(made: Made, count: int) -> Record:
     log = record.folder / "steps" / "long.log"
     log.write_text("a line of some length, with numbers 0123456789\n" * 400)
     for number in range(count):
-        node = Node(**{**vars(first), "name": f"a({number}:{number})", "log": "steps/long.log"})
+        node = replace(first, name=f"a({number}:{number})", log="steps/long.log")
         nodes.append(node.to_dict())
     (record.folder / "run.json").write_text(json.dumps({**state, "nodes": nodes}))
     return Record.read(record.folder)

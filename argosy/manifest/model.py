@@ -7,13 +7,91 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-from argosy.lint.entry import Entry, mapping, sequence, text
-from argosy.lint.expressions import PREFIXES, Tag, fill_nested, split, walk
-from argosy.lint.schema import Defect, check
 from argosy.manifest.reading import Document
 from argosy.manifest.scalars import as_text
-from argosy.manifest.tree import Map, Path
+from argosy.manifest.tagged import PREFIXES, Tag, fill_nested, split, walk
+from argosy.manifest.tree import Map, Path, Seq, marked
+
+LOCATIONS = ("artifactory", "azure", "git", "gcs", "hdfs", "http", "oss", "raw", "s3")
+EMPTY = Map()
+
+
+def mapping(value: Any) -> Map:
+    """The value if it is a mapping, else an empty one."""
+    return value if isinstance(value, Map) else EMPTY
+
+
+def sequence(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, Seq) else []
+
+
+def texts(value: Any) -> list[str]:
+    """The strings of a list; whatever else it holds is the schema's to report."""
+    return [item for item in sequence(value) if isinstance(item, str)]
+
+
+def text(value: Any) -> str:
+    """The value if it is a string, else the empty string."""
+    return value if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A mapping somewhere in the manifest: a parameter, an artifact, a hook, a container."""
+
+    path: Path
+    body: Map
+
+    @property
+    def name(self) -> str:
+        """Its `name`, as Argo reads it."""
+        name = self.body.get("name")
+        return "" if name is None or isinstance(name, Map | Seq) else str(name)
+
+    def get(self, *keys: str) -> Any:
+        """The value under nested keys, or None."""
+        node: Any = self.body
+        for key in keys:
+            node = mapping(node).get(key)
+        return node
+
+    def at(self, *keys: str | int) -> Path:
+        """The path below this entry."""
+        return (*self.path, *keys)
+
+    def entries(self, *keys: str) -> "list[Entry]":
+        """The mappings of the list under `keys`; found once, for many rules ask."""
+        known: dict[tuple[str, ...], list[Entry]] = self.__dict__.setdefault("_entries", {})
+        if keys not in known:
+            known[keys] = self._find(keys)
+        return known[keys]
+
+    def _find(self, keys: tuple[str, ...]) -> "list[Entry]":
+        node: Any = self.body
+        for key in keys:
+            node = mapping(node).get(key)
+        return [Entry((*self.path, *keys, i), x) for i, x in enumerate(sequence(node)) if isinstance(x, Map)]
+
+
+def has_location(entry: Entry) -> bool:
+    """True if the artifact says where it is, or at least under which key (Argo completes the rest)."""
+    for kind in LOCATIONS:
+        place = entry.body.get(kind)
+        if isinstance(place, Map):
+            return _placed(kind, place)
+    return isinstance(entry.body.get("plugin"), Map)
+
+
+def _placed(kind: str, place: Map) -> bool:
+    if kind == "raw":
+        return True
+    if kind == "hdfs":
+        return bool(place.get("addresses")) or bool(place.get("path"))
+    key = {"artifactory": "url", "azure": "blob", "git": "repo", "http": "url"}.get(kind, "key")
+    return bool(place.get(key))
 
 
 class TagIndex:
@@ -64,12 +142,15 @@ class Resource(Entry):
     """A Workflow, WorkflowTemplate, ClusterWorkflowTemplate or CronWorkflow; `body` is the whole object."""
 
     document: Document
-    defects: list[Defect]  # where the object differs from Argo's schema
 
     def __init__(self, document: Document) -> None:
         super().__init__((), document.root)
         object.__setattr__(self, "document", document)
-        object.__setattr__(self, "defects", check(document.root, document.kind))
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> "Resource":
+        """A resource of plain data, which no file holds."""
+        return cls(Document("", marked(dict(manifest))))
 
     @property
     def kind(self) -> str:

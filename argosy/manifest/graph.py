@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
-from argosy.lint.entry import text, texts
-from argosy.lint.expressions import has_tag
-from argosy.lint.model import Call, Template
 from argosy.manifest.depends import references
+from argosy.manifest.model import Call, Template, text, texts
+from argosy.manifest.tagged import has_tag
 
 
 @dataclass(frozen=True)
