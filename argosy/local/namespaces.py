@@ -82,12 +82,17 @@ def canonical(path: str) -> str:
     return str(Path(os.path.realpath(Path(path).parent), Path(path).name))
 
 
+@cache
+def _resolved(path: str) -> str:
+    return os.path.realpath(path)
+
+
 def hidden(path: str, needed: Iterable[str]) -> str:
     """Why a declared path cannot be shown; empty if it can. `needed`: what programs need on this machine."""
     where = canonical(path)
     if os.path.normpath(path) != path or where.startswith(_KERNELS):
         return "that is no place for files of a step"
-    for place in (*_MACHINES, *(name for known in needed for name in (known, os.path.realpath(known)))):
+    for place in (*_MACHINES, *(name for known in needed for name in (known, _resolved(known)))):
         if place == where or place.startswith(f"{where}/"):
             return f"there it would hide {place}, which programs need here"
     for folder in Path(where).parents[:-1]:

@@ -20,7 +20,6 @@ from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG
 
 _WORDS_BYTES = 4096
-_ARGOSY = str(Path(__file__).parents[1])
 PYTHONS = ("python", "python3")
 
 
@@ -61,7 +60,7 @@ class Program:
         inside = paths.seen(self.scope.render(declared)) if declared else str(cwd)
         volumes = [(folder, paths.inside(path)) for path, folder in paths.volumes.items()]
         script = "" if self.container.source is None else self._script.read_text("utf-8")
-        text = "\n".join([*argv, *env.values(), script, str(self.ctx.run_dir)])
+        text = "\n".join([*argv, *env.values(), script, *_needed(self.ctx)])
         plan, view = paths.root.with_name("view"), Shown(paths.root, paths.shown.values(), volumes, text)
         try:
             view.lay(plan, inside)
@@ -131,6 +130,13 @@ class Program:
         return self.scope.render(source, rewrite)
 
 
+def _needed(ctx: Context) -> list[str]:
+    """Folders of this machine that any program of a run may need: the run's, Python's and its packages'."""
+    folders = [*ctx.environment.get("PYTHONPATH", "").split(":"), *sys.path]
+    known = [str(ctx.run_dir), str(ctx.seen_dir), sys.prefix, sys.base_prefix, sys.executable, *folders]
+    return [folder for folder in dict.fromkeys(known) if folder.startswith("/")]
+
+
 def path_map(ctx: Context, declared: Iterable[str], root: Path, work: Path) -> PathMap:
     """Where a container's declared paths lie: shown to its program wherever that is possible here."""
     paths = cleaned(declared)
@@ -138,12 +144,11 @@ def path_map(ctx: Context, declared: Iterable[str], root: Path, work: Path) -> P
         return PathMap(paths, root, work, dict.fromkeys(paths, "it runs under the debugger"))
     if paths and (why := refusal(ctx.environment)):
         return PathMap(paths, root, work, dict.fromkeys(paths, why))
-    folders = [folder for folder in ctx.environment.get("PYTHONPATH", "").split(":") if folder]
-    needed = [str(ctx.run_dir), str(ctx.seen_dir), sys.prefix, sys.base_prefix, sys.executable, *folders]
+    needed = _needed(ctx)
     moved: dict[str, str] = {}
     for path in sorted(paths, key=len):
         above = next((why for known, why in moved.items() if path.startswith(f"{known}/")), "")
-        if why := above or hidden(path, [*needed, _ARGOSY]):
+        if why := above or hidden(path, needed):
             moved[path] = why
     return PathMap(paths, root, work, moved)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.local import namespaces
+from argosy.local import guard, namespaces
 from argosy.local.namespaces import SWITCH, hidden, refusal
 from tests.local.conftest import Run, log, node, phases
 
@@ -296,6 +296,22 @@ templates:
 """)
     assert phases(result) == {"main": "Succeeded"}
     assert node(result, "main").outputs.parameters["out"].startswith(str(result.run_dir))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux")
+def test_a_kernel_that_refuses_is_told_and_paths_are_moved(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_plan: str) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(guard, "enter", refused)
+    why = namespaces._kernels_refusal.__wrapped__()
+    assert why == (
+        "this machine gives a program no view of the file system of its own (Operation not permitted)"
+    )
+    monkeypatch.setattr(namespaces, "_kernels_refusal", lambda: why)
+    result = run("templates: [{name: main, steps: [[{name: a, template: echo}]]}]")
+    assert node(result, "a").outputs.parameters == {"out": "nothing"}
+    assert not (result.run_dir / "steps/a/view").exists()
 
 
 @pytest.mark.parametrize(
