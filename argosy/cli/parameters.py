@@ -1,7 +1,6 @@
 """Options that several commands share: parameters, environment, cluster."""
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,8 +51,10 @@ def read_parameters(words: Iterable[str], file: Path | None) -> dict[str, str]:
 
 
 def _from_file(file: Path) -> dict[str, str]:
+    from argosy.manifest.reading import OwnLoader
+
     try:
-        root = yaml.compose(file.read_bytes(), Loader=_Reader)
+        root = yaml.compose(file.read_bytes(), Loader=OwnLoader)
     except OSError as error:
         raise UsageError(f"cannot read '{file}': {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -80,32 +81,21 @@ def _text(node: yaml.Node, place: str) -> str | None:
     if isinstance(node, yaml.ScalarNode):
         return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
     try:
-        return json.dumps(_Reader.value_of(node), ensure_ascii=False, allow_nan=False)
+        return json.dumps(_value_of(node), ensure_ascii=False, allow_nan=False)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         problem = getattr(error, "problem", None) or error
         raise UsageError(f"{place} cannot be written as JSON: {problem}") from None
 
 
-class _Reader(yaml.SafeLoader):
-    """YAML as JSON has it: a number may be written `1e-3`, a date is a text."""
+def _value_of(node: yaml.Node) -> Any:
+    """The value of a composed node."""
+    from argosy.manifest.reading import OwnLoader
 
-    @classmethod
-    def value_of(cls, node: yaml.Node) -> Any:
-        """The value of a composed node."""
-        reader = cls("")
-        try:
-            return reader.construct_document(node)
-        finally:
-            reader.dispose()
-
-
-_Reader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Reader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
-)
+    reader = OwnLoader("")
+    try:
+        return reader.construct_document(node)
+    finally:
+        reader.dispose()
 
 
 def environment_option(command: F) -> F:

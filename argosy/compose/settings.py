@@ -38,6 +38,7 @@ import yaml
 
 from argosy.declare.merge import merged
 from argosy.errors import UsageError
+from argosy.manifest.reading import OwnLoader
 from argosy.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -136,11 +137,12 @@ class Settings:
             UsageError: it cannot be read, or has an unknown key or a value of another type.
         """
         try:
-            content = yaml.safe_load(path.read_bytes()) or {}
+            content = yaml.load(path.read_bytes(), Loader=OwnLoader) or {}
         except OSError as error:
             raise UsageError(f"cannot read the settings '{path}': {error.strerror}") from None
         except yaml.YAMLError as error:
-            raise UsageError(f"{path}: not YAML: {getattr(error, 'problem', error)}") from None
+            mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", error)
+            raise UsageError(f"{path}{f':{mark.line + 1}' if mark else ''}: not YAML: {problem}") from None
         if not isinstance(content, dict):
             raise UsageError(f"{path}: settings are a mapping")
         for key, value in content.items():

@@ -108,7 +108,7 @@ def read_pipeline(
         else:
             inputs.append(_input(function, parameter, hints, told.names.get(parameter.name, "")))
     _refuse_in_pipeline(function, inputs)
-    result = hints.get("return")
+    result: Any = hints.get("return")
     outputs = _outputs(function, result) if hasattr(result, "_fields") else ()
     if not outputs and result not in (None, type(None), Any):
         shown = getattr(result, "__name__", result)

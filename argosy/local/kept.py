@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 from argosy.errors import UsageError
+from argosy.manifest.reading import OwnLoader
 from argosy.text import did_you_mean
 
 SECRET, CONFIG_MAP = "secret", "config map"
@@ -94,10 +95,12 @@ def read_secrets(path: Path) -> Kept:
         UsageError: it cannot be read, or is neither of the forms above; the message shows no value.
     """
     try:
-        documents = list(yaml.safe_load_all(_read(path)))
+        documents = list(yaml.load_all(_read(path), Loader=OwnLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise UsageError(f"{path}{f':{mark.line + 1}' if mark else ''}: not YAML") from None
+        raise UsageError(
+            f"{path}{f':{mark.line + 1}' if mark else ''}: not YAML, or a key is there twice"
+        ) from None
     values: dict[Source, str] = {}
     for document in documents:
         for source, value in _entries(document or {}, path):

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from argosy.errors import ManifestError
 from argosy.local.parse_call import Raw
 from argosy.local.shape import check_fields, expect_list, expect_mapping
+from argosy.manifest.reading import Unreadable, plain
 from argosy.text import nearest
 
 _KEYS = {"env": "name", "volumeMounts": "mountPath", "volumes": "name", "ports": "containerPort"}
@@ -37,8 +36,8 @@ def patched(raw: Raw, spec: Raw, where: str) -> Raw:
 
 def _read(text: Any, where: str) -> Raw:
     try:
-        patch = yaml.safe_load(text) if isinstance(text, str) else text
-    except yaml.YAMLError as error:
+        patch = plain(text) if isinstance(text, str) else text
+    except Unreadable as error:
         raise ManifestError(
             f"{where} is not YAML before its tags are replaced, as it has to be: {error}"
         ) from None

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from argosy.manifest.builder import Builder, Loader, Trouble
-from argosy.manifest.tree import Map, Mark, Path, marked
+from argosy.manifest.tree import Map, Mark, Path, marked, unmarked
 
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 GROUP = "argoproj.io/"
@@ -81,6 +81,67 @@ def read(file: str, data: bytes, explicit: bool = True) -> Source:
     if problem:
         return Source(file, [Document(file, None, [problem], explicit)], text)
     return Source(file, list(_documents(file, text, explicit)), text, explicit)
+
+
+class Unreadable(ValueError):
+    """A text that Argo's reader would refuse; `line` counts from 1."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.line = problem.mark[0]
+
+
+def plain(text: str) -> Any:
+    """The first document of a text as plain values, read as Argo's reader reads it; None of an empty text.
+
+    Raises:
+        Unreadable: it is no YAML, or has a key twice.
+    """
+    source = read("", text.encode())
+    for problem in (p for d in source.documents for p in d.problems if p.code in STOPS_ARGO):
+        raise Unreadable(problem)
+    return next((unmarked(document.root) for document in source.documents), None)
+
+
+class OwnLoader(yaml.SafeLoader):
+    """YAML of files that Argo never reads: parameters, settings, Secrets on this machine.
+
+    As JSON has it: a number may be written `1e-3`; a date and a time (`12:30:45`) are texts; keys are texts
+    as they are written, and none is there twice.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """The mapping; raises ConstructorError for a key that is there twice, or is no text."""
+        written: set[str] = set()
+        for key, _ in node.value:
+            text = key.value if isinstance(key, yaml.ScalarNode) else None
+            problem = f"the key '{text}' is there twice" if text in written else "a key has to be a text"
+            if text is None or text in written:
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            written.add(text)
+        self.flatten_mapping(node)  # what `<<` brings in comes first: a key of the mapping's own replaces it
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
+
+    def construct_yaml_map(self, node: Any) -> Any:
+        """A mapping, at once: nothing here holds itself."""
+        return self.construct_mapping(node)
+
+
+OwnLoader.add_constructor("tag:yaml.org,2002:map", OwnLoader.construct_yaml_map)
+_TIMES = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+OwnLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag not in _TIMES]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_NUMBERS = {
+    "float": r"[-+]?(\d[\d_]*\.[\d_]*|\.\d[\d_]*)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    "int": r"[-+]?(0b[01_]+|0[0-7_]*|[1-9][\d_]*|0x[\da-fA-F_]+)",
+}
+for _name, _form in _NUMBERS.items():
+    OwnLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_name}", re.compile(f"^({_form})$"), list("-+.0123456789")
+    )
 
 
 def from_object(manifest: dict[str, Any], source: str, line: int = 1) -> Source:

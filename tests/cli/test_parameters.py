@@ -39,6 +39,15 @@ def test_a_file_of_json_gives_back_what_was_put_in(tmp_path: Path) -> None:
     assert json.loads(read(tmp_path, json.dumps({"all": value}))["all"]) == value
 
 
+def test_a_time_stays_a_text_and_a_key_is_as_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("a: {at: 12:30:45, of: 2024-01-01, 1: 0x10, true: 010, y: 1_0}\nb: [1:30, +1, .5]\n")
+    assert read_parameters([], file) == {
+        "a": '{"at": "12:30:45", "of": "2024-01-01", "1": 16, "true": 8, "y": 10}',
+        "b": '["1:30", 1, 0.5]',
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "fragment"),
     [
@@ -48,6 +57,8 @@ def test_a_file_of_json_gives_back_what_was_put_in(tmp_path: Path) -> None:
         ("a: 1\n[b]: 2\n", "values.yaml:2: a parameter's name is a text"),
         ("a: 1\nb: [.nan]\n", "values.yaml:2: 'b' cannot be written as JSON: "),
         ("a: {b: !!binary aGk=}\n", "values.yaml:1: 'a' cannot be written as JSON: "),
+        ("a: {b: 1,\n  b: 2}\n", "values.yaml:1: 'a' cannot be written as JSON: the key 'b' is there twice"),
+        ("a: {[1]: 2}\n", "values.yaml:1: 'a' cannot be written as JSON: a key has to be a text"),
         ("a: [!own 1]\n", "values.yaml:1: 'a' cannot be written as JSON: "),
     ],
 )

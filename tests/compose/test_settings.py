@@ -92,6 +92,7 @@ def test_a_cluster_template_has_no_namespace(tmp_path: Path) -> None:
         ("workflow: yes", "the setting 'workflow' is not a mapping"),
         ("- a", "settings are a mapping"),
         ("a: [", "not YAML"),
+        ("namespace: a\nnamespace: b", "argosy.yaml:2: not YAML: the key 'namespace' is there twice"),
     ],
 )
 def test_refused_settings(tmp_path: Path, text: str, fragment: str) -> None:

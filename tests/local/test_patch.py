@@ -32,6 +32,7 @@ templates:
         ('{"containers":[{"name":"main","env":null}],"nodeSelector":{"a":"b"}}', ""),
         ('{"containers":[{"name":"wait","env":[{"name":"A","value":"no"}]}]}', "a b"),
         ("containers: [{name: main, command: [echo, yaml], args: []}]", "yaml"),
+        ("containers: [{name: main, env: [{name: B, value: 12:30:45}]}]", "a 12:30:45"),
     ],
 )
 def test_what_a_patch_changes(run: Run, patch: str, says: str) -> None:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from argosy.compose.environments.merge import KEYS, is_empty, laid_over
 from argosy.compose.environments.place import Place
 from argosy.declare.merge import merged
 from argosy.lint.schema import Defect, check, describe, table
 from argosy.manifest.parts import spec_of, with_spec
+from argosy.manifest.reading import Unreadable, plain
 from argosy.manifest.tree import marked as as_tree
 from argosy.text import nearest
 
@@ -191,8 +190,8 @@ class StepFields:
 
     def _patched(self, text: Any) -> str:
         try:
-            known = yaml.safe_load(text) if text else {}
-        except yaml.YAMLError:
+            known = plain(text) if text else {}
+        except Unreadable:
             known = None
         if not isinstance(known, dict):
             raise self.place.error("the step has a podSpecPatch that is not YAML: nothing can be added")
@@ -209,8 +208,8 @@ def without_pod_fields(manifest: dict[str, Any]) -> dict[str, Any]:
 def _without_pod_fields(template: Any) -> Any:
     patch = template.get("podSpecPatch") if isinstance(template, dict) else None
     try:
-        fields = yaml.safe_load(patch) if isinstance(patch, str) else None
-    except yaml.YAMLError:
+        fields = plain(patch) if isinstance(patch, str) else None
+    except Unreadable:
         fields = None
     if not isinstance(fields, dict) or not fields.keys() <= _POD.keys():
         return template
