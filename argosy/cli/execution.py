@@ -44,11 +44,16 @@ _LONGEST = 40
 
 
 def print_summary(console: Console, result: WorkflowResult, places: Mapping[str, str]) -> None:
-    """Print each node with its output parameters, the workflow's phase and the places."""
+    """Print the nodes with their output parameters, long loops folded, then phase and places."""
+    from argosy.local.runs.screen import folded
+
     console.print()
-    width = min(max((len(node.name) for node in result.nodes), default=0), _LONGEST)
-    for node in result.nodes:
+    shown = list(folded(result.nodes))
+    width = min(max((len(node.name) for node, _ in shown), default=0), _LONGEST)
+    for node, inside in shown:
         _print_node(console, node, width)
+        if inside:
+            console.print(Text(f"    {inside}", "dim"))
     console.print()
     console.print(Text.assemble(f"{result.name}: ", _phase(result.phase.value)), soft_wrap=True)
     if result.message:

@@ -233,7 +233,9 @@ class LiveTree:
         yield branches[""]
 
     def _line(self, node: Node, width: int) -> Text:
-        line = describe(node, node.display_name)
+        name = Text(one_line(node.display_name))
+        name.truncate(max(20, width // 2), overflow="ellipsis")  # what follows is seen, too
+        line = describe(node, name.plain)
         if node.phase is Phase.RUNNING and node.retry_at is None and node.name in self._logs:
             follower = self._logs[node.name][1]
             said = [*follower.lines(), follower.unfinished]

@@ -79,26 +79,30 @@ def print_results(console: Console, record: Record, artifacts: Sequence[Mapping[
 def tree(nodes: Sequence[Node]) -> Iterator[Text]:
     """The nodes, indented; of a long loop those that went well are one line."""
     depth: dict[str, int] = {}
-    loops = {node.name for node in nodes if node.kind == "Loop"}
-    items = {name: [n for n in nodes if n.parent == name] for name in loops}
-    hidden: set[str] = set()
-    for node in nodes:
+    for node, well in folded(nodes):
         depth[node.name] = depth.get(node.parent, -1) + 1
-        if node.parent in hidden:
-            hidden.add(node.name)
-            continue
-        siblings = items.get(node.parent, [])
-        if len(siblings) >= _FOLDED and node.phase is Phase.SUCCEEDED:
-            hidden.add(node.name)
-            continue
         yield Text("  " * depth[node.name]) + describe(node, node.display_name)
         for name, value in node.outputs.parameters.items() if node.kind != "Loop" else ():
             yield Text.assemble("  " * depth[node.name], (f"    {name} ", "dim"), shortened(value))
-        well = [n for n in items.get(node.name, ()) if n.phase is Phase.SUCCEEDED]
-        if len(items.get(node.name, ())) >= _FOLDED and well:
-            longest = max(n.seconds for n in well)
-            text = f"✔ {len(well)} items Succeeded, the longest took {duration(longest)}"
-            yield Text("  " * (depth[node.name] + 1) + text, "green")
+        if well:
+            yield Text("  " * (depth[node.name] + 1) + well, "green")
+
+
+def folded(nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:
+    """The nodes without those items of a long loop that went well, and behind a loop a line about these."""
+    items: dict[str, list[Node]] = {node.name: [] for node in nodes if node.kind == "Loop"}
+    for node in nodes:
+        if node.parent in items:
+            items[node.parent].append(node)
+    long = {name: inside for name, inside in items.items() if len(inside) >= _FOLDED}
+    hidden: set[str] = set()
+    for node in nodes:
+        if node.parent in hidden or (node.parent in long and node.phase is Phase.SUCCEEDED):
+            hidden.add(node.name)
+            continue
+        well = [n.seconds for n in long.get(node.name, ()) if n.phase is Phase.SUCCEEDED]
+        told = f"✔ {len(well)} items Succeeded, the longest took {duration(max(well))}" if well else ""
+        yield node, told
 
 
 def _print_gate(console: Console, gate: Gate) -> None:

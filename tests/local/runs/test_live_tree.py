@@ -52,3 +52,21 @@ def test_the_tree_holds_to_the_terminals_height(tmp_path: Path, monkeypatch: pyt
     (others,) = re.findall(r"and (\d+ \w+(?:, \d+ \w+)*)", frame)
     assert sum(map(int, re.findall(r"\d+", others))) > STEPS - ROWS
     assert "38%" in frame and "the last line" in frame and re.search(r"retry in \d+", frame), frame
+
+
+def test_a_long_name_leaves_room_and_a_long_loop_is_one_line_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGOSY_STATE_DIR", str(tmp_path / "state"))
+    named = "{name: named, template: bar, withItems: [%s]}" % ("漢字" * 30)
+    until = f"while [ ! -e {tmp_path}/go ]; do sleep 0.1; done"
+    spec = WIDE.replace("{name: again, template: again}", named).replace("exec sleep 600", until)
+    (tmp_path / "wide.yaml").write_text(spec % 30)
+    with terminal(tmp_path, "run", "wide.yaml", "--max-parallel", "8", rows=ROWS, columns=80) as screen:
+        screen.until("✔ each  ")
+        screen.until("…  ")
+        (tmp_path / "go").touch()
+        assert screen.code() == 0
+    assert re.search(r"named\(0:[漢字 ]+…  [\d.]+s  ━+  38%", screen.shown)
+    assert "    ✔ 30 items Succeeded, the longest took" in screen.shown
+    assert "each(29:29)   " not in screen.shown
