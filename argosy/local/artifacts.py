@@ -43,15 +43,14 @@ def put(source: Path, target: Path, artifact: InputArtifact, own: Path) -> None:
         ) from error
 
 
-def keep(produced: Path, folder: Path, name: str, own: Path) -> Path:
-    """Have an output of a step, whose folder is `own`, in `folder`; returns where it is now.
+def keep(produced: Path, target: Path, name: str, own: Path) -> Path:
+    """Have an output of a step, whose folder is `own`, at `target`; returns where it is now.
 
     It is moved if it is the step's own; what is outside, or known by another name, too, stays where it is.
 
     Raises:
         NodeError: it cannot be read, or holds what is neither file nor folder.
     """
-    target = folder / name / produced.name
     if target.exists():
         shutil.rmtree(target) if target.is_dir() else target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)

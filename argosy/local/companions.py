@@ -84,7 +84,8 @@ async def run_container(
     work.mkdir(parents=True, exist_ok=True)
     program = pod.program
     if container is not pod.container:
-        paths = path_map(pod.ctx, declared_paths(container), place / "root", work)
+        alone = container in pod.template.init_containers
+        paths = path_map(pod.ctx, container, declared_paths(container), place / "root", work, alone=alone)
         program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
         await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")

@@ -86,9 +86,10 @@ def enter(plan: str) -> None:
     """Give this process, which has one thread, the view that `plan` tells of.
 
     The file has words with NUL between them: the new root, the folder to start in, then three for each thing
-    to do: its kind, a source, a target. `bind` mounts the source at the target, `folder` and `file` make the
-    target before (a folder without a source stays empty), `link` makes a link to the source, and `tmpfs`
-    mounts an empty file system in memory. A source that has vanished by now is left out. Raises OSError.
+    to do: its kind, a source, a target. `bind` mounts the source at the target, `only` without the mounts in
+    it; `folder` and `file` make the target before (a folder without a source stays empty); `link` makes a
+    link to the source; `tmpfs` mounts an empty file system in memory. A source that has vanished by now is
+    left out. Raises OSError.
     """
     with open(plan, "rb") as file:  # noqa: PTH123 - pathlib is slow to import
         root, cwd, *orders = file.read().split(b"\0")
@@ -106,7 +107,8 @@ def enter(plan: str) -> None:
             elif kind == b"file":
                 os.close(os.open(target, os.O_CREAT, 0o600))
             if source:
-                _checked(libc.mount(source, target, None, MS_BIND | MS_REC, None), source)
+                flags = MS_BIND if kind == b"only" else MS_BIND | MS_REC
+                _checked(libc.mount(source, target, None, flags, None), source)
     os.chdir(root)
     _checked(libc.pivot_root(b".", b"."), root)
     _checked(libc.umount2(b".", MNT_DETACH), b"/")

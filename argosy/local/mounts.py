@@ -21,7 +21,7 @@ SHARED_MEMORY = "/dev/shm"
 """A mount that every process already has: it is left where it is."""
 
 _FROM_OUTSIDE = {"configMap": (CONFIG_MAP, "name"), "secret": (SECRET, "secretName")}
-_EMPTY, _CLAIM = "emptyDir", "persistentVolumeClaim"
+EMPTY, _CLAIM = "emptyDir", "persistentVolumeClaim"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _mounts(body: Mapping[str, Any], volumes: Mapping[str, Any], where: str) -> 
 def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> Mount:
     kind = next((key for key in volume if key != "name"), "unknown")
     inside = volume.get(kind) or {}
-    if kind == _EMPTY:
+    if kind == EMPTY:
         return Mount(path, kind, str(volume["name"]), sub_path)
     if kind == _CLAIM:
         return Mount(path, kind, text_of(inside.get("claimName"), f"{where}.volumes"), sub_path)
@@ -89,8 +89,8 @@ def make(mount: Mount, paths: PathMap, kept: Kept, run_dir: Path, pod_dir: Path)
 
     Raises NodeError for a ConfigMap or Secret that nobody gives.
     """
-    if mount.kind in (_EMPTY, _CLAIM):
-        owner = pod_dir if mount.kind == _EMPTY else run_dir
+    if mount.kind in (EMPTY, _CLAIM):
+        owner = pod_dir if mount.kind == EMPTY else run_dir
         shared = owner / "volumes" / mount.source / mount.sub_path
         shared.mkdir(parents=True, exist_ok=True)
         paths.mount(mount.path, shared)

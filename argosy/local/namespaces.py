@@ -87,13 +87,17 @@ def _resolved(path: str) -> str:
     return os.path.realpath(path)
 
 
-def hidden(path: str, needed: Iterable[str]) -> str:
-    """Why a declared path cannot be shown; empty if it can. `needed`: what programs need on this machine."""
+def hidden(path: str, needed: Iterable[str], roomy: bool = False) -> str:
+    """Why a declared path cannot be shown; empty if it can.
+
+    `needed`: what programs need on this machine; in a `roomy` folder, the step's alone, that can be mounted.
+    """
     where = canonical(path)
     if os.path.normpath(path) != path or where.startswith(_KERNELS):
         return "that is no place for files of a step"
     for place in (*_MACHINES, *(name for known in needed for name in (known, _resolved(known)))):
-        if place == where or place.startswith(f"{where}/"):
+        mounted = roomy and place not in _MACHINES and place == _resolved(place)
+        if place == where or (place.startswith(f"{where}/") and not mounted):
             return f"there it would hide {place}, which programs need here"
     for folder in Path(where).parents[:-1]:
         if str(folder) in TEMPORARY:
@@ -116,15 +120,22 @@ class Shown:
         paths: the declared paths, canonical.
         volumes: folders that are mounted, and where.
         text: all that the program is told; entries of temporary folders are shown where it names them.
+        needed: places of this machine that it sees also where a declared folder would hide them.
     """
 
     def __init__(
-        self, root: Path, paths: Iterable[str], volumes: Iterable[tuple[Path, str]], text: str
+        self,
+        root: Path,
+        paths: Iterable[str],
+        volumes: Iterable[tuple[Path, str]],
+        text: str,
+        needed: Iterable[str],
     ) -> None:
         self._root = Path(os.path.realpath(root))
         self._paths = tuple(paths)
         self._volumes = dict(sorted(((path, folder) for folder, path in volumes), key=lambda v: len(v[0])))
-        self._text = f"{text}\n{root}\n{self._root}"
+        self._needed = sorted({_resolved(path) for path in needed})
+        self._text = "\n".join([text, str(root), str(self._root), *self._needed])
         self._orders: list[str | Path] = []
         self._made: list[Path] = []
         self._own: set[str] = set()
@@ -154,7 +165,26 @@ class Shown:
         self._fill("/", tree, str(top), on_disk)
         for path, folder in self._volumes.items():
             self._orders += ["bind", folder, f"{top}{path}"]
+        self._keep_needed(top)
         plan.write_bytes(_joined([top, cwd, *self._orders]))
+
+    def _keep_needed(self, top: Path) -> None:
+        """Mount what is needed in the declared folders that hide it."""
+        kept = ""
+        for place in self._needed:
+            above = max((path for path in self._paths if place.startswith(f"{path}/")), key=len, default=None)
+            if above is None or (kept and f"{place}/".startswith(kept)) or not Path(place).exists():
+                continue
+            kept = f"{place}/"
+            folder = self._volumes.get(above, self._in_root(above))
+            for part in [*Path(place).relative_to(above).parents][-2::-1]:
+                self._make(folder / part, Path.mkdir)
+            self._make(
+                folder / Path(place).relative_to(above), Path.mkdir if Path(place).is_dir() else _touch
+            )
+            # of what holds the root only itself: all that is mounted for the view is below of that
+            kind = "only" if self._root.is_relative_to(place) else "bind"
+            self._orders += [kind, place, f"{top}{place}"]
 
     def clear(self) -> None:
         """Remove the places again; the program's own files stay."""

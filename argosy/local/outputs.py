@@ -42,7 +42,12 @@ def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str
     for artifact in pod.template.output_artifacts:
         produced = _written(pod, artifact.path or "")
         if produced.exists():
-            artifacts[artifact.name] = keep(produced, store, folder_name(artifact.name), pod.folder)
+            # a volume as a whole stays where it is: other outputs may lie in it
+            own = pod.paths.root if produced in pod.paths.volumes.values() else pod.folder
+            name = folder_name(artifact.name)
+            artifacts[artifact.name] = keep(
+                produced, store / name / Path(artifact.path or "").name, name, own
+            )
         elif not artifact.optional:
             missing.append(
                 f"output artifact '{artifact.name}' was not written: no file or folder {artifact.path}"

@@ -149,11 +149,11 @@ class Pod:
         self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
         self.work = self.folder / "work"
         declared = [*template.paths.values(), *declared_paths(template.container)]
-        root = self.folder / "root"
+        root, alone = self.folder / "root", not (template.sidecars or template.containers)
         self.paths = (
             PathMap(declared, root, self.work)
             if _gets_paths_by_tag(template, template.container)
-            else path_map(ctx, declared, root, self.work)
+            else path_map(ctx, self.container, declared, root, self.work, alone=alone)
         )
         self.pod_name = ctx.pod_name(template.name, name)
         self.scope = ctx.globals.inner(self._variables(node, retries))

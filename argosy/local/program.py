@@ -11,8 +11,9 @@ from pathlib import Path
 from argosy.local import environment
 from argosy.local.context import Context
 from argosy.local.errors import NoProgram
+from argosy.local.kept import CONFIG_MAP, SECRET
 from argosy.local.model import Container
-from argosy.local.mounts import make
+from argosy.local.mounts import EMPTY, make
 from argosy.local.namespaces import TEMPORARY, Shown, hidden, refusal
 from argosy.local.paths import PathMap, cleaned
 from argosy.local.process import Ended, refuse_unfit, run_process
@@ -60,8 +61,9 @@ class Program:
         inside = paths.seen(self.scope.render(declared)) if declared else str(cwd)
         volumes = [(folder, paths.inside(path)) for path, folder in paths.volumes.items()]
         script = "" if self.container.source is None else self._script.read_text("utf-8")
-        text = "\n".join([*argv, *env.values(), script, *_needed(self.ctx)])
-        plan, view = paths.root.with_name("view"), Shown(paths.root, paths.shown.values(), volumes, text)
+        text = "\n".join([*argv, *env.values(), script])
+        plan = paths.root.with_name("view")
+        view = Shown(paths.root, paths.shown.values(), volumes, text, _needed(self.ctx))
         try:
             view.lay(plan, inside)
             yield cwd, str(plan)
@@ -134,21 +136,30 @@ def _needed(ctx: Context) -> list[str]:
     """Folders of this machine that any program of a run may need: the run's, Python's and its packages'."""
     folders = [*ctx.environment.get("PYTHONPATH", "").split(":"), *sys.path]
     known = [str(ctx.run_dir), str(ctx.seen_dir), sys.prefix, sys.base_prefix, sys.executable, *folders]
-    return [folder for folder in dict.fromkeys(known) if folder.startswith("/")]
+    places = {folder for folder in known if folder.startswith("/")}
+    return sorted(p for p in places if not any(p.startswith(f"{other}/") for other in places))
 
 
-def path_map(ctx: Context, declared: Iterable[str], root: Path, work: Path) -> PathMap:
-    """Where a container's declared paths lie: shown to its program wherever that is possible here."""
+def path_map(
+    ctx: Context, container: Container, declared: Iterable[str], root: Path, work: Path, *, alone: bool
+) -> PathMap:
+    """Where a container's declared paths lie: shown to its program wherever that is possible here.
+
+    `alone`: no other container of its pod runs at the same time.
+    """
     paths = cleaned(declared)
     if ctx.only is not None and ctx.only.terminal:
         return PathMap(paths, root, work, dict.fromkeys(paths, "it runs under the debugger"))
     if paths and (why := refusal(ctx.environment)):
         return PathMap(paths, root, work, dict.fromkeys(paths, why))
     needed = _needed(ctx)
+    kinds = {SECRET, CONFIG_MAP, *([EMPTY] if alone else [])}  # in which nobody else finds an empty folder
+    roomy = cleaned([mount.path for mount in container.mounts if mount.kind in kinds])
+    roomy |= cleaned([container.working_dir or ""])
     moved: dict[str, str] = {}
     for path in sorted(paths, key=len):
         above = next((why for known, why in moved.items() if path.startswith(f"{known}/")), "")
-        if why := above or hidden(path, needed):
+        if why := above or hidden(path, needed, path in roomy):
             moved[path] = why
     return PathMap(paths, root, work, moved)
 

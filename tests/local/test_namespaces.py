@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -282,12 +283,40 @@ def test_switched_off_paths_are_moved_and_a_built_in_one_is_told(run: Run, tool:
     assert (moved.run_dir / "steps/a/root/tmp/out").read_text("utf-8") == "nothing\n"
 
 
+KEEPS = """
+import os, pathlib, sys
+path = pathlib.Path("{path}")
+(path / "sub/out").write_text(sys.executable + " " + os.getcwd())
+print(*sorted(p.name for p in path.iterdir()))
+"""
+
+
 @needs_namespaces
-def test_a_path_that_would_hide_what_programs_need_is_moved(run: Run, tmp_path: Path) -> None:
+def test_a_folder_of_the_steps_own_holds_what_programs_need_here(
+    run: Run, tool: Tool, tmp_path: Path
+) -> None:
     result = run(f"""
 templates:
 - name: main
   volumes: [{{name: v, emptyDir: {{}}}}]
+  outputs: {{parameters: [{{name: out, valueFrom: {{path: {tmp_path}/sub/out}}}}]}}
+  container:
+    image: x
+    command: [python, -c, {json.dumps(KEEPS.format(path=tmp_path))}]
+    volumeMounts: [{{name: v, mountPath: {tmp_path}}}]
+""")
+    work = result.run_dir / "steps/main/work"
+    assert node(result, "main").outputs.parameters["out"] == f"{sys.executable} {work}"
+    assert log(result, "main") == f"{result.run_dir.name} sub\n"
+    assert [p.name for p in (result.run_dir / "steps/main/volumes/v").iterdir()] == ["sub"]
+
+
+@needs_namespaces
+def test_a_path_that_would_hide_what_programs_need_is_moved(run: Run, tmp_path: Path) -> None:
+    result = run(f"""
+volumeClaimTemplates: [{{metadata: {{name: v}}}}]
+templates:
+- name: main
   outputs: {{parameters: [{{name: out, valueFrom: {{path: {tmp_path}/out}}}}]}}
   container:
     image: x
@@ -352,3 +381,21 @@ def test_a_view_that_cannot_be_entered_is_the_steps_error(
     result = run(SIDE_BY_SIDE.format(name=name, tool="/bin/true", meet="x"))
     assert phases(result) == {"a": "Error", "b": "Error"}
     assert "cannot be shown to /bin/true (No such file or directory: /dev)" in node(result, "a").message
+
+
+@needs_namespaces
+def test_a_volume_as_an_output_is_copied_under_its_declared_name(run: Run, name: str) -> None:
+    result = run(f"""
+volumes: [{{name: v, emptyDir: {{}}}}]
+templates:
+- name: main
+  outputs: {{artifacts: [{{name: all, path: /{name}}}, {{name: one, path: /{name}/file}}]}}
+  container:
+    image: x
+    command: [sh, -c, 'echo text > /{name}/file']
+    volumeMounts: [{{name: v, mountPath: /{name}}}]
+""")
+    kept = node(result, "main").outputs.artifacts
+    assert kept == {"all": f"artifacts/main/all/{name}", "one": "artifacts/main/one/file"}
+    texts = [(result.run_dir / path).read_text("utf-8") for path in (f"{kept['all']}/file", kept["one"])]
+    assert texts == ["text\n", "text\n"]
