@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
@@ -64,12 +65,11 @@ def not_an_object(document: Document) -> Iterator[Found]:
 
 @rule("ARG003", "kind-missing", on="document")
 def kind_missing(document: Document) -> Iterator[Found]:
-    """An Argo object does not say its kind.
+    """An Argo object does not say its kind, or misspells it.
 
-    Reported where the apiVersion or the spec's fields are Argo's; also for a kind of Argo's group that is
-    misspelt.
+    Reported where the apiVersion or the spec's fields are Argo's.
 
-    Why: Argo skips a document without a kind, silently.
+    Why: Argo skips a document without a kind, and one of an unknown kind, silently.
 
     Bad:
         apiVersion: argoproj.io/v1alpha1
@@ -80,12 +80,22 @@ def kind_missing(document: Document) -> Iterator[Found]:
         kind: Workflow
         metadata: {name: hello}
     """
-    if not isinstance(document.root, Map) or document.kind:
+    if not isinstance(document.root, Map) or document.kind in KINDS:
         return
     version, spec = document.root.get("apiVersion"), document.root.get("spec")
     group = isinstance(version, str) and version.startswith(GROUP)
-    if group or (isinstance(spec, Map) and ARGO_FIELDS & spec.keys()):
+    if not group and not (isinstance(spec, Map) and ARGO_FIELDS & spec.keys()):
+        return
+    if not document.kind:
         yield Found(("kind",), "the object has no kind", f"Add 'kind:', one of {', '.join(KINDS)}.")
+    elif meant := _meant(document.kind):
+        yield Found(("kind",), f"there is no kind '{document.kind}'", f"Write 'kind: {meant}'.")
+
+
+def _meant(kind: str) -> str:
+    """The kind that is misspelt; empty for another of Argo's group, `Application` or `WorkflowTaskSet`."""
+    known = {name.lower(): name for name in KINDS}
+    return next((known[name] for name in get_close_matches(kind.lower(), known, 1, 0.85)), "")
 
 
 @rule("ARG004", "duplicate-key", on="document")
