@@ -65,7 +65,9 @@ def print_summary(console: Console, result: WorkflowResult, places: Mapping[str,
 def _print_node(console: Console, node: Node, width: int) -> None:
     seconds = f"  {node.seconds:.1f} s" if node.seconds else ""
     name = f"{one_line(node.name):<{width}}  "
-    console.print(Text.assemble(name, _phase(node.phase.value), (seconds, "dim")), soft_wrap=True)
+    origin = f"  from {node.reused}" if node.reused else ""
+    line = Text.assemble(name, _phase(node.phase.value), (seconds, "dim"), (origin, "magenta"))
+    console.print(line, soft_wrap=True)
     longest = max(map(len, node.outputs.parameters), default=0)
     for name, value in node.outputs.parameters.items():
         line = Text.assemble("    ", (f"{name:<{longest}}  ", "dim"), one_line(value) or "-")

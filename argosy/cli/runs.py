@@ -71,9 +71,9 @@ def prune(
     else:
         records = chosen(history.newest_first(), keep=keep, older=older, failed=failed)
     for record in records:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {record.run}")
         if not dry_run:
             history.prune([record])
+        click.echo(f"{'would remove' if dry_run else 'removed'} {record.run}")
     if not records:
         click.echo("nothing to remove", err=True)
     elif dry_run:

@@ -134,7 +134,8 @@ def test_a_run_that_goes_on_is_never_removed(made: Made, argosy: Argosy) -> None
     record = made(OK)
     held = lock(record.folder)
     try:
-        assert "still going on" in argosy("runs", "prune", "last").stderr
+        done = argosy("runs", "prune", "last")
+        assert ("still going on" in done.stderr, done.stdout) == (True, "")
         assert argosy("runs", "prune", "--keep", "0").stderr == "nothing to remove\n"
     finally:
         os.close(held)
