@@ -176,12 +176,10 @@ class Shown:
             if above is None or (kept and f"{place}/".startswith(kept)) or not Path(place).exists():
                 continue
             kept = f"{place}/"
-            folder = self._volumes.get(above, self._in_root(above))
-            for part in [*Path(place).relative_to(above).parents][-2::-1]:
+            folder, parts = self._outside(above), Path(place).relative_to(above)
+            for part in [*parts.parents][-2::-1]:
                 self._make(folder / part, Path.mkdir)
-            self._make(
-                folder / Path(place).relative_to(above), Path.mkdir if Path(place).is_dir() else _touch
-            )
+            self._make(folder / parts, Path.mkdir if Path(place).is_dir() else _touch)
             # of what holds the root only itself: all that is mounted for the view is below of that
             kind = "only" if self._root.is_relative_to(place) else "bind"
             self._orders += [kind, place, f"{top}{place}"]
@@ -198,6 +196,11 @@ class Shown:
 
     def _in_root(self, path: str) -> Path:
         return Path(f"{self._root}{path}")
+
+    def _outside(self, path: str) -> Path:
+        within = (known for known in self._volumes if path == known or path.startswith(f"{known}/"))
+        volume = max(within, key=len, default=None)
+        return self._in_root(path) if volume is None else self._volumes[volume] / path[len(volume) + 1 :]
 
     def _has(self, path: str) -> bool:
         return os.path.lexists(self._in_root(path))

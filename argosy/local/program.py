@@ -148,9 +148,11 @@ def path_map(
     `alone`: no other container of its pod runs at the same time.
     """
     paths = cleaned(declared)
+    if not paths:
+        return PathMap(paths, root, work)
     if ctx.only is not None and ctx.only.terminal:
         return PathMap(paths, root, work, dict.fromkeys(paths, "it runs under the debugger"))
-    if paths and (why := refusal(ctx.environment)):
+    if why := refusal(ctx.environment):
         return PathMap(paths, root, work, dict.fromkeys(paths, why))
     needed = _needed(ctx)
     kinds = {SECRET, CONFIG_MAP, *([EMPTY] if alone else [])}  # in which nobody else finds an empty folder

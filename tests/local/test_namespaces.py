@@ -303,9 +303,10 @@ templates:
   container:
     image: x
     command: [python, -c, {json.dumps(KEEPS.format(path=tmp_path))}]
+    workingDir: {tmp_path}/sub
     volumeMounts: [{{name: v, mountPath: {tmp_path}}}]
 """)
-    work = result.run_dir / "steps/main/work"
+    work = tmp_path / "sub"
     assert node(result, "main").outputs.parameters["out"] == f"{sys.executable} {work}"
     assert log(result, "main") == f"{result.run_dir.name} sub\n"
     assert [p.name for p in (result.run_dir / "steps/main/volumes/v").iterdir()] == ["sub"]
