@@ -179,7 +179,7 @@ class Engine:
         whole = left is not None and (deadline is None or left <= deadline)
         async with self.ctx.slots:
             pod = Pod(self.ctx, job.template, job.inputs, job.name, name, number)
-            self._running(job, log=pod.log)
+            self._running(job, log=None if job.template.containers else pod.log)  # each has its own
             try:
                 limit = min(limits) if limits else None
                 if job.template.daemon:

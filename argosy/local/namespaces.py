@@ -140,10 +140,10 @@ class Shown:
         self._made: list[Path] = []
         self._own: set[str] = set()
 
-    def lay(self, plan: Path, cwd: str) -> None:
+    def lay(self, plan: Path, cwd: str, empty: Path) -> None:
         """Make the places that things are mounted at, and write down for `guard.py` what is to be done.
 
-        Raises OSError.
+        At `empty`, a folder that the program does without, the view is put together. Raises OSError.
         """
         self._root.mkdir(parents=True, exist_ok=True)
         tree = _tree(self._paths)
@@ -154,14 +154,9 @@ class Shown:
         self._own = {str(Path(path).parent) for path in made_by_program}
         if not Path(TEMPORARY[0]).is_symlink() and tree.setdefault(TEMPORARY[0].strip("/"), {"": {}}):
             self._own.add(TEMPORARY[0])
-        # one file system for all that it makes, as in a container: then it can rename one to the other
-        on_disk = not all(path.startswith(f"{TEMPORARY[0]}/") for path in made_by_program)
-        top = self._root
-        self._orders = ["bind", top, top]
-        if not on_disk:
-            top = plan.with_name("shown")
-            self._make(top, Path.mkdir)
-            self._orders = ["tmpfs", "", top]
+        on_disk = "/" in self._own
+        top = self._root if on_disk else empty
+        self._orders = ["bind", top, top] if on_disk else ["tmpfs", "", top]
         self._fill("/", tree, str(top), on_disk)
         for path, folder in self._volumes.items():
             self._orders += ["bind", folder, f"{top}{path}"]
@@ -228,7 +223,7 @@ class Shown:
     def _partly_own(self, path: str, own: _Tree, here: str, on_disk: bool) -> None:
         own_folder = on_disk or path in self._own
         if own_folder:
-            self._make(self._in_root(path), lambda place: place.mkdir(parents=True))
+            self._in_root(path).mkdir(parents=True, exist_ok=True)
         if not on_disk:
             self._orders += ["folder", self._in_root(path) if own_folder else "", here]
         self._fill(path, own, here, own_folder)

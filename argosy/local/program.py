@@ -65,7 +65,7 @@ class Program:
         plan = paths.root.with_name("view")
         view = Shown(paths.root, paths.shown.values(), volumes, text, _needed(self.ctx))
         try:
-            view.lay(plan, inside)
+            view.lay(plan, inside, self.folder / "tmp")
             yield cwd, str(plan)
         finally:
             view.clear()

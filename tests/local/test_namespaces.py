@@ -138,16 +138,16 @@ RENAMES = """
 import os, tempfile
 with tempfile.NamedTemporaryFile("w", delete=False) as file:
     file.write("x")
-os.rename(file.name, "/{name}/out")
+os.rename(file.name, "/tmp/{name}")
 """
 
 
 @needs_namespaces
-def test_a_temporary_file_can_be_renamed_to_a_declared_path(run: Run, tool: Tool, name: str) -> None:
+def test_a_temporary_file_can_be_renamed_to_a_path_beside_it(run: Run, tool: Tool, name: str) -> None:
     result = run(f"""
 templates:
 - name: main
-  outputs: {{parameters: [{{name: out, valueFrom: {{path: /{name}/out}}}}]}}
+  outputs: {{parameters: [{{name: out, valueFrom: {{path: /tmp/{name}}}}}]}}
   container: {{image: x, command: [{tool(RENAMES.format(name=name))}]}}
 """)
     assert node(result, "main").outputs.parameters == {"out": "x"}, log(result, "main")
@@ -214,7 +214,7 @@ templates:
     seen = node(result, "main").outputs.parameters["out"].split(",")
     assert seen == sorted(p.name for p in path.parent.iterdir())
     left = {p.name for p in (result.run_dir / "steps/main/root").rglob("*")}
-    assert left == {name, *path.parts[1:-1]}
+    assert left == {"tmp", name, *path.parts[1:-1]}
 
 
 WAITS = """
@@ -374,8 +374,8 @@ def test_a_view_that_cannot_be_entered_is_the_steps_error(
 ) -> None:
     lay = namespaces.Shown.lay
 
-    def broken(view: namespaces.Shown, plan: Path, cwd: str) -> None:
-        lay(view, plan, cwd)
+    def broken(view: namespaces.Shown, plan: Path, cwd: str, empty: Path) -> None:
+        lay(view, plan, cwd, empty)
         plan.write_bytes(plan.read_bytes() + b"\0bind\0/dev\0/no/such/place")
 
     monkeypatch.setattr(namespaces.Shown, "lay", broken)
