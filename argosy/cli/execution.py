@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from argosy.cli.detach import Leave
     from argosy.local import WorkflowResult
     from argosy.local.approval import Approval
+    from argosy.local.containers import Containers
     from argosy.local.context import Only
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
@@ -154,9 +155,12 @@ class Work:
     stack: "Stack | None"
     kept: "Kept"
     output: str = "tree"
+    containers: "Containers | None" = None
 
     def environment(self) -> dict[str, str]:
         """Variables that steps get beside their own."""
+        if self.containers is not None:  # code is in the image, or mounted
+            return self.stack.environment() if self.stack else {}
         # Modules of the user's own steps: beside the pipeline's file, or where the command was given.
         path = [*self.request.module_dirs, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         modules = {"PYTHONPATH": os.pathsep.join(dict.fromkeys(p for p in path if p))}
@@ -196,6 +200,7 @@ def execute(
         reuse=reuse,
         approval=approval,
         linted=True,
+        containers=work.containers,
     )
     _say(work, result, again=only is None)
     return result

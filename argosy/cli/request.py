@@ -5,18 +5,18 @@ import random
 import string
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from argosy import __version__
-from argosy.cli.compile import compiled
+from argosy.cli.compile import compiled, with_images
+from argosy.code.bundle.local import code_file_beside, in_image, with_code_beside
 from argosy.code.bundle.local import isolated as run_isolated
-from argosy.code.bundle.local import with_code_beside
 from argosy.code.bundle.packages import check_here
 from argosy.compose.given import check_types
 from argosy.compose.loader import is_manifest, load_documents, load_pipeline
-from argosy.compose.settings import Settings
+from argosy.compose.settings import RUNNERS, Settings
 from argosy.declare.modules import home_of
 from argosy.errors import UsageError
 from argosy.lint.validity import refuse_invalid_files
@@ -26,6 +26,9 @@ from argosy.local.runs.record import REQUEST_FILE
 from argosy.manifest.linking import link, main_of
 from argosy.manifest.parts import templates_in
 from argosy.step.files import write_text
+
+if TYPE_CHECKING:
+    from argosy.local.containers import Containers
 
 _REQUESTS = "requests"
 _SUFFIX = 5  # characters that make a run's name its own
@@ -43,6 +46,8 @@ class Request:
     pipeline: str = ""
     files: tuple[str, ...] = ()
     """Files that hold Secrets and ConfigMaps: their values are read anew, never kept."""
+    runner: str = RUNNERS[0]
+    """What its steps are."""
 
     @property
     def run_dir(self) -> Path:
@@ -62,11 +67,13 @@ class Request:
         files: tuple[Path, ...] = (),
         *,
         isolated: bool = False,
+        runner: str = RUNNERS[0],
     ) -> "Request":
         """The request for a built-in pipeline's name, a Python file or a manifest file.
 
         `files` hold what the manifest names and does not have: templates, Secrets, ConfigMaps.
-        With `isolated`, steps whose code travels run from their bundle alone.
+        With `isolated`, steps whose code travels run from their bundle alone. A `runner` other than the first
+        has the manifest as a cluster would, with the ConfigMap of the steps' code.
 
         Raises:
             UsageError: there is no such pipeline or file, it cannot be compiled or read, or a value is of
@@ -75,6 +82,9 @@ class Request:
         file = Path(target.partition(":")[0])
         folders: tuple[str, ...] = ()
         settings = Settings.find()
+        in_images = runner != RUNNERS[0]
+        if in_images and isolated:
+            raise UsageError(f"--isolated is of processes; with --runner {runner} a step has its image alone")
         if is_manifest(target):
             folders = (str(file.resolve().parent),)
             if isolated:
@@ -82,17 +92,27 @@ class Request:
             manifest = dict(main_of(load_documents(file), str(file)))
             files = (file, *files)
             refuse_invalid_files(files)
-            manifest = with_code_beside(settings.over_file(manifest), file, state_dir)
+            manifest = settings.over_file(manifest)
+            if in_images:
+                files = (*files, *code_file_beside(manifest, file, state_dir))
+            else:
+                manifest = with_code_beside(manifest, file, state_dir)
         else:
             folders = home_of(file).folders if file.is_file() else ()
             pipeline = load_pipeline(target)
             check_types(pipeline.interface, given)
             manifest = compiled(pipeline)
-            check_here(templates_in(manifest))
+            notes: tuple[str, ...] = ()
+            if in_images:
+                manifest = with_images(manifest, folders)
+                manifest, notes, code = in_image(manifest, settings, folders, state_dir)
+                files = (*files, *code)
+            else:
+                check_here(templates_in(manifest))
             if isolated:
                 manifest, notes = run_isolated(manifest, settings, folders, state_dir)
-                for note in notes:
-                    click.echo(f"warning: {note}", err=True)
+            for note in notes:
+                click.echo(f"warning: {note}", err=True)
         if settings.overlays:
             from argosy.compose.environments.fields import without_pod_fields
 
@@ -103,7 +123,8 @@ class Request:
         manifest, run = _named(link(manifest, others))
         module_dirs = (*folders, str(Path.cwd()))
         places = tuple(str(path.resolve()) for path in files)
-        return cls(manifest, given, module_dirs, state_dir, run, run[:-_SUFFIX].rstrip("-"), places)
+        pipeline_name = run[:-_SUFFIX].rstrip("-")
+        return cls(manifest, given, module_dirs, state_dir, run, pipeline_name, places, runner)
 
     @classmethod
     def load(cls, state_dir: Path, run: str) -> "Request":
@@ -124,7 +145,16 @@ class Request:
             raise UsageError(f"{file} does not tell what run '{record.run}' was asked for") from None
         pipeline = str(content.get("pipeline", ""))
         files = tuple(content.get("files", ()))
-        return cls(manifest, given, folders, state_dir, record.run, pipeline, files)
+        runner = str(content.get("runner", RUNNERS[0]))
+        return cls(manifest, given, folders, state_dir, record.run, pipeline, files, runner)
+
+    def containers(self) -> "Containers | None":
+        """The engine that runs its steps; None: they are processes. Raises UsageError if it is not there."""
+        if self.runner == RUNNERS[0]:
+            return None
+        from argosy.local.containers import Containers
+
+        return Containers.open(self.runner)
 
     def again(self, given: dict[str, str]) -> "Request":
         """The same under a new name, with some parameters given anew."""
@@ -144,6 +174,7 @@ class Request:
             "given": self.given,
             "module_dirs": self.module_dirs,
             "files": self.files,
+            "runner": self.runner,
         }
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)

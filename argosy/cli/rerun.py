@@ -57,6 +57,11 @@ def rerun(
         raise UsageError("--debug runs one step: it needs --step")
     record = History(state_dir).find(run).whole()
     asked = Request.load(state_dir, record.run).again(given if first else {})
+    containers = asked.containers()
+    if debug and containers is not None:
+        raise UsageError(
+            f"--debug opens Python's debugger in a process; {record.run} has --runner {asked.runner}"
+        )
     kept = kept_values((), asked.files)
     request = with_config_maps(asked, kept)
     binding = bind_locally(request.manifest, request.given)
@@ -65,8 +70,9 @@ def rerun(
     if only is not None:
         asked.save()
     else:
-        _take_over(record, str(first), asked, request, given, binding, console)
-    work = Work(request, binding, start_stack(binding, state_dir, console), kept, output)
+        in_images = containers is not None
+        _take_over(record, str(first), asked, request, given, binding, console, in_images=in_images)
+    work = Work(request, binding, start_stack(binding, state_dir, console), kept, output, containers)
 
     def whole(leave: "Leave | None") -> int:
         return 0 if execute(work, resume=step is None, only=only, leave=leave).succeeded else 1
@@ -95,12 +101,14 @@ def _take_over(
     given: dict[str, str],
     binding: "Binding",
     console: Console,
+    *,
+    in_images: bool,
 ) -> None:
     """Make the new run's folder with what Succeeded before a step in it."""
     from argosy.local import check
     from argosy.local.runs.rerun import made_with_other_values, take_over
 
-    check(request.manifest, binding.parameters(None), linted=True)
+    check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)
     identity = {"name": request.workflow_name, "uid": str(uuid.uuid4())}
     kept = take_over(record, first, request.run_dir, identity)
     asked.save()

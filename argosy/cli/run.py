@@ -16,19 +16,23 @@ from argosy.cli.execution import Work, execute, kept_values, shown_live, start_s
 from argosy.cli.parameters import environment_option, parameter_option, read_parameters
 from argosy.cli.request import Request
 from argosy.cli.stack import state_dir_option
+from argosy.compose.settings import RUNNERS, Settings
 from argosy.errors import UsageError
 from argosy.local.embedded import Binding, bind_locally
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
     from argosy.local.approval import Approval
+    from argosy.local.containers import Containers
     from argosy.local.kept import Kept
     from argosy.local.model import Workflow
     from argosy.local.runs.cache import StepCache
     from argosy.local.stacks import Stack
 
 
-def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "StepCache | None":
+def reuse_of(
+    request: Request, cached: bool | None, containers: "Containers | None", *, dry: bool = False
+) -> "StepCache | None":
     """The cache as this run uses it; None where no step may be reused."""
     from argosy.local.runs.cache import StepCache, may_be_reused
     from argosy.manifest.parts import templates_in
@@ -38,7 +42,8 @@ def reuse_of(request: Request, cached: bool | None, *, dry: bool = False) -> "St
     if cached is False or not (wanted or dry):
         return None
     place = (request.state_dir, request.run, request.run_dir)
-    return StepCache(*place, templates, request.module_dirs, everything=bool(cached), dry=dry)
+    images = None if containers is None else containers.known
+    return StepCache(*place, templates, request.module_dirs, bool(cached), dry, images)
 
 
 def print_plan(
@@ -48,13 +53,14 @@ def print_plan(
     kept: "Kept",
     cached: bool | None,
     output: str,
+    containers: "Containers | None",
 ) -> None:
     from tempfile import TemporaryDirectory
 
     from argosy.local import NullReporter, run_manifest
     from argosy.local.runs.plan import planned
 
-    reuse = reuse_of(request, cached, dry=True)
+    reuse = reuse_of(request, cached, containers, dry=True)
     if reuse is None:
         raise UsageError("--plan tells what would be reused; with --no-cache nothing would")
     with TemporaryDirectory(prefix="argosy-plan-") as folder:
@@ -67,6 +73,7 @@ def print_plan(
             kept=kept,
             reuse=reuse,
             linted=True,
+            containers=containers,
         )
     steps = planned(result)
     if output == "json":
@@ -113,6 +120,11 @@ _OPTIONS = (
         "--isolated",
         is_flag=True,
         help="Run each step from its bundle, as its pod would: no folder of the project is on its path.",
+    ),
+    click.option(
+        "--runner",
+        type=click.Choice(RUNNERS),
+        help="What a step is: a process here, or a container of its image; else as argosy.yaml says.",
     ),
     click.option(
         "--approve",
@@ -167,22 +179,26 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     from argosy.local import check
 
     request = _request(state_dir=state_dir, **how)
+    containers = request.containers()
     kept = kept_values(env_files, request.files)
     asked, request = request, with_config_maps(request, kept)
     binding = bind_locally(request.manifest, request.given)
-    plan = check(request.manifest, binding.parameters(None), linted=True)
+    plan = check(request.manifest, binding.parameters(None), linted=True, in_images=containers is not None)
     approval = _approval(approved, plan.workflow)
     console = Console(stderr=True, highlight=False)
     if how["only_plan"]:
         stack = start_stack(binding, state_dir, console)
-        print_plan(request, binding, stack, kept, how["cached"], how["output"])
+        print_plan(request, binding, stack, kept, how["cached"], how["output"], containers)
         return
+    if containers is not None:
+        containers.prepare(plan.workflow, lambda line: console.print(line, soft_wrap=True))
     asked.save()
-    work = Work(request, binding, start_stack(binding, state_dir, console), kept, how["output"])
+    stack = start_stack(binding, state_dir, console)
+    work = Work(request, binding, stack, kept, how["output"], containers)
 
     def whole(leave: "Leave | None") -> int:
         with shown_live(request, console) if how["opened"] else nullcontext():
-            reuse = reuse_of(request, how["cached"])
+            reuse = reuse_of(request, how["cached"], containers)
             options = {"resume": bool(how["resume"]), "max_parallel": how["max_parallel"], "reuse": reuse}
             return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
 
@@ -196,6 +212,7 @@ def _request(
     files: tuple[Path, ...],
     resume: str | None,
     isolated: bool,
+    runner: str | None,
     state_dir: Path,
     **_: Any,
 ) -> Request:
@@ -205,9 +222,16 @@ def _request(
     if resume:
         if target or given or isolated:
             raise UsageError("--resume continues a run as it was: no pipeline, no parameters, no --isolated")
-        return Request.load(state_dir, resume)
+        request = Request.load(state_dir, resume)
+        if runner not in (None, request.runner):
+            raise UsageError(
+                f"--resume continues {request.run} as it was, with --runner {request.runner}; "
+                f"for {runner} run it anew"
+            )
+        return request
     if target:
-        return Request.new(target, given, state_dir, objects, isolated=isolated)
+        chosen = runner or Settings.find().runner
+        return Request.new(target, given, state_dir, objects, isolated=isolated, runner=chosen)
     raise UsageError("name a pipeline or a manifest, or a run with --resume")
 
 

@@ -20,6 +20,7 @@ environments:                    # the same keys again, for one environment: arg
 codeInImages:                    # prefixes of images that hold the code of their steps: none travels to them
 - registry.example/ml/
 stack: image-classification      # the embedded stack of `argosy run`, where several are installed
+runner: podman                   # of `argosy run`: process, podman or docker
 ```
 
 The order is: code < settings < environment < command line. `workflow` and `templateDefaults` of the settings
@@ -63,7 +64,11 @@ _KEYS: dict[str, type] = {
     "build": dict,
     "codeInImages": list,
     "stack": str,
+    "runner": str,
 }
+RUNNERS = ("process", "podman", "docker")
+"""What a step of `argosy run` is: a process of this machine, or a container of its image."""
+
 _LAID_OVER = ("parameters", "components", "pipelines")
 _environment: ContextVar[str | None] = ContextVar("argosy_environment", default=None)
 
@@ -108,6 +113,7 @@ class Settings:
     environment: "Overlay | None" = None
     code_in_images: tuple[str, ...] = ()
     stack: str | None = None
+    runner: str = RUNNERS[0]
 
     @classmethod
     def find(cls) -> "Settings":
@@ -162,7 +168,12 @@ class Settings:
             folder=path.parent,
             code_in_images=tuple(map(str, content.get("codeInImages", ()))),
             stack=content.get("stack"),
+            runner=content.get("runner", RUNNERS[0]),
         )
+        if settings.runner not in RUNNERS:
+            raise UsageError(
+                f"{path}: the setting 'runner' is {settings.runner!r}; one of {', '.join(RUNNERS)}"
+            )
         return settings._with_overlays(content, path, environment)
 
     def _with_overlays(self, content: Mapping[str, Any], path: Path, environment: str | None) -> "Settings":

@@ -16,10 +16,17 @@ from argosy.step.values import shown
 from argosy.text import nearest
 
 
-def check(manifest: Mapping[str, Any], parameters: Mapping[str, str], *, linted: bool = False) -> Plan:
+def check(
+    manifest: Mapping[str, Any],
+    parameters: Mapping[str, str],
+    *,
+    linted: bool = False,
+    in_images: bool = False,
+) -> Plan:
     """The plan of a run: the manifest understood, its parameters resolved.
 
-    `linted` says that the linter has seen the manifest: its errors are not looked for again.
+    `linted` says that the linter has seen the manifest: its errors are not looked for again. `in_images`:
+    steps run in their images, so an image's own command will do.
 
     Raises UsageError for a parameter that is unknown, missing or not among its enum, and ManifestError for
     anything in the manifest that the linter calls an error or that cannot be done on one machine.
@@ -30,6 +37,8 @@ def check(manifest: Mapping[str, Any], parameters: Mapping[str, str], *, linted:
         refuse_invalid(manifest, "the manifest")
     for template in workflow.templates.values():
         _check_paths(template)
+        if not in_images:
+            _check_commands(template)
     _check_artifacts(workflow)
     return Plan(workflow, resolved, frozenset(parameters))
 
@@ -64,6 +73,15 @@ def _check_paths(template: Template) -> None:
     for artifact in template.artifacts if template.is_leaf else ():
         if not artifact.path:
             raise ManifestError(f"{where}: input artifact '{artifact.name}' needs a path")
+
+
+def _check_commands(template: Template) -> None:
+    for container in template.programs:
+        if not container.command:
+            raise ManifestError(
+                f"{template.place(container)}: no command; a process needs it written, the image's own is "
+                "used with --runner podman or docker"
+            )
 
 
 def _check_artifacts(workflow: Workflow) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from argosy.local.folders import folder_name
 from argosy.local.model import Container
 from argosy.local.process import Ended
-from argosy.local.program import Program, declared_paths, path_map
+from argosy.local.program import declared_paths, paths_of, program_of
 
 if TYPE_CHECKING:
     from argosy.local.pod import Pod
@@ -85,8 +85,8 @@ async def run_container(
     program = pod.program
     if container is not pod.container:
         alone = container in pod.template.init_containers
-        paths = path_map(pod.ctx, container, declared_paths(container), place / "root", work, alone=alone)
-        program = Program(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
+        paths = paths_of(pod.ctx, container, declared_paths(container), place, pod.folder, alone=alone)
+        program = program_of(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
         await asyncio.to_thread(program.mount)
     variables, env = program.environment(place / "termination-log")
     argv = program.argv(variables, env, pod.inputs.parameters)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from argosy.local.approval import EXIT_HANDLER as EXIT_HANDLER
 from argosy.local.approval import Approval
@@ -19,6 +19,9 @@ from argosy.local.result import Plan
 from argosy.local.scope import Scope
 from argosy.local.standbys import Standbys
 from argosy.local.state import RunState
+
+if TYPE_CHECKING:
+    from argosy.local.containers import Containers
 
 HOOKS = "hooks"
 """Last word but one of a hook's node: `TASK.hooks.NAME`."""
@@ -68,6 +71,8 @@ class Context:
     only: Only | None = None
     reuse: Reuse | None = None
     approval: Approval = field(default_factory=Approval)
+    containers: Containers | None = None
+    """The engine that runs each program in its image; None: they run as processes."""
     executed: set[str] = field(default_factory=set)
     """Nodes that ran in this session: what depends on them cannot be kept from an earlier one."""
     began: float = field(default_factory=time.monotonic)

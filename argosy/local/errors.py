@@ -21,6 +21,10 @@ class NoProgram(NodeError):
         super().__init__(f"exit code {self.CODE}: the program '{program}' cannot be started: {why}")
 
 
+class NotMade(NodeError):
+    """A container that a program was to run in could not be made."""
+
+
 @contextmanager
 def language() -> Iterator[None]:
     """An error of the language inside becomes a NodeError: the node has phase Error, the run goes on."""

@@ -6,7 +6,7 @@ The program gets a process group of its own. On SIGTERM the group is asked to st
 grace is over. If the runner dies, however it dies, the kernel tells this process, which kills the group at
 once. Orphans of the program, daemons in sessions of their own included, become children of this process (it
 is a subreaper) and are killed when the program ends, as a container's are. How the program ended is written
-to STATUS_FD: `exit N`, `signal N` or `error TEXT`.
+to STATUS_FD: `exit N`, `signal N` or `error TEXT`. (`around` guards a program in a container.)
 
 PLAN, if it is not empty, is the file of a view of the file system that the program gets (`namespaces.Shown`);
 where the kernel refuses that, nothing is started, and `unseen TEXT` is written.
@@ -41,7 +41,7 @@ def watch(parent: int, status: int, grace: float) -> None:
 
     The child leads a process group of its own.
     """
-    _adopt(parent)
+    adopt(parent)
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
@@ -61,7 +61,7 @@ def watch(parent: int, status: int, grace: float) -> None:
     _, wait_status = os.waitpid(child, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
     _signal_group(child, signal.SIGKILL)
-    _kill_orphans()
+    kill_orphans()
     ended = (
         f"signal {os.WTERMSIG(wait_status)}"
         if os.WIFSIGNALED(wait_status)
@@ -72,7 +72,8 @@ def watch(parent: int, status: int, grace: float) -> None:
     os._exit(0)
 
 
-def _adopt(parent: int) -> None:
+def adopt(parent: int) -> None:
+    """Have the kernel tell this process of the death of `parent`, and give it the orphans of its children."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:  # Linux
@@ -157,7 +158,8 @@ def _signal_group(child: int, number: int) -> None:
         os.killpg(child, number)
 
 
-def _kill_orphans() -> None:
+def kill_orphans() -> None:
+    """End what is left below this process."""
     while children := _children():
         for child in children:
             with suppress(ProcessLookupError, PermissionError):

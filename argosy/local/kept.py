@@ -50,18 +50,25 @@ class Source:
 
 @dataclass(frozen=True)
 class Kept:
-    """The values by their sources, and variables for every step."""
+    """The values by their sources, and variables for every step; `binary` has those that are no text."""
 
     values: Mapping[Source, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    binary: Mapping[Source, bytes] = field(default_factory=dict)
 
     def value(self, source: Source) -> str | None:
         """The value of a key, or None."""
         return self.values.get(source)
 
+    def held(self, kind: str, name: str) -> dict[str, bytes]:
+        """All keys of a Secret or ConfigMap, as the contents of files."""
+        texts = {s.key: text.encode() for s, text in self.values.items() if (s.kind, s.name) == (kind, name)}
+        return texts | {s.key: held for s, held in self.binary.items() if (s.kind, s.name) == (kind, name)}
+
     def over(self, other: Kept) -> Kept:
         """Both; of two values for one thing, this one's."""
-        return Kept({**other.values, **self.values}, {**other.variables, **self.variables})
+        values, binary = {**other.values, **self.values}, {**other.binary, **self.binary}
+        return Kept(values, {**other.variables, **self.variables}, binary)
 
 
 def read_env_file(path: Path, environment: Mapping[str, str]) -> Kept:
@@ -115,10 +122,12 @@ def of_documents(documents: Iterable[Mapping[str, Any]], path: Path) -> Kept:
         UsageError: one of them is malformed; the message shows no value.
     """
     values: dict[Source, str] = {}
+    binary: dict[Source, bytes] = {}
     for document in documents:
         if document.get("kind") in _KINDS:
             values |= dict(_object(document, path))
-    return Kept(values)
+            binary |= dict(_binary(document, path))
+    return Kept(values, binary=binary)
 
 
 def _entries(document: Any, path: Path) -> Iterator[tuple[Source, str]]:
@@ -146,6 +155,16 @@ def _object(document: Mapping[str, Any], path: Path) -> Iterator[tuple[Source, s
     for source, text in _data(kind, name, document.get("data"), path):
         yield source, _decoded(text, source, path) if kind == SECRET else text
     yield from _data(kind, name, document.get("stringData"), path)
+
+
+def _binary(document: Mapping[str, Any], path: Path) -> Iterator[tuple[Source, bytes]]:
+    """The keys of a ConfigMap that are no text."""
+    name = str(_mapping(document.get("metadata"), path, "metadata").get("name"))
+    for source, text in _data(CONFIG_MAP, name, document.get("binaryData"), path):
+        try:
+            yield source, base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise UsageError(f"{path}: '{source.name}/{source.key}' is not base64") from None
 
 
 def _data(kind: str, name: str, data: Any, path: Path) -> Iterator[tuple[Source, str]]:

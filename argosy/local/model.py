@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from argosy.local.box import Box
 from argosy.local.kept import Source
 from argosy.local.locks import Lock
 from argosy.local.memo import Memo
@@ -118,7 +119,10 @@ class EnvFrom:
 
 @dataclass(frozen=True)
 class Container:
-    """A program. `source` is the text of a script, whose file becomes the last argument."""
+    """A program. `source` is the text of a script, whose file becomes the last argument.
+
+    Without a `command` the image's own is meant, which only a container engine knows.
+    """
 
     command: tuple[str, ...]
     args: tuple[str, ...] = ()
@@ -129,6 +133,7 @@ class Container:
     env_from: tuple[EnvFrom, ...] = ()
     name: str = "main"
     ready: Probe | None = None
+    box: Box = field(default_factory=Box)
     dependencies: tuple[str, ...] = ()
     """Of a container of a set: those that have to end with 0 before it starts."""
 
@@ -259,6 +264,16 @@ class Template:
         """All containers of its pod."""
         own = (self.container,) if self.container and not self.containers else self.containers
         return (*self.init_containers, *own, *self.sidecars)
+
+    def place(self, container: Container) -> str:
+        """Where one of them stands in the manifest, for messages."""
+        lists = {
+            "initContainers": self.init_containers,
+            "containerSet": self.containers,
+            "sidecars": self.sidecars,
+        }
+        within = next((field for field, found in lists.items() if container in found), None)
+        return f"template '{self.name}'" + (f".{within}[{container.name}]" if within else "")
 
     @property
     def acts(self) -> bool:

@@ -7,7 +7,7 @@ steps share. Files below a mount path lie where `paths` puts declared paths.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class Mount:
     sub_path: str = ""
     items: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
+    read_only: bool = False
 
 
 def parse_mounts(
@@ -63,7 +64,8 @@ def _mounts(body: Mapping[str, Any], volumes: Mapping[str, Any], where: str) -> 
         sub_path = optional_text(mount.get("subPath"), f"{where}.volumeMounts") or ""
         if ".." in Path(sub_path).parts or sub_path.startswith("/"):
             raise ManifestError(f"{where}: subPath {sub_path!r} leads out of the volume '{name}'")
-        yield _mount(path, volumes[name], sub_path, where)
+        mounted = _mount(path, volumes[name], sub_path, where)
+        yield replace(mounted, read_only=mount.get("readOnly") is True)
 
 
 def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> Mount:
@@ -89,17 +91,27 @@ def make(mount: Mount, paths: PathMap, kept: Kept, run_dir: Path, pod_dir: Path)
 
     Raises NodeError for a ConfigMap or Secret that nobody gives.
     """
-    if mount.kind in (EMPTY, _CLAIM):
-        owner = pod_dir if mount.kind == EMPTY else run_dir
-        shared = owner / "volumes" / mount.source / mount.sub_path
+    if (shared := shared_folder(mount, run_dir, pod_dir)) is not None:
         shared.mkdir(parents=True, exist_ok=True)
         paths.mount(mount.path, shared)
     else:
-        _write_keys(mount, paths.place(mount.path), kept)
+        write_keys(mount, paths.place(mount.path), kept)
 
 
-def _write_keys(mount: Mount, target: Path, kept: Kept) -> None:
-    held = {s.key: text for s, text in kept.values.items() if (s.kind, s.name) == (mount.kind, mount.source)}
+def shared_folder(mount: Mount, run_dir: Path, pod_dir: Path) -> Path | None:
+    """The folder that an emptyDir or a claim is; None for keys: of them each container has its own files."""
+    if mount.kind not in (EMPTY, _CLAIM):
+        return None
+    owner = pod_dir if mount.kind == EMPTY else run_dir
+    return owner / "volumes" / mount.source / mount.sub_path
+
+
+def write_keys(mount: Mount, target: Path, kept: Kept) -> None:
+    """Write the keys of a ConfigMap or Secret as files below `target`, or the one of a `subPath` there.
+
+    Raises NodeError where nobody gives it.
+    """
+    held = kept.held(mount.kind, mount.source)
     wanted = mount.items or {key: key for key in held}
     missing = [key for key in wanted if key not in held]
     if (missing or not held) and not mount.optional:
@@ -114,6 +126,6 @@ def _write_keys(mount: Mount, target: Path, kept: Kept) -> None:
         file = target if mount.sub_path else target / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
-        file.write_text(held[key], encoding="utf-8")
+        file.write_bytes(held[key])
     if not mount.sub_path:
         target.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from argosy.declare.container import CACHE_ANNOTATION
 from argosy.errors import LanguageError, ManifestError
+from argosy.local.box import parse_box
 from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.locks import parse_locks
@@ -38,13 +39,10 @@ from argosy.manifest.tags import parse
 def parse_container(
     body: Mapping[str, Any], raw: Mapping[str, Any], spec: Mapping[str, Any], where: str
 ) -> Container:
-    """The program; its image is not used, so the command has to be written. Raises ManifestError."""
-    command = _words(body, "command", where)
-    if not command:
-        raise ManifestError(f"{where}: no command; the image's own cannot be known here, so write it")
+    """The program, and what a container engine is told of it. Raises ManifestError."""
     source = body.get("source") if raw.get("script") is not None else None
     return Container(
-        command=command,
+        command=_words(body, "command", where),
         args=_words(body, "args", where),
         env=tuple(_env(item, where) for item in expect_list(body.get("env"), f"{where}.env")),
         env_from=tuple(
@@ -54,6 +52,7 @@ def parse_container(
         source=None if source is None else text_of(source, f"{where}.source"),
         mounts=parse_mounts(body, raw, spec, where),
         ready=parse_probe(body, where) if raw.get("daemon") else None,
+        box=parse_box(body, raw, spec),
     )
 
 

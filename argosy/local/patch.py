@@ -30,7 +30,8 @@ def patched(raw: Raw, spec: Raw, where: str) -> Raw:
     patches = [(spec.get("podSpecPatch"), "spec"), (raw.get("podSpecPatch"), where)]
     for text, place in patches if kind else ():
         if text:
-            raw = _laid_over(raw, kind or "", _read(text, f"{place}.podSpecPatch"), f"{place}.podSpecPatch")
+            patch = _read(text, f"{place}.podSpecPatch")
+            raw = _laid_over(raw, spec, kind or "", patch, f"{place}.podSpecPatch")
     return raw
 
 
@@ -46,7 +47,7 @@ def _read(text: Any, where: str) -> Raw:
     return patch
 
 
-def _laid_over(raw: Raw, kind: str, patch: Raw, where: str) -> Raw:
+def _laid_over(raw: Raw, spec: Raw, kind: str, patch: Raw, where: str) -> Raw:
     result = dict(raw)
     for item in expect_list(patch.get("containers"), f"{where}.containers"):
         name = expect_mapping(item, f"{where}.containers").get("name")
@@ -60,7 +61,9 @@ def _laid_over(raw: Raw, kind: str, patch: Raw, where: str) -> Raw:
     for item in expect_list(patch.get("initContainers"), f"{where}.initContainers"):
         if expect_mapping(item, f"{where}.initContainers").get("name") not in _EXECUTOR:
             result["initContainers"] = _of_name(result.get("initContainers"), item, f"{where}.initContainers")
-    own = {key: patch[key] for key in ("volumes", "activeDeadlineSeconds") if key in patch}
+    if "securityContext" in patch and not result.get("securityContext"):
+        result["securityContext"] = spec.get("securityContext") or {}
+    own = {key: patch[key] for key in ("volumes", "activeDeadlineSeconds", "securityContext") if key in patch}
     return _merged(result, own)
 
 

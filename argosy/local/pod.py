@@ -31,7 +31,7 @@ from argosy.local.node import Phase
 from argosy.local.outputs import collect
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended
-from argosy.local.program import PYTHONS, Program, declared_paths, path_map, told
+from argosy.local.program import PYTHONS, declared_paths, paths_of, program_of, told
 from argosy.local.scope import parameter_variables
 from argosy.local.standbys import Standby, Start
 from argosy.step.program import TERMINATION_LOG
@@ -149,17 +149,19 @@ class Pod:
         self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
         self.work = self.folder / "work"
         declared = [*template.paths.values(), *declared_paths(template.container)]
-        root, alone = self.folder / "root", not (template.sidecars or template.containers)
+        alone = not (template.sidecars or template.containers)
+        by_tag = ctx.containers is None and _gets_paths_by_tag(template, template.container)
         self.paths = (
-            PathMap(declared, root, self.work)
-            if _gets_paths_by_tag(template, template.container)
-            else path_map(ctx, self.container, declared, root, self.work, alone=alone)
+            PathMap(declared, self.folder / "root", self.work)
+            if by_tag
+            else paths_of(ctx, template.container, declared, self.folder, self.folder, alone=alone)
         )
         self.pod_name = ctx.pod_name(template.name, name)
         self.scope = ctx.globals.inner(self._variables(node, retries))
         self.started = asyncio.Event()
         """Set when the main program is about to start."""
-        self.program = Program(ctx, self.container, self.folder, self.scope, self.paths, self.pod_name)
+        place = (self.folder, self.scope, self.paths, self.pod_name)
+        self.program = program_of(ctx, self.container, *place, template)
 
     async def run(self, limit: float | None) -> Outcome:
         """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
@@ -188,6 +190,8 @@ class Pod:
         So it is where the command is `python -m MODULE`, and nothing that an import can see will change
         until the turn: the folder is this node's own, new, and nothing is put where the program starts.
         """
+        if self.ctx.containers is not None:
+            return False
         words = (*self.container.command, *self.container.args)
         placed = [*self.template.paths.values(), *(mount.path for mount in self.container.mounts)]
         if (
@@ -244,7 +248,8 @@ class Pod:
             if ended is not None:
                 return ended
         left = None if limit is None else max(0.01, limit - (time.monotonic() - began))
-        forks = None if self.paths.shown else self.ctx.standbys.forks
+        plain = not self.paths.shown and self.ctx.containers is None
+        forks = self.ctx.standbys.forks if plain else None
         if forks is not None and not capture and forks.takes(argv, env):
             cwd = self.program.working_dir(self.work)
             ended = await forks.run(argv, cwd=cwd, env=env, log=self.log, limit=left)
@@ -269,7 +274,7 @@ class Pod:
         self.program.mount()
         for tag, path in self.template.paths.items():
             if tag.startswith("outputs."):
-                self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
+                self.program.room(path)
         for artifact in self.template.artifacts:
             source = self.inputs.artifacts.get(artifact.name)
             if source is None and artifact.fetched in FETCHERS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from argosy.local.errors import NodeError, NoProgram
+from argosy.local.errors import NodeError, NoProgram, NotMade
 from argosy.text import one_line
 
 RESULT_LIMIT = 256 * 1024
@@ -25,6 +25,7 @@ WORD_LIMIT = 128 * 1024 - 1
 """Bytes of one word of a command line, or of a variable of the environment with its name (Linux)."""
 
 _GUARD = str(Path(__file__).with_name("guard.py"))
+_AROUND = str(Path(__file__).with_name("around.py"))
 _CHUNK = 64 * 1024
 _TOO_MUCH = f"a program's argument holds {WORD_LIMIT:,} at most: let it travel as a file (an artifact)"
 _TOGETHER = os.sysconf("SC_ARG_MAX")
@@ -75,15 +76,17 @@ class Ended:
     signal: int | None
     timed_out: bool
     result: str | None
+    note: str = ""
+    """More that is known of it, for the message."""
 
     @property
     def message(self) -> str:
-        """Empty after success; else the exit code, and the signal behind it."""
+        """Empty after success; else the exit code, the signal behind it, and the note."""
         if self.code == 0:
             return ""
         number = self.signal or (self.code - 128 if self.code in (137, 143) else None)
         name = f" ({signal.Signals(number).name})" if number in set(signal.Signals) else ""
-        return f"exit code {self.code}{name}"
+        return f"exit code {self.code}{name}{f': {self.note}' if self.note else ''}"
 
 
 class Guard(Protocol):
@@ -121,14 +124,17 @@ class Guarded:
         err: BinaryIO,
         pass_fds: tuple[int, ...] = (),
         plan: str = "",
+        around: Path | None = None,
     ) -> Guarded:
         """Start `argv` with its guard; standard input is empty. Raises NodeError.
 
-        `plan` is the file of the view that the program gets (`namespaces.Shown`), if it gets one.
+        `plan` is the file of the view that the program gets (`namespaces.Shown`), if it gets one; `around`
+        has the orders around a program in a container.
         """
         status_read, status_write = os.pipe()
-        order = [str(os.getpid()), str(status_write), str(GRACE), plan]
-        guard = [sys.executable, "-I", "-S", _GUARD, *order, *argv]
+        order = [str(os.getpid()), str(status_write), str(GRACE)]
+        script = [_GUARD, *order, plan] if around is None else [_AROUND, *order, str(around)]
+        guard = [sys.executable, "-I", "-S", *script, *argv]
         status = os.fdopen(status_read, "rb")
         try:
             process = await asyncio.create_subprocess_exec(
@@ -178,7 +184,7 @@ class Guarded:
         await self.process.wait()
 
     def ended(self, timed_out: bool, result: str | None) -> Ended:
-        """How it ended. Raises NodeError if there was no such program to start."""
+        """How it ended. Raises NoProgram if there was none to start, NotMade if what is before it failed."""
         status = self._status.read().decode()
         kind, _, rest = (status.splitlines() or ["signal 9"])[0].partition(" ")
         if kind == "error":
@@ -188,6 +194,9 @@ class Guarded:
                 f"its declared paths cannot be shown to {self._name} ({rest}); with ARGOSY_NAMESPACES=0 they "
                 "are moved instead"
             )
+
+        if kind == "refused":
+            raise NotMade(f"exit code {rest}")
         number = int(rest)
         if kind == "signal":
             return Ended(128 + number, number, timed_out, result)
@@ -203,6 +212,7 @@ async def run_process(
     capture: bool,
     limit: float | None,
     plan: str = "",
+    around: Path | None = None,
 ) -> Ended:
     """Run `argv` to its end; its output goes to `log`, in the order it was written.
 
@@ -213,7 +223,9 @@ async def run_process(
     """
     with log.open("ab", buffering=0) as sink:
         out = asyncio.subprocess.PIPE if capture else sink
-        with await Guarded.start(argv, cwd=cwd, env=env, out=out, err=sink, plan=plan) as guarded:
+        with await Guarded.start(
+            argv, cwd=cwd, env=env, out=out, err=sink, plan=plan, around=around
+        ) as guarded:
             tail: deque[bytes] = deque()
             reader = asyncio.create_task(_pump(guarded.process.stdout, sink, tail))
             try:

@@ -1,4 +1,7 @@
-"""One container's program on this machine: its words, environment, working directory and volumes."""
+"""One container's program on this machine: its words, environment, working directory and volumes.
+
+Here it runs as a process; `containers` has the one that runs in its image.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from argosy.local import environment
 from argosy.local.context import Context
 from argosy.local.errors import NoProgram
 from argosy.local.kept import CONFIG_MAP, SECRET
-from argosy.local.model import Container
+from argosy.local.model import Container, Template
 from argosy.local.mounts import EMPTY, make
 from argosy.local.namespaces import TEMPORARY, Shown, hidden, refusal
 from argosy.local.paths import PathMap, cleaned
@@ -70,6 +73,10 @@ class Program:
         finally:
             view.clear()
 
+    def room(self, path: str) -> None:
+        """Make room for an output at a declared path."""
+        self.paths.place(path).parent.mkdir(parents=True, exist_ok=True)
+
     def working_dir(self, otherwise: Path) -> Path:
         """Where it starts: as the container says, or `otherwise`."""
         if not self.container.working_dir:
@@ -88,9 +95,13 @@ class Program:
         """Its command line. Raises NoProgram where this machine has none, NodeError for words too long."""
         words = [self.word(word, variables) for word in (*self.container.command, *self.container.args)]
         if self.container.source is not None:
-            self._script.write_text(self.scope.render(self.container.source, self.paths.rewrite), "utf-8")
-            words.append(str(self._script))
+            words.append(str(self.script()))
         return self.found(words, env, parameters)
+
+    def script(self) -> Path:
+        """The file with the text of a script template."""
+        self._script.write_text(self.scope.render(self.container.source or "", self.paths.rewrite), "utf-8")
+        return self._script
 
     async def run(
         self,
@@ -173,6 +184,32 @@ def told(ended: Ended, last_words: Path) -> str:
         if line := " ".join(words.split()):
             return f"{ended.message}: {line}"
     return ended.message
+
+
+def paths_of(
+    ctx: Context, container: Container, declared: Iterable[str], place: Path, pod_dir: Path, *, alone: bool
+) -> PathMap:
+    """The paths of a container whose own folder is `place`, in a pod whose folder is `pod_dir`.
+
+    `alone`: no other container of its pod runs at the same time.
+    """
+    if ctx.containers is not None:
+        return ctx.containers.paths(ctx, container, place, pod_dir)
+    return path_map(ctx, container, declared, place / "root", place / "work", alone=alone)
+
+
+def program_of(
+    ctx: Context,
+    container: Container,
+    folder: Path,
+    scope: Scope,
+    paths: PathMap,
+    pod_name: str,
+    template: Template | None = None,
+) -> Program:
+    """A container's program, as this run runs them; `template` is that of a main one."""
+    given = (ctx, container, folder, scope, paths, pod_name)
+    return Program(*given) if ctx.containers is None else ctx.containers.contained(template, *given)
 
 
 def declared_paths(container: Container) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argosy.errors import ManifestError, UsageError
 from argosy.local import state as states
@@ -34,6 +34,9 @@ from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import parameters_of, spec_of, with_spec
 from argosy.manifest.tags import parse
 from argosy.step.files import write_text
+
+if TYPE_CHECKING:
+    from argosy.local.containers import Containers
 
 
 def captured_templates(workflow: Workflow) -> frozenset[str]:
@@ -105,8 +108,12 @@ def run_manifest(
     reuse: Reuse | None = None,
     approval: Approval | None = None,
     linted: bool = False,
+    containers: Containers | None = None,
 ) -> WorkflowResult:
-    """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine, its steps as processes.
+    """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine.
+
+    Its steps are processes; with `containers` each runs in its image, and has of `environment` and of
+    `kept.variables` all that it does not declare itself.
 
     `run_dir` is made if need be and holds `workflow.yaml`, `run.json`, `steps/` and `artifacts/`. Without
     `resume` it must not hold a run; with it, nodes that Succeeded are kept and everything else runs again,
@@ -120,16 +127,21 @@ def run_manifest(
     """
     run_dir = run_dir.resolve()
     earlier = states.load(run_dir) if resume else None
-    plan = check(manifest, {**_known(manifest, earlier), **parameters}, linted=linted or earlier is not None)
+    values, linted = {**_known(manifest, earlier), **parameters}, linted or earlier is not None
+    plan = check(manifest, values, linted=linted, in_images=containers is not None)
     kept = kept or Kept()
     merged = base_environment(os.environ, kept, environment, Path(sys.executable))
+    if containers is not None:
+        if reuse is None or not reuse.dry:
+            containers.prepare(plan.workflow)
+        merged = {**kept.variables, **environment}
     check_environment(plan.workflow, merged, kept)
     _make_folder(run_dir, resume)
     lock = states.lock(run_dir)
     try:
         plan = _named(plan, run_dir, earlier)
         write_text(run_dir / "workflow.yaml", _as_run(manifest, plan), sync=True)
-        how = (only, reuse, approval or Approval())
+        how = (only, reuse, approval or Approval(), containers)
         return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
     finally:
         os.close(lock)
@@ -146,6 +158,7 @@ def _run(
     only: Only | None,
     reuse: Reuse | None,
     approval: Approval,
+    containers: Containers | None,
 ) -> WorkflowResult:
     started = earlier["startedAt"] if earlier else now()
     identity = {"name": plan.name, "uid": plan.uid, "startedAt": started, "parameters": dict(plan.parameters)}
@@ -162,7 +175,7 @@ def _run(
         with plain_path(run_dir) as seen_dir:
             standbys = Standbys(environment)
             ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys, kept)
-            ctx.only, ctx.reuse, ctx.approval = only, reuse, approval
+            ctx.only, ctx.reuse, ctx.approval, ctx.containers = only, reuse, approval, containers
             with _Signals(ctx) as signals:
                 state.on_lost = signals.stop
                 try:

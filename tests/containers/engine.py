@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,10 +52,11 @@ def call(command: list[str], environment: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Engine:
-    """Podman on the folder `store`; `environment` is what its processes see."""
+    """Podman on the folder `store`, and `running` for its containers; its processes see `environment`."""
 
     store: Path
     environment: dict[str, str] = field(repr=False)
+    running: Path
 
     @classmethod
     def start(cls, store: Path, environment: dict[str, str]) -> Engine:
@@ -62,7 +64,15 @@ class Engine:
         store.mkdir(parents=True)
         runtime = f'runtime = "{runc}"\n' if (runc := shutil.which("runc")) else ""
         (store / "containers.conf").write_text(CONTAINERS_CONF + runtime)
-        return cls(store, {**environment, "CONTAINERS_CONF": str(store / "containers.conf")})
+        own = {**environment, "CONTAINERS_CONF": str(store / "containers.conf")}
+        # By variables, not options: so whatever calls podman itself, as argosy does, has this store too.
+        running = Path(tempfile.mkdtemp(prefix="podman-"))  # podman takes no more than 50 characters
+        probe = ["--root", str(store / "probe"), "--runroot", str(running / "probe")]
+        driver = call(["podman", *probe, "info", "--format", "{{.Store.GraphDriverName}}"], own).strip()
+        places = {"driver": driver, "graphroot": str(store / "graph"), "runroot": str(running / "run")}
+        lines = [f'{name} = "{value}"' for name, value in places.items()]
+        (store / "storage.conf").write_text("\n".join(["[storage]", *lines, ""]))
+        return cls(store, {**own, "CONTAINERS_STORAGE_CONF": str(store / "storage.conf")}, running)
 
     def podman(self, *arguments: str) -> str:
         """Standard output of a podman command.
@@ -70,8 +80,7 @@ class Engine:
         Raises:
             EngineError: the command failed.
         """
-        own = ["--root", str(self.store / "graph"), "--runroot", str(self.store / "run")]
-        return call(["podman", *own, *arguments], self.environment)
+        return call(["podman", *arguments], self.environment)
 
     def make_base_image(self) -> None:
         """Put the stand-in for python:3.11-slim into the store, under the name that the Dockerfiles use.
@@ -109,3 +118,4 @@ class Engine:
         """Remove the store with all it holds."""
         self.podman("rmi", "--all", "--force")
         shutil.rmtree(self.store)
+        shutil.rmtree(self.running)

@@ -1,4 +1,4 @@
-"""Really build both images with podman, and run steps in them, confined as in a cluster. Opt-in: it is slow.
+"""Really build both images with podman, and run steps and a pipeline in them. Opt-in: it is slow.
 
     ARGOSY_TEST_CONTAINERS=1 python -m pytest tests/containers/test_build.py
 
@@ -15,8 +15,14 @@ from pathlib import Path
 import pytest
 
 from argosy import __version__
+from argosy.components.images import DEPLOYMENT_TOOLS
+from argosy.components.shared.registry import connect
+from argosy.stack import Stack
+from tests.components.deployment.models import conv_net
+from tests.components.deployment.registering import register_model
 from tests.containers.engine import Engine, EngineError
 from tests.containers.pip_settings import PipSettings
+from tests.e2e.conftest import argosy_in
 
 WANTED = os.environ.get("ARGOSY_TEST_CONTAINERS", "")
 STEPS = {
@@ -68,6 +74,23 @@ def test_a_step_refuses_a_missing_value_in_one_line(engine: Engine, image: str) 
 def test_what_the_steps_import_loads_on_a_read_only_root(engine: Engine, image: str) -> None:
     answer = engine.run(image, "python", "-c", f"import {HEAVY[image]}; print('loaded')")
     assert answer.splitlines()[-1] == "loaded"
+
+
+def test_the_deployment_pipeline_passes_in_it(
+    engine: Engine, image: str, shared_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if image not in DEPLOYMENT_TOOLS:
+        pytest.skip("it deploys nothing")
+    engine.podman("tag", image, DEPLOYMENT_TOOLS)
+    for name in ("CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"):
+        monkeypatch.setenv(name, engine.environment[name])
+    client = connect(shared_stack.endpoints().mlflow)
+    register_model(client, "in-containers-onnx", conv_net(1, size=32))
+    words = ["deploy-model-image-classification", "--runner", "podman", "--output", "json"]
+    done = argosy_in(shared_stack.state_dir)("run", *words, "-p", "model-name=in-containers-onnx")
+    assert (done.code, done.document["phase"]) == (0, "Succeeded"), done.stderr
+    assert client.get_registered_model("in-containers-onnx").aliases == {"deploy": "1", "live": "1"}
+    assert engine.podman("ps", "--all", "--quiet") == ""
 
 
 def test_the_image_says_what_it_is(engine: Engine, image: str) -> None:

@@ -15,8 +15,9 @@ from argosy.code.project import SITES
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.manifest.code import FILE, VOLUME, declared_packages
+from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import templates_in, with_templates
-from argosy.step.files import published
+from argosy.step.files import published, write_text
 
 _FOLDER = "code"
 _START = (
@@ -51,17 +52,54 @@ def with_code_beside(manifest: dict[str, Any], file: Path, state_dir: Path) -> d
     Raises:
         UsageError: it is not there.
     """
-    name = named_in(manifest)
-    if name is None:
-        return manifest
-    code = code_beside(file, manifest)
+    code = _beside(manifest, file)
     if code is None:
+        return manifest
+    path = _kept(state_dir, code["metadata"]["name"], base64.b64decode(code["binaryData"][FILE]))
+    return _each(manifest, lambda t: _with_path(t, path))
+
+
+def code_file_beside(manifest: Mapping[str, Any], file: Path, state_dir: Path) -> tuple[Path, ...]:
+    """A file with the ConfigMap of the code that a compiled manifest's steps mount, where they mount any.
+
+    Raises:
+        UsageError: it is not beside the manifest.
+    """
+    code = _beside(manifest, file)
+    return () if code is None else (_written(code, state_dir),)
+
+
+def in_image(
+    manifest: dict[str, Any], settings: Settings, folders: Iterable[str], state_dir: Path
+) -> tuple[dict[str, Any], tuple[str, ...], tuple[Path, ...]]:
+    """A compiled manifest as a cluster gets it, notes, and a file with the ConfigMap of its steps' code.
+
+    Raises:
+        UsageError, ManifestError: as `attach`.
+    """
+    attached = attach(manifest, settings, folders)
+    code = attached.config_map
+    return attached.manifest, attached.notes, () if code is None else (_written(code, state_dir),)
+
+
+def _beside(manifest: Mapping[str, Any], file: Path) -> dict[str, Any] | None:
+    name = named_in(manifest)
+    code = code_beside(file, manifest)
+    if name is not None and code is None:
         raise UsageError(
             f"{file}: the code of its steps, ConfigMap '{name}', is in no file beside it; "
             "compile again with 'argosy compile FILE.py -o DIR'"
         )
-    path = _kept(state_dir, name, base64.b64decode(code["binaryData"][FILE]))
-    return _each(manifest, lambda t: _with_path(t, path))
+    return code
+
+
+def _written(code: Mapping[str, Any], state_dir: Path) -> Path:
+    """The file in the state folder that holds a ConfigMap of code."""
+    path = state_dir.resolve() / _FOLDER / f"{code['metadata']['name']}.yaml"
+    text = to_yaml(dict(code))
+    if not path.is_file() or path.read_text("utf-8") != text:
+        write_text(path, text)
+    return path
 
 
 def _kept(state_dir: Path, name: str, data: bytes) -> Path:

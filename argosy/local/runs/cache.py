@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class StepCache:
         module_dirs: where steps find the user's modules.
         everything: all steps may be reused, not only those declared with `cache=True`.
         dry: nothing is carried out and nothing written: a step that is not found ends at once.
+        image_id: the id of an image by its name, where steps run in theirs; None of one that is not known.
     """
 
     state_dir: Path
@@ -52,6 +53,7 @@ class StepCache:
     module_dirs: tuple[str, ...]
     everything: bool = False
     dry: bool = False
+    image_id: Callable[[str], str | None] | None = None
     _codes: dict[str, str | None] = field(default_factory=dict)
 
     def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
@@ -67,11 +69,18 @@ class StepCache:
         code = self._code(raw)
         if code is None or read is None or any(name not in variables for name in read):
             return None
+        known: dict[str, Any] = {}
+        if self.image_id is not None:  # what a process made is not what an image makes
+            known["image"] = self.image_id(
+                str((raw.get("container") or raw.get("script") or {}).get("image"))
+            )
+            if known["image"] is None:
+                return None
         try:
             artifacts = {name: content_hash(path) for name, path in inputs.artifacts.items()}
         except OSError:
             return None
-        known = {
+        known |= {
             "argosy": __version__,
             "template": spec,
             "code": code,

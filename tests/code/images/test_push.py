@@ -33,6 +33,8 @@ from tests.code.images.conftest import (
     needs_skopeo,
     put_base,
 )
+from tests.containers.engine import Engine
+from tests.containers.small_image import put_python_image
 
 pytestmark = needs_registry
 
@@ -86,12 +88,24 @@ def test_the_image_holds_all_that_a_step_needs(project: Project, server: Server,
 
 
 @pytest.mark.skipif(not shutil.which("podman"), reason="skipped: no podman")
-def test_podman_runs_a_step_in_it(project: Project, server: Server) -> None:
-    project.built("--push", f"{server.host}/podman/", "--base", "docker.io/library/python:3.11-slim")
-    step = ["python", "-m", "argosy.step", "hello:greet", "--who=Ada"]
-    words = ["podman", "run", "--rm", "--tls-verify=false", image_of(project), *step]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert "Hello, Ada!" in done.stderr
+def test_podman_runs_steps_in_it(project: Project, server: Server, tmp_path: Path) -> None:
+    engine = Engine.start(tmp_path / "store", project.environment)
+    try:
+        base = put_python_image(engine.podman, tmp_path, f"{server.host}/base/python:3.11")
+        engine.podman("push", "--tls-verify=false", base)
+        engine.podman("rmi", base)
+        project.environment |= engine.environment
+        project.built("--push", f"{server.host}/podman/", "--base", base)
+        engine.podman("pull", "--tls-verify=false", image_of(project))
+        step = ["python", "-m", "argosy.step", "hello:greet", "--who=Ada", "--output-text=/tmp/text"]
+        script = f"""{" ".join(step)}; read said < /tmp/text; test "$said" = 'Hello, Ada!'"""
+        engine.podman("run", "--rm", image_of(project), "sh", "-c", script)
+        engine.podman("rmi", image_of(project))  # a run pulls it again
+        done = project.argosy("run", "hello.py", "-p", "who=Ada", "--runner", "podman")
+        assert done.returncode == 0, done.stderr
+        assert "shout | HELLO, ADA!" in done.stderr
+    finally:
+        engine.remove()
 
 
 def test_a_second_push_sends_nothing_and_a_changed_line_one_small_layer(
