@@ -63,7 +63,7 @@ def image(request: pytest.FixtureRequest, engine: Engine, repository: Path) -> s
 
 def test_a_step_tells_its_interface(engine: Engine, image: str) -> None:
     answer = engine.run(image, "python", "-m", STEPS[image], "--help")
-    assert "Usage:" in answer and "--model-name" in answer
+    assert "usage:" in answer and "--model-name" in answer
 
 
 def test_a_step_refuses_a_missing_value_in_one_line(engine: Engine, image: str) -> None:
