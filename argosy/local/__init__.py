@@ -1,5 +1,7 @@
 """The local runner: executes a compiled Argo manifest on one machine, step by step, as processes.
 
+With `containers` each step runs in its real image instead.
+
 `check` finds what is wrong before anything starts, `run_manifest` runs. Each difference from a cluster is
 documented where it is decided: container paths in `paths`, fields of a manifest in `fields`, the
 environment in `environment`.

@@ -270,6 +270,10 @@ class Pod:
     def _prepare(self, *, keep: bool) -> None:
         if not keep:  # a program that waits in the folder has made it anew
             shutil.rmtree(self.folder, ignore_errors=True)
+            if (
+                left := self.folder / "volumes"
+            ).exists():  # another user's, as a container with Docker leaves it
+                raise NodeError(f"{left} is of an earlier attempt and cannot be removed: remove it with sudo")
         self._make_folders()
         self.program.mount()
         for tag, path in self.template.paths.items():

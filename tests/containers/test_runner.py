@@ -145,7 +145,8 @@ templates:
     said = [line for line in read.splitlines() if "Read-only" not in line]
     assert said == ["moved", "42", "deep"] and "Read-only file system" in read
     assert engine.left() == []
-    shutil.rmtree(result.run_dir)  # whoever wrote what is in it
+    if engine.kind == "podman" or os.geteuid() == 0:
+        shutil.rmtree(result.run_dir)  # whoever wrote what is in it
 
 
 def test_scripts_results_and_retries(run: Run) -> None:
