@@ -63,3 +63,28 @@ def test_a_parameter_may_be_given_on_the_command_line_alone(write: Callable[[str
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(main, ["run", str(write(GOOD))])
     assert (done.exit_code, "give who=VALUE" in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(("option", "settings"), [(["--runner", "podman"], ""), ([], "runner: podman")])
+def test_an_engine_that_is_not_here_starts_nothing(
+    write: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, option: list[str], settings: str
+) -> None:
+    file = write(GOOD)
+    Path("argosy.yaml").write_text(settings)
+    monkeypatch.setenv("PATH", str(Path.cwd()))
+    done = CliRunner().invoke(main, ["run", str(file), "-p", "who=Ada", *option])
+    assert done.exit_code == 2 and "--runner podman: there is no podman here" in done.output
+    assert not Path(".argosy").exists()
+
+
+def test_a_run_keeps_its_runner(write: Callable[[str], Path]) -> None:
+    done = CliRunner().invoke(main, ["run", str(write(GOOD)), "-p", "who=Ada"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["run", "--resume", "last", "--runner", "podman"])
+    assert done.exit_code == 2 and "as it was, with --runner process" in done.output
+
+
+def test_isolation_is_of_processes(write: Callable[[str], Path]) -> None:
+    words = ["run", str(write(GOOD)), "-p", "who=Ada", "--runner", "podman", "--isolated"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2 and "--isolated is of processes" in done.output

@@ -90,6 +90,7 @@ def test_a_cluster_template_has_no_namespace(tmp_path: Path) -> None:
         ("image: {}", "unknown setting 'image'; did you mean 'images'"),
         ("namespace: [a]", "the setting 'namespace' is not a text"),
         ("workflow: yes", "the setting 'workflow' is not a mapping"),
+        ("runner: podmen", "the setting 'runner' is 'podmen'; one of process, podman, docker"),
         ("- a", "settings are a mapping"),
         ("a: [", "not YAML"),
         ("namespace: a\nnamespace: b", "argosy.yaml:2: not YAML: the key 'namespace' is there twice"),

@@ -178,6 +178,19 @@ def test_a_refusal_names_the_template() -> None:
         PODMAN.prepare(plan.workflow)
 
 
+def test_limits_that_are_not_held_and_gpus_that_are_not_given_are_said_once() -> None:
+    text = spec("image: x, command: [sh], resources: {limits: {cpu: 1, memory: 1Gi, nvidia.com/gpu: 1}}")
+    plan, lines = check(manifest(text), {}, in_images=True), list[str]()
+    known = {"x": Image("sha256:1")}
+    engine = Containers("podman", "/usr/bin/podman", limits=frozenset(), _images=known)
+    for _ in range(2):
+        engine.prepare(plan.workflow, lines.append)
+    assert lines == [
+        "podman cannot limit cpu and memory here (no such cgroup): steps run without",
+        "no GPU is handed to a container: 'a' runs without",
+    ]
+
+
 def test_a_path_that_is_no_container_s_is_refused() -> None:
     outputs = "  outputs: {parameters: [{name: p, valueFrom: {path: out}}]}"
     plan = check(manifest(spec("image: x, command: [sh]", outputs)), {}, in_images=True, linted=True)
