@@ -26,6 +26,12 @@ def refuse_lost(call: Mapping[str, Any]) -> None:
 
     `call` has the arguments by name, those of `run_container`, `run_script` or another verb.
     """
+    for edges in call.get("dependency_graph") or ():
+        if not isinstance(edges, list):
+            raise ComposeError(
+                f"{call_site()}: couler.dag takes lists of functions, and would drop {edges!r}: write "
+                "[[lambda: step(...)]]"
+            )
     args = call.get("args")
     listed = args if isinstance(args, list) else [] if args is None else [args]
     if len(listed) > 1 and isinstance(listed[0], list) and listed[0]:

@@ -1,11 +1,13 @@
 """An exit handler for every end of a workflow: `argosy.on_exit`."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import couler.argo as couler
 
 from argosy.compose.placeholders import Placeholder
+from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 from argosy.step.interface import ENTRYPOINT
 from argosy.step.values import ValueType
@@ -39,9 +41,16 @@ class Ending:
     """
 
     def __init__(self) -> None:
-        self.status: Any = _OfTheEnd("workflow.status", ValueType(str), "the workflow's status")
+        ends = ValueType(str, choices=("Succeeded", "Failed", "Error"))
+        self.status: Any = _OfTheEnd("workflow.status", ends, "the workflow's status")
         names = ValueType.from_hint(list[str])
         self.failed: Any = _Failed("workflow.failures", names, "the list of failed steps")
+
+    def __repr__(self) -> str:
+        """Refused, as is every text of it: the text would say nothing of the workflow."""
+        raise ComposeError(f"{call_site()}: an ending is no value; it has two: end.status and end.failed")
+
+    __str__ = __repr__
 
 
 def on_exit(handler: Callable[[Ending], Any]) -> None:
@@ -50,8 +59,6 @@ def on_exit(handler: Callable[[Ending], Any]) -> None:
     Raises:
         ComposeError: `handler` is no function.
     """
-    from argosy.declare.source import call_site
-
     if not callable(handler):
         raise ComposeError(f"{call_site()}: on_exit takes a function of the ending, not {handler!r}")
     couler.set_exit_handler(couler.WFStatus.Succeeded, lambda: at_every_end(handler))
@@ -59,5 +66,12 @@ def on_exit(handler: Callable[[Ending], Any]) -> None:
 
 def at_every_end(handler: Callable[[Ending], Any]) -> bool:
     """Compose the handler's steps; its frame tells them from those of one status."""
+    try:
+        inspect.signature(handler).bind(None)
+    except TypeError:
+        raise ComposeError(
+            f"{call_site()}: on_exit calls its function with the ending: lambda end: "
+            "report(status=end.status)"
+        ) from None
     handler(Ending())
     return True

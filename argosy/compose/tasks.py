@@ -118,6 +118,7 @@ class Task:
             return tasks[name]
         except KeyError:
             known = ", ".join(t for t in tasks if t != self.name)
+            told = f"there is: {known}" if known else "an exit handler reads nothing of the workflow's steps"
             raise ComposeError(
-                f"{self.site}: '{self.name}' depends on '{name}', which is no task; there is: {known}"
+                f"{self.site}: '{self.name}' depends on '{name}', which is no task here; {told}"
             ) from None

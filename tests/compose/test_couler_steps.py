@@ -194,6 +194,11 @@ def test_a_job_is_declared_as_argo_reads_it() -> None:
     assert sources == ["{.metadata.name}", "{.metadata.uid}", "."]
 
 
+def test_a_drawn_dag_drops_nothing() -> None:
+    with pytest.raises(ComposeError, match=r"test_couler_steps\.py:\d+: couler.dag .* would drop <function"):
+        compiled(lambda: couler.dag([lambda: make(), [lambda: make()]]))
+
+
 def test_the_same_name_in_a_drawn_dag_is_the_same_task() -> None:
     def program() -> None:
         couler.dag(

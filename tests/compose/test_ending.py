@@ -67,13 +67,19 @@ def test_a_condition_in_it_is_the_users_own() -> None:
         )
 
     (task,) = spec(program)["templates"][1]["dag"]["tasks"]
-    assert task["when"] == '"{{workflow.status}}" == "Failed"'
+    assert task["when"] == "{{workflow.status}} == Failed"
 
 
 @pytest.mark.parametrize(
     ("handler", "fragment"),
     [
         (lambda end: counted(number=end.status), "the input 'number' wants a whole number"),
+        (lambda end: report(f"{end}", ["y"]), "an ending is no value; it has two: end.status and end.failed"),
+        (lambda: report("x", ["y"]), "on_exit calls its function with the ending: lambda end: "),
+        (
+            lambda end: couler.when(couler.equal(end.status, "Faild"), lambda: report("x", ["y"])),
+            "the workflow's status (Succeeded | Failed | Error) and 'Faild' are never equal",
+        ),
         (lambda end: counted(number=end.failed), "the input 'number' wants a whole number"),
         (
             lambda end: report("x", ["y"]) if end.failed else None,
