@@ -11,15 +11,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from argosy.local.folders import folder_name
 from argosy.local.model import Container
+from argosy.local.place import Place
 from argosy.local.process import Ended
 from argosy.local.program import declared_paths, paths_of, program_of
-
-if TYPE_CHECKING:
-    from argosy.local.pod import Pod
 
 _STOPPED = (137, 143)
 """Exit codes of a program that was stopped by a signal."""
@@ -27,7 +24,7 @@ _STOPPED = (137, 143)
 _MOMENT = 0.1
 
 
-async def initialized(pod: Pod, limit: float | None) -> str:
+async def initialized(pod: Place, limit: float | None) -> str:
     """Run the init containers in order; the message of the first that failed, or nothing."""
     for container in pod.template.init_containers:
         ended = await run_container(pod, container, limit)
@@ -39,7 +36,7 @@ async def initialized(pod: Pod, limit: float | None) -> str:
 
 
 @asynccontextmanager
-async def beside(pod: Pod) -> AsyncIterator[list[str]]:
+async def beside(pod: Place) -> AsyncIterator[list[str]]:
     """While inside the sidecars run; after it the list has the messages of those that failed."""
     failed: list[str] = []
     running = [asyncio.ensure_future(_watched(pod, side, failed)) for side in pod.template.sidecars]
@@ -57,7 +54,7 @@ async def _stopped(running: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
+async def _watched(pod: Place, container: Container, failed: list[str]) -> None:
     try:
         ended = await run_container(pod, container, None)
     except Exception as error:  # a program that is not there is a sidecar that failed
@@ -67,7 +64,7 @@ async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
         failed.append(f"{container.name}: {ended.message}")
 
 
-def place_of(pod: Pod, container: Container) -> tuple[Path, Path]:
+def place_of(pod: Place, container: Container) -> tuple[Path, Path]:
     """The folder of one container of a pod, and its log."""
     if container is pod.container:
         return pod.folder, pod.log
@@ -76,7 +73,7 @@ def place_of(pod: Pod, container: Container) -> tuple[Path, Path]:
 
 
 async def run_container(
-    pod: Pod, container: Container, limit: float | None, *, capture: bool = False
+    pod: Place, container: Container, limit: float | None, *, capture: bool = False
 ) -> Ended:
     """Run one container of a pod to its end. Raises NodeError, NoProgram where there is no such program."""
     place, log = place_of(pod, container)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.local.companions import place_of, run_container
@@ -17,12 +17,10 @@ from argosy.local.job import Outcome
 from argosy.local.model import Container
 from argosy.local.node import Node, Phase, now
 from argosy.local.outputs import collect
+from argosy.local.place import Place
 from argosy.local.process import Ended
 from argosy.local.program import told
 from argosy.local.shape import duration
-
-if TYPE_CHECKING:
-    from argosy.local.pod import Pod
 
 
 class ContainerSet:
@@ -32,7 +30,7 @@ class ContainerSet:
     executor's own exit code, and so on for those that wait for it; the others go on.
     """
 
-    def __init__(self, pod: Pod, limit: float | None) -> None:
+    def __init__(self, pod: Place, limit: float | None) -> None:
         self._pod, self._limit = pod, limit
         self._deadline = None if limit is None else time.monotonic() + limit
         self._over = {container.name: asyncio.Event() for container in pod.template.containers}

@@ -8,20 +8,19 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 from argosy.local.approval import EXIT_HANDLER as EXIT_HANDLER
 from argosy.local.approval import Approval
 from argosy.local.job import Inputs, Produced
 from argosy.local.kept import Kept
+from argosy.local.model import Container, Template
 from argosy.local.node import Values
+from argosy.local.paths import PathMap
 from argosy.local.result import Plan
 from argosy.local.scope import Scope
 from argosy.local.standbys import Standbys
 from argosy.local.state import RunState
-
-if TYPE_CHECKING:
-    from argosy.local.containers import Containers
 
 HOOKS = "hooks"
 """Last word but one of a hook's node: `TASK.hooks.NAME`."""
@@ -40,6 +39,16 @@ class Reuse(Protocol):
 
     def keep(self, key: str, produced: Produced) -> None:
         """Remember what was made."""
+
+
+class Contains(Protocol):
+    """The engine that runs programs in their images (containers.py)."""
+
+    def paths(self, ctx: Context, container: Container, place: Path, pod_dir: Path) -> PathMap:
+        """The paths of a container whose own folder is `place`, in a pod whose folder is `pod_dir`."""
+
+    def contained(self, template: Template | None, *rest: Any) -> Any:
+        """A container's `Program`; `rest` is what that takes, `template` that of a main one."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class Context:
     only: Only | None = None
     reuse: Reuse | None = None
     approval: Approval = field(default_factory=Approval)
-    containers: Containers | None = None
+    containers: Contains | None = None
     """The engine that runs each program in its image; None: they run as processes."""
     executed: set[str] = field(default_factory=set)
     """Nodes that ran in this session: what depends on them cannot be kept from an earlier one."""

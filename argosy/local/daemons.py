@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from argosy.local.job import Outcome
 from argosy.local.node import Phase
+from argosy.local.probes import Question
 
 if TYPE_CHECKING:
     from argosy.local.pod import Pod
@@ -46,7 +47,7 @@ class Daemons:
     async def _ready(self, pod: Pod) -> None:
         await pod.started.wait()
         if (probe := pod.container.ready) is not None:
-            await probe.answered(pod)
+            await Question(probe, pod).answered()
 
 
 async def _stop(tasks: list[asyncio.Task[Outcome]] | list[asyncio.Task[None]]) -> None:

@@ -11,7 +11,6 @@ from argosy.local.kept import Source
 from argosy.local.locks import Lock
 from argosy.local.memo import Memo
 from argosy.local.mounts import Mount
-from argosy.local.probes import Probe
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,16 @@ class EnvFrom:
     name: str
     prefix: str = ""
     optional: bool = False
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One question: a request, a connection or a program; `ports` are those that the container names."""
+
+    kind: str
+    body: Mapping[str, Any]
+    timeout: float = 1.0
+    ports: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from argosy.local.artifacts import keep
 from argosy.local.errors import NodeError
 from argosy.local.folders import folder_name
 from argosy.local.job import Produced
 from argosy.local.model import Output, Template
+from argosy.local.place import Place
 from argosy.local.scope import Scope
 
-if TYPE_CHECKING:
-    from argosy.local.pod import Pod
 
-
-def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str]:
+def collect(pod: Place, result: str | None, complete: bool) -> tuple[Produced, str]:
     """The outputs that a program left behind, and a message about the first that is missing, if any.
 
     Of a program that failed (not `complete`) whatever is there is taken.
@@ -56,7 +53,7 @@ def collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str
     return Produced(parameters, artifacts, result), missing[0] if complete and missing else ""
 
 
-def _written(pod: Pod, path: str) -> Path:
+def _written(pod: Place, path: str) -> Path:
     """Where an output lies, after a program that saw its declared paths, or one that was given others."""
     if not path.startswith("/") or not pod.paths.shown:
         return pod.paths.place(path)
@@ -66,7 +63,7 @@ def _written(pod: Pod, path: str) -> Path:
     return place
 
 
-def _moved(pod: Pod, path: str) -> str:
+def _moved(pod: Place, path: str) -> str:
     """A note on a path that lies elsewhere here, for a program that may have it built in; else nothing."""
     why = pod.paths.why_moved(path)
     return f" (a program that has the path built in does not find it here: {why})" if why else ""

@@ -9,49 +9,47 @@ import asyncio
 import http.client
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
+from argosy.local.model import Probe
+from argosy.local.place import Place
 from argosy.local.shape import expect_mapping, text_of
-
-if TYPE_CHECKING:
-    from argosy.local.pod import Pod
 
 LOOPBACK = "127.0.0.1"
 _PAUSE = 0.1  # seconds between two questions
 _KINDS = ("httpGet", "tcpSocket", "exec")
 
 
-@dataclass(frozen=True)
-class Probe:
-    """One question: a request, a connection or a program; `ports` are those that the container names."""
+class Question:
+    """A probe as it is put to the program of one pod."""
 
-    kind: str
-    body: Mapping[str, Any]
-    timeout: float = 1.0
-    ports: Mapping[str, int] = field(default_factory=dict)
+    def __init__(self, probe: Probe, pod: Place) -> None:
+        self._probe, self._body, self._pod = probe, probe.body, pod
 
-    async def answered(self, pod: Pod) -> None:
-        """Come back when the pod's program is ready. Raises NodeError for a question that cannot be put."""
-        ask = {"httpGet": self._request, "tcpSocket": self._connection, "exec": self._program}[self.kind]
-        while not await ask(pod):
+    async def answered(self) -> None:
+        """Come back when the program is ready. Raises NodeError for a question that cannot be put."""
+        kinds = {"httpGet": self._request, "tcpSocket": self._connection, "exec": self._program}
+        while not await kinds[self._probe.kind]():
             await asyncio.sleep(_PAUSE)
 
-    async def _request(self, pod: Pod) -> bool:
-        host, port = self._address(pod)
-        path = pod.scope.render(text_of(self.body.get("path") or "/", "httpGet.path"))
+    async def _request(self) -> bool:
+        host, port = self._address()
+        path = self._pod.scope.render(text_of(self._body.get("path") or "/", "httpGet.path"))
         headers = {
-            str(h["name"]): pod.scope.render(str(h["value"])) for h in self.body.get("httpHeaders") or ()
+            str(h["name"]): self._pod.scope.render(str(h["value"]))
+            for h in self._body.get("httpHeaders") or ()
         }
         return await asyncio.to_thread(self._get, host, port, path, headers)
 
     def _get(self, host: str, port: int, path: str, headers: Mapping[str, str]) -> bool:
-        connection = http.client.HTTPConnection(host, port, timeout=self.timeout)
-        if str(self.body.get("scheme") or "HTTP").upper() == "HTTPS":  # as in Kubernetes, nothing is verified
-            unverified = ssl._create_unverified_context()
-            connection = http.client.HTTPSConnection(host, port, timeout=self.timeout, context=unverified)
+        connection = http.client.HTTPConnection(host, port, timeout=self._probe.timeout)
+        if str(self._body.get("scheme") or "HTTP").upper() == "HTTPS":
+            unverified = ssl._create_unverified_context()  # as in Kubernetes
+            connection = http.client.HTTPSConnection(
+                host, port, timeout=self._probe.timeout, context=unverified
+            )
         try:
             connection.request("GET", path, headers=dict(headers))
             return 200 <= connection.getresponse().status < 400
@@ -60,25 +58,26 @@ class Probe:
         finally:
             connection.close()
 
-    async def _connection(self, pod: Pod) -> bool:
+    async def _connection(self) -> bool:
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(*self._address(pod)), self.timeout)
+            _, writer = await asyncio.wait_for(asyncio.open_connection(*self._address()), self._probe.timeout)
         except (OSError, TimeoutError, asyncio.TimeoutError):
             return False
         writer.close()
         return True
 
-    async def _program(self, pod: Pod) -> bool:
-        words = [pod.program.word(str(word), {}) for word in self.body.get("command") or ()]
-        log = pod.log.with_name("probe.log")
-        return await pod.program.asked(words, work=pod.work, log=log, limit=self.timeout) == 0
+    async def _program(self) -> bool:
+        words = [self._pod.program.word(str(word), {}) for word in self._body.get("command") or ()]
+        log = self._pod.log.with_name("probe.log")
+        asked = self._pod.program.asked(words, work=self._pod.work, log=log, limit=self._probe.timeout)
+        return await asked == 0
 
-    def _address(self, pod: Pod) -> tuple[str, int]:
-        port = pod.scope.render(str(self.body.get("port")))
-        number = self.ports.get(port) or (int(port) if port.isdecimal() else None)
+    def _address(self) -> tuple[str, int]:
+        port = self._pod.scope.render(str(self._body.get("port")))
+        number = self._probe.ports.get(port) or (int(port) if port.isdecimal() else None)
         if number is None:
             raise NodeError(f"readinessProbe: the container names no port '{port}'")
-        return str(self.body.get("host") or LOOPBACK), number
+        return str(self._body.get("host") or LOOPBACK), number
 
 
 def parse_probe(container: Mapping[str, Any], where: str) -> Probe | None:

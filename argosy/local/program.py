@@ -209,7 +209,10 @@ def program_of(
 ) -> Program:
     """A container's program, as this run runs them; `template` is that of a main one."""
     given = (ctx, container, folder, scope, paths, pod_name)
-    return Program(*given) if ctx.containers is None else ctx.containers.contained(template, *given)
+    if ctx.containers is None:
+        return Program(*given)
+    contained: Program = ctx.containers.contained(template, *given)
+    return contained
 
 
 def declared_paths(container: Container) -> list[str]:

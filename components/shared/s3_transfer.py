@@ -19,10 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -30,10 +30,6 @@ from argosy.components.shared.fingerprint import Fingerprint
 from argosy.components.shared.s3_client import THREADS
 from argosy.components.shared.s3_errors import cause, conditionally
 from argosy.errors import StepError
-
-if TYPE_CHECKING:
-    from argosy.components.shared.s3 import Bucket
-
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +77,32 @@ SendPart = Callable[[dict[str, str], int, tuple[int, int]], Part]
 """Puts one part on the server: the upload's names, the part's number, its first and last byte."""
 
 
+class Store(Protocol):
+    """A bucket (s3.py), as a transfer sees it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def client(self) -> Any:
+        """boto3's client of its server."""
+
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """While inside: what the server refuses is a StepError that tells the action."""
+
+    def head(self, key: str) -> Any:
+        """The `size` of an object, in bytes, and more; None where there is none."""
+
+    def sha256(self, key: str) -> str:
+        """The checksum of an object, read back."""
+
+
 @dataclass
 class Pending:
     """An object whose parts are on the server, and that does not exist yet."""
 
-    bucket: Bucket
+    bucket: Store
     target: dict[str, str]
     parts: list[Part]
     completed: bool = False
@@ -108,9 +125,7 @@ class Pending:
 
 
 @contextmanager
-def pending(
-    bucket: Bucket, key: str, expected: Fingerprint, action: str, send: SendPart
-) -> Iterator[Pending]:
+def pending(bucket: Store, key: str, expected: Fingerprint, action: str, send: SendPart) -> Iterator[Pending]:
     """An object in parts; what is not completed at the end of the block is given up.
 
     Args:
@@ -141,7 +156,7 @@ def pending(
             _abort(bucket, target)
 
 
-def _abort(bucket: Bucket, target: dict[str, str]) -> None:
+def _abort(bucket: Store, target: dict[str, str]) -> None:
     try:
         bucket.client.abort_multipart_upload(**target)
     except (ClientError, BotoCoreError) as error:
@@ -152,7 +167,7 @@ def _abort(bucket: Bucket, target: dict[str, str]) -> None:
 class Upload:
     """One upload: which file to where, and what the file was when it was read."""
 
-    bucket: Bucket
+    bucket: Store
     path: Path
     key: str
     expected: Fingerprint
@@ -213,7 +228,7 @@ def _md5_of(body: bytes) -> str:
 class Copy:
     """One copy: from where to where, and what it has to be (without checksums of parts: what it is)."""
 
-    bucket: Bucket
+    bucket: Store
     source: str
     key: str
     expected: Fingerprint
