@@ -65,6 +65,10 @@ def _order(control: socket.socket, guard: Any, grace: float) -> tuple[Any, int |
         asked, descriptors, *_ = socket.recv_fds(control, 1, 4)
         if not asked:
             os._exit(0)
+        # Only now: until the runner has opened the process that it was told of last, that has to be there.
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         child = os.fork()
         if child == 0:
             control.close()
@@ -72,9 +76,6 @@ def _order(control: socket.socket, guard: Any, grace: float) -> tuple[Any, int |
         for descriptor in descriptors:
             os.close(descriptor)
         control.sendall(f"{child}\n".encode())
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
 
 
 def _begun(descriptors: list[int], guard: Any, server: int, grace: float) -> tuple[Any, int | None]:

@@ -36,6 +36,7 @@ class ForkServer:
         self._server: Guarded | None = None
         self._control: socket.socket | None = None
         self._of_use = _POSSIBLE
+        self._answered = False
 
     def takes(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a forked process would be the same as a plain start of `argv`."""
@@ -95,14 +96,31 @@ class ForkServer:
 
     async def _start(self, order: dict[str, Any], descriptors: list[int]) -> Guarded | None:
         async with self._lock:
-            with suppress(NodeError, OSError, ValueError):
-                if self._of_use and (control := await self._connected()) is not None:
-                    return await _ask(control, order, descriptors)
-            self._of_use = False  # whatever it was: the steps start plainly, and say it themselves
-            return None
+            if not self._of_use:
+                return None
+            try:
+                guarded = await _ask(await self._connected(), order, descriptors)
+            except _NotBegun:
+                self._of_use = False  # whatever it was: the steps start plainly, and say it themselves
+                return None
+            except _NoAnswer:
+                self._of_use = False
+                if not self._answered:  # it never came so far as to fork
+                    return None
+                raise NodeError("the process that starts steps has ended, and the step with it") from None
+            self._answered = True
+            return guarded
 
-    async def _connected(self) -> socket.socket | None:
+    async def _connected(self) -> socket.socket:
+        """The way to the server, which is started if need be. Raises _NotBegun."""
+        try:
+            return await self._connect()
+        except (NodeError, OSError) as error:
+            raise _NotBegun from error
+
+    async def _connect(self) -> socket.socket:
         if self._control is None:
+            os.close(os.pidfd_open(os.getpid()))  # the kernel, or a container's rules, may forbid it
             self._control, theirs = socket.socketpair()
             self._control.setblocking(False)
             with theirs, tempfile.TemporaryFile() as output:
@@ -118,8 +136,39 @@ def _at_the_start(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name.startswith(_READ_AT_THE_START)}
 
 
+class _NotBegun(Exception):
+    """The step was not started."""
+
+
+class _NoAnswer(Exception):
+    """The server does not say whether the step was started."""
+
+
 async def _ask(control: socket.socket, order: dict[str, Any], descriptors: list[int]) -> Guarded:
-    """Let the server fork. Raises ValueError and OSError if it does not."""
+    """Let the server fork. Raises _NotBegun, _NoAnswer, and NodeError for a step that cannot be watched."""
+    try:
+        status = _sent(control, order, descriptors)
+    except OSError as error:
+        raise _NotBegun from error
+    try:
+        answer = await asyncio.get_running_loop().sock_recv(control, 64)
+        if not answer:
+            raise _NoAnswer
+        pid = int(answer)
+        try:
+            return Guarded(_Forked(os.pidfd_open(pid)), status, str(order["module"]))
+        except OSError as error:
+            os.kill(pid, signal.SIGTERM)
+            raise NodeError(f"the step cannot be watched, and was stopped: {error}") from error
+    except BaseException as error:
+        status.close()
+        if isinstance(error, ConnectionError):
+            raise _NoAnswer from error
+        raise
+
+
+def _sent(control: socket.socket, order: dict[str, Any], descriptors: list[int]) -> BinaryIO:
+    """Send an order; the end of the pipe on which its guard reports. Raises OSError."""
     ours, theirs = os.pipe()
     status = os.fdopen(ours, "rb")
     try:
@@ -128,11 +177,10 @@ async def _ask(control: socket.socket, order: dict[str, Any], descriptors: list[
             told.flush()
             told.seek(0)
             socket.send_fds(control, [b"+"], [told.fileno(), theirs, *descriptors])
-        pid = int(await asyncio.get_running_loop().sock_recv(control, 64))
-        return Guarded(_Forked(os.pidfd_open(pid)), status, str(order["module"]))
     except BaseException:
         status.close()
         raise
+    return status
 
 
 class _Forked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -207,3 +208,33 @@ def test_many_at_once_and_no_zombies_of_the_runner(run: Run, environment: dict[s
     assert run(source, environment=environment).succeeded
     assert used(environment) == ["forked"] * 21
     assert not [p for p in psutil.Process(os.getpid()).children() if p.status() == psutil.STATUS_ZOMBIE]
+
+
+def test_where_processes_cannot_be_watched_so_steps_start_plainly(
+    run: Run, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> int:
+        raise PermissionError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run(spec("print"), environment=environment).succeeded
+    assert used(environment) == ["plain", "plain"]
+
+
+def test_a_step_that_began_is_not_begun_again(
+    run: Run, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.pidfd_open
+
+    def refuse_others(pid: int) -> int:
+        if pid != os.getpid():
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(pid)
+
+    monkeypatch.setattr(os, "pidfd_open", refuse_others)
+    result = run(spec("sleep"), environment=environment)
+    assert node(result, "first").phase.value == "Error"
+    assert "cannot be watched, and was stopped" in node(result, "first").message
+    wait_until_gone(environment["RUNNER_TEST_MARK"])
+    assert marked(environment["RUNNER_TEST_MARK"]) == []
+    assert not Path(environment["USED"]).exists() or used(environment) == ["forked"]
