@@ -62,10 +62,24 @@ def run_step(step: Step, argv: Sequence[str]) -> int:
         return say(name, "interrupted", 130)
     except ArgosyError as error:
         return say(name, str(error), error.exit_code)
+    except SystemExit as end:
+        return _left_early(step.interface, end.code)
     except Exception as error:
         log.exception("the step raised an error that it does not expect")
         return say(name, f"{type(error).__name__}: {error}", StepError.exit_code)
     return 0
+
+
+def _left_early(interface: Interface, code: object) -> int:
+    """The exit code of a step that called `sys.exit`: its outputs are not there, so that 0 is none."""
+    if code is None or code == 0:
+        if not interface.outputs:
+            return 0
+        told = ", ".join(f"'{port.argo_name}'" for port in interface.outputs)
+        return say(interface.name, f"ended by sys.exit, and returned no outputs: {told}", StepError.exit_code)
+    if isinstance(code, int):
+        return say(interface.name, f"ended by sys.exit({code})", code)
+    return say(interface.name, str(code), StepError.exit_code)
 
 
 def begin_log() -> None:

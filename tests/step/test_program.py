@@ -199,6 +199,28 @@ def test_what_is_registered_for_the_end_of_the_program_happens(folder: Path) -> 
     assert (done.returncode, done.stdout.split("\n")[:2]) == (7, ["finalized", "at the end"]), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "code", "line"),
+    [
+        ("quiet", "0", 0, None),
+        ("quiet", "None", 0, None),
+        ("quiet", "'no more data'", 1, "quiet: no more data"),
+        ("quiet", "3", 3, "quiet: ended by sys.exit(3)"),
+        ("telling", "0", 1, "telling: ended by sys.exit, and returned no outputs: 'result'"),
+        ("telling", "None", 1, "telling: ended by sys.exit, and returned no outputs: 'result'"),
+    ],
+)
+def test_a_step_that_leaves_early_says_so(
+    folder: Path, name: str, given: str, code: int, line: str | None
+) -> None:
+    lines = ["import sys", "from argosy import component"]
+    for step, hint in (("quiet", "None"), ("telling", "int")):
+        lines += ["@component(image='i:1')", f"def {step}(code: str) -> {hint}:", "    sys.exit(eval(code))"]
+    (folder / "leaving.py").write_text("\n".join(lines))
+    done = run(folder, f"leaving:{name}", f"--code={given}", module="argosy.step")
+    assert (done.returncode, done.stderr) == (code, f"{line}\n" if line else "")
+
+
 def test_the_one_line_error_is_also_the_containers_termination_message(folder: Path, tmp_path: Path) -> None:
     last_words = tmp_path / "termination-log"
     last_words.write_text("of an attempt before")
