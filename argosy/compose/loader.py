@@ -153,6 +153,8 @@ def _load_module(name: str) -> ModuleType:
 
 
 def _unknown(name: str) -> str:
+    if is_manifest(name):
+        return f"'{name}' is a manifest, as pipelines compile to; name a pipeline"
     if Path(name).is_dir() or "/" in name:
         return f"'{name}' is no pipeline; name its file, as in '{name.rstrip('/')}/train.py'"
     if "." in name:

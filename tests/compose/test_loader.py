@@ -50,6 +50,11 @@ def test_a_file_with_two_pipelines_wants_a_name(tmp_path: Path) -> None:
         load_pipeline(f"{file}:othr")
 
 
+def test_a_manifest_is_no_pipeline() -> None:
+    with pytest.raises(UsageError, match=r"'w.yaml' is a manifest, as pipelines compile to"):
+        load_pipeline("w.yaml")
+
+
 def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
     file = tmp_path / "composed_at_the_top.py"
     file.write_text(PIPELINE + f"\nopen({str(tmp_path / 'read')!r}, 'w')\ngreet(who='x')\n")
