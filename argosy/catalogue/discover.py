@@ -70,7 +70,9 @@ def pick(entries: list[Entry], name: str) -> Entry:
     found = [e for e in entries if name in (e.component.interface.name, e.name)]
     if not found:
         names = [e.component.interface.name for e in entries]
-        raise UsageError(f"unknown component '{name}'{did_you_mean(name, names)}")
+        ours = all(e.module.startswith("argosy.components") for e in entries)
+        where = " (these come with Argosy: --module FILE.py looks among yours)" if ours else ""
+        raise UsageError(f"unknown component '{name}'{did_you_mean(name, names)}{where}")
     if len(found) > 1:
         places = ", ".join(e.module for e in found)
         raise UsageError(f"'{name}' is declared in {places}; say which with --module")

@@ -68,8 +68,12 @@ def _edits(document: Document, lines: list[str]) -> list[Edit]:
 
 def _quote(parent: Any, key: Any, written: str, lines: list[str]) -> list[Edit]:
     mark = parent.place(key)
-    match = re.match(rf"({_ANCHOR})({re.escape(written)}|\*[^\s,\]}}]+)", _rest(lines, mark))
-    return [Edit(mark, match[0], f'{match[1]}"{written}"')] if match else []
+    word = rf"[\"']?{re.escape(written)}[\"']?|\*[^\s,\]}}]+"
+    match = re.match(rf"({_ANCHOR})({word})", _rest(lines, mark))
+    if not match:
+        return []
+    anchors = re.sub(r"!\S+[ \t]+", "", match[1])  # under `!!int` a quoted 7 would still be a number
+    return [Edit(mark, match[0], f'{anchors}"{written}"')]
 
 
 def _rename(parent: Any, key: Any, defect: Defect, lines: list[str]) -> list[Edit]:

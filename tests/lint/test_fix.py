@@ -22,6 +22,7 @@ EDITS = {
     ),
     "a word": ("  nodeSelector: {a: on, b: N}\n", '  nodeSelector: {a: "on", b: "N"}\n'),
     "an anchor": ("  onExit: &a 08 # c\n", '  onExit: &a "08" # c\n'),
+    "a tag": ("  nodeSelector: {a: !!int 7, b: &c !!bool 'on'}\n", '  nodeSelector: {a: "7", b: &c "on"}\n'),
     "a key": ("  nodeSelector: {on: x, n: 'z'}  # k\n", '  nodeSelector: {"on": x, "n": \'z\'}  # k\n'),
     "an alias": ("  priority: &n 5\n  onExit: *n\n", '  priority: &n 5\n  onExit: "5"\n'),
     "windows lines": ("  onExit: yes\r\n", '  onExit: "yes"\r\n'),
