@@ -28,6 +28,11 @@ class Debugger(pdb.Pdb):
 
     do_q = do_exit = do_quit
 
+    def stop(self, *_: object, **__: object) -> None:
+        """The answer to `breakpoint()`: stop at the line after it."""
+        sys.settrace(None)  # else the way into pdb itself would be gone through line by line
+        self.set_trace(sys._getframe(1))
+
     def do_EOF(self, arg: str) -> bool:
         """Ctrl-D, or a terminal that is gone."""
         self.message("")
@@ -40,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     debugger = Debugger()
     if place:
         debugger.rcLines += [f"break {place}", "continue"]
-    sys.breakpointhook = lambda *_, **__: debugger.set_trace(sys._getframe(1))
+    sys.breakpointhook = debugger.stop
     try:
         if program[0] == "-m":
             sys.path[0] = str(Path.cwd())

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from argosy.errors import UsageError
 from argosy.local.context import EXIT_HANDLER, Only
@@ -16,6 +17,7 @@ from argosy.local.folders import folder_name
 from argosy.local.job import Inputs
 from argosy.local.journal import FORMAT, STATE_FILE
 from argosy.local.node import Node, Phase, now
+from argosy.local.program import PYTHONS
 from argosy.local.runs.logs import inside
 from argosy.local.runs.record import Record
 from argosy.step.files import write_text
@@ -130,5 +132,21 @@ def alone(record: Record, step: str, *, terminal: bool) -> Only:
             raise UsageError(f"the input artifact '{name}' of '{node.name}' is lost: no {path}")
     if terminal and node.kind not in ("Container", "Script"):
         raise UsageError(f"--debug opens one program; '{node.name}' holds several: name one of them")
+    if terminal:
+        _refuse_undebuggable(node.name, record.templates.get(node.template, {}))
     inputs = Inputs(dict(node.inputs.parameters), artifacts)
     return Only(node.name, node.template, inputs, terminal)
+
+
+def _refuse_undebuggable(step: str, template: Mapping[str, Any]) -> None:
+    """Raise UsageError unless a template runs `python -m MODULE` or `python FILE`."""
+    container = template.get("container") or template.get("script") or {}
+    words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+    words += ["source"] if "script" in template else []
+    if len(words) > 1 and words[0] in PYTHONS and (words[1] == "-m" or not words[1].startswith("-")):
+        return
+    is_python = bool(words) and words[0] in PYTHONS
+    shown = " ".join(words[: 2 if is_python else 1]) or "the image's own program"
+    hint = "; a run made without --isolated runs a module" if words[1:2] == ["-I"] else ""
+    programs = "'python -m MODULE' and 'python FILE'"
+    raise UsageError(f"--debug opens Python's debugger in {programs}; '{step}' runs {shown}{hint}")

@@ -78,6 +78,7 @@ def test_one_step_alone_on_its_recorded_inputs(made: Made, argosy: Argosy, tmp_p
         (["--from", "usee"], "did you mean 'use'"),
         (["--step", "use", "-p", "m=1"], "'use' has no input 'm'; it has: n"),
         (["--from", "use", "--debug"], "--debug runs one step"),
+        (["--step", "use", "--debug"], "'python -m MODULE' and 'python FILE'; 'use' runs sh"),
         (["--from", "use", "-p", "words=1"], "words"),
     ],
 )
@@ -147,6 +148,18 @@ def test_debug_opens_pdb_in_the_step_on_the_terminal(summed: Path) -> None:
         assert screen.is_echoing()
     assert "total = a + b" in screen.shown and "4200" in screen.shown and "total 42" in screen.shown
     assert screen.shown.count("(Pdb)") == 3 and "add  Succeeded" in screen.shown
+
+
+def test_a_breakpoint_of_the_step_stops_behind_it(summed: Path) -> None:
+    file = summed / "sums.py"
+    file.write_text(file.read_text().replace("    total = a + b", "    breakpoint()\n    total = a + b"))
+    with terminal(summed, "rerun", "last", "--step", "add", "--debug") as screen:
+        prompt(screen, 1)
+        screen.press("continue\n")
+        prompt(screen, 2)
+        assert screen.shown.count("-> total = a + b") == 1
+        screen.press("continue\n")
+        assert screen.code() == 0
 
 
 @pytest.mark.parametrize("keys", ["q\n", "\x04"], ids=["quit", "Ctrl-D"])
