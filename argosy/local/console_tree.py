@@ -100,7 +100,8 @@ def _with_parents(node: Node, known: dict[str, Node]) -> set[str]:
     return found
 
 
-_OURS = re.compile(r"progress:\s*(?:(\d+(?:\.\d+)?)\s*%|(\d+)\s*/\s*(\d+))\s*(.*)", re.IGNORECASE)
+_LOGGED = re.compile(r"[\d-]{10} [\d:,]{12} [A-Z]+ [\w.]+: ")  # before the lines of a step's own log
+_OURS = re.compile(r"progress:\s*(?:(\d+(?:\.\d+)?)\s*%|([a-z]+\s+)?(\d+)\s*/\s*(\d+))\s*(.*)", re.IGNORECASE)
 _TQDM = re.compile(r"(?:(.*?):\s*)?\s*(\d{1,3})%\|[^|]*\|\s*(.*)")
 _WIDTH = 16
 
@@ -121,10 +122,11 @@ class Progress:
 
 def read_progress(line: str) -> Progress | None:
     """The progress in a line, if it tells of any."""
-    if match := _OURS.fullmatch(line.strip()):
-        percent, done, of, text = match.groups()
+    logged = _LOGGED.match(line)
+    if match := _OURS.fullmatch(line[logged.end() if logged else 0 :].strip()):
+        percent, noun, done, of, text = match.groups()
         share = float(percent) / 100 if percent else int(done) / max(1, int(of))
-        counted = f"{done}/{of} {text}".strip() if done else text
+        counted = f"{noun or ''}{done}/{of} {text}".strip() if done else text
         return Progress(min(1.0, share), counted.strip())
     if match := _TQDM.fullmatch(line.rstrip()):
         title, percent, rest = match.groups()
@@ -202,6 +204,7 @@ class LiveTree:
         self._nodes: dict[str, Node] = {}
         self._logs: dict[str, tuple[str, LogFollower]] = {}
         self._said: dict[str, str] = {}
+        self._bars: dict[str, Progress] = {}
         self._run_dir = Path()
         self._hint = hint
 
@@ -238,10 +241,21 @@ class LiveTree:
         line = describe(node, name.plain)
         if node.phase is Phase.RUNNING and node.retry_at is None and node.name in self._logs:
             follower = self._logs[node.name][1]
-            said = [*follower.lines(), follower.unfinished]
-            self._said[node.name] = next((s for s in reversed(said) if s), self._said.get(node.name, ""))
-            progress = read_progress(self._said[node.name])
+            for said in (*follower.lines(), follower.unfinished):
+                self._hear(node.name, said)
+            bar = self._bars.get(node.name)
             line.append("  ")
-            line.append_text(progress.bar() if progress else Text(self._said[node.name], "dim"))
+            line.append_text(bar.bar() if bar else Text(self._said.get(node.name, ""), "dim"))
             line.truncate(max(20, width - 8), overflow="ellipsis")
         return line
+
+    def _hear(self, name: str, said: str) -> None:
+        """A line of a step: a bar that is not full stays, with what is said after it beside."""
+        if not said:
+            return
+        self._said[name] = said
+        before = self._bars.pop(name, None)
+        if progress := read_progress(said):
+            self._bars[name] = progress
+        elif before and before.share < 1:
+            self._bars[name] = Progress(before.share, said)

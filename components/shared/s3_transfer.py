@@ -44,7 +44,7 @@ class Progress:
     """Counts bytes from any thread; logs a line each 10 % or 10 s, for transfers of 64 MiB and more."""
 
     def __init__(self, what: str, total: int) -> None:
-        """Begin to count; `what` begins the lines, `total` is in bytes."""
+        """Begin to count; `what` is done, as "copying x", `total` is in bytes. A run shows a bar."""
         self._what, self._total = what, total
         self._lock = threading.Lock()
         self._done = 0
@@ -67,8 +67,8 @@ class Progress:
         self._told_at, self._told_share = time.monotonic(), self._done / self._total
         speed = self._done / MB / max(self._told_at - self._begun, 1e-3)
         log.info(
-            "%s: %.0f %%, %.0f of %.0f MB, %.1f MB/s",
-            *(self._what, 100 * self._told_share, self._done / MB, self._total / MB, speed),
+            "progress: %.0f%% of %s, %.0f of %.0f MB, %.1f MB/s",
+            *(100 * self._told_share, self._what, self._done / MB, self._total / MB, speed),
         )
 
 

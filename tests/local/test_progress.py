@@ -20,6 +20,8 @@ from argosy.local.node import Node, Phase
         ("progress: 9/20 epochs", 0.45, "9/20 epochs"),
         ("Progress: 12.5 % of the files", 0.125, "of the files"),
         ("progress: 7/0", 1.0, "7/0"),
+        ("progress: epoch 3/4  loss 0.5", 0.75, "epoch 3/4 loss 0.5"),
+        ("2026-11-28 12:30:01,073 INFO argosy.components.x: progress: 45% of it", 0.45, "of it"),
         (" 45%|████▌     | 45/100 [00:10<00:12,  4.50it/s]", 0.45, "45/100 [00:10<00:12,  4.50it/s]"),
         ("train: 100%|██████████| 3/3 [00:00<00:00]", 1.0, "train 3/3 [00:00<00:00]"),
     ],
@@ -31,7 +33,10 @@ def test_progress_is_read(line: str, share: float, text: str) -> None:
     assert f"{share:.0%}" in progress.bar().plain
 
 
-@pytest.mark.parametrize("line", ["", "accuracy 45%", "progress", "progress: soon", "a | b | c 3%"])
+@pytest.mark.parametrize(
+    "line",
+    ["", "accuracy 45%", "epoch 3/4", "INFO: progress: 3/4", "progress", "progress: soon", "a | b | c 3%"],
+)
 def test_other_lines_are_no_progress(line: str) -> None:
     assert read_progress(line) is None
 
@@ -78,3 +83,22 @@ def test_the_tree_is_never_higher_than_the_terminal(tmp_path: Path) -> None:
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert printed.count("\n") <= 20
     assert "━" in printed and "45%" in printed
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["progress: 1/4", "saved a checkpoint"], "25%  saved a checkpoint"),
+        (["progress: 4/4 files", "next"], "next"),
+        (["progress: 1/4", "progress: epoch 1/2"], "50%  epoch 1/2"),
+    ],
+)
+def test_a_bar_that_is_not_full_stays(tmp_path: Path, lines: list[str], shown: str) -> None:
+    console = Console(file=io.StringIO(), width=80, height=20, force_terminal=True, color_system=None)
+    tree = LiveTree(console)
+    (tmp_path / "log").write_text("\n".join(lines) + "\n")
+    tree._run_dir = tmp_path
+    tree.on_node(Node("one", "t", "Container", Phase.RUNNING, log="log"))
+    console.print(tree)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown in printed and ("━" in printed) == ("%" in shown)

@@ -12,7 +12,7 @@ SECONDS = 5.0  # between two lines
 
 
 class Progress:
-    """Counts files and bytes; `what` begins each line, as "downloaded"."""
+    """Counts files and bytes; `what` was done with them, as "downloaded". A run shows the lines as a bar."""
 
     def __init__(
         self, what: str, files: int, size: int, *, clock: Callable[[], float] = time.monotonic
@@ -34,6 +34,6 @@ class Progress:
     def _line(self, seconds: float) -> str:
         speed = self._moved / 1e6 / seconds if seconds > 0 else 0.0
         return (
-            f"{self._what} {self._done_files} of {self._files} files, "
+            f"progress: {self._done_files}/{self._files} files {self._what}, "
             f"{self._done_bytes / 1e6:.1f} of {self._size / 1e6:.1f} MB, {speed:.1f} MB/s"
         )

@@ -197,7 +197,7 @@ def _engine(recipe: Recipe, precision: Precision, classes: int, steps_per_epoch:
 
 def _progress(epoch: int, epochs: int, metrics: dict[str, float]) -> str:
     return (
-        f"epoch {epoch}/{epochs}  train_loss {metrics['train_loss']:.3f}  "
+        f"progress: epoch {epoch}/{epochs}  train_loss {metrics['train_loss']:.3f}  "
         f"val_loss {metrics['val_loss']:.3f}  val_accuracy {metrics['val_accuracy']:.4f}  "
         f"best {metrics['best_val_accuracy']:.4f}  "
         f"{metrics['images_per_second']:.0f} images/s  {metrics['epoch_time']:.1f} s"

@@ -234,9 +234,9 @@ def test_progress_of_a_large_transfer_is_logged(
     _stage(bucket, path, f"t/{name}/a", printed)
     bucket.copy_if_absent(f"t/{name}/a", f"t/{name}/b", printed)
     for what in ("uploading", "copying"):
-        lines = [r.getMessage() for r in caplog.records if r.getMessage().startswith(what)]
+        lines = [r.getMessage() for r in caplog.records if f" of {what} " in r.getMessage()]
         assert 4 <= len(lines) <= 11
-        assert re.fullmatch(rf"{what} t/{name}/.: 100 %, 67 of 67 MB, [0-9.]+ MB/s", lines[-1])
+        assert re.fullmatch(rf"progress: 100% of {what} t/{name}/., 67 of 67 MB, [0-9.]+ MB/s", lines[-1])
 
 
 def _unfinished(bucket: Bucket, name: str) -> list[str]:
