@@ -16,21 +16,35 @@ from argosy.local.runs.gates import Gate, gates
 from argosy.local.runs.record import Record
 
 _STYLES = {"Succeeded": "green", "Failed": "red", "Error": "red", "Running": "cyan", "passed": "green"}
+_BESIDE = 80
+"""Columns of a terminal beside a run's name, from which on there is room for its gates, too."""
 _FOLDED = 20
 """Items of a loop from which on those that are like the first are told as a number."""
 
 
 def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
-    """The runs as a table: as many columns as a terminal has room for."""
+    """The runs as a table; gates and failures stand below a run where the terminal has no room beside it."""
+    wide = console.width >= max((len(run["run"]) for run in runs), default=0) + _BESIDE
     table = Table(box=None, pad_edge=False)
-    for title in ("run", "started", "took", "phase", "size", "gates and failures"):
+    for title in ("run", "started", "took", "phase", "size", *(["gates and failures"] if wide else [])):
         right = title in ("took", "size")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title != "gates and failures")
+        wraps = title == ("gates and failures" if wide else "run")
+        table.add_column(title, justify="right" if right else "left", no_wrap=not wraps, overflow="fold")
     for run in runs:
         took = "-" if run["seconds"] is None else duration(run["seconds"])
         phase = Text(run["phase"], _STYLES.get(run["phase"], "dim"))
-        size = human_size(run["sizeBytes"])
-        table.add_row(run["run"], local_time(run["startedAt"]), took, phase, size, _remarks(run))
+        name, remarks = Text(run["run"]), _remarks(run)
+        if not wide and remarks:
+            name, remarks = Text("\n  ").join([name, remarks]), Text()
+        started = local_time(run["startedAt"])
+        cells = [
+            name,
+            started if wide else started[5:16] or started,
+            took,
+            phase,
+            human_size(run["sizeBytes"]),
+        ]
+        table.add_row(*cells, *([remarks] if wide else []))
     console.print(table)
 
 

@@ -186,3 +186,13 @@ def test_gate_1_says_the_rules_that_counted(direction: str, data: str, rules: li
 
 def test_sizes() -> None:
     assert [human_size(n) for n in (0, 999, 1000, 42_300_000)] == ["0 B", "999 B", "1.0 KB", "42.3 MB"]
+
+
+def test_the_list_keeps_gates_and_failures_on_a_narrow_terminal(
+    made: Made, argosy: Argosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(GATED, "a-pipeline-whose-name-is-rather-long-abc12")
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = argosy("runs").stdout.splitlines()
+    assert lines[1].startswith("a-pipeline-whose-name-is-rather-long-abc12  ") and "Failed" in lines[1]
+    assert lines[2].strip() == "gate passed, bad failed"
