@@ -37,14 +37,8 @@ def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         if not wide and remarks:
             name, remarks = Text("\n  ").join([name, remarks]), Text()
         started = local_time(run["startedAt"])
-        cells = [
-            name,
-            started if wide else started[5:16] or started,
-            took,
-            phase,
-            human_size(run["sizeBytes"]),
-        ]
-        table.add_row(*cells, *([remarks] if wide else []))
+        began, size = started if wide else started[5:16] or started, human_size(run["sizeBytes"])
+        table.add_row(name, began, took, phase, size, *([remarks] if wide else []))
     console.print(table)
 
 
