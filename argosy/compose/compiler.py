@@ -156,16 +156,19 @@ def _argument(port: Port) -> dict[str, Any]:
 def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     """The entrypoint's outputs, each the output of a task."""
     from argosy.compose.binding import refuse_other_type
-    from argosy.compose.references import couler_output_text
+    from argosy.compose.references import TaskHandle, couler_output_text
 
     ports, result = pipeline.interface.outputs, composition.result
-    if isinstance(result, list):  # one step, where a field each is wanted
-        result = None
+    # A step may be returned as it is, if it has these outputs.
+    named = (
+        result._outputs
+        if isinstance(result, TaskHandle)
+        else {p.name: getattr(result, p.name, None) for p in ports}
+    )
+    values = {port.name: named.get(port.name) for port in ports}
     for port in ports:
-        refuse_other_type(
-            pipeline.interface, port, getattr(result, port.name, None), where(pipeline.function)
-        )
-    sources = {p.name: couler_output_text(getattr(result, p.name, None)) for p in ports}
+        refuse_other_type(pipeline.interface, port, values[port.name], where(pipeline.function))
+    sources = {name: couler_output_text(value) for name, value in values.items()}
     missing = next((name for name, source in sources.items() if source is None), None)
     if missing:
         raise ComposeError(

@@ -275,7 +275,11 @@ def _own_loops(follower: Follower) -> Iterator[None]:
 def _careful_predicates() -> Iterator[None]:
     """`couler.equal` and its like return our comparisons; all of them ask one function."""
     module: Any = importlib.import_module("couler.core.syntax.predicates")
-    before, module._predicate = module._predicate, predicate
+    before = vars(module).get("_predicate")
+    if before is None:  # another Couler than those that are known
+        yield
+        return
+    module._predicate = predicate
     try:
         yield
     finally:

@@ -1,14 +1,17 @@
 """From what a user writes on a command line to a pipeline or a manifest."""
 
+import dataclasses
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import argosy
 from argosy.compose.upstream import import_couler
 from argosy.declare.component import Component, composing
 from argosy.declare.modules import home_of, is_from, prefer
@@ -170,7 +173,17 @@ def explain(error: BaseException, path: Path | None = None) -> str:
     """One line for an error in the user's own code: file, line, what."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
-    return f"{raised_at(error, str(path))}: {type(error).__name__}: {error}"
+    return f"{raised_at(error, str(path))}: {_misspelt(error) or f'{type(error).__name__}: {error}'}"
+
+
+def _misspelt(error: BaseException) -> str:
+    """The nearest field of a noun of ours that was given an unknown one, `Retry(limits=2)`; else empty."""
+    match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    noun = vars(argosy).get(match[1]) if match else None
+    if match is None or not dataclasses.is_dataclass(noun):
+        return ""
+    names = [field.name for field in dataclasses.fields(noun)]
+    return f"{match[1]}() has no '{match[2]}'{did_you_mean(match[2], names)}"
 
 
 def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:

@@ -5,7 +5,7 @@ The compiler, the container's command line, the runner and the documentation rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.step.artifacts import ArtifactKind, Stored
@@ -84,7 +84,7 @@ class Interface:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     bare: bool = False
-    result: str = "Outputs"
+    result: str = field(default="Outputs", compare=False)  # known only where the function is
 
     def input(self, name: str) -> Port | None:
         """The input of that Python name, or None."""

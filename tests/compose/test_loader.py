@@ -76,6 +76,11 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
             "import argosy\n\nargosy.Retry(limit=-1)\n",
             "bad_noun.py:3: retry: limit -1 is below 0",
         ),
+        (
+            "bad_field",
+            "import argosy\nargosy.Retry(limits=1)\n",
+            "bad_field.py:2: Retry\\(\\) has no 'limits'; did you mean 'limit'",
+        ),
         ("bad_code", "x = 1\ny = x / 0\n", "bad_code.py:2: ZeroDivisionError"),
         ("json", "", "a module 'json' exists already"),
     ],

@@ -78,7 +78,7 @@ def test_outputs_that_no_step_has_are_refused() -> None:
         """Return a step in place of its outputs."""
         return make()  # type: ignore[return-value]
 
-    with pytest.raises(ComposeError, match=r"whole\(\): its output 'number' is not the output of a step"):
+    with pytest.raises(ComposeError, match=r"whole\(\): its output 'verdict' is not the output of a step"):
         compile(whole)
 
 
