@@ -101,7 +101,8 @@ def _by_name(interface: Interface, result: Any) -> dict[str, Any]:
     told = ", ".join(f"'{port.argo_name}'" for port in interface.outputs)
     if names and result is None:
         raise StepError(f"{interface.name}: returned nothing, but declares the outputs {told}")
-    if isinstance(result, type) or not all(hasattr(result, name) for name in names):
+    is_the_type = isinstance(result, type) and hasattr(result, "_fields")
+    if is_the_type or not all(hasattr(result, name) for name in names):
         rewrite = ", ".join(f"{name}=..." for name in names)
         raise StepError(
             f"{interface.name}: returned {shown(result)}, but declares the outputs {told}: "
