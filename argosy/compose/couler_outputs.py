@@ -95,6 +95,22 @@ class StepOutputs(list[Any]):
             _refuse(self[0], BRANCH)
         return self is not other
 
+    def __add__(self, other: Any) -> Any:
+        return [*self, *self._listed(other)]
+
+    def __radd__(self, other: Any) -> Any:
+        return [*self._listed(other), *self]
+
+    def _listed(self, other: Any) -> list[Any]:
+        if not isinstance(other, list):
+            _refuse(self[0], "compute it in a component; text is put together with f'...'")
+        return other
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            _refuse(self[0], "take its outputs by their numbers, step[0]")
+        return super().__getitem__(key)
+
     def __str__(self) -> str:
         return _str(self[0])
 
