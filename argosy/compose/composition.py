@@ -55,6 +55,7 @@ class Composition:
         self._scopes: list[dict[str, Task]] = [self.tasks]
         self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
+        self._looked_at: set[tuple[str, str]] = set()
         self._uncalled: list[tuple[list[Any], str]] = []
 
     @classmethod
@@ -139,9 +140,11 @@ class Composition:
         self, component: Component[Any, Any], arguments: Arguments, around: Surroundings, site: str
     ) -> TaskHandle:
         template = self._templates.add(component)
-        if component.template_ref is None:
+        looked_at = (template, component.interface.name)
+        if component.template_ref is None and looked_at not in self._looked_at:
             own = [port.argo_name for port in component.interface.inputs]
             refuse_borrowed(component.interface.name, self._templates.rendered_as(template), site, own)
+            self._looked_at.add(looked_at)
         task = Task(
             name=self._free_name(component.interface.name),
             template=template,

@@ -221,6 +221,8 @@ def _kinds(kind: type[Any]) -> list[type[Any]]:
 
 def refuse_unseen(text: str, what: str, site: str) -> None:
     """Raise ComposeError for the text of what has none: a `repr`, a file, a step, a part of a tag."""
+    if "." not in text and UNSEEN not in text:
+        return
     if step := _STEP.search(text):
         outputs = step[2].split(", ")
         remedy = f"name an output of it, f'{{step.{outputs[0]}}}'" if step[2] else "it has no output"
@@ -229,8 +231,7 @@ def refuse_unseen(text: str, what: str, site: str) -> None:
     if part := _PART.search(_TAG.sub("", text)):
         raise ComposeError(
             f"{site}: {what} holds '{part[0]}', a part of a tag: the text of a value that is not there "
-            "yet was "
-            "changed or taken apart in Python; do that in a component"
+            "yet was changed or taken apart in Python; do that in a component"
         )
     if file := _FILE.search(text):
         raise ComposeError(
