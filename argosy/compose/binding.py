@@ -64,9 +64,8 @@ def refuse_borrowed(step: str, template: Any, site: str, own: Sequence[str] = ()
             foreign = root == "inputs" and words[0] == "parameters" and words[-1] not in own
             if root in ("tasks", "loops") or (foreign and text is not step):
                 raise ComposeError(
-                    f"{site}: {step}(): '{text}' holds a value of the pipeline, and a container knows "
-                    "only the "
-                    "step's own inputs; declare an input, and let the step set what it needs"
+                    f"{site}: {step}(): '{text}' holds a value of the pipeline, and a container knows only "
+                    "the step's own inputs; declare an input, and let the step set what it needs"
                 )
 
 

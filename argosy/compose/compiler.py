@@ -173,8 +173,7 @@ def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
     if missing:
         raise ComposeError(
             f"{where(pipeline.function)}: {pipeline.interface.name}(): its output '{missing}' is not the "
-            "output of a "
-            f"step; return {pipeline.interface.result}({missing}=step.output)"
+            f"output of a step; return {pipeline.interface.result}({missing}=step.output)"
         )
     parameters = [_output(p, sources[p.name], composition.tasks) for p in ports if not p.is_artifact]
     artifacts = [

@@ -41,16 +41,14 @@ class Comparison(dict[str, Any]):
         if is_user_code(sys._getframe(1)):
             raise ComposeError(
                 f"{call_site()}: only the workflow knows whether couler.{_VERBS[self['condition']]}(...) "
-                "holds: give "
-                "it to couler.when, one inside of the other for 'and', two branches for 'or'"
+                "holds: give it to couler.when, one inside of the other for 'and', two branches for 'or'"
             )
         return True
 
     def __missing__(self, key: str) -> Any:
         raise ComposeError(
             f"{call_site()}: couler.{_VERBS[self['condition']]} compares two values; None is the empty "
-            "text in a "
-            "workflow: compare with ''"
+            "text in a workflow: compare with ''"
         )
 
 
@@ -145,8 +143,7 @@ def _refuse_incomparable(value: Any) -> None:
     if not (isinstance(value, (str, int, float, Placeholder)) or couler_output_text(value) is not None):
         raise ComposeError(
             f"{call_site()}: a workflow compares texts, numbers and flags, and {value!r} is none; let a "
-            "component "
-            "return what to branch on"
+            "component return what to branch on"
         )
 
 

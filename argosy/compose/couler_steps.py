@@ -50,8 +50,7 @@ def refuse_lost(call: Mapping[str, Any]) -> None:
         if not isinstance(value, (TypedArtifact, OutputArtifact, OutputJob)):
             raise ComposeError(
                 f"{call_site()}: input: {value!r} is no artifact of Couler's, and Couler would drop it; "
-                "give values "
-                "to args, and files to a component's input declared as File"
+                "give values to args, and files to a component's input declared as File"
             )
     name = call.get("step_name")
     if name is not None and (not isinstance(name, str) or "{{" in name):

@@ -124,8 +124,7 @@ class _OnlyRead:
         """Refuse it on the user's line."""
         raise ComposeError(
             f"{call_site()}: {component.interface.name}() is called while the file is read, and would run "
-            "on this "
-            "machine; call it in a function under @pipeline, or give the program to 'couler run'"
+            "on this machine; call it in a function under @pipeline, or give the program to 'couler run'"
         )
 
     def check_options(self, name: str, options: Mapping[str, Any], site: str) -> None:

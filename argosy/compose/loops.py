@@ -64,8 +64,7 @@ def _refuse_no_lists(item: ItemRef) -> None:
         if not (isinstance(value, (Placeholder, list)) or (isinstance(value, Fields) and value.ordered)):
             raise ComposeError(
                 f"{call_site()}: the inner couler.map goes over the items of the outer one, and item "
-                f"{number} is "
-                f"{value!r}, which is no list"
+                f"{number} is {value!r}, which is no list"
             )
 
 
@@ -99,8 +98,7 @@ def read_items(items: Any, used: set[str]) -> Items:
     if any(name.startswith("item.v") for name in used):
         raise ComposeError(
             f"{call_site()}: the body of couler.map uses an item, a list, as a whole and in parts; Argo "
-            "has it in "
-            "one way: loop over dicts that have the list as one of their parts"
+            "has it in one way: loop over dicts that have the list as one of their parts"
         )
     return {"withItems": [_part(list(i) if isinstance(i, tuple) else i) for i in items]}
 
