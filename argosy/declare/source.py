@@ -51,7 +51,7 @@ def _is_installed(frame: FrameType) -> bool:
     return f"{os.sep}site-packages{os.sep}" in frame.f_code.co_filename
 
 
-_PLACED = re.compile(r"\S+:\d+: ")
+_PLACED = re.compile(r"[^'\"]*\.\w+:\d+: ")
 
 
 def placed(error: Exception) -> str:
