@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argosy.cli.submission import Submission
     from argosy.cluster.api import Api
     from argosy.cluster.destination import Destination
+    from argosy.cluster.record import ClusterRecord
 
 _WORKFLOW = click.argument("workflow", metavar="[NAMESPACE/]WORKFLOW")
 
@@ -77,21 +78,29 @@ def _print_tree(console: Console, api: "Api", namespace: str, found: dict[str, A
 @argo_server_options
 def show(workflow: str, output: str, state_dir: Path, **options: str | bool | None) -> None:
     """Show a workflow of a cluster: tree, parameters, gates with their numbers, outputs, artifacts."""
-    from argosy.cluster.kinds import WORKFLOW
-    from argosy.cluster.record import folder_of, record_of
     from argosy.local.runs.describe import artifacts, details
     from argosy.local.runs.screen import print_results, print_values
 
-    api, namespace, name, _ = connect(workflow, options)
-    found = api.get(WORKFLOW, namespace, name)
-    record = record_of(found, folder_of(state_dir, namespace, found))
+    api, found, record = fetched(workflow, state_dir, options)
     if output == "json":
         click.echo(json.dumps(details(record), ensure_ascii=False))
         return
     console = Console(highlight=False, soft_wrap=True)
-    _print_tree(console, api, namespace, found)
+    _print_tree(console, api, record.folder.parent.name, found)
     print_values(console, "parameters", record.head["parameters"])
     print_results(console, record, [one for node in record.nodes for one in artifacts(record, node)])
+
+
+def fetched(
+    workflow: str, state_dir: Path, options: dict[str, Any]
+) -> "tuple[Api, dict[str, Any], ClusterRecord]":
+    """A workflow by its name: its server, Argo's object, and the same as a run of this machine is known."""
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.record import folder_of, record_of
+
+    api, namespace, name, _ = connect(workflow, options)
+    found = api.get(WORKFLOW, namespace, name)
+    return api, found, record_of(found, folder_of(state_dir, namespace, found))
 
 
 @click.command("open")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -11,8 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from argosy.cli.completion import runs
+from argosy.cli.parameters import argo_server_options, cluster_options
 from argosy.cli.runs import output_option
 from argosy.cli.stack import state_dir_option
+
+if TYPE_CHECKING:
+    from argosy.local.runs.record import Record
 
 _SLOWER = 1.2
 _SHORTEST = 0.5  # seconds that a step's time must differ by to be told
@@ -23,17 +27,31 @@ _SHORTEST = 0.5  # seconds that a step's time must differ by to be told
 @click.argument("other", metavar="RUN", shell_complete=runs)
 @output_option
 @state_dir_option
-def compare(one: str, other: str, output: str, state_dir: Path) -> None:
-    """Show what differs between two runs: parameters, code, gates, outputs, phases, times."""
-    from argosy.local.runs import compare as comparing
-    from argosy.local.runs.history import History
+@cluster_options
+@argo_server_options
+def compare(one: str, other: str, output: str, state_dir: Path, **options: str | bool | None) -> None:
+    """Show what differs between two runs: parameters, code, gates, outputs, phases, times.
 
-    history = History(state_dir)
-    found = comparing.compare(history.find(one).whole(), history.find(other).whole())
+    Either may be NAMESPACE/WORKFLOW, a workflow of a cluster, whose code is not known.
+    """
+    from argosy.local.runs import compare as comparing
+
+    found = comparing.compare(*(_record(word, state_dir, options) for word in (one, other)))
     if output == "json":
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
         _print(Console(highlight=False), found)
+
+
+def _record(word: str, state_dir: Path, options: dict[str, Any]) -> "Record":
+    """A run of this machine, or a workflow of a cluster."""
+    if "/" in word:
+        from argosy.cli.cluster import fetched
+
+        return fetched(word, state_dir, options)[2]
+    from argosy.local.runs.history import History
+
+    return History(state_dir).find(word).whole()
 
 
 def _print(console: Console, found: Mapping[str, Any]) -> None:

@@ -189,3 +189,16 @@ def test_logs_that_are_gone_hide_no_others(argosy: Run, options: list[str]) -> N
     assert result.stdout.splitlines()[:2] == ["train(0): first try", "train(1): second try"]
     assert result.exit_code == 1
     assert "is gone, and its log was not archived (archiveLogs); 4 more logs cannot be read" in result.stderr
+
+
+def test_two_workflows_are_compared(argosy: Run, options: list[str], server: Server) -> None:
+    other = {**SPEC, "arguments": {"parameters": [{"name": "word", "value": "two"}]}}
+    server.store.create(
+        "workflows", "team", {"kind": "Workflow", "metadata": {"name": "again"}, "spec": other}
+    )
+    server.store.set_status("team", "again", {"phase": "Running", "startedAt": STATUS["startedAt"]})
+    told = argosy("compare", "team/greet", "team/again", "--output", "json", *options).stdout
+    found = hold("compare", told)
+    assert (found["runs"], found["phases"]) == (["team/greet", "team/again"], ["Failed", "Running"])
+    assert found["parameters"] == {"word": ["one", "two"]} and found["steps"]["train"] == ["Succeeded", None]
+    assert (found["templates"], found["code"]) == ({}, None)
