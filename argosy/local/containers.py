@@ -267,14 +267,21 @@ class Containers:
             yield f"--user={user or 0}{f':{group}' if group else ''}"
         yield from (f"--group-add={number}" for number in box.groups)
 
-    def opening(self, folders: Sequence[Path]) -> list[list[str]]:
+    def opening(self, image: Image, folders: Sequence[Path]) -> list[list[str]]:
         """The command that lets this machine's user remove what steps wrote into volumes, where it takes one.
 
-        Without root a step's user is a number of this machine that nobody is.
+        To a user who is not root a step's is a stranger. Docker's root opens them in the step's own image,
+        if that has `chmod`.
         """
-        if not folders or self.kind != "podman" or not self.rootless:
+        if not folders or (self.kind == "podman" and not self.rootless) or os.geteuid() == 0:
             return []
-        return [[self.program, "unshare", "chmod", "--recursive", "a+rwX", *map(str, folders)]]
+        change = ["chmod", "-R", "a+rwX"]
+        if self.kind == "podman":
+            return [[self.program, "unshare", *change, *map(str, folders)]]
+        binds = [Bind(folder, f"/volumes/{number}") for number, folder in enumerate(folders)]
+        words = ["run", "--rm", "--pull=never", "--network=none", f"--label={LABEL}=yes", "--user=0"]
+        words += ["--security-opt=label=disable", *map(str, binds), f"--entrypoint={change[0]}"]
+        return [[self.program, *words, image.id, *change[1:], *(bind.target for bind in binds)]]
 
     def _limits(self, box: Box) -> Iterator[str]:
         if box.cpu is not None and "cpu" in self.limits:
@@ -554,7 +561,8 @@ class _Contained(Program):
         )
         look = [program, "container", "inspect", "--format", "{{json .State}}", self.name]
         shared = [mount for mount in self.container.mounts if self._is_shared(mount)]
-        opening = self.engine.opening([self.paths.folders[mount.path.rstrip("/")] for mount in shared])
+        folders = [self.paths.folders[mount.path.rstrip("/")] for mount in shared]
+        opening = self.engine.opening(image, folders)
         copies = [[program, "cp", f"{self.name}:{p}", str(self.paths.place(p))] for p in self._left()]
         remove = [program, "rm", "--force", *(["--time=0"] if self.engine.kind == "podman" else ())]
         return {

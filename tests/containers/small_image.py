@@ -14,7 +14,7 @@ from pathlib import Path
 SMALL = "localhost/small:1"
 """A shell and a few programs; root is its user, it has no command."""
 
-PROGRAMS = ("cat", "echo", "env", "id", "ls", "mkdir", "rm", "sh", "sleep", "sort", "touch", "true")
+PROGRAMS = ("cat", "chmod", "echo", "env", "id", "ls", "mkdir", "rm", "sh", "sleep", "sort", "touch", "true")
 _LIBRARY = re.compile(r"(/\S+) \(0x")
 _LEFT_OUT = frozenset(
     {"__pycache__", "dist-packages", "idlelib", "lib2to3", "site-packages", "test", "tkinter"}

@@ -102,11 +102,30 @@ def test_the_user_is_the_container_s_then_the_pod_s_then_the_image_s(
     assert told(PODMAN, text, image=image, inside={"pod": pod}) == identity
 
 
-def test_without_root_what_steps_write_into_volumes_is_opened() -> None:
-    engine = Containers("podman", "/usr/bin/podman", rootless=True)
-    words = ["/usr/bin/podman", "unshare", "chmod", "--recursive", "a+rwX", "/run/v"]
-    assert engine.opening([Path("/run/v")]) == [words]
-    assert engine.opening([]) == PODMAN.opening([Path("/run/v")]) == DOCKER.opening([Path("/run/v")]) == []
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (
+            Containers("podman", "/usr/bin/podman", rootless=True),
+            "/usr/bin/podman unshare chmod -R a+rwX /run/v",
+        ),
+        (
+            DOCKER,
+            "/usr/bin/docker run --rm --pull=never --network=none --label=dev.argosy.step=yes --user=0 "
+            "--security-opt=label=disable --mount=type=bind,source=/run/v,destination=/volumes/0 "
+            "--entrypoint=chmod sha256:1 -R a+rwX /volumes/0",
+        ),
+    ],
+)
+def test_without_root_what_steps_write_into_volumes_is_opened(
+    monkeypatch: pytest.MonkeyPatch, engine: Containers, words: str
+) -> None:
+    volume = [Path("/run/v")]
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert engine.opening(IMAGE, volume) == [words.split(" ")]
+    assert engine.opening(IMAGE, []) == PODMAN.opening(IMAGE, volume) == []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert engine.opening(IMAGE, volume) == []
 
 
 @pytest.mark.parametrize(
