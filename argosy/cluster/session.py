@@ -13,9 +13,10 @@ from typing import Any
 
 from couler.core import states
 
-from argosy.compose.compiler import EXIT_HANDLER, templates_of
+from argosy.compose.compiler import templates_of
 from argosy.compose.composition import Composition
 from argosy.compose.couler_state import clean_couler, forget_leftovers, watch_couler
+from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.settings import Settings
 from argosy.declare.component import Component, composing
 from argosy.errors import ComposeError, UsageError
@@ -65,16 +66,7 @@ def _spec(composition: Composition) -> dict[str, Any]:
     if seconds := raw.get("ttlSecondsAfterFinished"):
         spec["ttlStrategy"] = {"secondsAfterCompletion": seconds}
     spec["templates"] = templates_of(composition)
-    _check_names([t["name"] for t in spec["templates"]])
     return spec
-
-
-def _check_names(names: list[str]) -> None:
-    for name in (ENTRYPOINT, EXIT_HANDLER):
-        if names.count(name) > 1:
-            raise ComposeError(
-                f"a step is called '{name}', as a part of the workflow itself; rename the step"
-            )
 
 
 def _schedule(raw: Mapping[str, Any]) -> dict[str, Any]:

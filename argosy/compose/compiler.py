@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.given import check_types
 from argosy.compose.settings import Settings
 from argosy.declare.merge import merged, plain
@@ -14,7 +15,6 @@ from argosy.manifest.emit import to_yaml
 from argosy.step.interface import ENTRYPOINT, Port
 
 API_VERSION = "argoproj.io/v1alpha1"
-EXIT_HANDLER = "exit-handler"
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 
 Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"]

@@ -24,9 +24,11 @@ from couler.core.utils import argo_safe_name
 from argosy.compose.conditions import predicate
 from argosy.compose.couler_outputs import careful_outputs
 from argosy.compose.couler_steps import refuse_lost
+from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.placeholders import Placeholder
 from argosy.compose.scripts import script_of
 from argosy.compose.upstream import complete_couler
+from argosy.step.interface import ENTRYPOINT
 from argosy.step.quiet import keep_couler_quiet
 
 
@@ -48,7 +50,7 @@ class Places:
         if function.startswith("<") and function != "<lambda>":  # the top of a module, or a comprehension
             return f"{_safe(Path(maker.f_code.co_filename).stem)}-{line}", line
         name, place = _safe(function), (maker.f_code, line)
-        if self._first.setdefault(name, place) != place:
+        if self._first.setdefault(name, place) != place or name in (ENTRYPOINT, EXIT_HANDLER):
             name = f"{name}-{line}"
         return name, maker.f_back.f_lineno if maker.f_back else line
 

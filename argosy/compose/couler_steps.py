@@ -8,6 +8,7 @@ from couler.core.templates import OutputArtifact, OutputJob
 from couler.core.templates.artifact import TypedArtifact
 from couler.core.templates.output import Output
 
+from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import TaskHandle, couler_output_text
 from argosy.compose.tags import names_in, renamed, tasks_in
@@ -15,6 +16,7 @@ from argosy.compose.tasks import Task
 from argosy.declare.merge import plain
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
+from argosy.step.interface import ENTRYPOINT
 from argosy.step.values import SCALARS, unboxed
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.
@@ -55,6 +57,10 @@ def refuse_lost(call: Mapping[str, Any]) -> None:
     name = call.get("step_name")
     if name is not None and (not isinstance(name, str) or "{{" in name):
         raise ComposeError(f"{call_site()}: step_name: {name!r} has to be a text of the program's own")
+    if name in (ENTRYPOINT, EXIT_HANDLER):
+        raise ComposeError(
+            f"{call_site()}: step_name: {name!r} is a template that each workflow has by itself; take another"
+        )
 
 
 def _refuse_no_text(value: Any, what: str) -> None:

@@ -16,11 +16,14 @@ from couler.core import states
 from couler.core.templates import Container
 
 from argosy.compose.conditions import Condition, read_condition
-from argosy.compose.ending import EVERY_END, at_every_end
+from argosy.compose.ending import EVERY_END, EXIT_HANDLER, at_every_end
 from argosy.compose.placeholders import task_names
 from argosy.declare.component import Component
 from argosy.declare.template import render_template
+from argosy.step.interface import ENTRYPOINT
 
+OWN_NAMES = (ENTRYPOINT, EXIT_HANDLER)
+"""Of the templates that a workflow has by itself."""
 _SYNTAX = "couler.core.syntax."
 _VERBS = {
     "conditional": ("when",),
@@ -195,7 +198,8 @@ class Templates:
     def add(self, component: Component[Any, Any]) -> str:
         """The template that a component's task calls: one that is added here, or one published elsewhere.
 
-        A second template of the same name and other content is numbered.
+        A second template of the same name and other content is numbered, and so is one that has the name of a
+        template of the workflow's own.
         """
         if component.template_ref is not None:
             return component.template_ref
@@ -211,7 +215,7 @@ class Templates:
     def _add(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
         rendered = render_template(component, base)
-        while (known := self._by_name.get(rendered["name"])) is not None:
+        while (known := self._by_name.get(rendered["name"])) is not None or rendered["name"] in OWN_NAMES:
             if known == rendered:
                 return str(rendered["name"])
             rendered, number = {**rendered, "name": f"{base}-{number}"}, number + 1

@@ -15,7 +15,7 @@ from argosy.errors import DeclarationError
 from argosy.step.arguments import ambiguous
 from argosy.step.artifacts import ArtifactKind, Stored
 from argosy.step.interface import REQUIRED, Interface, Port, argo_name
-from argosy.step.values import ValueType
+from argosy.step.values import ValueType, unfit
 
 _REFUSED_KINDS = {
     inspect.Parameter.VAR_POSITIONAL: "*{name}",
@@ -217,9 +217,11 @@ def _input(function: Any, parameter: inspect.Parameter, hints: dict[str, Any], t
             f"'{name}: File | None = None', and use {str(port.default)!r} in the function where it is None",
         )
     try:
-        _ = port.default_text
+        problem = unfit(port.default_text)
     except TypeError as error:
         raise _fail(function, f"the default of input '{name}': {error}") from None
+    if problem:
+        raise _fail(function, f"the default of input '{name}' {problem}")
     return port
 
 

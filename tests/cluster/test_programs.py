@@ -262,7 +262,10 @@ class TestSecrets:
         ),
         ("import sys\nsys.exit(3)\n", "ended with 3"),
         (programs.STEP + "couler.run(submitter=5)\n", "flow_program.py:5: TypeError: "),
-        (programs.STEP.replace("only", "main"), "a step is called 'main'"),
+        (
+            programs.STEP.replace("only", "main"),
+            "step_name: 'main' is a template that each workflow has by itself",
+        ),
     ],
 )
 def test_a_program_that_is_wrong(server: Server, couler: Run, text: str, message: str) -> None:

@@ -267,6 +267,18 @@ def branching() -> None:
     couler.when(couler.equal(verdict.result, "passed"), lambda: publish(model=make().model))
 
 
+def test_a_component_may_be_called_as_the_workflows_own_templates() -> None:
+    main = component(image="example/steps:1")(make.function).options(name="main")
+
+    @pipeline()
+    def called_main() -> None:
+        """Call it."""
+        main()
+
+    templates = compile(called_main)["spec"]["templates"]
+    assert templates[0]["dag"]["tasks"] == [{"name": "main", "template": "make"}]
+
+
 def test_composing_in_threads_gives_the_same_yaml_as_alone() -> None:
     declared = pipeline(name="p")(branching)
     alone = to_yaml(compile(declared))

@@ -194,6 +194,14 @@ def test_a_job_is_declared_as_argo_reads_it() -> None:
     assert sources == ["{.metadata.name}", "{.metadata.uid}", "."]
 
 
+def test_a_function_called_main_makes_steps_of_another_name() -> None:
+    def main() -> None:
+        couler.run_container(image="a:1", command=["c"])
+
+    tasks, templates = compiled(main)
+    assert [t["template"] in templates and t["template"] != "main" for t in tasks.values()] == [True]
+
+
 def test_a_drawn_dag_drops_nothing() -> None:
     with pytest.raises(ComposeError, match=r"test_couler_steps\.py:\d+: couler.dag .* would drop <function"):
         compiled(lambda: couler.dag([lambda: make(), [lambda: make()]]))

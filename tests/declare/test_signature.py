@@ -129,6 +129,8 @@ def numbered(step: Literal[1, 2]) -> None: ...
 def classed() -> Classed: ...  # type: ignore[empty-body]
 def accented_input(é: str) -> None: ...
 def accentué() -> None: ...
+def long_default(a: str = "x" * 200_000) -> None: ...
+def zero_default(a: str = "a\0b") -> None: ...
 def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-type]
 
 
@@ -156,6 +158,8 @@ def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-t
         (artifact_default, "its only default is None: write 'a: File | None = None'"),
         (unknown_name, "Nope"),
         (slashed, "a plain name is wanted"),
+        (long_default, "the default of input 'a' has 200000 bytes, and at most 130048 fit .* as a file"),
+        (zero_default, "the default of input 'a' holds a NUL character"),
         (accented_input, "'é': Argo's names are letters without accents"),
         (accentué, "Argo's names are letters without accents, digits and '-'; give it name='...'"),
         (listed_files, "holds files one by one; write 'Directory'"),
