@@ -208,8 +208,6 @@ def execute(
 
 def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
     """The outcome of a run, and where to look further."""
-    if work.output == "json":
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
     places = {"run": str(result.run_dir)}
     if work.stack:
         places |= work.stack.endpoints().pages()
@@ -218,3 +216,5 @@ def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
     console = Console(stderr=True, highlight=False)
     places |= _write_page(work.request, console)
     print_summary(console, result, places)
+    if work.output == "json":
+        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))

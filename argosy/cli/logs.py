@@ -1,7 +1,6 @@
 """`argosy logs`: what the steps of a run wrote."""
 
 import json
-import os
 import re
 import sys
 import threading
@@ -33,6 +32,7 @@ def logs(
     """
     from argosy.cluster.kinds import WORKFLOW
     from argosy.cluster.logs import follow_logs, print_logs
+    from argosy.local.console import into_nothing
 
     api, namespace, name, _ = connect(run, options)
     emit = _Objects() if output == "json" else _Lines(named=step is None)
@@ -44,7 +44,7 @@ def logs(
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # as `argosy logs ... | head` makes it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        into_nothing(sys.stdout.fileno())
 
 
 class _Lines:

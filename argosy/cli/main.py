@@ -1,9 +1,10 @@
 """`argosy`: the command line."""
 
+import errno
 import importlib
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from click.shell_completion import CompletionItem
@@ -84,6 +85,14 @@ class LazyGroup(click.Group):
         except ArgosyError as error:
             click.echo(f"argosy: {error}", err=True)
             sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            for stream in (sys.stdout, sys.stderr):
+                _empty(stream)
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"argosy: nothing more can be written{where}: {error.strerror}", err=True)
+            sys.exit(1)
         except ModuleNotFoundError as error:
             from argosy.cli.couler_missing import explained
 
@@ -112,6 +121,19 @@ def _first_argument(words: list[str], commands: Iterable[click.Command]) -> str:
         else:
             return word
     return ""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _empty(stream: TextIO) -> None:
+    """Let a stream that cannot be written swallow the rest, so that Python does not complain at its end."""
+    from argosy.local.console import into_nothing
+
+    try:
+        stream.flush()
+    except OSError:
+        into_nothing(stream.fileno())
 
 
 def _imported(place: tuple[str, str]) -> click.Command:

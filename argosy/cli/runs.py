@@ -1,7 +1,6 @@
 """`argosy runs`, `show` and `logs`: runs of this machine, listed and looked into."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -114,6 +113,7 @@ def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
     cluster, with the options of `argosy submit` for where it is.
     """
+    from argosy.local.console import into_nothing
     from argosy.local.runs.history import History
     from argosy.local.runs.logs import follow
 
@@ -128,4 +128,4 @@ def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # as `argosy logs ... | head` makes it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        into_nothing(sys.stdout.fileno())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -34,6 +36,42 @@ class View(Protocol):
         """Show the last state, of these nodes where some are given, and no more."""
 
 
+def into_nothing(descriptor: int) -> None:
+    """Let a descriptor lead to nowhere, whatever it was. Raises OSError."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+class _Steady:
+    """A stream that is silent once it cannot be written, as on a full disk: the run goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if that is possible."""
+        with self._silenced():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with self._silenced():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _silenced(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with suppress(OSError, ValueError):  # a stream without a descriptor
+                into_nothing(self._stream.fileno())
+
+
 class ConsoleReporter:
     """Shows a run while it goes on and, at its end, the last lines of the steps that failed.
 
@@ -49,7 +87,8 @@ class ConsoleReporter:
         leave: Callable[[], None] | None = None,
         hint: str = "",
     ) -> None:
-        self._console = Console(file=stream or sys.stderr, highlight=False, markup=False, soft_wrap=True)
+        file = _Steady(stream or sys.stderr)
+        self._console = Console(file=file, highlight=False, markup=False, soft_wrap=True)  # type: ignore[arg-type]
         is_live = self._console.is_terminal if live is None else live
         self._leave = leave if is_live else None
         self._keys = Keys() if self._leave else None

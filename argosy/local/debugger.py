@@ -18,13 +18,17 @@ QUIT = 130
 """The exit code after `quit`."""
 
 
+class Quit(BaseException):
+    """Ends the program: what handles its errors, or `sys.exit`, is passed over; `finally` is not."""
+
+
 class Debugger(pdb.Pdb):
     """pdb that ends the program where it is told to quit; what has to be tidied up still is."""
 
     def do_quit(self, arg: str) -> bool:
         """End the program."""
         self.set_continue()
-        raise SystemExit(QUIT)
+        raise Quit
 
     do_q = do_exit = do_quit
 
@@ -55,6 +59,8 @@ def main(words: Sequence[str]) -> int:
             sys.path[0] = str(Path(program[0]).resolve().parent)
             sys.argv[:] = program
             debugger.runcall(runpy.run_path, program[0], run_name="__main__")
+    except Quit:
+        return QUIT
     except SystemExit as error:
         return _code(error)
     except Exception as error:
@@ -67,7 +73,7 @@ def _post_mortem(debugger: Debugger, error: Exception) -> int:
     try:
         debugger.reset()
         debugger.interaction(None, error.__traceback__)
-    except SystemExit:
+    except Quit:
         return QUIT
     return 1
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from argosy.local.runs.record import Record
 from argosy.local.state import lock
+from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
 from tests.local.runs.terminal import ARGOSY
 
@@ -153,3 +156,27 @@ def test_a_full_disk_is_one_line(verb: tuple[str, ...], run: Path, tmp_path: Pat
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert "File too large" in done.stderr
     assert (run / "run.json").read_bytes() == before
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.parametrize("verb", [("runs",), ("show", RUN), ("runs", "--output", "json")], ids=" ".join)
+def test_an_answer_that_cannot_be_written_is_one_line(verb: tuple[str, ...], run: Path) -> None:
+    words = [ARGOSY, *verb, "--state-dir", str(run.parent.parent)]
+    with FULL.open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "argosy: nothing more can be written: No space left on device\n"
+
+
+def test_a_run_whose_lines_cannot_be_written_goes_on(tmp_path: Path) -> None:
+    file, state = tmp_path / "rich.yaml", tmp_path / "state"
+    steps = [[{"name": name, "template": "ok"}] for name in ("one", "two")]
+    file.write_text(yaml.safe_dump(manifest({"templates": [{"name": "main", "steps": steps}]})))
+    words = [ARGOSY, "run", str(file), "--state-dir", str(state), "--output", "json"]
+    with FULL.open("w") as full:
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["phase"]) == (0, "Succeeded")
+    (folder,) = (state / "runs").iterdir()
+    assert Record.read(folder).phase == "Succeeded" and (folder / "page.html").exists()
