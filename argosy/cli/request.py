@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy import __version__
-from argosy.cli.compile import compiled, with_images
 from argosy.code.bundle.local import code_file_beside, in_image, with_code_beside
 from argosy.code.bundle.local import isolated as run_isolated
 from argosy.code.bundle.packages import check_here
@@ -98,6 +97,8 @@ class Request:
             else:
                 manifest = with_code_beside(manifest, file, state_dir)
         else:
+            from argosy.cli.compile import compiled, with_images  # and Couler, which a manifest needs not
+
             folders = home_of(file).folders if file.is_file() else ()
             pipeline = load_pipeline(target)
             check_types(pipeline.interface, given)

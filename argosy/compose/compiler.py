@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from argosy.compose.ending import EXIT_HANDLER
-from argosy.compose.given import check_types
+from argosy.compose.given import LOCAL_PARAMETERS, check_types
 from argosy.compose.settings import Settings
 from argosy.declare.merge import merged, plain
 from argosy.declare.pipeline import Pipeline
@@ -12,10 +11,9 @@ from argosy.declare.signature import where
 from argosy.errors import ComposeError, UsageError
 from argosy.manifest import emit
 from argosy.manifest.emit import to_yaml
-from argosy.step.interface import ENTRYPOINT, Port
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER, Port
 
 API_VERSION = "argoproj.io/v1alpha1"
-LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 
 Kind = Literal["Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"]
 KINDS: tuple[str, ...] = get_args(Kind)

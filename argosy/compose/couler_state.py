@@ -24,11 +24,10 @@ from couler.core.utils import argo_safe_name
 from argosy.compose.conditions import predicate
 from argosy.compose.couler_outputs import careful_outputs
 from argosy.compose.couler_steps import refuse_lost
-from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.placeholders import Placeholder
 from argosy.compose.scripts import script_of
 from argosy.compose.upstream import complete_couler
-from argosy.step.interface import ENTRYPOINT
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 from argosy.step.quiet import keep_couler_quiet
 
 

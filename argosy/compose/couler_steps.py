@@ -8,7 +8,6 @@ from couler.core.templates import OutputArtifact, OutputJob
 from couler.core.templates.artifact import TypedArtifact
 from couler.core.templates.output import Output
 
-from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import TaskHandle, couler_output_text
 from argosy.compose.tags import names_in, renamed, tasks_in
@@ -16,7 +15,7 @@ from argosy.compose.tasks import Task
 from argosy.declare.merge import plain
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
-from argosy.step.interface import ENTRYPOINT
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 from argosy.step.values import SCALARS, unboxed
 
 # Couler puts quotes inside its values, for a serialiser that used to take them off again.

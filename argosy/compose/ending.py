@@ -12,8 +12,6 @@ from argosy.errors import ComposeError
 from argosy.step.interface import ENTRYPOINT
 from argosy.step.values import ValueType
 
-EXIT_HANDLER = "exit-handler"
-"""The template of an exit handler's steps."""
 EVERY_END = "every end"
 """In place of a status: the handler's steps run whatever it is."""
 

@@ -10,6 +10,9 @@ from argosy.errors import UsageError
 from argosy.step.interface import Interface
 from argosy.step.values import ValueType, shown, unfit
 
+LOCAL_PARAMETERS = "argosy.dev/local-parameters"
+"""Annotation of a manifest: the pipeline's own values for one machine."""
+
 # What strconv.Quote, with which Argo writes a value into a template's JSON, makes of these is no JSON.
 _NO_JSON_ESCAPE = re.compile(r"[\x01-\x07\x0b\x0e-\x1f\x7f]")
 # Kubernetes puts a variable of the container, which may be a secret, in place of $(NAME), and $ for $$.

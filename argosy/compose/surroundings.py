@@ -16,11 +16,11 @@ from couler.core import states
 from couler.core.templates import Container
 
 from argosy.compose.conditions import Condition, read_condition
-from argosy.compose.ending import EVERY_END, EXIT_HANDLER, at_every_end
+from argosy.compose.ending import EVERY_END, at_every_end
 from argosy.compose.placeholders import task_names
 from argosy.declare.component import Component
 from argosy.declare.template import render_template
-from argosy.step.interface import ENTRYPOINT
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 
 OWN_NAMES = (ENTRYPOINT, EXIT_HANDLER)
 """Of the templates that a workflow has by itself."""

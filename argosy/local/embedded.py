@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from argosy.compose.compiler import LOCAL_PARAMETERS
-from argosy.compose.given import without_password
+from argosy.compose.given import LOCAL_PARAMETERS, without_password
 from argosy.errors import ManifestError
 from argosy.manifest.parts import parameters_of
 from argosy.step.values import shown

@@ -15,6 +15,8 @@ OUTPUTS_DIR = "/tmp/outputs"
 INPUTS_DIR = "/tmp/inputs"
 # The template that a workflow begins with, and that others call by `templateRef`.
 ENTRYPOINT = "main"
+# That of what a workflow does at its end.
+EXIT_HANDLER = "exit-handler"
 REQUIRED: Any = type("Required", (), {"__repr__": lambda self: "REQUIRED"})()
 
 
