@@ -16,7 +16,7 @@ from argosy.compose.couler_steps import couler_task
 from argosy.compose.ending import EVERY_END
 from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
 from argosy.compose.loops import Group, looped_over, names_used, own_item, read_items, stand_ins
-from argosy.compose.placeholders import explained
+from argosy.compose.placeholders import explained, nothing_swallowed
 from argosy.compose.references import TaskHandle
 from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings
 from argosy.compose.tags import tasks_in
@@ -68,7 +68,8 @@ class Composition:
         composition = cls()
         with fresh_couler(composition), composing(composition):
             try:
-                composition.result = program()
+                with nothing_swallowed():
+                    composition.result = program()
             except Exception as error:
                 if mistake := explained(error):
                     raise mistake from error

@@ -7,7 +7,9 @@ on the user's line, with what to write instead; docs/values.md has the table.
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output
@@ -64,6 +66,22 @@ _REMEDIES = {
 }
 
 
+_refusals: ContextVar[list[ComposeError] | None] = ContextVar("argosy_refusals", default=None)
+
+
+@contextmanager
+def nothing_swallowed() -> Iterator[None]:
+    """A refusal that the program catches is raised when the block ends: what it then did is a guess."""
+    refusals: list[ComposeError] = []
+    token = _refusals.set(refusals)
+    try:
+        yield
+    finally:
+        _refusals.reset(token)
+    if refusals:
+        raise refusals[0]
+
+
 class Placeholder:
     """Stands for a value that a running workflow will have.
 
@@ -84,9 +102,12 @@ class Placeholder:
 
     def refuse(self, remedy: str) -> NoReturn:
         """Raise ComposeError: the value was looked at."""
-        raise ComposeError(
+        refusal = ComposeError(
             f"{call_site()}: {self.what} has no value while the pipeline is composed; {remedy}"
         )
+        if (refusals := _refusals.get()) is not None:
+            refusals.append(refusal)
+        raise refusal
 
     def __str__(self) -> str:
         return f"{{{{{self.name}}}}}"

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output, OutputEmpty, OutputParameter
@@ -167,7 +168,23 @@ class TaskHandle(list[Any]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             self._refuse(f"name one of them with a dot, step.{key}")
+        self._refuse_items(sys._getframe(1))
         return super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._refuse_items(sys._getframe(1))
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        self._refuse_items(sys._getframe(1))
+        return super().__len__()
+
+    def _refuse_items(self, frame: FrameType) -> None:
+        """Of a loop the user would take outputs, which are lists, for items; Couler's own go by numbers."""
+        if is_user_code(frame) and any(
+            getattr(ref, "gathered", False) and ref.kind for ref in self._outputs.values()
+        ):
+            self._refuse("each is a list: name one of them, and loop over it with couler.map(...)")
 
     def __format__(self, spec: str) -> str:
         if spec:

@@ -98,6 +98,7 @@ TOOLS = {
     "__name__": "users_program",
     "couler": couler,
     "show": show,
+    "make": make,
     "sized": sized,
     "configured": configured,
     "counted": counted,
