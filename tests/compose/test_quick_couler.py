@@ -41,7 +41,7 @@ def test_a_client_that_is_loaded_already_is_used() -> None:
 
 
 def test_commands_that_compose_nothing_import_no_couler() -> None:
-    """A manifest runs without it, in half the memory; and who imports it first decides how quickly it comes."""
+    """A manifest runs without it, in half the memory."""
     code = (
         "import sys, argosy.cli.run, argosy.cli.compile, argosy.cli.lint, argosy.cli.runs;"
         "print(sorted({'couler', 'kubernetes'} & set(sys.modules)))"
