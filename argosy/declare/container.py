@@ -12,6 +12,15 @@ from argosy.declare.pod import EnvValue, FromConfigMap, FromField, FromSecret, R
 from argosy.declare.retry import Retry, seconds
 from argosy.errors import DeclarationError
 
+# A package as pip takes it from an index, or a wheel by its address: what can be locked for a pod. A file of
+# this machine, a repository and options cannot. What stands behind `;` is looked at when it is resolved.
+_VERSION = r"(?:===?|[<>~!]=|[<>])\s*[\w.*+!-]+"
+_VERSIONS = rf"{_VERSION}(?:\s*,\s*{_VERSION})*"
+_WHEEL = r"@\s*https?://[^\s#]+\.whl(?:#\S*)?"
+_PACKAGE = re.compile(
+    r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?\s*(?:\[[\w.,\s-]*\]\s*)?"
+    rf"(?:{_WHEEL}|{_VERSIONS}|\(\s*{_VERSIONS}\s*\))?\s*(?:;.*)?"
+)
 _LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 
 
@@ -116,7 +125,7 @@ class ContainerSpec:
         if twice:
             raise DeclarationError(f"two volumes are mounted at {twice}")
         for package in self.packages:
-            if not package or package.startswith("-") or not package.isprintable():
+            if not package.isprintable() or not _PACKAGE.fullmatch(package):
                 raise DeclarationError(f"packages: {package!r} is not a package such as 'pandas==2.2.3'")
         if reserved := {"name", "inputs", "outputs"} & set(self.template):
             raise DeclarationError(f"template: '{min(reserved)}' comes from the component's signature")

@@ -15,7 +15,7 @@ from argosy.code.images.packages import Target, resolve
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text
 
-_HEADER = "# What `argosy build` installs into images. Commit it; `argosy build --upgrade` makes it anew.\n"
+_HEADER = "# The packages of steps in images and pods. Commit it; `argosy build --upgrade` makes it anew.\n"
 
 
 @dataclass
@@ -46,7 +46,8 @@ class Lock:
             return list(known["resolved"])
         if self.frozen:
             raise BuildError(
-                f"{self.file} lacks {', '.join(names)} for {key['platform']}: run 'argosy build'"
+                f"{self.file} lacks {', '.join(names)} for {key['platform']} with Python {target.python}: "
+                "run 'argosy build' without --locked, or 'argosy compile' without --check, and commit it"
             )
         return self._noted(key, resolve(names, target), known)
 

@@ -60,13 +60,19 @@ def resolve(packages: Sequence[str], target: Target) -> list[str]:
     """The requirements for `packages`, each as `name==version --hash=sha256:...`.
 
     Raises:
-        BuildError: there is no such package, no wheel of it, or nothing that fits all.
+        BuildError: there is no such package, no wheel of it, nothing that fits all, or no hash of it.
     """
     words = ["pip", "compile", "-", *target.options, "--generate-hashes"]
     words += ["--only-binary", ":all:"] if target.wheels_only else []
     words += ["--no-header", "--no-annotate", "--no-config", "--quiet"]
     said = _uv(words, target, "\n".join(packages))
-    return [" ".join(line.split()) for line in said.replace("\\\n", " ").splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in said.replace("\\\n", " ").splitlines() if line.strip()]
+    if without := [line for line in lines if " --hash=" not in line]:
+        raise BuildError(
+            f"'{without[0]}' cannot be locked: it has no hash; name a package of an index, or a wheel by its "
+            "address, as in 'NAME @ https://HOST/NAME-1.0-py3-none-any.whl'"
+        )
+    return lines
 
 
 def packages_layer(locked: Sequence[str], target: Target) -> Layer:

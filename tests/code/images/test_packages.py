@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,8 @@ def unpacked(layer: bytes) -> dict[str, bytes]:
 def test_the_lock_holds_until_it_is_upgraded(project: Project, index: Path, server: Server) -> None:
     push = ("--push", f"{server.host}/locked/")
     assert (
-        "argosy.lock lacks native==2.0, pure" in project.argosy("build", "hello.py", *push, "--locked").stderr
+        "argosy.lock lacks native==2.0, pure for linux/amd64 with Python 3"
+        in project.argosy("build", "hello.py", *push, "--locked").stderr
     )
     project.built(*push)
     lock = project.folder / "argosy.lock"
@@ -342,7 +344,53 @@ def test_a_configuration_that_cannot_be_read_is_named(
             credential_for("registry.example")
 
 
-@pytest.mark.parametrize("package", ["", "-r other.txt", "a\nb"])
-def test_a_package_of_no_name_is_refused_where_it_is_declared(package: str) -> None:
+@pytest.mark.parametrize(
+    "package",
+    [
+        "",
+        "-r other.txt",
+        "a\nb",
+        "./tools",
+        "/opt/tools",
+        "git+https://forge.example/tools",
+        "tools @ git+https://forge.example/tools",
+        "tools @ file:///opt/tools-1.0-py3-none-any.whl",
+        "https://files.example/tools-1.0-py3-none-any.whl",
+        "tools==1.0 --hash=sha256:aa",
+        "tools # for tables",
+        "tools==",
+    ],
+)
+def test_what_cannot_be_locked_is_refused_where_it_is_declared(package: str) -> None:
     with pytest.raises(DeclarationError, match="is not a package"):
         component(image="x", packages=[package])(lambda: None)
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        "tools",
+        "Tools >= 1.0, <2",
+        "tools[tables, plots]==1.*",
+        "tools (~=1.0)",
+        "tools==2.0+cpu ; python_version >= '3.9'",
+        "tools @ https://files.example/tools-1.0-py3-none-any.whl#sha256=aa",
+    ],
+)
+def test_whatever_pip_takes_from_an_index_or_an_address_is_a_package(package: str) -> None:
+    def step() -> None:
+        """Do nothing."""
+
+    component(image="x", packages=[package])(step)
+
+
+@needs_registry
+def test_what_has_no_hash_is_not_locked(project: Project, index: Path, server: Server) -> None:
+    (project.folder / "tools").mkdir()
+    (project.folder / "tools" / "pyproject.toml").write_text('[project]\nname = "tools"\nversion = "1.0"\n')
+    (project.folder / "more.txt").write_text("./tools\n")
+    push = ("--push", f"{server.host}/nohash/", "-r", "more.txt")
+    done = project.argosy("build", "hello.py", *push)
+    assert done.returncode == 1
+    assert re.fullmatch(r"argosy: '.*tools.*' cannot be locked: it has no hash; .*\n", done.stderr)
+    assert not (project.folder / "argosy.lock").exists()
