@@ -57,6 +57,10 @@ class Submission:
         if self.dry_run:
             return self._note(manifest, secrets, where, code)
         api, namespace = where.connect(manifest)
+        if code and self.compiled is not None and not api.holds_code:
+            name = code["metadata"]["name"]
+            click.echo(f"{api.where} takes no code: ConfigMap '{name}' must have been applied", err=True)
+            code = None
         done = deliver(api, namespace, manifest, secrets, code=code)
         self.delivered.append((api, done, where))
         click.echo(str(done))

@@ -9,9 +9,15 @@ from argosy.cluster.nodes import Node
 
 
 class Api(Protocol):
-    """The objects of one server; each method makes one attempt and raises SubmitError in its forms."""
+    """The objects of one server; each method makes one attempt and raises SubmitError in its forms.
+
+    Attributes:
+        where: the server, for messages.
+        holds_code: whether it keeps the ConfigMaps that have the steps' code.
+    """
 
     where: str
+    holds_code: bool
 
     def create(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Make an object; the answer is the object."""

@@ -25,6 +25,8 @@ _EVENTS_COME = 1.0
 class ArgoServerApi:
     """Argo's objects in Argo Server's API; the methods are those of `Api`."""
 
+    holds_code = False
+
     def __init__(self, http: Http) -> None:
         self._http = http
         self.where = http.where

@@ -1,8 +1,8 @@
 """The ConfigMaps that hold the code of steps: made before a workflow, and gone with the last that uses them.
 
-A ConfigMap that a submission makes belongs to its Workflow, and to each later one that uses it: Kubernetes
-deletes it with the last of them. One that a template uses, or that somebody applied, belongs to nobody and
-stays; `argosy prune-code` finds those that nothing refers to.
+A ConfigMap that a Workflow's submission makes is marked so, and belongs to its Workflow and to each later one
+that uses it: Kubernetes deletes it with the last of them. One that a template uses, or that somebody applied,
+belongs to nobody and stays; `argosy prune-code` finds those that nothing refers to.
 """
 
 import json
@@ -12,33 +12,80 @@ from contextlib import suppress
 from typing import Any
 
 from argosy.cluster.api import Api
-from argosy.cluster.errors import ConflictError, NotFoundError, SubmitError, TransientError
-from argosy.cluster.kinds import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Kind
+from argosy.cluster.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    SubmitError,
+    TransientError,
+)
+from argosy.cluster.kinds import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Kind, kind_of
 from argosy.cluster.patience import Patience
 from argosy.code.bundle.archive import DIGEST, LABEL
+from argosy.code.bundle.beside import named_in
+from argosy.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
+# Of a ConfigMap that lives as long as the Workflows that use it: it is there from the beginning, where the
+# first owner can be noted only when its Workflow has a uid. Another submission may come in between.
+LIVES_WITH = "argosy.dev/lives-with"
 _UPDATES = 5
 
 
-def deliver_code(api: Api, namespace: str, code: Mapping[str, Any], patience: Patience) -> bool:
-    """Make the ConfigMap unless it is there; whether it was made now.
+def deliver_code(api: Api, namespace: str, code: Mapping[str, Any], kind: Kind, patience: Patience) -> None:
+    """Make the ConfigMap unless it is there.
+
+    Args:
+        api, namespace: where to.
+        code: the ConfigMap.
+        kind: of the object that will use it.
+        patience: how transient failures are met.
 
     Raises:
         ConflictError: there is one of that name with other content; it stays as it is.
     """
-    name = code["metadata"]["name"]
-    body = {**code, "metadata": {**code["metadata"], "namespace": namespace}}
+    metadata = code["metadata"]
+    name, annotations = metadata["name"], dict(metadata.get("annotations") or {})
+    if kind is WORKFLOW:
+        annotations[LIVES_WITH] = WORKFLOW.plural
+    body = {**code, "metadata": {**metadata, "namespace": namespace, "annotations": annotations}}
     try:
         patience.call(lambda: api.create(CONFIG_MAP, namespace, body))
-        return True
     except ConflictError:
         known = patience.call(lambda: api.get(CONFIG_MAP, namespace, name))
         if _digest(known) != _digest(code):
             raise ConflictError(
                 f"there is a ConfigMap '{name}' with other content in namespace '{namespace}'; delete it"
             ) from None
-        return False
+
+
+def code_there(
+    api: Api, namespace: str, manifest: Mapping[str, Any], patience: Patience
+) -> dict[str, Any] | None:
+    """The ConfigMap that the steps of a compiled manifest mount, as it is in the cluster.
+
+    None where they mount none, where it is not known in which namespaces they will run, or where we may not
+    look.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    name = named_in(manifest)
+    if name is None or not kind_of(manifest["kind"]).namespaced:
+        return None
+    try:
+        known = patience.call(lambda: api.get(CONFIG_MAP, namespace, name))
+    except ForbiddenError:
+        return None
+    except NotFoundError:
+        raise UsageError(
+            f"the code of the steps, ConfigMap '{name}', is in no file beside the manifest and not in "
+            f"namespace '{namespace}'; compile again with 'argosy compile FILE.py -o DIR'"
+        ) from None
+    kept = {
+        key: known["metadata"][key] for key in ("name", "labels", "annotations") if key in known["metadata"]
+    }
+    return {**known, "metadata": kept}
 
 
 def keep_code(
@@ -48,21 +95,18 @@ def keep_code(
     kind: Kind,
     user: Mapping[str, Any],
     patience: Patience,
-    *,
-    made: bool,
 ) -> None:
     """Note who uses the ConfigMap, so that it lives as long as they do.
 
     Args:
         api, namespace, code, patience: as for `deliver_code`.
         kind, user: the object that uses it, as the server answered.
-        made: whether it was made for this one.
     """
     for _ in range(_UPDATES):
         try:
-            return _note_user(api, namespace, code, kind, user, made)
+            return _note_user(api, namespace, code, kind, user)
         except NotFoundError:  # the last that used it has just ended
-            made = deliver_code(api, namespace, code, patience)
+            deliver_code(api, namespace, code, kind, patience)
         except (ConflictError, TransientError):
             continue
         except SubmitError as error:  # the workflow is there already: this is no failure of it
@@ -71,12 +115,11 @@ def keep_code(
 
 
 def _note_user(
-    api: Api, namespace: str, code: Mapping[str, Any], kind: Kind, user: Mapping[str, Any], made: bool
+    api: Api, namespace: str, code: Mapping[str, Any], kind: Kind, user: Mapping[str, Any]
 ) -> None:
     known = api.get(CONFIG_MAP, namespace, code["metadata"]["name"])
-    owners = _owners(known, kind, user, made)
-    if owners is not None:
-        metadata = {**known["metadata"], "ownerReferences": owners}
+    metadata = _noted(known["metadata"], kind, user)
+    if metadata != known["metadata"]:
         api.replace(CONFIG_MAP, namespace, {**known, "metadata": metadata})
 
 
@@ -85,18 +128,19 @@ def _warn(code: Mapping[str, Any], user: Mapping[str, Any], why: str) -> None:
     _LOGGER.warning("ConfigMap '%s' is not bound to the life of '%s': %s", *names, why)
 
 
-def _owners(
-    known: Mapping[str, Any], kind: Kind, user: Mapping[str, Any], made: bool
-) -> list[dict[str, Any]] | None:
-    """The owners as they should be; None where nothing changes."""
-    owners = list(known["metadata"].get("ownerReferences") or ())
+def _noted(known: Mapping[str, Any], kind: Kind, user: Mapping[str, Any]) -> dict[str, Any]:
+    """The ConfigMap's metadata, with the object that uses it among the owners if it is a Workflow."""
+    owners = list(known.get("ownerReferences") or ())
+    annotations = dict(known.get("annotations") or {})
     if kind is not WORKFLOW:
-        return [] if owners else None
-    if not made and not owners:
-        return None  # a template's, or somebody's
+        annotations.pop(LIVES_WITH, None)
+        rest = {k: v for k, v in known.items() if k != "ownerReferences"}
+        return {**rest, "annotations": annotations} if annotations or "annotations" in known else rest
+    if not owners and LIVES_WITH not in annotations:
+        return dict(known)  # a template's, or somebody's
     metadata = user["metadata"]
     own = {"apiVersion": API_VERSION, "kind": kind.name, "name": metadata["name"], "uid": metadata["uid"]}
-    return None if own in owners else [*owners, own]
+    return {**known, "ownerReferences": owners if own in owners else [*owners, own]}
 
 
 def unused_code(api: Api, namespace: str) -> list[dict[str, Any]]:

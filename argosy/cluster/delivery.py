@@ -13,7 +13,7 @@ from typing import Any
 
 from argosy.cluster.api import Api
 from argosy.cluster.checks import check_manifest
-from argosy.cluster.code import deliver_code, keep_code
+from argosy.cluster.code import code_there, deliver_code, keep_code
 from argosy.cluster.errors import ConflictError, ForbiddenError, NotFoundError
 from argosy.cluster.kinds import Kind, kind_of
 from argosy.cluster.patience import Patience
@@ -59,9 +59,11 @@ def deliver(
         manifest: of one of Argo's kinds.
         secrets: Secrets that must be there first.
         patience: how transient failures are met.
-        code: the ConfigMap with the code of its steps, which must be there first, too.
+        code: the ConfigMap with the code of its steps, which must be there first, too. Without it, one that
+            the manifest names must be there already.
 
     Raises:
+        UsageError: the code is not there, or the server does not take it.
         ManifestError: `check_manifest` refuses it; nothing was sent.
         SubmitError: the server, or the way to it, failed.
     """
@@ -72,14 +74,17 @@ def deliver(
     body = _placed(manifest, place)
     check_manifest(body)
     deliver_secrets(api, namespace, secrets, patience)
-    made = deliver_code(api, namespace, code, patience) if code else False
+    if code:
+        deliver_code(api, namespace, code, kind, patience)
+    elif api.holds_code:
+        code = code_there(api, namespace, body, patience)
     if kind.updated and body["metadata"].get("name"):
         verb, answer = _apply(api, kind, place, body, patience)
     else:
         verb, answer = "created", _create(api, kind, place, body, patience)
     name = answer.get("metadata", {}).get("name", "")
     if code:
-        keep_code(api, namespace, code, kind, answer, patience, made=made)
+        keep_code(api, namespace, code, kind, answer, patience)
     return Delivered(verb, kind.name, name, place, answer)
 
 

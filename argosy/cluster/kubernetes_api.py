@@ -32,6 +32,8 @@ def _core(plural: str, namespace: str, name: str | None = None) -> str:
 class KubernetesApi:
     """Argo's objects, and Secrets, in the Kubernetes API; the methods are those of `Api`."""
 
+    holds_code = True
+
     def __init__(self, http: Http) -> None:
         self._http = http
         self.where = http.where

@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from argosy.cluster import ArgosySubmitter
 from tests.cluster import programs
@@ -106,6 +108,62 @@ def test_a_compiled_file_brings_the_code_beside_it(server: Server, argosy: Run, 
     assert argosy("compile", hello, "-o", "out").exit_code == 0
     assert argosy("submit", "out/hello.yaml").exit_code == 0
     assert owners(server) == workflows(server)
+
+
+def test_a_compiled_file_without_its_code_is_refused(server: Server, argosy: Run, hello: Path) -> None:
+    assert argosy("compile", hello, "-o", "out").exit_code == 0
+    Path("out/hello.code.yaml").rename("elsewhere.yaml")
+    for file in ("out/hello.yaml", "out/hello.template.yaml"):
+        result = argosy("submit", file)
+        assert result.exit_code == 2 and not server.store.objects
+        assert "is in no file beside the manifest and not in namespace 'team'; compile again" in result.stderr
+
+
+def test_a_compiled_file_whose_code_is_there_uses_it(server: Server, argosy: Run, hello: Path) -> None:
+    assert argosy("compile", hello, "-o", "out").exit_code == 0
+    assert argosy("submit", "out/hello.yaml").exit_code == 0
+    Path("out/hello.code.yaml").unlink()
+    assert argosy("submit", "out/hello.yaml").exit_code == 0
+    assert owners(server) == workflows(server) and len(workflows(server)) == 2
+    server.forbidden = ("configmaps",)
+    assert argosy("submit", "out/hello.yaml").exit_code == 0
+    assert len(workflows(server)) == 3
+
+
+def test_argo_server_takes_a_compiled_file_whose_code_was_applied(
+    server: Server, argosy: Run, hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert argosy("compile", hello, "-o", "out").exit_code == 0
+    monkeypatch.setenv("ARGO_TOKEN", TOKEN)
+    result = argosy("submit", "out/hello.yaml", "--server", server.url)
+    assert result.exit_code == 0 and len(workflows(server)) == 1
+    assert re.search(r"takes no code: ConfigMap 'argosy-code-\w+' must have been applied\n", result.stderr)
+
+
+def test_a_second_workflow_counts_before_the_first_is_noted(
+    server: Server, argosy: Run, hello: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = server.store.create
+    busy: list[str] = []
+
+    def and_again(plural: str, namespace: str, body: dict[str, Any]) -> dict[str, Any]:
+        if plural == "workflows" and not busy:
+            busy.append(plural)
+            assert argosy("submit", hello).exit_code == 0
+        return create(plural, namespace, body)
+
+    monkeypatch.setattr(server.store, "create", and_again)
+    assert argosy("submit", hello).exit_code == 0
+    assert len(workflows(server)) == 2
+    assert sorted(owners(server)) == sorted(workflows(server))
+
+
+def test_code_that_somebody_applied_stays_nobodys(server: Server, argosy: Run, hello: Path) -> None:
+    assert argosy("compile", hello, "-o", "out").exit_code == 0
+    applied = yaml.safe_load(Path("out/hello.code.yaml").read_text(encoding="utf-8"))
+    server.store.create("configmaps", "team", applied)
+    assert argosy("submit", hello).exit_code == 0
+    assert owners(server) == []
 
 
 def test_a_dry_run_tells_of_it(server: Server, argosy: Run, hello: Path) -> None:
