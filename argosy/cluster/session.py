@@ -16,12 +16,11 @@ from couler.core import states
 from argosy.compose.compiler import templates_of
 from argosy.compose.composition import Composition
 from argosy.compose.couler_state import clean_couler, forget_leftovers, watch_couler
-from argosy.compose.ending import EXIT_HANDLER
 from argosy.compose.settings import Settings
 from argosy.declare.component import Component, composing
 from argosy.errors import ComposeError, UsageError
 from argosy.lint.schema import conformed
-from argosy.step.interface import ENTRYPOINT
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 
 # Made anew here; the rest of Couler's spec is kept.
 _OURS = ("entrypoint", "onExit", "templates", "ttlSecondsAfterFinished", "workflowSpec")
