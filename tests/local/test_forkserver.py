@@ -16,33 +16,17 @@ import pytest
 
 from argosy.local import Node, WorkflowResult
 from tests.local.conftest import Run, log, manifest, node
+from tests.local.seen import SEEN
 from tests.local.test_container import marked
 from tests.local.test_resume import wait_until_gone
 
 STEP = '''
-import gc, json, os, signal, sys, threading, time
+import json, os, signal, sys, threading, time
 from argosy import component
+from told import seen
 
 # What passes the orders on, and what the guard asks the kernel with.
 SERVERS = {"_ctypes", "_socket", "array", "ctypes", "ctypes._endian", "select", "selectors", "socket"}
-
-
-def shown():
-    descriptors = {number: os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)}
-    opened = [n for n in range(3, 64) if os.path.exists(f"/proc/self/fd/{n}")]
-    handlers = {str(number): str(signal.getsignal(number)) for number in signal.valid_signals()}
-    standard = [(s.name, s.mode, s.encoding, s.errors, s.seekable(), s.line_buffering, s.write_through)
-                for s in (sys.stdin, sys.stdout, sys.stderr)]
-    return {
-        "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
-        "meta_path": str([getattr(f, "__name__", type(f)) for f in sys.meta_path]),
-        "modules": sorted(set(sys.modules) - SERVERS), "cwd": os.getcwd(), "env": dict(os.environ),
-        "input": sys.stdin.read(), "nice": os.nice(0), "leads": os.getpgid(0) == os.getpid(),
-        "descriptors": descriptors, "opened": opened, "handlers": handlers, "standard": standard,
-        "hook": sys.excepthook is sys.__excepthook__, "folder": sorted(os.listdir(".")),
-        "tmp": os.listdir(os.environ["TMPDIR"]), "collects": gc.isenabled(),
-        "threads": threading.active_count(), "locale": time.strftime("%c", time.gmtime(0)),
-    }
 
 
 @component(image="x")
@@ -51,7 +35,9 @@ def act(how: str, word: str = "") -> None:
     with open(os.environ["USED"], "a") as file:
         file.write("forked\\n" if "forks.py" in open("/proc/self/cmdline").read() else "plain\\n")
     if how == "show":
-        print(json.dumps(shown(), indent=1))
+        modules, threads = sorted(set(sys.modules) - SERVERS), threading.active_count()
+        locale = time.strftime("%c", time.gmtime(0))
+        print(json.dumps({**seen(), "modules": modules, "threads": threads, "locale": locale}, indent=1))
     elif how == "print":
         print("on standard output", word)
         print("on standard error", file=sys.stderr)
@@ -99,6 +85,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Settings of a run: where the module is, and where it leaves word."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "stepped.py").write_text(STEP)
+    (tmp_path / "lib" / "told.py").write_text(SEEN)
     mark = str(tmp_path)
     return {"PYTHONPATH": f"{mark}/lib", "USED": f"{mark}/used", "RUNNER_TEST_MARK": mark, "LANG": "C.UTF-8"}
 
@@ -139,7 +126,7 @@ def test_it_is_what_a_plain_start_makes(run: Run, environment: dict[str, str], h
         assert ended == expected
         if how == "raise":  # its log has a time
             text, plainly = (t.partition(" ERROR ")[2] for t in (text, plainly))
-        assert text == plainly and bool(text) == (how not in ("code", "kill", "stay"))
+        assert text == plainly and bool(text) == (how not in ("kill", "stay"))
     words = used(environment)
     assert words == ["forked"] * (len(words) // 2) + ["plain"] * (len(words) // 2) and words
     assert marked(environment["RUNNER_TEST_MARK"]) == []
@@ -156,7 +143,7 @@ def test_another_variable_that_python_reads_at_its_start(
 def test_its_time_runs_out(run: Run, environment: dict[str, str]) -> None:
     result = run(spec("sleep", template="activeDeadlineSeconds: 2"), environment=environment)
     assert node(result, "first").message == "ran longer than 2 s and was stopped"
-    assert log(result, "first").splitlines()[-1] == "asked to end"
+    assert log(result, "first").splitlines()[-1] == "act: asked to end"
     assert (used(environment), marked(environment["RUNNER_TEST_MARK"])) == (["forked"], [])
 
 

@@ -16,6 +16,7 @@ import pytest
 from argosy.local import WorkflowResult
 from argosy.local.standby import certain_imports
 from tests.local.conftest import Run, log, manifest, node, phases
+from tests.local.seen import SEEN
 from tests.local.test_container import marked
 from tests.local.test_resume import wait_until_gone
 
@@ -31,33 +32,17 @@ with open(os.environ["USED"] + ".starts", "a") as file: file.write("x")
 # What a program can see of its start; how it ends, its first argument says.
 PROBE = '''
 """A step."""
-import gc, json, os, signal, stat, sys, time
+import json, os, signal, sys, time
 import early
+from told import seen
 
 NAMES = sorted(vars(sys.modules["__main__"]))
 
 
-def shown():
-    descriptors = {number: os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)}
-    opened = [n for n in range(3, 64) if os.path.exists(f"/proc/self/fd/{n}")]
-    handlers = {str(number): str(signal.getsignal(number)) for number in signal.valid_signals()}
-    standard = [(s.name, s.mode, s.encoding, s.errors, s.seekable(), s.line_buffering, s.write_through)
-                for s in (sys.stdin, sys.stdout, sys.stderr)]
-    return {
-        "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": str(sys.flags),
-        "meta_path": str([getattr(f, "__name__", type(f)) for f in sys.meta_path]),
-        "names": NAMES, "spec": [__spec__.name, __spec__.origin, str(type(__loader__))], "file": __file__,
-        "cwd": os.getcwd(), "env": dict(os.environ), "input": sys.stdin.read(), "nice": os.nice(0),
-        "leads": os.getpgid(0) == os.getpid(), "descriptors": descriptors, "opened": opened,
-        "handlers": handlers, "standard": standard, "hook": sys.excepthook is sys.__excepthook__,
-        "folder": sorted(os.listdir(".")), "tmp": os.listdir(os.environ["TMPDIR"]),
-        "collects": gc.isenabled(),
-    }
-
-
 def end(how, *words):
     if how == "show":
-        print(json.dumps(shown(), indent=1))
+        spec = [__spec__.name, __spec__.origin, str(type(__loader__))]
+        print(json.dumps({**seen(), "names": NAMES, "spec": spec, "file": __file__}, indent=1))
     elif how == "size":
         print(len("".join(words)))
     elif how == "dirty":
@@ -118,6 +103,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "early.py").write_text(EARLY)
     (tmp_path / "lib" / "probe.py").write_text(PROBE)
+    (tmp_path / "lib" / "told.py").write_text(SEEN)
     return {
         "PYTHONPATH": str(tmp_path / "lib"),
         "PYTHONDONTWRITEBYTECODE": "1",
