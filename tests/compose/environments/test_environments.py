@@ -336,3 +336,14 @@ def test_differences_name_entries_and_both_values(tmp_path: Path) -> None:
     assert found["spec.templates[train].container.env[LEVEL].value"] == ("info", "debug")
     assert found["spec.templates[train].tolerations[0].key"][0] == "nvidia.com/gpu"
     assert differences(before, before) == []
+
+
+def test_a_step_with_a_template_of_its_own_differs_by_what_is_laid_over_it(tmp_path: Path) -> None:
+    over = "    pipelines: {learn-twice: {steps: {second: {activeDeadlineSeconds: 60}}}}"
+    before, after = compile(learn_twice), compiled(tmp_path, over, of=learn_twice)
+    expected = [
+        ("spec.templates[main].dag.tasks[second].template", "train", "train-second"),
+        ("spec.templates[train-second].activeDeadlineSeconds", ..., 60),
+    ]
+    assert differences(before, after) == expected
+    assert differences(after, before) == [(path, b, a) for path, a, b in expected]
