@@ -27,6 +27,7 @@ _FOLDERS_LEFT_OUT = ("__pycache__", "node_modules")
 _SUFFIXES_LEFT_OUT = (".pyc", ".pyo", ".pyi", ".env")
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OURS, COULER = "argosy", "couler"
+_ALL = ".*"
 _SHARED = (f"{OURS}.components", f"{OURS}.pipelines")
 
 
@@ -85,6 +86,11 @@ class _Collector:
         return found
 
     def _follow(self, name: str, importer: str) -> None:
+        if name.endswith(_ALL):
+            self._pending += [
+                (f"{name.removesuffix(_ALL)}.{n}", importer) for n in self._listed(name, importer)
+            ]
+            return
         if name in self._seen or (spec := _locate(name, self._search)) is None:
             return
         parent = name.rpartition(".")[0]
@@ -98,6 +104,13 @@ class _Collector:
         elif name.partition(".")[0] in (OURS, COULER) and not _is_runtime(name):
             self._found.absent.add(name)
             self._pending += [(parent, importer)] if parent not in ("", OURS) else []
+
+    def _listed(self, name: str, importer: str) -> tuple[str, ...]:
+        """The names that `from package import *` takes; Python imports modules of the package among them."""
+        spec = _locate(name.removesuffix(_ALL), self._search)
+        if spec is None or spec.submodule_search_locations is None or not spec.has_location:
+            return ()
+        return _text_of(Path(str(spec.origin))).listed if _is_own(spec, importer) else ()
 
     def _take(self, name: str, spec: importlib.machinery.ModuleSpec) -> list[str]:
         """Put a module's file and its package's data among the files; the modules that it imports."""
@@ -313,11 +326,13 @@ class _Text:
     Attributes:
         imports: level, module and name of each import, as they stand there.
         imports_at_once: those that no function waits with.
+        listed: the names in `__all__`, as far as they are written out.
         uses_file: the first line that asks where the module's file is.
     """
 
     imports: tuple["_Import", ...]
     imports_at_once: tuple["_Import", ...]
+    listed: tuple[str, ...]
     uses_file: int | None
 
 
@@ -345,7 +360,7 @@ def _parsed(source: Path, changed: int, size: int) -> _Text:
     tree = ast.parse(source.read_bytes(), str(source))
     lines = (n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == "__file__")
     every, at_once = (tuple(_imports(tree, inside_functions=inside)) for inside in (True, False))
-    return _Text(every, at_once, next(lines, None))
+    return _Text(every, at_once, tuple(_listed_in(tree)), next(lines, None))
 
 
 def _imports_if_python(source: Path, package: str) -> list[str]:
@@ -364,15 +379,24 @@ def _imports(tree: ast.AST, *, inside_functions: bool) -> Iterator[_Import]:
             yield from ((node.level, node.module or "", alias.name) for alias in node.names)
 
 
+def _listed_in(tree: ast.Module) -> Iterator[str]:
+    """The texts that stand in a statement about `__all__`: it may be set, added to or extended."""
+    for node in tree.body:
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        if "__all__" in names and isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr):
+            texts = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant))
+            yield from (t for t in texts if isinstance(t, str) and t.isidentifier())
+
+
 def _absolute_names(imports: Iterable[_Import], package: str) -> Iterator[str]:
-    """The modules that imports name; of `from a import b` both `a` and `a.b`."""
+    """The modules that imports name; of `from a import b` both `a` and `a.b`, with `*` also `a.*`."""
     parts = package.split(".")
     for level, module, name in imports:
         above = parts[: len(parts) - level + 1] if level else []
         base = ".".join([*above, *filter(None, [module])])
         if base:
             yield base
-            if name not in ("", "*"):
+            if name:
                 yield f"{base}.{name}"
 
 

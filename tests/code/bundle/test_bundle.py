@@ -99,6 +99,31 @@ def test_what_a_module_imports_of_its_project_goes_along(tmp_path: Path) -> None
     ]
 
 
+def test_a_star_takes_the_modules_that_a_package_lists(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "steps.py": step(
+                "from shop import *\nfrom shop.deep import *\nfrom json import *", "return tax.RATE"
+            ),
+            "shop/__init__.py": "WORD = 'hi'\n__all__ = ['tax', 'WORD']\n__all__ += ['more']\n",
+            "shop/tax.py": "from .rates import RATE",
+            "shop/rates.py": "RATE = '1'",
+            "shop/more.py": "",
+            "shop/other.py": "",
+            "shop/deep/__init__.py": "from ._list import *\n__all__: list = ['a']\n__all__.extend(['b'])\n",
+            "shop/deep/_list.py": "__all__ = ['c']\nc = 1",
+            "shop/deep/a.py": "",
+            "shop/deep/b.py": "",
+            "shop/deep/c.py": "",
+        },
+    )
+    bundle = bundled(tmp_path)
+    left_out = {"shop/other.py", "shop/deep/c.py"}
+    own = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.py")}
+    assert set(names(bundle)) == own - left_out
+
+
 def test_a_module_is_parsed_once_until_it_changes(tmp_path: Path) -> None:
     write(tmp_path, {"steps.py": step(imports="import one"), "one.py": "", "two.py": ""})
     assert names(bundled(tmp_path)) == ["one.py", "steps.py"]
