@@ -21,14 +21,12 @@ from argosy.cluster.errors import (
 )
 from argosy.cluster.kinds import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Kind, kind_of
 from argosy.cluster.patience import Patience
-from argosy.code.bundle.archive import DIGEST, LABEL
+from argosy.code.bundle.archive import DIGEST, LABEL, LIVES_WITH
 from argosy.code.bundle.beside import named_in
 from argosy.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)
-# Of a ConfigMap that lives as long as the Workflows that use it: it is there from the beginning, where the
-# first owner can be noted only when its Workflow has a uid. Another submission may come in between.
-LIVES_WITH = "argosy.dev/lives-with"
+_OF_CLUSTER = KINDS["ClusterWorkflowTemplate"]
 _UPDATES = 5
 
 
@@ -46,8 +44,10 @@ def deliver_code(api: Api, namespace: str, code: Mapping[str, Any], kind: Kind, 
     """
     metadata = code["metadata"]
     name, annotations = metadata["name"], dict(metadata.get("annotations") or {})
-    if kind is WORKFLOW:
-        annotations[LIVES_WITH] = WORKFLOW.plural
+    if kind is WORKFLOW or not kind.namespaced:
+        # From the beginning: the first owner is noted only when its Workflow has a uid, and another
+        # submission may come in between.
+        annotations.setdefault(LIVES_WITH, kind.plural)
     body = {**code, "metadata": {**metadata, "namespace": namespace, "annotations": annotations}}
     try:
         patience.call(lambda: api.create(CONFIG_MAP, namespace, body))
@@ -132,11 +132,15 @@ def _noted(known: Mapping[str, Any], kind: Kind, user: Mapping[str, Any]) -> dic
     """The ConfigMap's metadata, with the object that uses it among the owners if it is a Workflow."""
     owners = list(known.get("ownerReferences") or ())
     annotations = dict(known.get("annotations") or {})
+    of_workflows = annotations.get(LIVES_WITH) == WORKFLOW.plural
     if kind is not WORKFLOW:
-        annotations.pop(LIVES_WITH, None)
+        if not kind.namespaced:
+            annotations[LIVES_WITH] = kind.plural
+        elif of_workflows:
+            del annotations[LIVES_WITH]
         rest = {k: v for k, v in known.items() if k != "ownerReferences"}
         return {**rest, "annotations": annotations} if annotations or "annotations" in known else rest
-    if not owners and LIVES_WITH not in annotations:
+    if not owners and not of_workflows:
         return dict(known)  # a template's, or somebody's
     metadata = user["metadata"]
     own = {"apiVersion": API_VERSION, "kind": kind.name, "name": metadata["name"], "uid": metadata["uid"]}
@@ -144,18 +148,33 @@ def _noted(known: Mapping[str, Any], kind: Kind, user: Mapping[str, Any]) -> dic
 
 
 def unused_code(api: Api, namespace: str) -> list[dict[str, Any]]:
-    """The ConfigMaps of code in a namespace that no workflow, template or schedule there refers to."""
-    found = api.all_of(CONFIG_MAP, namespace, f"{LABEL}=bundle")
-    if not found:
-        return []
-    users = [u for kind in KINDS.values() if kind.namespaced for u in api.all_of(kind, namespace)]
+    """The ConfigMaps of code in a namespace that no workflow, template or schedule refers to.
+
+    One that was made for a template of the whole cluster counts as used where we may not look at those.
+    """
+    found = [m for m in api.all_of(CONFIG_MAP, namespace, f"{LABEL}=bundle") if not _owners(m)]
+    if found:
+        found = _unnamed(found, [u for k in KINDS.values() if k.namespaced for u in api.all_of(k, namespace)])
+    of_cluster = [m for m in found if _annotations(m).get(LIVES_WITH) == _OF_CLUSTER.plural]
+    if not of_cluster:
+        return found
+    with suppress(ForbiddenError, NotFoundError):
+        return _unnamed(found, api.all_of(_OF_CLUSTER, ""))
+    return [m for m in found if m not in of_cluster]
+
+
+def _unnamed(config_maps: list[dict[str, Any]], users: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the ConfigMaps whose name stands in none of the objects."""
     texts = [json.dumps([u.get("spec"), (u.get("status") or {}).get("storedTemplates")]) for u in users]
-    return [
-        m
-        for m in found
-        if not m["metadata"].get("ownerReferences")
-        and not any(f'"{m["metadata"]["name"]}"' in text for text in texts)
-    ]
+    return [m for m in config_maps if not any(f'"{m["metadata"]["name"]}"' in text for text in texts)]
+
+
+def _owners(config_map: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(config_map["metadata"].get("ownerReferences") or ())
+
+
+def _annotations(config_map: Mapping[str, Any]) -> dict[str, str]:
+    return dict(config_map["metadata"].get("annotations") or {})
 
 
 def delete_code(api: Api, namespace: str, name: str) -> None:
@@ -165,5 +184,4 @@ def delete_code(api: Api, namespace: str, name: str) -> None:
 
 
 def _digest(config_map: Mapping[str, Any]) -> str | None:
-    digest: str | None = (config_map["metadata"].get("annotations") or {}).get(DIGEST)
-    return digest
+    return _annotations(config_map).get(DIGEST)

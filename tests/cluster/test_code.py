@@ -199,3 +199,33 @@ def test_code_of_a_running_workflow_is_used(server: Server, argosy: Run, hello: 
     assert argosy("submit", hello).exit_code == 0
     code(server)[0]["metadata"].pop("ownerReferences")
     assert argosy("prune-code").stdout == ""
+
+
+def test_code_of_a_template_of_the_whole_cluster_is_used(server: Server, argosy: Run, hello: Path) -> None:
+    assert argosy("submit", hello).exit_code == 0
+    assert argosy("submit", hello, "--kind", "ClusterWorkflowTemplate").exit_code == 0
+    assert argosy("submit", hello, "--kind", "WorkflowTemplate").exit_code == 0
+    assert argosy("submit", hello).exit_code == 0
+    assert owners(server) == []
+    for name in workflows(server):
+        server.store.delete("workflows", "team", name)
+    server.store.delete("workflowtemplates", "team", "hello")
+    assert argosy("prune-code").stdout == ""
+    server.forbidden = ("clusterworkflowtemplates",)
+    assert argosy("prune-code", "--delete").stdout == "" and len(code(server)) == 1
+    server.forbidden = ()
+    server.store.delete("clusterworkflowtemplates", "", "hello")
+    assert argosy("prune-code").stdout == f"{code(server)[0]['metadata']['name']}\n"
+
+
+def test_applied_code_of_a_template_of_the_whole_cluster_is_used(
+    server: Server, argosy: Run, hello: Path
+) -> None:
+    kind = ("--kind", "ClusterWorkflowTemplate")
+    assert argosy("submit", hello, *kind).exit_code == 0
+    (made,) = code(server)
+    server.store.delete("configmaps", "team", made["metadata"]["name"])
+    assert argosy("compile", hello, *kind, "-o", "out").exit_code == 0
+    applied = yaml.safe_load(Path("out/hello.code.yaml").read_text(encoding="utf-8"))
+    server.store.create("configmaps", "team", applied)
+    assert argosy("prune-code", "--delete").stdout == "" and len(code(server)) == 1

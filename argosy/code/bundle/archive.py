@@ -15,6 +15,8 @@ from argosy.manifest.code import FILE
 
 LABEL = "argosy.dev/code"
 DIGEST = "argosy.dev/sha256"
+LIVES_WITH = "argosy.dev/lives-with"
+"""Of a ConfigMap: the collection of objects that keep it, where those of its namespace do not tell."""
 _NAME = "argosy-code-"
 _LETTERS = 20
 MAX_BYTES = 1024 * 1024
@@ -42,9 +44,10 @@ class Bundle:
         """Of its ConfigMap."""
         return _NAME + self.digest[:_LETTERS]
 
-    def config_map(self, namespace: str | None = None) -> dict[str, Any]:
+    def config_map(self, namespace: str | None = None, lives_with: str | None = None) -> dict[str, Any]:
         """The ConfigMap that holds it; it never changes, because other code has another name."""
         place = {"namespace": namespace} if namespace else {}
+        keeper = {LIVES_WITH: lives_with} if lives_with else {}
         return {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -52,7 +55,7 @@ class Bundle:
                 "name": self.name,
                 **place,
                 "labels": {"app.kubernetes.io/managed-by": "argosy", LABEL: "bundle"},
-                "annotations": {DIGEST: self.digest},
+                "annotations": {DIGEST: self.digest, **keeper},
             },
             "immutable": True,
             "binaryData": {FILE: base64.b64encode(self.data).decode()},

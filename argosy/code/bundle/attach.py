@@ -49,7 +49,9 @@ class Attached:
         """The ConfigMap that must be in the namespace of the workflow."""
         if self.bundle is None:
             return None
-        return self.bundle.config_map(self.manifest["metadata"].get("namespace"))
+        of_cluster = self.manifest["kind"] == "ClusterWorkflowTemplate"
+        keeper = "clusterworkflowtemplates" if of_cluster else None
+        return self.bundle.config_map(self.manifest["metadata"].get("namespace"), keeper)
 
 
 def attach(
