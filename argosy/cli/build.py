@@ -129,7 +129,7 @@ def _check_place(folder: Path) -> None:
 
 def _steps(target: str) -> list["Step"]:
     """The steps of a target; none runs here, and nothing is submitted, whatever its files do at their top."""
-    from argosy.compose.loader import is_manifest
+    from argosy.compose.loader import is_manifest, taking_calls
     from argosy.compose.upstream import import_couler
 
     import_couler()
@@ -147,7 +147,7 @@ def _steps(target: str) -> list["Step"]:
         called = called_by(path)
         if called is not None:
             return [step for component, template in called if (step := Step.of(component, template))]
-    with composing_only(path):
+    with composing_only(path), taking_calls():
         return steps_of(target)
 
 

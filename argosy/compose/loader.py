@@ -6,7 +6,9 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,6 +26,7 @@ from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean, nearest
 
 BUILT_IN = "argosy.pipelines"
+_takes_calls: ContextVar[bool] = ContextVar("takes_calls", default=False)
 NO_PIPELINE = (
     "declares no pipeline; mark a function with @pipeline, or give a program that composes at its top to "
     "'couler run' or 'argosy submit'"
@@ -100,14 +103,14 @@ def load_file(path: Path) -> ModuleType:
 
 
 def import_module(name: str, place: Path | None = None) -> ModuleType:
-    """The module of that name; no step runs while it is read.
+    """The module of that name; no step runs while it is read (see `taking_calls`).
 
     Raises:
         UsageError: its own code fails; the message has the place, which is `place` for want of a better one.
         ComposeError: its own code calls a component.
     """
     try:
-        with composing(_OnlyRead()):
+        with nullcontext() if _takes_calls.get() else composing(_OnlyRead()):
             return importlib.import_module(name)
     except DeclarationError as error:
         raise DeclarationError(placed(error)) from error
@@ -115,6 +118,16 @@ def import_module(name: str, place: Path | None = None) -> ModuleType:
         raise
     except Exception as error:
         raise UsageError(explain(error, place or Path(name))) from error
+
+
+@contextmanager
+def taking_calls() -> Iterator[None]:
+    """Inside this block a component that a file calls at its top is for whoever composes around it."""
+    token = _takes_calls.set(True)
+    try:
+        yield
+    finally:
+        _takes_calls.reset(token)
 
 
 class _OnlyRead:
