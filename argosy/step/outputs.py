@@ -44,6 +44,8 @@ def check_places(interface: Interface, targets: Mapping[str, Path | None]) -> No
         except OSError as error:
             raise UsageError(f"{interface.name}: {option}: {error.strerror}: '{target}'") from None
         place = target.resolve()
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            continue  # /dev/null takes what comes
         for other, name in taken.items():
             if place == other or other in place.parents or place in other.parents:
                 raise UsageError(

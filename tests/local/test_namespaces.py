@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ Tool = Callable[[str], Path]
 def name() -> str:
     """A name that nothing on this machine has."""
     return f"argosy-test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder beside few others: that of all tests holds thousands, and a crowded one is not shown."""
+    with tempfile.TemporaryDirectory(prefix="argosy-", dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

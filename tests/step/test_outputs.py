@@ -69,6 +69,7 @@ def test_two_outputs_want_two_places(
         check_places(interface, {"a": Path(one), "b": Path(other)})
     check_places(interface, {"a": Path("real/a"), "b": Path("real/ab")})
     check_places(interface, {"a": Path("real/a"), "b": None})
+    check_places(interface, {"a": Path("/dev/null"), "b": Path("/dev/null")})
 
 
 @pytest.mark.parametrize(
