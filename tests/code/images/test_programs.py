@@ -110,3 +110,11 @@ def test_json_tells_what_a_registry_got_and_nothing_else(project: Project, tmp_p
         told = "argosy: --format json tells what was sent to a registry: it needs --push\n"
         assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
     assert not list(tmp_path.glob("image.tar")) and not (tmp_path / "docker").exists()
+
+
+def test_output_of_other_commands_is_no_file_here(project: Project) -> None:
+    write(project, TAILS["at the top"])
+    done = project.argosy("build", "job.py", "--output", "json")
+    told = "argosy: -o names the archive's file, such as hello.tar; '--format json' is a form\n"
+    assert (done.returncode, done.stderr) == (2, told)
+    assert not (project.folder / "json").exists()
