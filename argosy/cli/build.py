@@ -90,8 +90,8 @@ def build_images(
     if not (push or output or dockerfile):
         raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
     if output is not None and output.name in ("json", "text"):
-        form = f"'--format {output.name}' is a form"
-        raise UsageError(f"-o names the archive's file, such as hello.tar; {form}")
+        meant = f"'--format {output.name}' is a form"
+        raise UsageError(f"-o names the archive's file, such as hello.tar; {meant}")
     if form == "json" and (dockerfile or not push):
         raise UsageError("--format json tells what was sent to a registry: it needs --push")
     if push:
