@@ -16,6 +16,7 @@ from argosy.compose.given import check_for_cluster
 from argosy.compose.loader import load_pipeline
 from argosy.errors import UsageError
 from argosy.manifest.emit import to_yaml
+from argosy.step.values import unfit
 from tests.security.argo import command_line
 from tests.security.echo import NAMES, PORTS, program
 from tests.security.hostile import CANARY, TEMPLATE, VALUES
@@ -69,7 +70,7 @@ def test_every_tag_is_among_the_refused() -> None:
 
 
 def test_defaults_come_back_from_the_compiled_yaml(tmp_path: Path) -> None:
-    texts = [v for v in VALUES if v.encode("utf-8", "ignore").decode() == v]
+    texts = [v for v in VALUES if not unfit(v)]
     for start in range(0, len(texts), PORTS):
         wanted = texts[start : start + PORTS]
         text = to_yaml(compile(load_pipeline(str(program(tmp_path, wanted)))))
@@ -80,8 +81,11 @@ def test_defaults_come_back_from_the_compiled_yaml(tmp_path: Path) -> None:
             assert spec["entrypoint"] == "main" and "serviceAccountName" not in spec
 
 
-def test_defaults_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    for value in (v for v in VALUES if v.encode("utf-8", "ignore").decode() != v):
+def test_defaults_that_no_program_can_be_given_are_refused(tmp_path: Path) -> None:
+    """Those that are no text, too long for a command line, or hold a NUL."""
+    refused = [v for v in VALUES if unfit(v)]
+    assert len(refused) > 3
+    for value in refused:
         done = CliRunner().invoke(main, ["compile", str(program(tmp_path, [value]))])
         assert done.exit_code == 2, ascii(value)
         assert len(done.stderr.splitlines()) == 1
