@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from argosy.local.node import Node
+from argosy.local.runs.page.render import finite
 from argosy.local.stacks import Told
 
 _TRACKING = "mlflow-tracking-uri"
@@ -61,7 +61,7 @@ def _training(server: _Server, run_id: str) -> dict[str, Any]:
 def _history(server: _Server, run_id: str, name: str) -> list[list[float]]:
     query: dict[str, str | int] = {"run_id": run_id, "metric_key": name, "max_results": _POINTS}
     points = server.api("metrics/get-history", **query).get("metrics", ())
-    pairs = [(_finite(p.get("step", 0)), _finite(p["value"])) for p in points]
+    pairs = [(finite(p.get("step", 0)), finite(p["value"])) for p in points]
     return [[step, value] for step, value in pairs if step is not None and value is not None]
 
 
@@ -168,8 +168,3 @@ def _mlflow_of(*given: Mapping[str, str]) -> Iterator[_Server | None]:
         return
     with urllib3.PoolManager(timeout=_TIMEOUT, retries=False) as pool:
         yield _Server(address, pool)
-
-
-def _finite(value: Any) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None

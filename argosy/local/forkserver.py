@@ -31,7 +31,7 @@ class ForkServer:
     """Forks the steps of a run; started with the first of them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+        self._environment, self._key = environment, _at_the_start(environment)
         self._lock = asyncio.Lock()
         self._server: Guarded | None = None
         self._control: socket.socket | None = None
@@ -42,7 +42,7 @@ class ForkServer:
         """Whether a forked process would be the same as a plain start of `argv`."""
         module = argv[2] if len(argv) > 2 and list(argv[:2]) == [sys.executable, "-m"] else ""
         own = module.split(".")[0] == "argosy"
-        return self._of_use and own and _at_the_start(env) == _at_the_start(self._environment)
+        return self._of_use and own and _at_the_start(env) == self._key
 
     async def run(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, limit: float | None

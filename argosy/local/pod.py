@@ -132,9 +132,8 @@ class Pod(Place):
     def _prepare(self, *, keep: bool) -> None:
         if not keep:  # a program that waits in the folder has made it anew
             shutil.rmtree(self.folder, ignore_errors=True)
-            if (
-                left := self.folder / "volumes"
-            ).exists():  # another user's, as a container with Docker leaves it
+            left = self.folder / "volumes"  # another user's, as a container with Docker leaves it
+            if left.exists():
                 raise NodeError(f"{left} is of an earlier attempt and cannot be removed: remove it with sudo")
         self._make_folders()
         self.program.mount()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +58,24 @@ def manifest(spec: str | Mapping[str, Any]) -> dict[str, Any]:
         "metadata": {"generateName": "test-"},
         "spec": parsed,
     }
+
+
+RUNNER = """
+import json, pathlib, sys
+from argosy.local import NullReporter, run_manifest
+
+manifest, folder, environment = sys.argv[1:]
+run_manifest(json.loads(manifest), parameters={}, run_dir=pathlib.Path(folder),
+             environment=json.loads(environment), reporter=NullReporter())
+"""
+
+
+def runner(
+    spec: str | Mapping[str, Any], run_dir: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """A process that runs a manifest, as `manifest` makes it, and can be killed."""
+    arguments = [json.dumps(manifest(spec)), str(run_dir), json.dumps(dict(environment))]
+    return subprocess.Popen([sys.executable, "-c", RUNNER, *arguments])
 
 
 def phases(result: WorkflowResult) -> dict[str, str]:

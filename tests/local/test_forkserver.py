@@ -6,8 +6,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import psutil
 import pytest
 
 from argosy.local import Node, WorkflowResult
-from tests.local.conftest import Run, log, manifest, node
+from tests.local.conftest import Run, log, node, runner
 from tests.local.seen import SEEN
 from tests.local.test_container import marked
 from tests.local.test_resume import wait_until_gone
@@ -171,14 +169,7 @@ def test_an_sdk_that_cannot_be_imported_is_the_steps_to_say(
 def test_a_stopped_runner_leaves_no_process(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
-    program = (
-        "import sys, json, pathlib; from argosy.local import run_manifest, NullReporter;"
-        "m, d, e = sys.argv[1:];"
-        "run_manifest(json.loads(m), parameters={}, run_dir=pathlib.Path(d), environment=json.loads(e),"
-        " reporter=NullReporter())"
-    )
-    arguments = [json.dumps(manifest(spec("sleep"))), str(tmp_path / "run"), json.dumps(environment)]
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    process = runner(spec("sleep"), tmp_path / "run", environment)
     written = tmp_path / "run/steps/first/main.log"
     while not (written.exists() and "sleeps" in written.read_text()):
         assert process.poll() is None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ import pytest
 from argosy.errors import UsageError
 from argosy.local import NullReporter, run_manifest
 from argosy.local.state import load, lock
-from tests.local.conftest import Run, log, manifest, node, phases
+from tests.local.conftest import Run, log, manifest, node, phases, runner
 from tests.local.test_container import marked
 
 SPEC = """
@@ -94,15 +92,8 @@ templates:
 
 def start(tmp_path: Path, mark: str) -> subprocess.Popen[bytes]:
     """A runner of its own that has come to the step which waits."""
-    program = (
-        "import sys, json, pathlib; from argosy.local import run_manifest, NullReporter;"
-        "m, d, e = sys.argv[1:];"
-        "run_manifest(json.loads(m), parameters={}, run_dir=pathlib.Path(d), environment=json.loads(e),"
-        " reporter=NullReporter())"
-    )
     settings = {**environment(tmp_path, "600"), "RUNNER_TEST_MARK": mark}
-    arguments = [json.dumps(manifest(SPEC)), str(tmp_path / "run"), json.dumps(settings)]
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments])
+    process = runner(SPEC, tmp_path / "run", settings)
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         if "sleep" in marked(mark):

@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from argosy.local import WorkflowResult
 from argosy.local.standby import certain_imports
-from tests.local.conftest import Run, log, manifest, node, phases
+from tests.local.conftest import Run, log, node, phases, runner
 from tests.local.seen import SEEN
 from tests.local.test_container import marked
 from tests.local.test_resume import wait_until_gone
@@ -281,15 +280,7 @@ def test_one_without_a_turn_leaves_nothing(
 def test_a_stopped_runner_leaves_no_program_that_waits(
     tmp_path: Path, environment: dict[str, str], number: signal.Signals
 ) -> None:
-    program = (
-        "import sys, json, pathlib; from argosy.local import run_manifest, NullReporter;"
-        "m, d, e = sys.argv[1:];"
-        "run_manifest(json.loads(m), parameters={}, run_dir=pathlib.Path(d), environment=json.loads(e),"
-        " reporter=NullReporter())"
-    )
-    arguments = [json.dumps(manifest(spec("show", first="sleep 600"))), str(tmp_path / "run")]
-    command = [sys.executable, "-c", program, *arguments, json.dumps(environment)]
-    process = subprocess.Popen(command)
+    process = runner(spec("show", first="sleep 600"), tmp_path / "run", environment)
     deadline = time.monotonic() + 60
     while not Path(environment["READY"]).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
