@@ -159,7 +159,7 @@ class _Reading:
 
     def _node(self, key: str, node: Node) -> LocalNode:
         raw = self._raw.get(key) or {}
-        tries = [child for child in self._known.values() if child.parent == key and node.kind == "Retry"]
+        tries = [c for c in self._known.values() if c.parent == key] if node.kind == "Retry" else []
         last = tries[-1] if tries else node
         outputs = raw.get("outputs") or (self._raw.get(last.id) or {}).get("outputs")
         memo = raw.get("memoizationStatus") or {}
