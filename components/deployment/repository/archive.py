@@ -9,9 +9,10 @@ A version moves there and back, and is at every instant whole in at least one of
 | 3. its claim says where it is, unless somebody took it up meanwhile | a deployment of this version wins |
 | 4. model.onnx leaves the place of before, then the other files | whole, or no version at all |
 
-Steps 2 to 4 happen under the serving lease: nothing is loaded, replaced, pruned or rolled back meanwhile.  A
-run that was killed anywhere is finished by the next.  Where a version is tells its model.onnx and nothing
-else; one that is in both places counts as published.
+Steps 2 to 4 happen under the serving lease: nothing is loaded, replaced, pruned or rolled back meanwhile.
+The way to the archive is under the archiving lease from the first copy on: of two at once, each would clear
+what the other copied.  A run that was killed anywhere is finished by the next.  Where a version is tells its
+model.onnx and nothing else; one that is in both places counts as published.
 """
 
 from __future__ import annotations
@@ -37,17 +38,29 @@ def is_archived(bucket: Bucket, keys: ModelKeys, version: int) -> bool:
     return folder_of(bucket, keys, version) == keys.archived(version)
 
 
-def copy_aside(bucket: Bucket, keys: ModelKeys, version: int) -> None:
+def copy_aside(bucket: Bucket, keys: ModelKeys, version: int, renew: Callable[[], None]) -> None:
     """Copy a published version into the archive, over what is there of other bytes; may be repeated.
 
+    Only under the archiving lease: if another let the version leave the repository meanwhile, clearing the
+    archive would lose its bytes.
+
+    Args:
+        bucket: where both are.
+        keys: the model's keys.
+        version: the version; nothing happens where it is not published.
+        renew: raises where the lease was lost; called before anything is removed from the archive.
+
     Raises:
-        StepError: it changed meanwhile, or S3 failed.
+        StepError: it changed meanwhile, the lease was lost, or S3 failed.
     """
     source, target = keys.version(version), keys.archived(version)
     if has_same(bucket, source, target):
         return
+    renew()
+    if bucket.head(source + MODEL_FILE) is None:
+        return
     clear_folder(bucket, target)
-    _copy(bucket, source, target)
+    _copy(bucket, source, target, renew)
 
 
 def restore(bucket: Bucket, keys: ModelKeys, version: int, renew: Callable[[], None]) -> None:
@@ -65,7 +78,7 @@ def restore(bucket: Bucket, keys: ModelKeys, version: int, renew: Callable[[], N
     if not is_archived(bucket, keys, version):
         return
     source, target = keys.archived(version), keys.version(version)
-    _copy(bucket, source, target)
+    _copy(bucket, source, target, renew)
     renew()
     mark_restored(bucket, keys, version)
     if not has_same(bucket, source, target):
@@ -103,7 +116,7 @@ def names_in(bucket: Bucket, folder: str) -> set[str]:
     return {key.removeprefix(folder) for key in bucket.keys(folder)}
 
 
-def _copy(bucket: Bucket, source: str, target: str) -> None:
+def _copy(bucket: Bucket, source: str, target: str, renew: Callable[[], None]) -> None:
     last = [METADATA_FILE, MODEL_FILE]
     names = names_in(bucket, source)
     for name in [*sorted(names.difference(last)), *(name for name in last if name in names)]:
@@ -114,6 +127,7 @@ def _copy(bucket: Bucket, source: str, target: str) -> None:
         bucket.copy_if_absent(source + name, target + name, as_it_is)
         after = bucket.head(source + name)
         if after is None or after.etag != info.etag:
+            renew()
             bucket.delete(target + name)
             raise StepError(f"{source}{name} changed while it was copied; it stays where it is")
 

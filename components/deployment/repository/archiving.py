@@ -8,7 +8,9 @@
 | nobody claimed, and was put there less than an hour ago | kept |
 | is older | archived |
 
-Copies are made without a lease, because they may take long and disturb nobody.  Under the serving lease it is
+Copies are made without the serving lease, because they may take long and disturb nobody but another
+archiving: of those there is one at a time, by a lease of its own.  Two would clear and fill the same place in
+the archive, and the slower take away what the faster has just moved there.  Under the serving lease it is
 asked again what goes, and that alone leaves (see `archive`).
 """
 
@@ -74,10 +76,17 @@ class Archiving:
             owner: who does it, as the lease names it.
 
         Raises:
-            StepError: nobody can tell which version is live, another step held the lease, or S3 failed; what
+            StepError: nobody can tell which version is live, another step held a lease, or S3 failed; what
                 did not go is where it was, and the others went.
         """
-        copied, errors = _each(self._in_time(self.plan()), lambda version: self._copy(version))
+        if not self.plan():
+            return []
+        with kept(self.bucket, self.keys.lock("archiving"), owner, _PATIENCE) as alone:
+            return self._move(owner, alone.renew)
+
+    def _move(self, owner: str, renew: Callable[[], None]) -> list[int]:
+        """Copy and let go what is still old, now that nobody else archives."""
+        copied, errors = _each(self._in_time(self.plan()), lambda version: self._copy(version, renew))
         gone: list[int] = []
         if copied:
             with kept(self.bucket, self.keys.lock("serving"), owner, _PATIENCE) as held:
@@ -100,9 +109,9 @@ class Archiving:
                 return
             yield version
 
-    def _copy(self, version: int) -> bool:
+    def _copy(self, version: int, renew: Callable[[], None]) -> bool:
         if not self._was_being_removed(version):
-            copy_aside(self.bucket, self.keys, version)
+            copy_aside(self.bucket, self.keys, version, renew)
         return True
 
     def _leave(self, version: int, renew: Callable[[], None]) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_everything_finds_an_archived_version(bucket: Bucket, keys: ModelKeys, t
     amend_record(bucket, keys, 1, rollback={"workflow": "workflow-1"})
     bucket.delete(keys.record(1))
     bucket.delete(keys.claim(1))
-    copy_aside(bucket, keys, 1)
+    copy_aside(bucket, keys, 1, renew=lambda: None)
     assert not is_archived(bucket, keys, 1)
     for name in ("model.onnx", "metadata.json"):
         bucket.delete(keys.version(1) + name)
@@ -191,8 +192,8 @@ def test_a_claim_that_changes_under_the_archiving_wins(bucket: Bucket, keys: Mod
     publish(bucket, keys, 4)
 
     def stands_on_3() -> Mapping[int, str]:
-        # Asked when the plan is made, and once more under the lease: then a deployment forces version 3.
-        if next(looks) == 2:
+        # Asked twice for the plan, and once more under the serving lease: then a deployment forces version 3.
+        if next(looks) == 3:
             claim_forced(bucket, keys, 3, wanted)
         return {1: "live", 2: "previous"}
 
@@ -220,6 +221,37 @@ def test_archivings_at_once(bucket: Bucket, keys: ModelKeys) -> None:
     assert sorted(version for one in gone for version in one) == [1, 2, 3, 4]
     assert published_versions(bucket, keys) == {5, 6}
     assert all(content(bucket, keys.archived(version)) == FILES for version in range(1, 5))
+
+
+def test_one_that_stands_still_takes_nothing_from_one_that_overtakes_it(
+    bucket: Bucket, keys: ModelKeys
+) -> None:
+    publish(bucket, keys, 1, 2)
+    bucket.write_if_absent(keys.archived(1) + MODEL_FILE, b"of a version that was replaced")
+    calls, stands, goes = itertools.count(), Event(), Event()
+
+    def stand_still(model: Any, **_: Any) -> None:
+        if model.name == "DeleteObject" and next(calls) == 0:
+            stands.set()
+            goes.wait(60)
+
+    bucket.client.meta.events.register("before-call.s3", stand_still)
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(Archiving(bucket, keys, 1, dict).run, "slow")
+        assert stands.wait(60)
+        fast = pool.submit(Archiving(bucket, keys, 1, dict).run, "fast")
+        wait([fast], timeout=3)
+        goes.set()
+        assert [*slow.result(), *fast.result()] == [1]
+    bucket.client.meta.events.unregister("before-call.s3", stand_still)
+    assert content(bucket, keys.archived(1)) == FILES
+
+
+def test_what_left_meanwhile_is_not_cleared_from_the_archive(bucket: Bucket, keys: ModelKeys) -> None:
+    publish(bucket, keys, 1, 2)
+    assert archive(bucket, keys) == [1]
+    copy_aside(bucket, keys, 1, renew=lambda: None)
+    assert content(bucket, keys.archived(1)) == FILES
 
 
 class Killed(BaseException):
