@@ -110,8 +110,7 @@ class Archiving:
             yield version
 
     def _copy(self, version: int, renew: Callable[[], None]) -> bool:
-        if not self._was_being_removed(version):
-            copy_aside(self.bucket, self.keys, version, renew)
+        copy_aside(self.bucket, self.keys, version, renew)
         return True
 
     def _leave(self, version: int, renew: Callable[[], None]) -> bool:

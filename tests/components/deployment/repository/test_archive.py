@@ -223,6 +223,16 @@ def test_archivings_at_once(bucket: Bucket, keys: ModelKeys) -> None:
     assert all(content(bucket, keys.archived(version)) == FILES for version in range(1, 5))
 
 
+@contextmanager
+def hooked(bucket: Bucket, call: Callable[..., None]) -> Iterator[None]:
+    """Whatever this bucket's client asks of S3, it calls this first, with `model`: the operation."""
+    bucket.client.meta.events.register("before-call.s3", call)
+    try:
+        yield
+    finally:
+        bucket.client.meta.events.unregister("before-call.s3", call)
+
+
 def test_one_that_stands_still_takes_nothing_from_one_that_overtakes_it(
     bucket: Bucket, keys: ModelKeys
 ) -> None:
@@ -235,15 +245,13 @@ def test_one_that_stands_still_takes_nothing_from_one_that_overtakes_it(
             stands.set()
             goes.wait(60)
 
-    bucket.client.meta.events.register("before-call.s3", stand_still)
-    with ThreadPoolExecutor(2) as pool:
+    with hooked(bucket, stand_still), ThreadPoolExecutor(2) as pool:
         slow = pool.submit(Archiving(bucket, keys, 1, dict).run, "slow")
         assert stands.wait(60)
         fast = pool.submit(Archiving(bucket, keys, 1, dict).run, "fast")
         wait([fast], timeout=3)
         goes.set()
         assert [*slow.result(), *fast.result()] == [1]
-    bucket.client.meta.events.unregister("before-call.s3", stand_still)
     assert content(bucket, keys.archived(1)) == FILES
 
 
@@ -269,11 +277,8 @@ def killed_before(bucket: Bucket, writes: int) -> Iterator[Callable[[], bool]]:
         if dead:
             raise Killed
 
-    bucket.client.meta.events.register("before-call.s3", die)
-    try:
+    with hooked(bucket, die):
         yield lambda: dead
-    finally:
-        bucket.client.meta.events.unregister("before-call.s3", die)
 
 
 def test_killed_before_any_writing_the_version_is_whole_and_the_next_run_finishes(
