@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from argosy.cluster.destination import Destination
     from argosy.cluster.record import ClusterRecord
 
+_STEPS_ELSEWHERE = "the steps are in the archive, or in a database of the controller"
 _WORKFLOW = click.argument("workflow", metavar="[NAMESPACE/]WORKFLOW")
 
 
@@ -49,10 +50,9 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
 @argo_server_options
 def get(workflow: str, output: str, **options: str | bool | None) -> None:
     """Show a workflow of a cluster: its steps, and why those that wait do not start."""
-    from argosy.cluster.kinds import WORKFLOW
 
     api, namespace, name, _ = connect(workflow, options)
-    found = api.get(WORKFLOW, namespace, name)
+    found = _read(api, namespace, name)
     if output == "json":
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
@@ -91,15 +91,44 @@ def show(workflow: str, output: str, state_dir: Path, **options: str | bool | No
     print_results(console, record, [one for node in record.nodes for one in artifacts(record, node)])
 
 
+def _read(api: "Api", namespace: str, name: str) -> dict[str, Any]:
+    """The workflow; that it came without its steps is said."""
+    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.nodes import lacks_nodes
+
+    found = api.get(WORKFLOW, namespace, name)
+    if lacks_nodes(found):
+        click.echo(f"{_STEPS_ELSEWHERE}; --server URL reads them", err=True)
+    return found
+
+
+def listed(options: dict[str, Any], state_dir: Path, labels: str) -> "tuple[list[dict[str, Any]], str]":
+    """The workflows of a namespace as `argosy runs` tells runs, the last one first; and where that is."""
+    from argosy.cluster.destination import Destination
+    from argosy.cluster.nodes import lacks_nodes
+    from argosy.cluster.record import records
+    from argosy.local.runs.describe import summary
+
+    api, namespace = Destination(**options).connect({})
+    found, bare = list[dict[str, Any]](), 0
+    for record in records(api, namespace, state_dir, labels):
+        bare += lacks_nodes(record.workflow)
+        found.append(summary(record))
+    if bare:
+        told = f"{bare} of them show no gates and failures: {_STEPS_ELSEWHERE}"
+        click.echo(f"{told}; 'argosy show NAMESPACE/WORKFLOW --server URL' has them", err=True)
+    found.sort(key=lambda run: (str(run["startedAt"] or ""), str(run["run"])), reverse=True)
+    return found, f"namespace '{namespace}' of {api.where}"
+
+
 def fetched(
     workflow: str, state_dir: Path, options: dict[str, Any]
 ) -> "tuple[Api, dict[str, Any], ClusterRecord]":
     """A workflow by its name: its server, Argo's object, and the same as a run of this machine is known."""
-    from argosy.cluster.kinds import WORKFLOW
     from argosy.cluster.record import folder_of, record_of
 
     api, namespace, name, _ = connect(workflow, options)
-    found = api.get(WORKFLOW, namespace, name)
+    found = _read(api, namespace, name)
     return api, found, record_of(found, folder_of(state_dir, namespace, found))
 
 
@@ -117,11 +146,10 @@ def open_command(
 
     The page shows this moment. Artifacts stay in the cluster's storage.
     """
-    from argosy.cluster.kinds import WORKFLOW
     from argosy.cluster.record import fetch_logs, folder_of, record_of
 
     api, namespace, name, _ = connect(workflow, options)
-    found = api.get(WORKFLOW, namespace, name)
+    found = _read(api, namespace, name)
     folder = folder_of(state_dir, namespace, found)
     fetch_logs(api, namespace, found, folder)
     show_page(record_of(found, folder), output, no_browser)

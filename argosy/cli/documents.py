@@ -212,9 +212,9 @@ _PAIRED = "what differs, by name: first run, second run, null where a run has no
 
 DOCUMENTS: dict[str, tuple[str, Schema]] = {
     "runs": (
-        "argosy runs --output json",
+        "argosy runs --output json, argosy runs --cluster --output json",
         _object(
-            "the runs of this machine",
+            "the runs of this machine, or the workflows of a namespace",
             {"runs": _list("the last run first", _object("a run", _RUN_FIELDS))},
         ),
     ),

@@ -1,13 +1,16 @@
-"""`argosy runs`, `show` and `logs`: runs of this machine, listed and looked into."""
+"""`argosy runs`, `show` and `logs`: runs, listed and looked into."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from argosy.cli import completion
+from argosy.cli.parameters import argo_server_options, cluster_options
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
@@ -18,24 +21,74 @@ output_option = click.option(
 
 @click.group(invoke_without_command=True)
 @output_option
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
+@click.option("--failed", is_flag=True, help="Only those that are over and did not Succeed.")
+@click.option("--cluster", is_flag=True, help="Workflows of a cluster; so do the options below.")
+@click.option("-l", "--selector", metavar="LABELS", help="Only workflows with these labels: a=b,c!=d.")
+@cluster_options
+@argo_server_options
 @state_dir_option
 @click.pass_context
-def runs(ctx: click.Context, output: str, state_dir: Path) -> None:
-    """List the runs of this machine, the last one first; `argosy runs prune` removes some."""
-    from argosy.local.runs.describe import summary
-    from argosy.local.runs.history import History
-    from argosy.local.runs.screen import print_list
+def runs(
+    ctx: click.Context,
+    /,
+    output: str,
+    last: int | None,
+    failed: bool,
+    cluster: bool,
+    selector: str | None,
+    state_dir: Path,
+    **options: str | bool | None,
+) -> None:
+    """List the runs of this machine, the last one first; `argosy runs prune` removes some.
 
+    With --cluster the workflows of a namespace, archived ones among them where --server has an archive.
+    """
     ctx.obj = state_dir
     if ctx.invoked_subcommand:
+        _refuse_options(ctx)
         return
-    found = [summary(record) for record in History(state_dir).newest_first()]
+    if cluster or selector or any(options.values()):
+        from argosy.cli.cluster import listed
+
+        found, where = listed(options, state_dir, selector or "")
+        none = f"there is no workflow{f' with {selector}' if selector else ''} in {where}"
+    else:
+        found, none = (
+            _of_this_machine(state_dir),
+            f"there is no run in {state_dir} yet; `argosy run` makes one",
+        )
+    if failed and found:
+        found = [run for run in found if run["phase"] not in _NOT_FAILED]
+        none = "none failed"
+    found = found[:last]
     if output == "json":
         click.echo(json.dumps({"runs": found}, ensure_ascii=False))
     elif found:
+        from argosy.local.runs.screen import print_list
+
         print_list(Console(highlight=False), found)
     else:
-        click.echo(f"there is no run in {state_dir} yet; `argosy run` makes one", err=True)
+        click.echo(none, err=True)
+
+
+_NOT_FAILED = ("Succeeded", "Running", "Pending")
+
+
+def _of_this_machine(state_dir: Path) -> list[dict[str, Any]]:
+    from argosy.local.runs.describe import summary
+    from argosy.local.runs.history import History
+
+    return [summary(record) for record in History(state_dir).newest_first()]
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Raise UsageError for an option of the list before a command that has none of it."""
+    for param in ctx.command.params:
+        given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+        if given and param.name != "state_dir":
+            name = max(param.opts, key=len)
+            raise UsageError(f"{name} is of the list; '{ctx.invoked_subcommand}' has options of its own")
 
 
 @runs.command()

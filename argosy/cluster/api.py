@@ -1,7 +1,7 @@
 """The server as submission needs it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from argosy.cluster.kinds import Kind
@@ -28,8 +28,12 @@ class Api(Protocol):
     def replace(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Put the manifest, which has a name and a resourceVersion, in the place of what is there."""
 
-    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> list[dict[str, Any]]:
-        """The objects of a kind, with these labels as a selector of Kubernetes."""
+    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> Iterator[dict[str, Any]]:
+        """The objects of a kind, with these labels as a selector of Kubernetes.
+
+        They are read page by page, as they are asked for: workflows are large. Argo Server tells archived
+        workflows, too, without their nodes.
+        """
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object."""
@@ -63,6 +67,26 @@ class Api(Protocol):
 
     def get_secret(self, namespace: str, name: str) -> dict[str, Any]:
         """The Secret of that name."""
+
+
+PAGE = 100
+"""Objects that a server is asked for at once; of workflows that is up to 100 MB."""
+
+
+def pages(ask: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The objects of a list that a server hands out in pages; `ask` is given where the next one begins."""
+    more = ""
+    while True:
+        answer = ask(more)
+        yield from answer.get("items") or ()
+        more = (answer.get("metadata") or {}).get("continue") or ""
+        if not more:
+            return
+
+
+def said(query: dict[str, str]) -> dict[str, str]:
+    """A query without what it leaves open."""
+    return {name: value for name, value in query.items() if value}
 
 
 def event_in(line: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from argosy.cluster.api import event_in, phrase
+from argosy.cluster.api import PAGE, event_in, pages, phrase, said
 from argosy.cluster.control import refuse_to_stop, resumed
 from argosy.cluster.errors import NotFoundError, TransientError
 from argosy.cluster.http import EVENT_STREAM, STREAM_SECONDS, Http, segment
@@ -55,13 +55,21 @@ class ArgoServerApi:
         body = {"namespace": namespace, "name": name, kind.argo_key: manifest}
         return self._http.call("PUT", path, phrase("update", kind.name, manifest, namespace), body)
 
-    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> list[dict[str, Any]]:
+    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> Iterator[dict[str, Any]]:
         """The objects of a kind."""
         self._refuse_core(kind)
-        path = kind.argo_server_path(segment(namespace))
-        query = {"listOptions.labelSelector": labels} if labels else {}
-        answer = self._http.call("GET", path, f"list {kind.name}s in namespace '{namespace}'", query=query)
-        return list(answer.get("items") or ())
+        path, doing = (
+            kind.argo_server_path(segment(namespace)),
+            f"list {kind.name}s in namespace '{namespace}'",
+        )
+
+        def ask(more: str) -> dict[str, Any]:
+            query = said({"limit": str(PAGE), "labelSelector": labels, "continue": more})
+            return self._http.call(
+                "GET", path, doing, query={f"listOptions.{name}": value for name, value in query.items()}
+            )
+
+        return pages(ask)
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object."""

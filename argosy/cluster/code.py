@@ -7,7 +7,7 @@ belongs to nobody and stays; `argosy prune-code` finds those that nothing refers
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -154,7 +154,7 @@ def unused_code(api: Api, namespace: str) -> list[dict[str, Any]]:
     """
     found = [m for m in api.all_of(CONFIG_MAP, namespace, f"{LABEL}=bundle") if not _owners(m)]
     if found:
-        found = _unnamed(found, [u for k in KINDS.values() if k.namespaced for u in api.all_of(k, namespace)])
+        found = _unnamed(found, (u for k in KINDS.values() if k.namespaced for u in api.all_of(k, namespace)))
     of_cluster = [m for m in found if _annotations(m).get(LIVES_WITH) == _OF_CLUSTER.plural]
     if not of_cluster:
         return found
@@ -163,7 +163,7 @@ def unused_code(api: Api, namespace: str) -> list[dict[str, Any]]:
     return [m for m in found if m not in of_cluster]
 
 
-def _unnamed(config_maps: list[dict[str, Any]], users: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _unnamed(config_maps: list[dict[str, Any]], users: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the ConfigMaps whose name stands in none of the objects."""
     texts = [json.dumps([u.get("spec"), (u.get("status") or {}).get("storedTemplates")]) for u in users]
     return [m for m in config_maps if not any(f'"{m["metadata"]["name"]}"' in text for text in texts)]

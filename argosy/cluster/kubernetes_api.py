@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from argosy.cluster.api import event_in, phrase
+from argosy.cluster.api import PAGE, event_in, pages, phrase, said
 from argosy.cluster.archive import read_archived
 from argosy.cluster.control import STOP, refuse_to_stop, resumed, retried
 from argosy.cluster.errors import ConflictError, NotFoundError
@@ -16,12 +16,6 @@ from argosy.cluster.trouble import event_trouble, pod_trouble
 _UPDATES = 5
 _SILENT = 24 * 3600.0
 """Seconds that a followed log may stay without a line."""
-
-_PAGE = 200
-
-
-def _said(query: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in query.items() if value}
 
 
 def _core(plural: str, namespace: str, name: str | None = None) -> str:
@@ -53,18 +47,18 @@ class KubernetesApi:
         path = f"{kind.kubernetes_path(segment(namespace))}/{segment(manifest['metadata']['name'])}"
         return self._http.call("PUT", path, phrase("update", kind.name, manifest, namespace), manifest)
 
-    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> list[dict[str, Any]]:
-        """The objects of a kind, page after page."""
-        path, found, more = kind.kubernetes_path(segment(namespace)), list[dict[str, Any]](), ""
-        while True:
-            query = {"limit": str(_PAGE), "labelSelector": labels, "continue": more}
-            answer = self._http.call(
-                "GET", path, f"list {kind.name}s in namespace '{namespace}'", query=_said(query)
-            )
-            found += answer.get("items") or ()
-            more = (answer.get("metadata") or {}).get("continue") or ""
-            if not more:
-                return found
+    def all_of(self, kind: Kind, namespace: str, labels: str = "") -> Iterator[dict[str, Any]]:
+        """The objects of a kind."""
+        path, doing = (
+            kind.kubernetes_path(segment(namespace)),
+            f"list {kind.name}s in namespace '{namespace}'",
+        )
+
+        def ask(more: str) -> dict[str, Any]:
+            query = {"limit": str(PAGE), "labelSelector": labels, "continue": more}
+            return self._http.call("GET", path, doing, query=said(query))
+
+        return pages(ask)
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object."""

@@ -13,6 +13,8 @@ FINISHED = ("Succeeded", "Failed", "Error")
 BAD = ("Failed", "Error")
 LOG_ARTIFACT = "main-logs"
 _POD_NAMES = "workflows.argoproj.io/pod-name-format"
+_ARCHIVED = ("workflows.argoproj.io/workflow-archiving-status", "Persisted")
+"""The label of what the archive hands out."""
 _LONGEST_POD_PREFIX = 242  # Argo's: what Kubernetes allows, less the hash
 
 
@@ -47,6 +49,14 @@ class Node:
 def phase_of(workflow: Mapping[str, Any]) -> str:
     """The workflow's phase; "Pending" until the controller has seen it."""
     return str((workflow.get("status") or {}).get("phase") or "Pending")
+
+
+def lacks_nodes(workflow: Mapping[str, Any]) -> bool:
+    """Whether its nodes are elsewhere: in the controller's database, or the archive, whose list has none."""
+    found = workflow.get("status") or {}
+    labels = (workflow.get("metadata") or {}).get("labels") or {}
+    elsewhere = found.get("offloadNodeStatusVersion") or labels.get(_ARCHIVED[0]) == _ARCHIVED[1]
+    return bool(elsewhere) and not raw_nodes(found)
 
 
 def nodes_of(workflow: Mapping[str, Any]) -> list[Node]:

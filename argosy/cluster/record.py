@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import Any
 from argosy.cluster.api import Api
 from argosy.cluster.archive import address_of
 from argosy.cluster.errors import SubmitError
+from argosy.cluster.kinds import WORKFLOW
 from argosy.cluster.logs import read_log
 from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, nodes_of, phase_of, raw_nodes
 from argosy.errors import UsageError
@@ -25,6 +26,7 @@ from argosy.step.files import write_text
 CLUSTERS = "clusters"
 """The folder, in the state folder, of the pages of clusters' workflows."""
 
+_TEMPLATE = "workflows.argoproj.io/workflow-template"
 _LINES = 500
 """Of a log, the last ones: a page shows no more of them."""
 _READERS = 8
@@ -52,7 +54,9 @@ class ClusterRecord(Record):
         """The name of what it was made from."""
         reference = (self.workflow.get("spec") or {}).get("workflowTemplateRef") or {}
         metadata = self.workflow["metadata"]
-        return str(reference.get("name") or metadata.get("generateName", "").rstrip("-") or metadata["name"])
+        made_from = reference.get("name") or metadata.get("generateName", "").rstrip("-")
+        of_the_archive = (metadata.get("labels") or {}).get(_TEMPLATE)  # whose list has neither of these
+        return str(made_from or of_the_archive or metadata["name"])
 
     def place_of(self, path: str) -> Path | None:
         """None: artifacts lie in the cluster's storage."""
@@ -89,6 +93,16 @@ def record_of(workflow: Mapping[str, Any], folder: Path) -> ClusterRecord:
     }
     state = "finished" if phase in FINISHED else "running"
     return ClusterRecord(folder, state, head, in_order(_with_loops(seen)), "", workflow)  # type: ignore[arg-type]
+
+
+def records(api: Api, namespace: str, state_dir: Path, labels: str = "") -> Iterator[ClusterRecord]:
+    """The workflows of a namespace with these labels, as they are read; one that is archived, too, once."""
+    seen: set[str] = set()
+    for workflow in api.all_of(WORKFLOW, namespace, labels):
+        key = str(workflow["metadata"].get("uid") or workflow["metadata"]["name"])
+        if key not in seen:
+            seen.add(key)
+            yield record_of(workflow, folder_of(state_dir, namespace, workflow))
 
 
 def fetch_logs(api: Api, namespace: str, workflow: dict[str, Any], folder: Path) -> None:

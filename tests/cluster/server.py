@@ -127,12 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream("workflows", namespace, query, lambda event: json.dumps(event).encode() + b"\n")
             return None
         if self.command == "GET" and name is None:
-            return self.state.store.list(
-                plural,
-                namespace,
-                query.get("fieldSelector", [""])[0],
-                query.get("labelSelector", [""])[0],
-            )
+            fields, labels = (query.get(f"{key}Selector", [""])[0] for key in ("field", "label"))
+            return _page(self.state.store.list(plural, namespace, fields, labels), query)
         return self._act(plural, namespace, name, body)
 
     def _argo(self, match: re.Match[str], query: dict[str, list[str]], body: Object) -> Object | None:
@@ -148,6 +144,13 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command != "PUT":
                 raise Refused(405, "", "Method Not Allowed")
             return store.control(match["verb"], namespace, name, body)
+        if match["path"] == "workflows" and self.command == "GET":
+            if "workflows" in self.state.forbidden:
+                raise Refused(403, "Forbidden", 'workflows is forbidden: User "me" cannot list resource')
+            if name is not None:
+                return store.archived_workflow(namespace, name)
+            labels = query.get("listOptions.labelSelector", [""])[0]
+            return _page(store.list_with_archive(namespace, labels), query, "listOptions.")
         return self._act(
             match["path"].replace("-", ""), namespace, name, body.get(_ARGO_KEYS[match["path"]], {})
         )
@@ -293,6 +296,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _page(found: Object, query: dict[str, list[str]], prefix: str = "") -> Object:
+    """A part of a list, as `limit` and `continue` ask for it."""
+    limit = int(query.get(f"{prefix}limit", ["0"])[0])
+    first = int(query.get(f"{prefix}continue", ["0"])[0])
+    end = first + limit if limit else len(found["items"])
+    more = {"continue": str(end)} if end < len(found["items"]) else {}
+    return {**found, "metadata": more, "items": found["items"][first:end]}
 
 
 def _is_selected(body: Object, plural: str, selector: str) -> bool:

@@ -45,6 +45,8 @@ class Store:
     """By namespace, pod and container."""
     archived: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """By namespace, workflow and node."""
+    archive: dict[tuple[str, str], Object] = field(default_factory=dict)
+    """Workflows that Argo Server's archive holds, by namespace and name."""
     watchers: list["queue.Queue[tuple[str, Object] | None]"] = field(default_factory=list)
     _versions: "itertools.count[int]" = field(default_factory=lambda: itertools.count(100))
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -106,6 +108,27 @@ class Store:
             key, _, value = term.partition("=")
             found = [o for o in found if o["metadata"].get("labels", {}).get(key) == value]
         return {"kind": f"{PLURALS[plural]}List", "metadata": {}, "items": copy.deepcopy(found)}
+
+    def list_with_archive(self, namespace: str, labels: str) -> Object:
+        """As GET of workflows at Argo Server since 3.5: live ones, then archived ones with little of each."""
+        found: Object = self.list("workflows", namespace, labels=labels)
+        for (place, _), body in self.archive.items():
+            if place == namespace and not labels:
+                kept = ("name", "namespace", "uid", "labels", "creationTimestamp")
+                metadata = {key: value for key, value in body["metadata"].items() if key in kept}
+                status = {
+                    k: v for k, v in body["status"].items() if k in ("phase", "startedAt", "finishedAt")
+                }
+                found["items"].append(
+                    {"kind": "Workflow", "metadata": metadata, "spec": {}, "status": status}
+                )
+        return found
+
+    def archived_workflow(self, namespace: str, name: str) -> Object:
+        """As GET of a workflow at Argo Server: a live one, else the archived one."""
+        if ("workflows", namespace, name) in self.objects or (namespace, name) not in self.archive:
+            return self.get("workflows", namespace, name)
+        return copy.deepcopy(self.archive[namespace, name])
 
     def set_status(self, namespace: str, name: str, status: Object) -> None:
         """What a controller would do to a workflow."""

@@ -105,6 +105,7 @@ def test_an_operator(used: Uses, argosy: Run, server: Server, monkeypatch: pytes
     nodes["greet-1"]["phase"] = "Failed"
     server.store.set_status("team", "greet", status("Failed", **{"greet-1": nodes["greet-1"]}))
     assert argosy("logs", "team/greet").exit_code == 0
+    assert argosy("runs", "--cluster").exit_code == 0
 
     def finish() -> None:
         while not server.store.watchers:

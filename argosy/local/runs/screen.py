@@ -37,7 +37,8 @@ def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         if not wide and remarks:
             name, remarks = Text("\n  ").join([name, remarks]), Text()
         started = local_time(run["startedAt"])
-        began, size = started if wide else started[5:16] or started, human_size(run["sizeBytes"])
+        began = started if wide else started[5:16] or started
+        size = human_size(run["sizeBytes"]) if run["sizeBytes"] else "-"
         table.add_row(name, began, took, phase, size, *([remarks] if wide else []))
     console.print(table)
 
