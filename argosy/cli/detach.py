@@ -9,6 +9,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from argosy.local.keys import has_keys
 
@@ -17,7 +18,7 @@ Leave = Callable[[], None]
 _PARENT_DEATH_SIGNAL = 1
 _FROM_KERNEL = 0x80  # si_code of a signal that the terminal sent, to parent and child alike
 _LEFT = signal.SIGUSR1
-_WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, _LEFT}
+_WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, _LEFT}
 
 
 def detachable(work: Callable[[Leave | None], int], told: str) -> int:
@@ -25,7 +26,8 @@ def detachable(work: Callable[[Leave | None], int], told: str) -> int:
 
     On a terminal the work is done by a child of this process, so that the shell can have its terminal back
     while the work goes on; `told` is then said. Ctrl-C and Ctrl-Z reach both; a signal sent to this process
-    alone is handed on; if this process is killed, the child dies with it. Elsewhere nothing is forked.
+    alone, and the end of the terminal, is handed on; if this process is killed, the child dies with it.
+    Elsewhere nothing is forked.
     """
     if not (has_keys() and hasattr(signal, "sigwaitinfo") and threading.active_count() == 1):
         return work(None)
@@ -43,8 +45,10 @@ def detachable(work: Callable[[Leave | None], int], told: str) -> int:
         print(told, file=sys.stderr)
         code = 0
     else:  # a child that was killed could not
-        termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, attributes)
-    sys.stderr.flush()
+        with suppress(termios.error):  # the terminal may be gone
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, attributes)
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # what ends with this process, such as temporary folders, is the child's
 
 
@@ -59,6 +63,11 @@ def _outcome(child: int) -> int | None:
                 return code if code >= 0 else 128 - code
         elif came.si_signo == _LEFT:
             return None
+        elif (
+            came.si_signo == signal.SIGHUP
+        ):  # of a closed terminal the kernel tells the session's leader alone
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+                os.kill(child, signal.SIGHUP)
         elif came.si_code != _FROM_KERNEL:
             os.kill(child, came.si_signo)
 

@@ -123,7 +123,8 @@ def run_manifest(
     workflow's `parallelism` says so). `linted`: the linter has seen the manifest.
 
     Raises UsageError (ManifestError for the manifest) before anything is started. A later failure is in
-    the result; SIGINT and SIGTERM stop every step and end the workflow as Failed.
+    the result; SIGINT, SIGTERM and SIGHUP (unless `nohup` ignores it) stop every step and end the workflow
+    as Failed.
     """
     run_dir = run_dir.resolve()
     earlier = states.load(run_dir) if resume else None
@@ -202,12 +203,13 @@ def _in_loop(main: Callable[[], Any]) -> WorkflowResult:
 
 
 class _Signals:
-    """SIGINT and SIGTERM cancel the run, where signals can be received (the main thread)."""
+    """SIGINT, SIGTERM and SIGHUP cancel the run, where signals can be received (the main thread)."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._task: asyncio.Task[Any] | None = None
         self._installed: list[signal.Signals] = []
+        self._stopping = False
 
     def __enter__(self) -> _Signals:
         self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -215,11 +217,20 @@ class _Signals:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, self.stop, f"stopped by {number.name}")
                 self._installed.append(number)
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+                loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+                self._installed.append(signal.SIGHUP)
         return self
+
+    def _hang_up(self) -> None:
+        """End the run, whose terminal is gone; shell and kernel may both say so, and once is enough."""
+        if not self._stopping:
+            self.stop(f"stopped by {signal.SIGHUP.name}")
 
     def stop(self, reason: str) -> None:
         """End the run."""
         assert self._task is not None
+        self._stopping = True
         self._ctx.stop_reason = reason
         self._task.cancel()
 

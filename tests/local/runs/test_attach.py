@@ -115,6 +115,32 @@ def test_a_signal_to_the_command_alone_reaches_the_run(folder: Path) -> None:
         assert screen.code() == 1
 
 
+def test_a_terminal_that_is_closed_ends_the_run_as_ctrl_c_does(folder: Path) -> None:
+    with terminal(folder, "run", "slow.yaml") as gone:
+        gone.until("38%")
+        assert only_run(folder).state == "running"
+    os.waitpid(gone.process, 0)
+    found = only_run(folder)
+    assert (found.state, found.phase, found.head["message"]) == ("finished", "Failed", "stopped by SIGHUP")
+
+
+def test_a_hang_up_of_a_run_without_a_terminal_ends_it_unless_nohup_says_no(folder: Path) -> None:
+    for words, phase in (([], "Failed"), (["nohup"], "Succeeded")):
+        (folder / "go").unlink(missing_ok=True)
+        command = [*words, ARGOSY, "run", "slow.yaml", "--state-dir", f"state{phase}"]
+        with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "3/8" in line:
+                    break
+            process.send_signal(signal.SIGHUP)
+            if phase == "Succeeded":
+                (folder / "go").touch()
+            process.communicate()
+        (run,) = (folder / f"state{phase}" / "runs").iterdir()
+        assert Record.read(run).phase == phase, words
+
+
 def test_without_a_terminal_lines_are_printed(folder: Path) -> None:
     words = {"cwd": folder, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
     first = subprocess.Popen([ARGOSY, "run", "slow.yaml"], **words)  # type: ignore[call-overload]
