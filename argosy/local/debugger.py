@@ -37,6 +37,20 @@ class Debugger(pdb.Pdb):
         sys.settrace(None)  # else the way into pdb itself would be gone through line by line
         self.set_trace(sys._getframe(1))
 
+    def look_at(self, error: Exception) -> None:
+        """Stop where a component's function raised; then, also after `quit`, the step ends with its error."""
+        sys.settrace(None)
+        caller = error.__traceback__  # the first frame calls the function, and is none of the user's
+        inside = caller.tb_next if caller else None
+        traceback.print_exception(type(error), error, inside)
+        self.clear_all_breaks()
+        self.reset()
+        try:
+            self.interaction(None, inside)
+        except Quit:
+            return
+        self.set_continue()
+
     def do_EOF(self, arg: str) -> bool:
         """Ctrl-D, or a terminal that is gone."""
         self.message("")
@@ -54,6 +68,7 @@ def main(words: Sequence[str]) -> int:
         if program[0] == "-m":
             sys.path[0] = str(Path.cwd())
             sys.argv[:] = program[1:]
+            _look_at_components(debugger)
             debugger.runcall(runpy.run_module, program[1], run_name="__main__", alter_sys=True)
         else:
             sys.path[0] = str(Path(program[0]).resolve().parent)
@@ -67,6 +82,15 @@ def main(words: Sequence[str]) -> int:
         traceback.print_exc()
         return _post_mortem(debugger, error)
     return 0
+
+
+def _look_at_components(debugger: Debugger) -> None:
+    """Let a component's error reach the debugger: its program handles what its function raises."""
+    try:
+        from argosy.step import program
+    except ImportError:  # a module that is no component, where there is no Argosy
+        return
+    program.looked_at = debugger.look_at
 
 
 def _post_mortem(debugger: Debugger, error: Exception) -> int:

@@ -29,6 +29,9 @@ TERMINATION_LOG = "ARGOSY_TERMINATION_LOG"
 _LAST_WORDS = 4096
 """Bytes of them that Kubernetes takes."""
 
+looked_at: Callable[[Exception], None] | None = None
+"""Shown what a step's function raised, before the step ends with it; a debugger sets it."""
+
 
 class Step(Protocol):
     """A component as this module sees it."""
@@ -96,7 +99,12 @@ def _run(step: Step, argv: Sequence[str]) -> None:
     inputs, places = arguments.read(interface, argv)
     check_places(interface, places)
     step_begins(interface.name)
-    result = step.function(**inputs)
+    try:
+        result = step.function(**inputs)
+    except Exception as error:
+        if looked_at is not None:
+            looked_at(error)
+        raise
     _show(hand_over(interface, result, places), places)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -175,6 +176,28 @@ def test_quit_in_pdb_ends_the_step_and_nothing_else(summed: Path, keys: str) -> 
     assert "tidied up" in screen.shown and "Traceback" not in screen.shown
     assert screen.shown.count("(Pdb)") == 3
     assert "'add' failed: exit code 130: quit in the debugger" in screen.shown
+
+
+@pytest.mark.parametrize("raised", ["ValueError", "StepError"])
+@pytest.mark.parametrize("left", ["q", "continue"])
+def test_pdb_shows_where_a_component_failed_with_its_inputs(summed: Path, raised: str, left: str) -> None:
+    file = summed / "sums.py"
+    text = file.read_text().replace("a + b", "half(a)")
+    text = text.replace('print("total", total)', f"raise {raised}(f'bad {{b}}')")
+    head = "from argosy.errors import StepError\ndef half(n: int) -> int:\n    return n // 2\n"
+    file.write_text(head + text)
+    with terminal(summed, "rerun", "last", "--step", "add", "--debug") as screen:
+        prompt(screen, 1)
+        screen.press("continue\n")
+        prompt(screen, 2)
+        assert f"{raised}: bad" in screen.shown and f"-> raise {raised}(" in screen.shown
+        screen.press("p (a, b, total)\n")
+        prompt(screen, 3)
+        screen.press(f"{left}\n")
+        assert screen.code() == 1
+    assert "(40, 2, 20)" in screen.shown and screen.shown.count("(Pdb)") == 3
+    assert screen.shown.count("tidied up") == 1 and "quit in the debugger" not in screen.shown
+    assert re.search(r"'add' failed: exit code 1: add: (ValueError: )?bad 2", screen.shown)
 
 
 def test_pdb_shows_where_a_script_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
