@@ -105,7 +105,7 @@ def _take_over(
     in_images: bool,
 ) -> None:
     """Make the new run's folder with what Succeeded before a step in it."""
-    from argosy.local import check
+    from argosy.local.check import check
     from argosy.local.runs.rerun import made_with_other_values, take_over
 
     check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)

@@ -176,7 +176,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     """
     from argosy.cli.attach import left
     from argosy.cli.detach import detachable
-    from argosy.local import check
+    from argosy.local.check import check
 
     request = _request(state_dir=state_dir, **how)
     containers = request.containers()

@@ -2,16 +2,18 @@
 
 With `containers` each step runs in its real image instead.
 
-`check` finds what is wrong before anything starts, `run_manifest` runs. Each difference from a cluster is
-documented where it is decided: container paths in `paths`, fields of a manifest in `fields`, the
-environment in `environment`.
+`check.check` finds what is wrong before anything starts, `run_manifest` runs. Each difference from a
+cluster is documented where it is decided: container paths in `paths`, fields of a manifest in `fields`,
+the environment in `environment`.
 """
 
-from argosy.local.check import check
-from argosy.local.node import Attempt, Node, Phase, Values
-from argosy.local.reporter import NullReporter, Reporter
-from argosy.local.result import Plan, WorkflowResult
-from argosy.local.run import run_manifest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from argosy.local.node import Attempt, Node, Phase, Values
+    from argosy.local.reporter import NullReporter, Reporter
+    from argosy.local.result import Plan, WorkflowResult
+    from argosy.local.run import run_manifest
 
 __all__ = [
     "Attempt",
@@ -22,6 +24,20 @@ __all__ = [
     "Reporter",
     "Values",
     "WorkflowResult",
-    "check",
     "run_manifest",
 ]
+_MODULES = {
+    **dict.fromkeys(("Attempt", "Node", "Phase", "Values"), "node"),
+    **dict.fromkeys(("NullReporter", "Reporter"), "reporter"),
+    **dict.fromkeys(("Plan", "WorkflowResult"), "result"),
+    "run_manifest": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use: the history of runs needs neither the runner nor the linter."""
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from argosy.errors import ManifestError, UsageError
-from argosy.local import check
+from argosy.local.check import check
 from tests.local.conftest import Run, manifest
 
 GOOD = """

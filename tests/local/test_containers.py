@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from argosy.errors import ManifestError, UsageError
-from argosy.local import check
 from argosy.local.box import Box, parse_box
+from argosy.local.check import check
 from argosy.local.containers import Bind, Containers, Image, Layout, refuse_image
 from argosy.local.errors import NodeError, NotMade
 from argosy.local.model import Container

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from argosy.errors import UsageError
 from argosy.local.runs.record import Record, is_locked, pick, size_of
-from argosy.local.state import lock
 
 RUNS = "runs"
 LAST = "last"
@@ -67,6 +66,8 @@ class History:
         Raises:
             UsageError: a run is still going on, or cannot be removed; those before it are gone.
         """
+        from argosy.local.state import lock
+
         freed = 0
         for record in records:
             size = size_of(record.folder)
