@@ -7,24 +7,30 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
-
-import urllib3
 
 from argosy.local.node import Node
 from argosy.local.runs.page.render import finite
 from argosy.local.stacks import Told
 
-_TRACKING = "mlflow-tracking-uri"
-_PROBLEMS = (urllib3.exceptions.HTTPError, ValueError, KeyError, TypeError)
-"""What an answer that is none may raise."""
+if TYPE_CHECKING:
+    import urllib3
 
-_TIMEOUT = urllib3.Timeout(connect=1.0, read=5.0)
+_TRACKING = "mlflow-tracking-uri"
+_CONNECT, _READ = 1.0, 5.0  # seconds
 _SHOWN = ("confusion_matrix.png", "misclassified.png", "confusion_matrix.csv")
 _LARGEST = 600_000  # bytes of a picture
 _METRICS, _POINTS = 24, 500
 _MOVES = "triton.moves"
+
+
+class _NoAnswerError(Exception):
+    """The server was not reached, or broke off."""
+
+
+_PROBLEMS = (_NoAnswerError, ValueError, KeyError, TypeError)
+"""What an answer that is none may raise."""
 
 
 def told(parameters: Mapping[str, str], nodes: Sequence[Node]) -> Told:
@@ -148,14 +154,20 @@ class _Server:
 
     def content(self, place: str, **query: str | int) -> bytes:
         """The content at an address. Raises one of `_PROBLEMS`."""
-        answer = self._pool.request("GET", f"{self.address}/{place}?{urlencode(query)}")
+        from urllib3.exceptions import HTTPError
+
+        try:
+            answer = self._pool.request("GET", f"{self.address}/{place}?{urlencode(query)}")
+        except HTTPError as error:
+            raise _NoAnswerError(f"{type(error).__name__}: {error}") from None
         if answer.status != 200:
             raise ValueError(f"{place} answered {answer.status}")
         return answer.data
 
     def silent(self, error: Exception) -> str:
         """The line about a server that did not answer as it should."""
-        return f"MLflow at {self.address} did not tell: {type(error).__name__}: {error}"[:300]
+        why = str(error) if isinstance(error, _NoAnswerError) else f"{type(error).__name__}: {error}"
+        return f"MLflow at {self.address} did not tell: {why}"[:300]
 
 
 @contextmanager
@@ -166,5 +178,8 @@ def _mlflow_of(*given: Mapping[str, str]) -> Iterator[_Server | None]:
     if not address.startswith(("http://", "https://")):
         yield None
         return
-    with urllib3.PoolManager(timeout=_TIMEOUT, retries=False) as pool:
+    import urllib3  # most runs name no server, and need none of it
+
+    timeout = urllib3.Timeout(connect=_CONNECT, read=_READ)
+    with urllib3.PoolManager(timeout=timeout, retries=False) as pool:
         yield _Server(address, pool)

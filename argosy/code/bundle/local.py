@@ -3,13 +3,12 @@
 import base64
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from argosy.code.bundle.attach import ZIP, attach
 from argosy.code.bundle.beside import code_beside, named_in
-from argosy.code.bundle.declared import folder_of
 from argosy.code.bundle.packages import python_of
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
@@ -135,8 +134,17 @@ def _from_bundle(template: dict[str, Any], path: Path, state_dir: Path) -> dict[
     container = template["container"]
     python, _, *words = container["command"]
     if python_of(str(container.get("image"))):
-        installed = str(folder_of(declared_packages(template), state_dir.resolve() / _FOLDER) or "")
+        installed = _installed(declared_packages(template), state_dir.resolve() / _FOLDER)
     else:
         installed = os.pathsep.join(dict.fromkeys(p for p in sys.path if Path(p).name in SITES))
     command = [python, "-I", "-S", "-c", _START, str(path), installed, *words]
     return {**template, "container": {**container, "command": command}}
+
+
+def _installed(packages: Sequence[str], below: Path) -> str:
+    """The folder of the packages that a step declares; empty where it declares none."""
+    if not packages:
+        return ""
+    from argosy.code.bundle.declared import folder_of
+
+    return str(folder_of(packages, below) or "")

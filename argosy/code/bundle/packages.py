@@ -3,10 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from typing import Any
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from argosy.compose.settings import LOCK, Settings
 from argosy.errors import UsageError
@@ -81,6 +78,10 @@ def check_here(templates: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _missing(text: str) -> str:
+    from importlib import metadata  # few runs have steps that declare packages
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
         wanted = Requirement(text)
         if wanted.marker and not wanted.marker.evaluate():
