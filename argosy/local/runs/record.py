@@ -16,7 +16,7 @@ import yaml
 from argosy.errors import UsageError
 from argosy.local.folders import folder_name
 from argosy.local.journal import STATE_FILE, read_state
-from argosy.local.node import Attempt, Node, Phase, Values, in_order, parse_time
+from argosy.local.node import Attempt, Node, Phase, Values, in_order, now, parse_time
 from argosy.manifest.parts import templates_in
 
 REQUEST_FILE = "request.json"
@@ -91,6 +91,8 @@ class Record:
     @property
     def seconds(self) -> float | None:
         """How long it took, or has been taking; None where nobody knows."""
+        if self.started_at and self.state == "running":  # what was written last may be long ago
+            return max(0.0, (parse_time(now()) - parse_time(self.started_at)).total_seconds())
         end = self.head.get("finishedAt") or (self.head.get("savedAt") if self.head else None)
         last = max((n.finished_at or n.started_at or "" for n in self.nodes), default="")
         if not self.started_at or not (end or last):

@@ -115,6 +115,20 @@ def test_a_signal_to_the_command_alone_reaches_the_run(folder: Path) -> None:
         assert screen.code() == 1
 
 
+def test_a_run_that_goes_on_has_taken_the_time_until_now(folder: Path) -> None:
+    with subprocess.Popen(
+        [ARGOSY, "run", "slow.yaml"], cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert any("3/8" in line for line in process.stderr)
+        first = only_run(folder).seconds
+        time.sleep(0.05)
+        later = only_run(folder).seconds
+        (folder / "go").touch()
+        process.communicate()
+    assert first is not None and later is not None and later >= first + 0.05
+
+
 def test_a_terminal_that_is_closed_ends_the_run_as_ctrl_c_does(folder: Path) -> None:
     with terminal(folder, "run", "slow.yaml") as gone:
         gone.until("38%")
