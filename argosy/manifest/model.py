@@ -5,7 +5,7 @@ A view holds the mapping it looks at and the path to it, so that a rule can say 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -94,6 +94,13 @@ def _placed(kind: str, place: Map) -> bool:
     return bool(place.get(key))
 
 
+def _innermost(tag: Tag) -> Tag:
+    """The tag that Argo replaces first: the last one that opens."""
+    if "{{" not in tag.text:
+        return tag
+    return replace(tag, text=tag.text.rpartition("{{")[2].partition("}}")[0].strip())
+
+
 class TagIndex:
     """Tags below each of the given places, in order of writing; `texts` are the strings that hold any.
 
@@ -117,9 +124,12 @@ class TagIndex:
         return self._below.get(place, [])
 
     def plain(self, place: Path) -> list[Tag]:
-        """The tags below a place that Argo must resolve: no expressions, nobody else's tags."""
-        tags = self._below.get(place, ())
-        return [t for t in tags if not t.expression and t.text.startswith(PREFIXES) and "{{" not in t.text]
+        """The tags below a place that Argo must resolve: no expressions, nobody else's tags.
+
+        Of a tag whose name is known only at run time, because another tag stands in it, the inner one.
+        """
+        tags = (t for t in self._below.get(place, ()) if not t.expression and t.text.startswith(PREFIXES))
+        return [t for tag in tags if (t := _innermost(tag)).text.startswith(PREFIXES)]
 
 
 LEAVES = ("container", "containerSet", "script", "resource", "data", "http", "plugin")

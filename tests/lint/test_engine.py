@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from argosy.errors import UsageError
 from argosy.lint import Options, Violation, lint_manifest, lint_paths
@@ -147,3 +148,44 @@ def test_a_thousand_tasks_take_less_than_200_megabytes(tmp_path: Path) -> None:
         [sys.executable, "-c", PEAK, "chain.yaml"], cwd=tmp_path, capture_output=True, check=True
     )
     assert int(told.stdout) < 200 * 1024
+
+
+NESTED = """\
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: x-}
+spec:
+  entrypoint: main
+  arguments: {parameters: [{name: env, value: dev}, {name: url-dev, value: "http://dev"}]}
+  templates:
+  - name: main
+    steps: [[{name: a, template: say, withParam: '["dev"]',
+      arguments: {parameters: [{name: text, value: ARGUMENT}]}}]]
+  - name: say
+    inputs: {parameters: [{name: text}]}
+    container: {image: "alpine:3.20", env: [{name: A, value: ENV}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("argument", "env", "unknown"),
+    [
+        ("{{workflow.parameters.url-{{inputs.parameters.nope}}}}", "", "inputs.parameters.nope"),
+        ("{{workflow.parameters.url-{{workflow.parameters.nope}}}}", "", "workflow.parameters.nope"),
+        ("{{inputs.parameters.{{steps.b.outputs.result}}}}", "", "steps.b.outputs.result"),
+        ("", "{{workflow.parameters.url-{{inputs.parameters.nope}}}}", "inputs.parameters.nope"),
+        (
+            "{{item.{{workflow.parameters.env}}}}",
+            "{{workflow.parameters.url-{{workflow.parameters.env}}}}",
+            "",
+        ),
+        ("", "{{ helm {{inputs.parameters.text}} }}", ""),
+    ],
+)
+def test_a_tag_within_a_tag_has_a_name_that_is_known(argument: str, env: str, unknown: str) -> None:
+    manifest = yaml.safe_load(NESTED)
+    main, say = manifest["spec"]["templates"]
+    main["steps"][0][0]["arguments"]["parameters"][0]["value"] = argument
+    say["container"]["env"][0]["value"] = env
+    found = [v.message for v in lint_manifest(manifest) if v.code.startswith("ARG3")]
+    assert len(found) == bool(unknown) and all(f"{{{{{unknown}}}}}" in message for message in found), found
