@@ -45,8 +45,21 @@ def _share(step_name: str, parameter: str) -> list[str]:
     return CARRIED[PLACES.index((step_name, parameter)) % SHARES :: SHARES]
 
 
+@pytest.fixture(scope="module")
+def _empty(servers: Servers) -> str:
+    """A bucket of this file's own: each case lists it twice, and the shared one holds the data sets."""
+    made = s3.connect(servers.bucket).client.create_bucket(Bucket="hostile-parameters")
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 200
+    return "hostile-parameters"
+
+
 @pytest.fixture
-def inputs(servers: Servers, tmp_path: Path) -> dict[str, Any]:
+def bucket(_empty: str) -> Bucket:
+    return s3.connect(_empty)
+
+
+@pytest.fixture
+def inputs(servers: Servers, bucket: Bucket, tmp_path: Path) -> dict[str, Any]:
     """Every input of every step, so that nothing but the value that is tried is wrong."""
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "file").write_bytes(b"nothing")
@@ -58,7 +71,7 @@ def inputs(servers: Servers, tmp_path: Path) -> dict[str, Any]:
         "model_sha256": "0" * 64,
         "deployed_by": "pod",
         "mlflow_tracking_uri": servers.mlflow,
-        "s3_bucket": servers.bucket,
+        "s3_bucket": bucket.name,
         "s3_prefix": "models",
         "triton_url": servers.triton,
         "triton_grpc_url": servers.triton_grpc,
