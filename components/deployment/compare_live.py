@@ -71,7 +71,7 @@ def compare_live(
         s3_bucket: the bucket of Triton's model repository.
         s3_prefix: the repository's folder in the bucket.
     """
-    from argosy.components.deployment.aliases.table import own_name
+    from argosy.components.deployment.aliases.moves import own_name
     from argosy.components.deployment.comparison import comparing
     from argosy.components.deployment.comparison.inputs import check_prefix
     from argosy.components.deployment.comparison.rules import Limits

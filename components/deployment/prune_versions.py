@@ -56,8 +56,7 @@ def prune_versions(
     import uuid
 
     from argosy.components.deployment.model.layout import ModelKeys, check_name
-    from argosy.components.deployment.repository.leftovers import clear_leftovers
-    from argosy.components.deployment.repository.pruning import Pruning
+    from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
     from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError

@@ -68,11 +68,9 @@ def rollback(
         load_timeout: seconds within which Triton must serve what is live.
         request: who goes back by hand: the workflow's uid; a second run for it goes no further back.
     """
-    from argosy.components.deployment.aliases.table import own_name
+    from argosy.components.deployment.aliases.moves import own_name
+    from argosy.components.deployment.aliases.recovery import Site, check_to, go_back, roll_back
     from argosy.components.deployment.model.layout import ModelKeys, check_name
-    from argosy.components.deployment.recovery.going_back import check_to, go_back
-    from argosy.components.deployment.recovery.rolling_back import roll_back
-    from argosy.components.deployment.recovery.site import Site
     from argosy.components.deployment.swap.serving import Deadline, Place
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton_replicas import connect_all

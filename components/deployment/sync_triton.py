@@ -62,8 +62,8 @@ def sync_triton(
     import uuid
 
     from argosy.components.deployment.model.layout import ModelKeys, check_name
+    from argosy.components.deployment.swap.served_versions import keep_in_sync, sync
     from argosy.components.deployment.swap.sole import Place
-    from argosy.components.deployment.swap.syncing import keep_in_sync, sync
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton_deadline import Deadline
     from argosy.components.shared.triton_replicas import connect_all

@@ -66,8 +66,7 @@ def update_aliases(
     from contextlib import ExitStack
 
     from argosy.components.deployment.aliases.history import now
-    from argosy.components.deployment.aliases.moves import go_live
-    from argosy.components.deployment.aliases.table import held_aliases, own_name
+    from argosy.components.deployment.aliases.moves import go_live, held_aliases, own_name
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.repository.records import amend_record, was_rolled_back
     from argosy.components.shared import registry, s3
@@ -84,7 +83,7 @@ def update_aliases(
     with ExitStack() as holds:
         if was_rolled_back(bucket, keys, triton_version, owner):
             # Only here, because these imports cost more than the whole step does otherwise.
-            from argosy.components.deployment.swap.retrying import Place, served_again
+            from argosy.components.deployment.swap.served_versions import Place, served_again
             from argosy.components.shared.triton_replicas import connect_all
 
             place = Place.of(connect_all(triton_url, triton_grpc_url), bucket, keys)

@@ -69,7 +69,7 @@ def upload_to_s3(
     if not replace or force_version is None:
         return Published(publish(place, prepared))
 
-    from argosy.components.deployment.repository.replacing import replace as publish_over
+    from argosy.components.deployment.repository.publishing import replace as publish_over
     from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry
 

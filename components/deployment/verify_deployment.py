@@ -66,11 +66,10 @@ def verify_deployment(
         tolerance: largest absolute difference from ONNX Runtime's answer.
         triton_grpc_url: HOST:PORT of its gRPC service, for a load after a rollback; empty: HTTP.
     """
-    from argosy.components.deployment.aliases.table import own_name
+    from argosy.components.deployment.aliases.moves import own_name
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.verification.checks import Expectation
-    from argosy.components.deployment.verification.record import Noting
-    from argosy.components.deployment.verification.verifying import Served, verify_published
+    from argosy.components.deployment.verification.verifying import Noting, Served, verify_published
     from argosy.components.shared import s3
     from argosy.components.shared.triton_replicas import connect_all
 

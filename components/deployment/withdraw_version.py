@@ -54,8 +54,8 @@ def withdraw_version(
         s3_bucket: the bucket of Triton's model repository.
         s3_prefix: the repository's folder in the bucket.
     """
-    from argosy.components.deployment.aliases.table import own_name
-    from argosy.components.deployment.comparison.withdrawing import withdraw
+    from argosy.components.deployment.aliases.moves import own_name
+    from argosy.components.deployment.comparison.candidate import withdraw
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3

@@ -18,10 +18,8 @@ from argosy.components.deployment import (
     upload_to_s3,
 )
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.archive import bring_back, copy_aside
-from argosy.components.deployment.repository.archiving import Archiving
-from argosy.components.deployment.repository.leftovers import clear_leftovers
-from argosy.components.deployment.repository.pruning import Pruning
+from argosy.components.deployment.repository.archive import Archiving, bring_back, copy_aside
+from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
 from argosy.components.shared import s3
 from argosy.components.shared.fingerprint import fingerprint
 from argosy.components.shared.s3 import Bucket

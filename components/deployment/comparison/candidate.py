@@ -13,6 +13,11 @@ Where several replicas serve the model, the first one is compared with itself: t
 The model's own folder, its served versions and their requests are not touched.  Whatever happens, the
 candidate is unloaded and its copy deleted; what a killed step left is cleared by its next run, by the
 rollback of its workflow, or by prune-versions after a day.
+
+A version that lost the comparison leaves what Triton reads; its record stays, and says why.  Triton fetches
+every version of a model at each load, so a version that nobody will serve costs each later deployment its
+time.  The number is never given again; whoever wants the model deployed all the same deploys it as a new
+version.
 """
 
 from __future__ import annotations
@@ -21,26 +26,34 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
-from argosy.components.deployment.model.version_policy import load_config
+from argosy.components.deployment.model.triton_config import load_config
+from argosy.components.deployment.repository.claims import mark_pruned
+from argosy.components.deployment.repository.pruning import remove_version
 from argosy.components.deployment.repository.published import folder_of, model_files
-from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
-from argosy.components.deployment.swap.replicas import on_each
+from argosy.components.deployment.repository.records import read_record
+from argosy.components.deployment.repository.standing import standing
+from argosy.components.deployment.swap.replicas import on_each, ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.sole import Place, kept
 from argosy.components.shared.fingerprint import PART_BYTES, Fingerprint
 from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import ArgosyError, StepError
 
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
 log = logging.getLogger(__name__)
 
 _CLEAR_SECONDS = 60.0
 # After an error, which is more often than not Triton's own: its workflow's rollback has more patience.
 _QUIET_SECONDS = 10.0
+_PATIENCE = 300.0
 
 
-def candidate_keys(keys: ModelKeys, version: int) -> ModelKeys:
+def _candidate_keys(keys: ModelKeys, version: int) -> ModelKeys:
     """The keys of the copy of a version that is compared: a model of its own to Triton.
 
     Raises:
@@ -65,7 +78,7 @@ def loaded_beside(place: Place, version: int, owner: str, deadline: Deadline) ->
         StepError: the version is not published, Triton refused it or was not done in time, it could not be
             unloaded, or S3 failed.
     """
-    aside = replace(place, keys=candidate_keys(place.keys, version))
+    aside = replace(place, keys=_candidate_keys(place.keys, version))
     with kept(place.bucket, place.keys.lock("comparison"), owner, deadline.left):
         _clear(aside, version)
         try:
@@ -84,7 +97,7 @@ def clear_candidate(place: Place, version: int) -> None:
     Raises:
         StepError: Triton or S3 failed.
     """
-    aside = replace(place, keys=candidate_keys(place.keys, version))
+    aside = replace(place, keys=_candidate_keys(place.keys, version))
     if next(iter(place.bucket.keys(aside.keys.root)), None) is not None:
         _clear(aside, version)
 
@@ -149,3 +162,35 @@ def still_served(place: Place, model: str, version: int) -> bool:
         StepError: Triton does not tell.
     """
     return version in ready_versions(place.triton, model)
+
+
+def withdraw(client: MlflowClient, place: Place, version: int, owner: str) -> str:
+    """Remove the version whose comparison failed; a second run finishes the first.
+
+    Returns:
+        Why it stays; "" where it is gone.
+
+    Raises:
+        StepError: its record tells of no failed comparison, or S3, MLflow or Triton failed.
+    """
+    _check_failed(place, version)
+    clear_candidate(place, version)
+    with kept(place.bucket, place.keys.lock("serving"), owner, _PATIENCE):
+        why = standing(client, place.bucket, place.keys).get(version, "")
+        if not why and not mark_pruned(place.bucket, place.keys, version, min_age=0):
+            why = "claimed by another deployment meanwhile"
+        if why:
+            log.warning("version %d of %s stays: it is %s", version, place.model, why)
+            return why
+        remove_version(place.bucket, place.keys, version)
+    return ""
+
+
+def _check_failed(place: Place, version: int) -> None:
+    found = read_record(place.bucket, place.keys, version).get("comparison")
+    result = found.get("result") if isinstance(found, dict) else None
+    if result != "failed":
+        raise StepError(
+            f"version {version} of {place.model!r} is not withdrawn: {place.keys.record(version)} tells of "
+            f"{'no comparison' if result is None else f'a comparison that {result}'}"
+        )

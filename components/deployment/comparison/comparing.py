@@ -25,7 +25,7 @@ from argosy.components.deployment.comparison.traffic import (
 from argosy.components.deployment.model.layout import METADATA_FILE
 from argosy.components.deployment.repository.published import folder_of
 from argosy.components.deployment.repository.published_model import PublishedModel, download_published
-from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.served_versions import Serving, registered, versions_beside
 from argosy.components.deployment.swap.serving import bring_into_service, sole
 from argosy.components.deployment.swap.sole import Place

@@ -59,7 +59,7 @@ def _kib(field: str) -> int:
 
 def main(model: str, given: str) -> None:
     """In the process of its own: print the bytes."""
-    from argosy.components.deployment.verification.reference import Reference
+    from argosy.components.deployment.verification.checks import Reference
 
     with np.load(given, allow_pickle=False) as stored:
         inputs = {name: stored[name] for name in stored.files}

@@ -1,4 +1,4 @@
-"""Where a model's files lie in the bucket, and which names may be part of a key.
+"""Where a model's files lie in the bucket, which names may be part of a key, and which model it is.
 
 models/<model>/config.pbtxt                  what Triton reads
 models/<model>/<version>/model.onnx
@@ -12,7 +12,9 @@ deployments/<model>/<version>.json           the record: metadata.json, verifica
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from argosy.errors import UsageError
@@ -20,8 +22,7 @@ from argosy.errors import UsageError
 MODEL_FILE = "model.onnx"
 METADATA_FILE = "metadata.json"
 CONFIG_FILE = "config.pbtxt"
-MAX_VERSION = 2**63 - 1
-
+_MAX_VERSION = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Triton ignores directories whose number begins with a zero.
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
@@ -48,14 +49,14 @@ def check_version(version: int) -> int:
     Raises:
         UsageError: it is not a number from 1 to 2**63 - 1.
     """
-    if not 1 <= version <= MAX_VERSION:
-        raise UsageError(f"Triton version {version} is not a whole number from 1 to {MAX_VERSION}")
+    if not 1 <= version <= _MAX_VERSION:
+        raise UsageError(f"Triton version {version} is not a whole number from 1 to {_MAX_VERSION}")
     return version
 
 
 def version_number(name: str) -> int | None:
     """The number that a folder's name is, as Triton reads it; None for a name that Triton ignores."""
-    return int(name) if _VERSION.fullmatch(name) and int(name) <= MAX_VERSION else None
+    return int(name) if _VERSION.fullmatch(name) and int(name) <= _MAX_VERSION else None
 
 
 @dataclass(frozen=True)
@@ -137,3 +138,15 @@ class ModelKeys:
     def replaced(self, version: int) -> str:
         """The folder of a version's old bytes while it is replaced."""
         return f"{self.stagings}replaced-{check_version(version)}/"
+
+
+def identity(checksums: Mapping[str, str]) -> str:
+    """One checksum for a model: that of model.onnx, or of the list of all files where it has more.
+
+    Args:
+        checksums: file name -> SHA-256, hexadecimal; model.onnx and its data files.
+    """
+    if set(checksums) == {MODEL_FILE}:
+        return checksums[MODEL_FILE]
+    lines = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
+    return hashlib.sha256(lines.encode()).hexdigest()

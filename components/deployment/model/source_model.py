@@ -1,20 +1,34 @@
-"""The registered ONNX model: its files, and what MLflow knows of it."""
+"""The registered ONNX model: its files, downloaded and checked, and what MLflow knows of it.
+
+MLflow's client tries again until an answer begins (see `shared.registry`); an answer that breaks off in the
+middle, or comes short, is fetched again here, at most four times in all.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
+import posixpath
+import re
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from argosy.components.deployment.model.bundle import pack
-from argosy.components.deployment.model.embedding import embed, embedded_size
-from argosy.components.deployment.model.external_data import data_files
-from argosy.components.deployment.model.identity import identity
-from argosy.components.deployment.model.layout import MODEL_FILE
+from requests.exceptions import RequestException
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from argosy.components.deployment.model.data_files import data_files, embed, embedded_size, pack
+from argosy.components.deployment.model.layout import MODEL_FILE, identity
 from argosy.components.deployment.model.metadata import (
     VALIDATION_METRICS,
     Metadata,
@@ -30,9 +44,10 @@ from argosy.components.deployment.model.onnx_model import (
     signature_of,
     training_run_of,
 )
-from argosy.components.deployment.model.source_files import SourceFiles
 from argosy.components.shared import registry
 from argosy.components.shared.fingerprint import MIB, sha256_of
+from argosy.components.shared.mlflow_rest import MlflowRefused, ServedFiles, served_files
+from argosy.errors import StepError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -41,7 +56,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEPLOY = "deploy"  # the alias that Gate 2 sets
+_DEPLOY = "deploy"  # the alias that Gate 2 sets
+# MLflow hands on the text of what broke a download, not the exception.
+_BROKEN = re.compile(
+    r"IncompleteRead|ChunkedEncoding|RemoteDisconnected|ProtocolError|timed out"
+    r"|[Cc]onnection (?:broken|reset|aborted|refused)"
+)
+_HEADING = re.compile(r"(?s)^.*?##### File .*? #####\s*")
 
 
 @dataclass(frozen=True)
@@ -116,12 +137,13 @@ def describe(client: MlflowClient, version: ModelVersion, source: str, model: So
     name = (run.info.run_name or "") if run else ""
     here, pointed_at = str(version.version), _deploy_alias(client, version.name)
     if pointed_at != here:
-        log.info("version %s is deployed; the alias %s points to %s", here, DEPLOY, pointed_at or "none")
+        log.info("version %s is deployed; the alias %s points to %s", here, _DEPLOY, pointed_at or "none")
     origin = MlflowOrigin(
         model_name=version.name,
         version=str(version.version),
         run_id=version.run_id or "",
-        alias_at_deploy=source or (f"version:{version.version}" if pointed_at != here else f"alias:{DEPLOY}"),
+        alias_at_deploy=source
+        or (f"version:{version.version}" if pointed_at != here else f"alias:{_DEPLOY}"),
         run_name=name,
         training_run_id=model.training_run_id,
         deploy_alias_version=pointed_at if pointed_at != here else "",
@@ -141,7 +163,7 @@ def describe(client: MlflowClient, version: ModelVersion, source: str, model: So
 
 def _deploy_alias(client: MlflowClient, name: str) -> str:
     """The version that the alias `deploy` points to, "" where it is not set."""
-    found = registry.version_by_alias(client, name, DEPLOY)
+    found = registry.version_by_alias(client, name, _DEPLOY)
     return "" if found is None else str(found.version)
 
 
@@ -160,3 +182,94 @@ def _number(text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         return None
+
+
+class _Incomplete(Exception):
+    """A download broke off, or brought fewer bytes than there are."""
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The files of a registered version, and the folder that they are downloaded to."""
+
+    version: ModelVersion
+    folder: Path
+
+    def download(self, name: str) -> Path:
+        """Download one file to the same name below the folder.
+
+        Raises:
+            StepError: there is no such file, or the server failed or broke off on each of four tries.
+        """
+        where = f"{self._root}/{name}"
+        self.folder.mkdir(exist_ok=True)
+        begun, size = time.monotonic(), self._size(name)
+        tries = Retrying(
+            retry=retry_if_exception_type(_Incomplete),
+            stop=stop_after_attempt(4),
+            wait=wait_random_exponential(multiplier=0.5, max=5),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
+        try:
+            path = tries(self._download, where, name, size)
+        except _Incomplete as error:
+            raise StepError(f"{error} on each of four tries: check the server and the network") from error
+        got, seconds = path.stat().st_size / MIB, max(time.monotonic() - begun, 1e-3)
+        log.info("downloaded %s, %.2f MB, %.1f MB/s", where, got, got / seconds)
+        return path
+
+    @property
+    def _root(self) -> str:
+        return f"models:/{self.version.name}/{self.version.version}"
+
+    def _size(self, name: str) -> int | None:
+        """A file's size in bytes, where the artifact store tells it.
+
+        Raises:
+            StepError: there is no such file.
+        """
+        folder, base = posixpath.split(name)
+        with registry.mlflow_errors(f"list the files of {self._root}"):
+            listed = self._served.sizes(folder) if self._served else self._listed(folder)
+        if base in listed:
+            return listed[base]
+        there = ", ".join(sorted(listed)) or "nothing"
+        raise StepError(f"{self._root} has no file {name!r}; there is {there[:500]}")
+
+    @cached_property
+    def _served(self) -> ServedFiles | None:
+        with registry.mlflow_errors(f"find the files of {self._root}"):
+            return served_files(registry.current_uri(), self.version.name, str(self.version.version))
+
+    def _listed(self, folder: str) -> dict[str, int | None]:
+        import mlflow.artifacts
+
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=posixpath.join(self._root, folder))
+        return {posixpath.basename(e.path): e.file_size for e in listed or () if not e.is_dir}
+
+    def _download(self, where: str, name: str, size: int | None) -> Path:
+        with registry.mlflow_errors(f"download {where}"):
+            try:
+                found = self._get(where, name)
+            except registry.failures() as error:
+                text = " ".join(_HEADING.sub("", str(error)).split())
+                if isinstance(error, RequestException) or _BROKEN.search(text):
+                    raise _Incomplete(f"the download of {where} broke off: {text[:300]}") from error
+                raise MlflowRefused(text, "") from error
+        if found.resolve() != (self.folder / name).resolve() or not found.is_file():
+            raise StepError(f"{where} is no single file")
+        got = found.stat().st_size
+        if size is not None and got != size:
+            raise _Incomplete(f"the download of {where} brought {got} of {size} bytes")
+        return found
+
+    def _get(self, where: str, name: str) -> Path:
+        if not self._served:
+            import mlflow.artifacts
+
+            return Path(mlflow.artifacts.download_artifacts(where, dst_path=str(self.folder)))
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._served.download(name, path)
+        return path

@@ -1,14 +1,17 @@
-"""config.pbtxt, written from the ONNX model's own signature.
+"""config.pbtxt, written from the ONNX model's own signature, and the versions that it names.
 
 One file configures all versions of a model, so it is written once; what an operator tunes in it later stays.
+Later only the line that says which versions serve is rewritten: the rest, with its comments, is somebody's
+work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from google.protobuf import text_format  # type: ignore[import-untyped]
+from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 from onnx import TensorProto
 from tritonclient.grpc import model_config_pb2 as pb
 
@@ -16,8 +19,7 @@ from argosy.components.deployment.model.onnx_model import Signature, TensorSpec
 from argosy.errors import StepError
 
 # A batch larger than this is refused; smaller requests that wait together are joined up to it.
-MAX_BATCH_SIZE = 32
-
+_MAX_BATCH_SIZE = 32
 _HEADER = """\
 # Written from the model's own signature when its first version was published; later deployments keep this
 # file as long as the signature fits, so it may be tuned (instances, threads, batching).
@@ -25,7 +27,6 @@ _HEADER = """\
 # version_policy names the versions that serve, and deployments keep it: a version is named once it has
 # answered. So neither a load by hand nor a restart of Triton brings up one that is not proven.
 """
-
 _TYPES: dict[int, str] = {
     TensorProto.FLOAT: "TYPE_FP32",
     TensorProto.FLOAT16: "TYPE_FP16",
@@ -42,6 +43,9 @@ _TYPES: dict[int, str] = {
     TensorProto.UINT32: "TYPE_UINT32",
     TensorProto.UINT64: "TYPE_UINT64",
 }
+_TOKEN = re.compile(
+    r"""(?P<skip>\#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|(?P<word>\w+)|(?P<open>[{<\[])|(?P<close>[}>\]])"""
+)
 
 
 def model_config(name: str, signature: Signature) -> str:
@@ -56,7 +60,7 @@ def model_config(name: str, signature: Signature) -> str:
     config = pb.ModelConfig(
         name=name,
         backend="onnxruntime",
-        max_batch_size=MAX_BATCH_SIZE if batched else 0,
+        max_batch_size=_MAX_BATCH_SIZE if batched else 0,
         input=[pb.ModelInput(**_tensor(spec, batched)) for spec in signature.inputs],
         output=[pb.ModelOutput(**_tensor(spec, batched)) for spec in signature.outputs],
         # None yet: the first deployment that reaches Triton names its version.
@@ -149,3 +153,63 @@ def _signature(config: Any) -> Any:
         for kind in (config.input, config.output)
     ]
     return tensors, config.max_batch_size > 0
+
+
+def named_versions(text: str) -> frozenset[int] | None:
+    """The versions that a config.pbtxt names; None where its policy is another one, as "the latest two".
+
+    Raises:
+        StepError: the text is no config.pbtxt.
+    """
+    policy = parse(text).version_policy
+    if policy.WhichOneof("policy_choice") != "specific":
+        return None
+    return frozenset(policy.specific.versions)
+
+
+def naming(text: str, versions: Collection[int]) -> str:
+    """A config.pbtxt that names these versions, and is otherwise the same; unchanged where it names them.
+
+    Raises:
+        StepError: the text is no config.pbtxt.
+    """
+    if named_versions(text) == frozenset(versions):
+        return text
+    listed = f"versions: {sorted(versions)} " if versions else ""
+    line = f"version_policy {{ specific {{ {listed}}} }}"
+    edited = _replaced(text, line)
+    wanted = _with_policy(text, versions)
+    # A text that the simple scan below misreads loses its comments, and nothing else.
+    return edited if parse(edited) == wanted else str(text_format.MessageToString(wanted))
+
+
+def load_config(text: str, versions: Collection[int]) -> dict[str, Any]:
+    """The same configuration as a load takes it in place of the file.
+
+    Raises:
+        StepError: the text is no config.pbtxt.
+    """
+    config = _with_policy(text, versions)
+    return dict(json_format.MessageToDict(config, preserving_proto_field_name=True))
+
+
+def _with_policy(text: str, versions: Collection[int]) -> Any:
+    config = parse(text)
+    config.version_policy.specific.SetInParent()
+    config.version_policy.specific.versions[:] = sorted(versions)
+    return config
+
+
+def _replaced(text: str, line: str) -> str:
+    """`line` in the place of the outermost version_policy, or at the end."""
+    depth, start = 0, None
+    for token in _TOKEN.finditer(text):
+        if token["open"]:
+            depth += 1
+        elif token["close"]:
+            depth -= 1
+            if depth == 0 and start is not None:
+                return text[:start] + line + text[token.end() :]
+        elif depth == 0 and token["word"]:
+            start = token.start() if token["word"] == "version_policy" else None
+    return text.rstrip("\n") + "\n" + line + "\n"

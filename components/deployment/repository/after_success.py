@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.archiving import Archiving
+from argosy.components.deployment.repository.archive import Archiving
 from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import published_versions
 from argosy.components.deployment.repository.records import amend_record

@@ -1,4 +1,4 @@
-"""Removing old versions from Triton's repository and its archive.
+"""Removing old versions from Triton's repository and its archive, and what killed steps left in the bucket.
 
 | a version that | is |
 | --- | --- |
@@ -13,6 +13,9 @@ A version is removed in an order that leaves it complete for Triton, or no versi
 says that it was pruned (so that nobody is given the number again), then model.onnx goes, then the other
 files; from the archive first.  A run that was killed in between is finished by the next.  It happens under
 the serving lease: nothing is loaded, replaced, archived or rolled back meanwhile.
+
+Left by killed steps, outside of what Triton reads: staging folders, compared copies, leases and unfinished
+uploads.  They go after a day.
 """
 
 from __future__ import annotations
@@ -21,16 +24,21 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from botocore.exceptions import ClientError
+
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
 from argosy.components.deployment.repository.archive import clear_folder
 from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, mark_pruned, read_claim
 from argosy.components.deployment.repository.published import files_of_versions
 from argosy.components.shared import lease
 from argosy.components.shared.s3 import Bucket
+from argosy.components.shared.s3_errors import status
+from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)
 
 _SECONDS, _PATIENCE = 60.0, 600.0
+_A_DAY = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -122,3 +130,72 @@ def remove_version(bucket: Bucket, keys: ModelKeys, version: int) -> None:
     for folder in (keys.archived(version), keys.version(version)):
         clear_folder(bucket, folder)
     log.info("version %d of %s is removed", version, keys.model)
+
+
+def clear_leftovers(bucket: Bucket, keys: ModelKeys, dry_run: bool, min_age: float = _A_DAY) -> list[str]:
+    """Delete staging folders, compared copies, leases and unfinished uploads that are `min_age` seconds old.
+
+    Returns:
+        The keys that were removed, or would be.
+
+    Raises:
+        StepError: S3 failed.
+    """
+    staged = _old_staging(bucket, keys, min_age) + _old_candidates(bucket, keys, min_age)
+    locks = [key for key, age in bucket.ages(keys.locks) if age >= min_age]
+    uploads = _old_uploads(bucket, keys, min_age)
+    if not dry_run:
+        for key in staged:
+            bucket.delete(key)
+        locks = [key for key in locks if _drop_lease(bucket, key)]
+        for key, upload in uploads:
+            _abort(bucket, key, upload)
+    found = [*staged, *locks, *(key for key, _ in uploads)]
+    for key in found:
+        log.info("%s: left by a step that was killed, %s", key, "would go" if dry_run else "removed")
+    return found
+
+
+def _old_staging(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[str]:
+    """The keys of staging folders without a young key: nobody writes to them any more."""
+    folders: dict[str, list[tuple[str, float]]] = {}
+    for key, age in bucket.ages(keys.stagings):
+        folders.setdefault(key.removeprefix(keys.stagings).partition("/")[0], []).append((key, age))
+    old = (found for found in folders.values() if min(age for _, age in found) >= min_age)
+    return [key for found in old for key, _ in found]
+
+
+def _old_candidates(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[str]:
+    """The keys of copies that were made for a comparison."""
+    copies = bucket.ages(f"{keys.prefix}/{keys.model}.candidate-")
+    return [key for key, age in copies if age >= min_age]
+
+
+def _drop_lease(bucket: Bucket, key: str) -> bool:
+    """Delete a lease while holding it, so that nobody takes it between the look and the deletion."""
+    try:
+        with lease.held(bucket, key, "prune-versions", seconds=60, patience=0):
+            bucket.delete(key)
+            return True
+    except ArgosyError as error:
+        log.info("%s stays: %s", key, error)
+        return False
+
+
+def _old_uploads(bucket: Bucket, keys: ModelKeys, min_age: float) -> list[tuple[str, str]]:
+    """Key and id of the model's old multipart uploads, which cost money and show nowhere."""
+    return [
+        (key, upload)
+        for prefix in (keys.stagings, keys.root, keys.archive)
+        for key, upload, age in bucket.unfinished(prefix)
+        if age >= min_age
+    ]
+
+
+def _abort(bucket: Bucket, key: str, upload: str) -> None:
+    with bucket.errors(f"abort an upload of {key}"):
+        try:
+            bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload)
+        except ClientError as error:
+            if status(error) != 404:
+                raise

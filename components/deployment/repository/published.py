@@ -6,8 +6,13 @@ old one may lie in the archive (see `archive`), which Triton does not read, and 
 
 from __future__ import annotations
 
-from argosy.components.deployment.model.identity import identity
-from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys, version_number
+from argosy.components.deployment.model.layout import (
+    METADATA_FILE,
+    MODEL_FILE,
+    ModelKeys,
+    identity,
+    version_number,
+)
 from argosy.components.shared.s3 import Bucket
 
 

@@ -15,15 +15,30 @@ with a folder that held a data file alone: a load whose policy names other versi
 only a policy that includes it fails (`File doesn't exist`), while what served goes on serving.  Deployments
 name the versions, in the load and in config.pbtxt, and never one that is not complete.
 
-Keys are never overwritten, but by `replacing`: S3's times have a resolution of one second, and Triton may
+Keys are never overwritten, but by `replace`: S3's times have a resolution of one second, and Triton may
 miss a change within it.  A run that was killed anywhere in between is finished by running it again.
+
+A published version is replaced where a user insists, by `force-version` with `replace`:
+
+1. nothing is replaced that MLflow's `live` or `previous` stand for, that config.pbtxt names for serving, or
+   that has data files: they could not change at the same moment as the model;
+2. the new model is staged as above, the old files are copied to
+   staging/<model>/replaced-<version>/;
+3. model.onnx changes in one call, on the condition that it is still the old one: a reader sees the old bytes
+   or the new, never none, never a mixture;
+4. metadata.json follows, and the copies of the old files are deleted.
+
+The old bytes are kept until the new ones are in place.
+Triton compares times of a whole second, so the new object is written in a later second than the old one.  All
+of it happens under the serving lease: nothing is loaded meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -32,12 +47,19 @@ from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE,
 from argosy.components.deployment.model.triton_config import describe, fits
 from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import immutable, published_sha256
-from argosy.components.shared.fingerprint import MIB
-from argosy.components.shared.s3 import Bucket
+from argosy.components.shared import lease
+from argosy.components.shared.fingerprint import MIB, PART_BYTES, Fingerprint
+from argosy.components.shared.lease import Lease
+from argosy.components.shared.s3 import Bucket, ObjectInfo
 from argosy.components.shared.s3_transfer import Pending
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)
+
+_SECONDS, _PATIENCE = 120.0, 300.0
+_RESOLUTION = 2.0
+_Standing = Callable[[], Mapping[int, str]]
+"""Asks which versions must not change, and why."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,7 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
         StepError: the version belongs to another deployment, is published with other bytes, does not fit
             the model's config.pbtxt, or S3 failed.
     """
-    check_config(place, artifacts.config)
+    _check_config(place, artifacts.config)
     found = published_sha256(place.bucket, place.keys, place.version)
     if found not in (None, artifacts.model_sha256):
         raise StepError(immutable(place.keys, place.version, str(found), artifacts.model_sha256))
@@ -78,23 +100,23 @@ def publish(place: Publication, artifacts: Artifacts) -> str:
         _publish_model(place, artifacts)
     else:
         log.info("%s is published already, with the same model", place.uri)
-    if not metadata_fits(place, artifacts):
-        publish_metadata(place, artifacts)
+    if not _metadata_fits(place, artifacts):
+        _publish_metadata(place, artifacts)
     log.info("published %s", place.uri)
     return place.uri
 
 
 def _publish_model(place: Publication, artifacts: Artifacts) -> None:
-    check_claim(place, artifacts.model_sha256)
+    _check_claim(place, artifacts.model_sha256)
     _clear_leftovers(place)
     with staged(place, artifacts.model_files) as files:
         place.bucket.write_if_absent(place.keys.config, artifacts.config.encode())
-        check_config(place, artifacts.config)
+        _check_config(place, artifacts.config)
         for name, file in files.items():
             _publish_file(place, name, file, artifacts.files[name])
 
 
-def metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
+def _metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
     """Whether metadata.json is there and speaks of this model; the one of a first publication stays."""
     found = place.bucket.read(place.target + METADATA_FILE)
     try:
@@ -104,18 +126,18 @@ def metadata_fits(place: Publication, artifacts: Artifacts) -> bool:
     return bool(known == artifacts.files[MODEL_FILE].printed.sha256)
 
 
-def publish_metadata(place: Publication, artifacts: Artifacts) -> None:
+def _publish_metadata(place: Publication, artifacts: Artifacts) -> None:
     """Put metadata.json beside its model, over one that speaks of another model, if any."""
     key, body = place.target + METADATA_FILE, artifacts.files[METADATA_FILE].path.read_bytes()
     if place.bucket.write_if_absent(key, body):
         return
     info = place.bucket.head(key)
-    if info and not metadata_fits(place, artifacts):
+    if info and not _metadata_fits(place, artifacts):
         log.warning("%s speaks of another model: written anew", key)
         place.bucket.write_if_unchanged(key, body, info.etag)
 
 
-def check_claim(place: Publication, model_sha256: str) -> None:
+def _check_claim(place: Publication, model_sha256: str) -> None:
     """Raises StepError unless the version is claimed by this owner, for these bytes."""
     claim = read_claim(place.bucket, place.keys, place.version)
     what = f"version {place.version} of {place.keys.model!r}"
@@ -129,7 +151,7 @@ def check_claim(place: Publication, model_sha256: str) -> None:
         raise StepError(f"{what} is claimed for another model file: run determine-version again")
 
 
-def check_config(place: Publication, config: str) -> None:
+def _check_config(place: Publication, config: str) -> None:
     """Raises StepError when the config.pbtxt that all versions of a model share has another signature."""
     found = place.bucket.read(place.keys.config)
     if found is None:
@@ -175,4 +197,84 @@ def _publish_file(place: Publication, name: str, staged: Pending, file: LocalFil
         raise StepError(
             f"{key} is not what was published ({info or 'nothing is there'}): something else writes to the "
             "repository"
+        )
+
+
+def check_replaceable(standing: _Standing, version: int, model: str) -> None:
+    """Raises StepError where something stands on the version: its bytes must not change."""
+    why = standing().get(version)
+    if why is not None:
+        raise StepError(
+            f"version {version} of {model!r} is not replaced: it is {why}; deploy the model as a new version"
+        )
+
+
+def replace(place: Publication, artifacts: Artifacts, standing: _Standing) -> str:
+    """Publish a prepared version, in the place of another model where there is one.
+
+    Returns:
+        The address of the version's folder.
+
+    Raises:
+        StepError: something stands on the version, it is another deployment's, one of the models has data
+            files, the version changed meanwhile, or S3 failed.
+    """
+    published = published_sha256(place.bucket, place.keys, place.version)
+    if published is None or published == artifacts.model_sha256:
+        uri = publish(place, artifacts)
+    else:
+        _check_config(place, artifacts.config)
+        _check_claim(place, artifacts.model_sha256)
+        _check_single_files(place, artifacts)
+        check_replaceable(standing, place.version, place.keys.model)
+        key = place.keys.lock("serving")
+        with (
+            staged(place, artifacts.model_files) as files,
+            lease.held(place.bucket, key, place.owner, seconds=_SECONDS, patience=_PATIENCE) as held,
+        ):
+            check_replaceable(standing, place.version, place.keys.model)
+            _replace(place, artifacts, files[MODEL_FILE], held)
+        uri = place.uri
+    place.bucket.delete_below(place.keys.replaced(place.version))
+    return uri
+
+
+def _replace(place: Publication, artifacts: Artifacts, model: Pending, held: Lease) -> None:
+    key, printed = place.target + MODEL_FILE, artifacts.files[MODEL_FILE].printed
+    old = _keep(place)
+    time.sleep(max(0.0, _RESOLUTION - old.age))
+    held.renew()
+    model.take_the_place_of(old.etag)
+    now = place.bucket.head(key)
+    if now is None or now.sha256 != printed.sha256:
+        raise StepError(f"{key} changed while it was replaced: something else writes there")
+    _publish_metadata(place, artifacts)
+    log.info("replaced %s: sha256 %s -> %s", place.uri, old.sha256[:12], printed.sha256[:12])
+
+
+def _keep(place: Publication) -> ObjectInfo:
+    """Copy the old files aside, unless a killed run did; what the old model is."""
+    kept = place.keys.replaced(place.version)
+    old, aside = place.bucket.head(place.target + MODEL_FILE), place.bucket.head(kept + MODEL_FILE)
+    if old is None:
+        raise StepError(
+            f"{place.uri} vanished while it was replaced: something else writes to the repository"
+        )
+    if aside and (aside.size, aside.sha256) != (old.size, old.sha256):
+        place.bucket.delete_below(kept)
+    for name in (MODEL_FILE, METADATA_FILE):
+        info = place.bucket.head(place.target + name)
+        if info is not None:
+            as_it_is = Fingerprint(info.size, info.sha256, PART_BYTES, ())
+            place.bucket.copy_if_absent(place.target + name, kept + name, as_it_is)
+    return old
+
+
+def _check_single_files(place: Publication, artifacts: Artifacts) -> None:
+    there = {key.removeprefix(place.target) for key in place.bucket.keys(place.target)}
+    more = (there | set(artifacts.files)) - {MODEL_FILE, METADATA_FILE}
+    if more:
+        raise StepError(
+            f"version {place.version} of {place.keys.model!r} is not replaced: {sorted(more)} cannot change "
+            "at the same moment as the model; deploy the model as a new version"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.model.layout import ModelKeys, version_number
-from argosy.components.deployment.model.version_policy import named_versions
+from argosy.components.deployment.model.triton_config import named_versions
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
@@ -13,8 +13,8 @@ from argosy.errors import StepError
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-ALIASES = ("live", "previous")
-TRITON_VERSION = "triton.version"
+_ALIASES = ("live", "previous")
+_TRITON_VERSION = "triton.version"
 
 
 def standing(client: MlflowClient, bucket: Bucket, keys: ModelKeys) -> dict[int, str]:
@@ -34,14 +34,14 @@ def _behind_aliases(client: MlflowClient, name: str) -> dict[int, str]:
     if model is None:
         raise StepError(f"MLflow has no registered model {name!r}: nobody can tell which version is live")
     found = {}
-    for alias in reversed(ALIASES):
+    for alias in reversed(_ALIASES):
         if alias not in model.aliases:
             continue
         version = registry.get_version(client, name, model.aliases[alias])
-        number = version_number(version.tags.get(TRITON_VERSION, ""))
+        number = version_number(version.tags.get(_TRITON_VERSION, ""))
         if number is None:
             raise StepError(
-                f"version {version.version} of {name!r} has alias {alias!r} and no tag {TRITON_VERSION!r}: "
+                f"version {version.version} of {name!r} has alias {alias!r} and no tag {_TRITON_VERSION!r}: "
                 "nobody can tell which version is live; deploy it again, or set the tag"
             )
         found[number] = alias

@@ -1,4 +1,6 @@
-"""Which versions Triton is to serve beside a new one.
+"""Which versions Triton is to serve: beside a new one, again at a retry, and on replicas that fell behind.
+
+Beside a new version:
 
 | version | why it stays, or comes back |
 | --- | --- |
@@ -8,22 +10,50 @@
 
 Nothing else: not a version that is published and did not answer yet, nor one that a failed deployment left.
 "Serves" means that Triton says so, or that config.pbtxt names it: Triton may just have been restarted.
+
+A workflow that was rolled back may be retried, which runs only the steps that failed.
+The load had succeeded, so nobody would do it again; the step that runs again sees in the version's record
+that its own workflow was rolled back, and makes up for it.
+
+A pod that starts later, in EXPLICIT mode, serves nothing, and one that was out of reach during a deployment
+or a rollback serves what was live before.  `sync` brings such a replica to what MLflow's `live` says, and
+leaves alone one that is there already:
+
+| a version | is served by every replica |
+| --- | --- |
+| live's | always |
+| another that config.pbtxt names, below live's | yes: the deployment that loaded it had a reason |
+| one above live's that config.pbtxt names | only while it is being deployed: it takes the requests |
+| any other | no |
+
+config.pbtxt is what deployments and rollbacks write under the serving lease, once Triton serves it.  The
+versions that a replica happens to serve count for nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from argosy.components.deployment.model.layout import version_number
 from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, read_claim
 from argosy.components.deployment.repository.records import is_over
-from argosy.components.deployment.swap.serving import config_names, published, serving_now
-from argosy.components.deployment.swap.sole import Place
+from argosy.components.deployment.swap.replicas import answering, joined, ready_each, ready_everywhere
+from argosy.components.deployment.swap.serving import (
+    bring_each_into_service,
+    bring_into_service,
+    config_names,
+    published,
+    serving_now,
+)
+from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared import registry
 from argosy.components.shared.triton_deadline import Deadline
+from argosy.errors import ArgosyError, StepError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -31,6 +61,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRITON_VERSION = "triton.version"
+__all__ = ["Place", "served_again"]
+_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -120,3 +152,119 @@ def _in_flight(place: Place, version: int) -> bool:
 def _tagged(client: MlflowClient, name: str, alias: str) -> int | None:
     found = registry.version_by_alias(client, name, alias)
     return None if found is None else version_number(found.tags.get(TRITON_VERSION, ""))
+
+
+@contextmanager
+def served_again(client: MlflowClient, place: Place, version: int, step: str) -> Iterator[None]:
+    """Bring the version into service as its load did, unless it serves, and keep it so for the block.
+
+    The aliases move in that block.  Its deployment counts as ended, so nothing else would keep another
+    deployment from dropping the version before it is live.
+
+    Args:
+        client: connected to the registry.
+        place: the model and its server.
+        version: the version in Triton.
+        step: who does it, for the lease: another name than that of a step that may run at the same time.
+
+    Raises:
+        StepError: Triton, S3 or MLflow failed.
+    """
+    deadline = Deadline.after(_SECONDS)
+    with sole(place, step, deadline) as hold:
+        if version not in ready_everywhere(place, deadline) & config_names(place):
+            log.info(
+                "version %d of %s was rolled back: a retried workflow loads it again", version, place.model
+            )
+            beside = versions_beside(place, version, client, deadline)
+            bring_into_service(hold, version, beside, deadline)
+        yield
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The versions that every replica is to serve; nobody's to change where nothing is live."""
+
+    live: int | None
+    versions: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The versions that each replica serves now, if it answers, and the addresses of those changed."""
+
+    versions: frozenset[int]
+    changed: tuple[str, ...]
+
+
+def wanted(client: MlflowClient, place: Place) -> Wanted:
+    """The versions that every replica is to serve, by the table above.
+
+    Raises:
+        StepError: MLflow or S3 failed, or the live version is not in the repository.
+    """
+    # Before the registry is asked: see `Serving`.
+    named = config_names(place)
+    flying = under_way(place, named)
+    known = registered(client, place.model)
+    live = known.live
+    if live is None:
+        return Wanted(None, frozenset())
+    if not published(place, live):
+        raise StepError(
+            f"version {live} of {place.model!r} is live and not in {place.bucket}: deploy it again"
+        )
+    # A config.pbtxt that somebody wrote by hand may name none.
+    others = named or {known.previous or live}
+    kept = {v for v in others if (v < live or v in flying) and published(place, v)}
+    return Wanted(live, frozenset({live, *kept}))
+
+
+def sync(client: MlflowClient, place: Place, owner: str, deadline: Deadline) -> Synced:
+    """Bring every replica to what is live; each by itself, whatever becomes of the others.
+
+    Raises:
+        StepError: a replica does not answer or refused the load, which the message names, after all others
+            were brought there; or MLflow or S3 failed.
+    """
+    there, errors = answering(place, deadline)
+    goal = wanted(client, place)
+    if goal.live is None:
+        log.info("nothing of %s is live: nothing is changed", place.model)
+    changed: tuple[str, ...] = ()
+    if goal.live is not None and _apart(there, goal, deadline) is not None:
+        with sole(place, owner, deadline) as hold:
+            # Asked again: a deployment may have gone on meanwhile.
+            goal = wanted(client, place)
+            apart = _apart(there, goal, deadline)
+            if goal.live is not None and apart is not None:
+                bring_each_into_service(
+                    hold.at(apart.replicas), goal.live, goal.versions - {goal.live}, deadline
+                )
+                changed = tuple(triton.url for triton in apart.replicas)
+    if errors:
+        raise joined(errors)
+    log.info("%d replicas of %s brought to %s", len(changed), place.model, sorted(goal.versions))
+    return Synced(goal.versions, changed)
+
+
+def _apart(place: Place, goal: Wanted, deadline: Deadline) -> Place | None:
+    """The replicas that serve something else; all where config.pbtxt, which restarts follow, names it.
+
+    None where everything is as it should be.
+    """
+    if config_names(place) != goal.versions:
+        return place
+    ready = ready_each(place, deadline)
+    apart = [one for one, serving in zip(place.replicas, ready, strict=True) if serving != goal.versions]
+    return place.at(apart) if apart else None
+
+
+def keep_in_sync(once: Callable[[], object], every: float) -> NoReturn:
+    """Do it again and again, as a container beside Triton does; what fails is tried again the next time."""
+    while True:
+        try:
+            once()
+        except ArgosyError as error:
+            log.error("not in sync, next try in %g s: %s", every, error)
+        time.sleep(every)

@@ -24,16 +24,18 @@ import re
 import time
 from collections.abc import Collection, Sequence
 
-from argosy.components.deployment.model.version_policy import load_config, named_versions, naming
+from argosy.components.deployment.model.triton_config import load_config, named_versions, naming
 from argosy.components.deployment.repository.archive import restore
 from argosy.components.deployment.repository.published import folder_of
-from argosy.components.deployment.swap.readiness import ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.replicas import (
     joined,
     on_each,
     ready_each,
     ready_somewhere,
+    ready_versions,
+    smoke_test,
     try_each,
+    wait_settled,
 )
 from argosy.components.deployment.swap.sole import Hold, Place, sole
 from argosy.components.shared.triton import Triton, TritonError, TritonRefused

@@ -9,22 +9,23 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from tritonclient.utils import triton_to_np_dtype
 
-from argosy.components.deployment.verification.reference import Reference
 from argosy.components.shared.triton import ServedModel, Tensor, Triton
 from argosy.errors import StepError, UsageError
 
 log = logging.getLogger(__name__)
 
 # Different inputs that are compared with the reference; requests that are timed, and for how long at most.
-SAMPLES, WARM_UP, REPEATS, FEWEST, SECONDS = 4, 2, 50, 10, 5.0
+_SAMPLES, _WARM_UP, _REPEATS, _FEWEST, _SECONDS = 4, 2, 50, 10, 5.0
 # 256 MiB of float32: more than any request that a server should take.
-MAX_ELEMENTS = 1 << 26
+_MAX_ELEMENTS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Expectation:
     tolerance: float
 
     def __post_init__(self) -> None:
-        check_shape("expected_input_shape", self.input_shape)
-        check_shape("expected_output_shape", self.output_shape)
+        _check_shape("expected_input_shape", self.input_shape)
+        _check_shape("expected_output_shape", self.output_shape)
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise UsageError(f"tolerance {self.tolerance} is not a finite number of 0 or more, as 1e-4")
 
@@ -74,11 +75,11 @@ class Subject:
     version: int
 
 
-def check_shape(what: str, shape: Sequence[int]) -> None:
+def _check_shape(what: str, shape: Sequence[int]) -> None:
     """Raises UsageError for a shape that is empty, has a size below 1, or more than 2**26 elements in all."""
-    if not shape or min(shape) < 1 or math.prod(shape) > MAX_ELEMENTS:
+    if not shape or min(shape) < 1 or math.prod(shape) > _MAX_ELEMENTS:
         raise UsageError(
-            f"{what} {list(shape)} is not a shape: sizes of 1 and more, at most {MAX_ELEMENTS} elements, "
+            f"{what} {list(shape)} is not a shape: sizes of 1 and more, at most {_MAX_ELEMENTS} elements, "
             "as [1, 3, 224, 224]"
         )
 
@@ -93,20 +94,20 @@ def verify(subject: Subject, expected: Expectation, reference: Reference) -> Rep
     served = subject.triton.describe(subject.model, subject.version)
     _check_served(subject, served, expected.input_shape)
     (source,) = served.inputs
-    samples = [{source.name: synthetic(source, expected.input_shape, seed)} for seed in range(SAMPLES)]
+    samples = [{source.name: synthetic(source, expected.input_shape, seed)} for seed in range(_SAMPLES)]
     answers = [reference.answer(sample) for sample in samples]
-    check_shape_of(served.outputs[0], answers[0], expected.output_shape)
+    _check_shape_of(served.outputs[0], answers[0], expected.output_shape)
     times: list[float] = []
-    max_diff, turn, until = 0.0, 0, time.monotonic() + SECONDS
-    while turn < WARM_UP + FEWEST or (turn < WARM_UP + REPEATS and time.monotonic() < until):
+    max_diff, turn, until = 0.0, 0, time.monotonic() + _SECONDS
+    while turn < _WARM_UP + _FEWEST or (turn < _WARM_UP + _REPEATS and time.monotonic() < until):
         start = time.perf_counter()
-        answer = subject.triton.infer(subject.model, subject.version, samples[turn % SAMPLES])
+        answer = subject.triton.infer(subject.model, subject.version, samples[turn % _SAMPLES])
         seconds = time.perf_counter() - start
-        if turn >= WARM_UP:
+        if turn >= _WARM_UP:
             times.append(seconds)
-        check_shape_of(served.outputs[0], answer, expected.output_shape)
+        _check_shape_of(served.outputs[0], answer, expected.output_shape)
         for output in served.outputs:
-            wanted = answers[turn % SAMPLES].get(output.name)
+            wanted = answers[turn % _SAMPLES].get(output.name)
             max_diff = max(max_diff, compare(output, answer.get(output.name), wanted, expected.tolerance))
         turn += 1
     return _report(subject, max_diff, times)
@@ -127,7 +128,7 @@ def synthetic(tensor: Tensor, shape: tuple[int, ...], seed: int = 0) -> np.ndarr
     return random.integers(0, 2, shape).astype(dtype)
 
 
-def check_shape_of(tensor: Tensor, answer: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
+def _check_shape_of(tensor: Tensor, answer: dict[str, np.ndarray], shape: tuple[int, ...]) -> None:
     """Raises StepError where the output is there and has another shape than the expected one."""
     found = answer.get(tensor.name)
     if found is not None and found.shape != shape and not (found.ndim == 0 and shape == (1,)):
@@ -197,3 +198,50 @@ def _check_served(subject: Subject, served: ServedModel, shape: tuple[int, ...])
             f"input {tensor.name!r} of {model!r} has shape {list(tensor.shape)}, "
             f"expected_input_shape is {list(shape)}"
         )
+
+
+class Reference:
+    """A model file in ONNX Runtime, with one thread.
+
+    Raises:
+        StepError: ONNX Runtime does not open it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's errors share no base class but Exception
+            raise StepError(f"ONNX Runtime does not open {path.name}: {_first_line(error)}") from error
+        self._ranks = {tensor.name: len(tensor.shape) for tensor in self._session.get_inputs()}
+        self.outputs = [tensor.name for tensor in self._session.get_outputs()]
+
+    def answer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs for these inputs, by name.
+
+        Raises:
+            StepError: the inputs have other names than the model's, or ONNX Runtime fails on them.
+        """
+        if set(inputs) != set(self._ranks):
+            raise StepError(
+                f"the served model takes {', '.join(inputs)}, the published file {', '.join(self._ranks)}: "
+                "config.pbtxt does not fit the file"
+            )
+        fed = {name: _of_rank(array, self._ranks[name]) for name, array in inputs.items()}
+        try:
+            answers: Sequence[np.ndarray] = self._session.run(self.outputs, fed)
+        except Exception as error:
+            raise StepError(f"ONNX Runtime fails on the synthetic input: {_first_line(error)}") from error
+        return dict(zip(self.outputs, answers, strict=True))
+
+
+def _of_rank(array: np.ndarray, rank: int) -> np.ndarray:
+    """The array without the dimension of 1 that Triton gives to a scalar."""
+    return array.reshape(array.shape[:rank]) if array.ndim == rank + 1 and array.shape[-1] == 1 else array
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.aliases.table import AliasTable
+from argosy.components.deployment.aliases.moves import AliasTable
 from argosy.components.deployment.model.artifacts import lay_out
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.model.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts

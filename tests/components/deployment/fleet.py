@@ -10,14 +10,14 @@ import requests
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import reload_triton, rollback, update_aliases, verify_deployment
-from argosy.components.deployment.aliases.table import AliasTable
+from argosy.components.deployment.aliases.moves import AliasTable
 from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.model.metadata import Metadata
 from argosy.components.deployment.repository.claims import Claim, claim_next
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.rollback import RolledBack
-from argosy.components.deployment.swap.readiness import ready_versions
+from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.serving import Place, config_names
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket

@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.deployment.aliases.table import AliasTable, held_aliases
+from argosy.components.deployment.aliases import recovery
+from argosy.components.deployment.aliases.moves import AliasTable, held_aliases
+from argosy.components.deployment.aliases.recovery import Site, go_back, roll_back
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.recovery import going_back
-from argosy.components.deployment.recovery.going_back import go_back
-from argosy.components.deployment.recovery.rolling_back import roll_back
-from argosy.components.deployment.recovery.site import Site
 from argosy.components.deployment.swap.serving import Deadline, Place, sole
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
@@ -189,7 +187,7 @@ def test_by_hand_while_another_deployment_swaps(fleet: Fleet, monkeypatch: pytes
             assert not swapped.wait(3)
             return held_aliases(*given)
 
-        monkeypatch.setattr(going_back, "held_aliases", aliases_of)
+        monkeypatch.setattr(recovery, "held_aliases", aliases_of)
         assert fleet.rollback(to="version:1") == ("1", 1, "rolled-back")
         swaps[0].result()
     assert (fleet.aliases(), fleet.ready()) == (("1", "3"), {1, 3, newest})

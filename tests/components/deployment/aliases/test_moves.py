@@ -8,8 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import update_aliases
 from argosy.components.deployment.aliases.history import Aliases, read_history
-from argosy.components.deployment.aliases.moves import go_live
-from argosy.components.deployment.aliases.table import AliasTable
+from argosy.components.deployment.aliases.moves import AliasTable, go_live
 from argosy.components.shared import registry
 from argosy.errors import StepError
 from tests.components.deployment.conftest import Servers

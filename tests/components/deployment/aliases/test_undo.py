@@ -5,9 +5,7 @@ import itertools
 import pytest
 
 from argosy.components.deployment.aliases.history import Aliases
-from argosy.components.deployment.aliases.moves import go_live
-from argosy.components.deployment.aliases.table import AliasTable
-from argosy.components.deployment.aliases.undo import Undone, undo
+from argosy.components.deployment.aliases.moves import AliasTable, Undone, go_live, undo
 from argosy.components.shared import registry
 from tests.components.deployment.mortal import MortalClient, dies
 

@@ -105,7 +105,7 @@ class Gate:
         return self.run_id
 
     def _named(self, image: np.ndarray) -> int:
-        from argosy.components.deployment.verification.reference import Reference
+        from argosy.components.deployment.verification.checks import Reference
 
         path = self.fleet.folder / "truth.onnx"
         path.write_bytes(models.conv_net(1))

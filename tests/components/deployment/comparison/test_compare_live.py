@@ -14,7 +14,7 @@ from PIL import Image
 from argosy.components.deployment import prune_versions, rollback, withdraw_version
 from argosy.components.deployment.comparison import candidate, comparing
 from argosy.components.deployment.comparison.candidate import loaded_beside
-from argosy.components.deployment.repository.leftovers import clear_leftovers
+from argosy.components.deployment.repository.pruning import clear_leftovers
 from argosy.components.deployment.swap.serving import Deadline
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError

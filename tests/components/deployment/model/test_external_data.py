@@ -12,10 +12,16 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from argosy.components.deployment.model import onnx_model
-from argosy.components.deployment.model.bundle import is_bundle, pack, unpack
-from argosy.components.deployment.model.embedding import embed, embedded_size
-from argosy.components.deployment.model.external_data import check_location, data_files
-from argosy.components.deployment.model.identity import identity
+from argosy.components.deployment.model.data_files import (
+    check_location,
+    data_files,
+    embed,
+    embedded_size,
+    is_bundle,
+    pack,
+    unpack,
+)
+from argosy.components.deployment.model.layout import identity
 from argosy.components.deployment.model.onnx_model import check_model, load_graph
 from argosy.errors import StepError
 from tests.components.deployment import models
@@ -104,7 +110,7 @@ def _everywhere(folder: Path) -> Path:
 
 
 def _push_out(model: onnx.ModelProto, data: Path, names: tuple[str, ...]) -> None:
-    from argosy.components.deployment.model.external_data import tensors
+    from argosy.components.deployment.model.data_files import tensors
 
     with data.open("wb") as file:
         for tensor in tensors(model):

@@ -6,8 +6,7 @@ import pytest
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from argosy.components.deployment.model.triton_config import parse
-from argosy.components.deployment.model.version_policy import load_config, named_versions, naming
+from argosy.components.deployment.model.triton_config import load_config, named_versions, naming, parse
 from argosy.errors import StepError
 
 TUNED = """\

@@ -15,11 +15,11 @@ import pytest
 
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
 from argosy.components.deployment.repository.archive import (
+    Archiving,
     bring_back,
     copy_aside,
     is_archived,
 )
-from argosy.components.deployment.repository.archiving import Archiving
 from argosy.components.deployment.repository.claims import (
     claim_forced,
     claim_next,
@@ -28,8 +28,7 @@ from argosy.components.deployment.repository.claims import (
     published_versions,
     read_claim,
 )
-from argosy.components.deployment.repository.leftovers import clear_leftovers
-from argosy.components.deployment.repository.pruning import Pruning
+from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
 from argosy.components.deployment.repository.published import files_of_versions, folder_of
 from argosy.components.deployment.repository.published_model import read_metadata
 from argosy.components.deployment.repository.records import amend_record, read_record

@@ -18,8 +18,7 @@ from argosy.components.deployment.repository.claims import (
     published_versions,
     read_claim,
 )
-from argosy.components.deployment.repository.leftovers import clear_leftovers
-from argosy.components.deployment.repository.pruning import Pruned, Pruning
+from argosy.components.deployment.repository.pruning import Pruned, Pruning, clear_leftovers
 from argosy.components.deployment.repository.standing import standing
 from argosy.components.shared import lease, registry
 from argosy.components.shared.s3 import Bucket

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from argosy.components.deployment.model.artifacts import Artifacts, LocalFile, lay_out, read_artifacts
-from argosy.components.deployment.model.bundle import pack
+from argosy.components.deployment.model.data_files import pack
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.model.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
 from argosy.components.deployment.repository.claims import Claim, claim_forced, claim_next

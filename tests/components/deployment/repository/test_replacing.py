@@ -16,8 +16,7 @@ from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository import claims
 from argosy.components.deployment.repository.claims import read_claim, take
-from argosy.components.deployment.repository.publishing import Publication, publish
-from argosy.components.deployment.repository.replacing import replace
+from argosy.components.deployment.repository.publishing import Publication, publish, replace
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.s3_transfer import Pending

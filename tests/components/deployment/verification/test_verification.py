@@ -15,8 +15,7 @@ from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.claims import claim_next
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
-from argosy.components.deployment.verification.checks import Expectation, compare, synthetic
-from argosy.components.deployment.verification.reference import Reference
+from argosy.components.deployment.verification.checks import Expectation, Reference, compare, synthetic
 from argosy.components.deployment.verify_deployment import Verified
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket

@@ -1,1 +1,0 @@
-"""Going back: by hand to an older version, or to how it was before a workflow that failed."""
