@@ -48,7 +48,7 @@ def _models(folder: Path, shape: tuple[int, ...]) -> tuple[Path, Path]:
     import torch
 
     from argosy.components.training.export.onnx_export import export_onnx
-    from argosy.components.training.network.weights import import_torchvision
+    from argosy.components.training.network.model import import_torchvision
 
     torch.manual_seed(0)
     network = import_torchvision().models.resnet18(num_classes=CLASSES).eval()
@@ -64,14 +64,14 @@ def _gate(stored: Path, exported: Path) -> float:
     """What `validate-onnx` does with the two files."""
     import torch
 
-    from argosy.components.training.export.onnx_check import check_onnx
-    from argosy.components.training.numerical import comparison, predictors, samples
+    from argosy.components.training.export.onnx_export import check_onnx
+    from argosy.components.training.numerical import comparison, samples
 
     check_onnx(exported)
-    session = predictors.open_session(str(exported), torch.get_num_threads())
-    baseline = predictors.pytorch_predictor(torch.export.load(stored).module())
-    batches = samples.random_batches(SAMPLES, predictors.sample_shape(session), seed=0)
-    return comparison.compare(baseline, predictors.onnx_predictor(session), batches).max
+    session = comparison.open_session(str(exported), torch.get_num_threads())
+    baseline = comparison.pytorch_predictor(torch.export.load(stored).module())
+    batches = samples.random_batches(SAMPLES, comparison.sample_shape(session), seed=0)
+    return comparison.compare(baseline, comparison.onnx_predictor(session), batches).max
 
 
 def _plain_loop(stored: Path, exported: Path) -> float:

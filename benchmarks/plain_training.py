@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from argosy.components.training.data.transforms import MEAN, STD
-from argosy.components.training.network.weights import import_torchvision
+from argosy.components.training.data.images import MEAN, STD
+from argosy.components.training.network.model import import_torchvision
 
 
 class PlainTraining:

@@ -78,7 +78,7 @@ def compare_live(
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton_replicas import connect_all
+    from argosy.components.shared.triton import connect_all
     from argosy.errors import UsageError
     from argosy.step.values import shown
 

@@ -51,7 +51,7 @@ def fetch_model(
     from argosy.components.deployment.model.layout import METADATA_FILE, check_name
     from argosy.components.deployment.model.source_model import describe, fetch
     from argosy.components.shared import registry
-    from argosy.components.shared.scratch import scratch
+    from argosy.components.shared.files import scratch
 
     check_name("model_name", model_name)
     client = registry.connect_lightly(mlflow_tracking_uri)

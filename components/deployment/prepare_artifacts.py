@@ -48,7 +48,7 @@ def prepare_artifacts(
 
     from argosy.components.deployment.model.artifacts import lay_out
     from argosy.components.deployment.model.layout import check_name, check_version
-    from argosy.components.shared.scratch import scratch
+    from argosy.components.shared.files import scratch
 
     check_name("model_name", model_name)
     check_version(triton_version)

@@ -62,7 +62,7 @@ def reload_triton(
     from argosy.components.deployment.swap.served_versions import versions_beside
     from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton_replicas import connect_all
+    from argosy.components.shared.triton import connect_all
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)

@@ -73,7 +73,7 @@ def rollback(
     from argosy.components.deployment.model.layout import ModelKeys, check_name
     from argosy.components.deployment.swap.serving import Deadline, Place
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton_replicas import connect_all
+    from argosy.components.shared.triton import connect_all
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)

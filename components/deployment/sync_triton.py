@@ -65,8 +65,8 @@ def sync_triton(
     from argosy.components.deployment.swap.served_versions import keep_in_sync, sync
     from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3
+    from argosy.components.shared.triton import connect_all
     from argosy.components.shared.triton_deadline import Deadline
-    from argosy.components.shared.triton_replicas import connect_all
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)

@@ -84,7 +84,7 @@ def update_aliases(
         if was_rolled_back(bucket, keys, triton_version, owner):
             # Only here, because these imports cost more than the whole step does otherwise.
             from argosy.components.deployment.swap.served_versions import Place, served_again
-            from argosy.components.shared.triton_replicas import connect_all
+            from argosy.components.shared.triton import connect_all
 
             place = Place.of(connect_all(triton_url, triton_grpc_url), bucket, keys)
             holds.enter_context(served_again(client, place, triton_version, f"{owner}-aliases"))

@@ -71,7 +71,7 @@ def verify_deployment(
     from argosy.components.deployment.verification.checks import Expectation
     from argosy.components.deployment.verification.verifying import Noting, Served, verify_published
     from argosy.components.shared import s3
-    from argosy.components.shared.triton_replicas import connect_all
+    from argosy.components.shared.triton import connect_all
 
     keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)

@@ -59,7 +59,7 @@ def withdraw_version(
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3
-    from argosy.components.shared.triton_replicas import connect_all
+    from argosy.components.shared.triton import connect_all
 
     keys = ModelKeys(s3_prefix, model_name)
     check_version(triton_version)

@@ -55,9 +55,7 @@ def notify(
     """
     import os
 
-    from argosy.components.notification.delivery import deliver
-    from argosy.components.notification.message import Message
-    from argosy.components.notification.numbers import ask
+    from argosy.components.notification.message import Message, ask, deliver
 
     message = Message(workflow, status, model_name, link)
     if owner and mlflow_tracking_uri:

@@ -23,7 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from argosy.components.shared.fingerprint import MIB
+from argosy.components.shared.files import MIB
 
 log = logging.getLogger(__name__)
 

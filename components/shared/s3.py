@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from argosy.components.shared.fingerprint import MIB, Fingerprint, sha256_of
-from argosy.components.shared.s3_client import check_bucket_name, make_client
-from argosy.components.shared.s3_errors import (
+from argosy.components.shared.files import MIB, Fingerprint, sha256_of
+from argosy.components.shared.s3_client import (
     BrokenAnswer,
     WriteConflict,
     cause,
+    check_bucket_name,
     code,
     conditionally,
+    make_client,
     reading,
     resumed,
     status,

@@ -26,9 +26,8 @@ from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from argosy.components.shared.fingerprint import Fingerprint
-from argosy.components.shared.s3_client import THREADS
-from argosy.components.shared.s3_errors import cause, conditionally
+from argosy.components.shared.files import Fingerprint
+from argosy.components.shared.s3_client import THREADS, cause, conditionally
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)

@@ -1,17 +1,27 @@
-"""A Triton server, as the steps use it: load, readiness, repository index, metadata, inference.
+"""A Triton server, as the steps use it: loads, readiness, index, metadata, inference; and its replicas.
 
 Questions go over HTTP, tensors as binary; loads go over gRPC where an address is given. An HTTP load holds
 one of the server's few HTTP threads, and the clients whose connections live on it, until it is over; a gRPC
 load disturbs nobody.
+
+A load that is sent to a service reaches one pod, so each pod is spoken to by itself:
+
+| the address | the servers |
+| --- | --- |
+| http://HOST:8000 | that one; each address of its own where the name has several, as a headless service's |
+| http://A:8000,http://B:8000 | each of the list, by the same rule |
+| https://HOST | that one: a certificate is for the name, and not for the addresses behind it |
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import numpy as np
 import requests
@@ -25,9 +35,27 @@ from argosy.components.shared.triton_deadline import (
     TritonUnreachable,
     one_line,
 )
-from argosy.errors import StepError
+from argosy.errors import StepError, UsageError
+from argosy.step.values import shown
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
+log = logging.getLogger(__name__)
+
+_HEADER_LENGTH = "Inference-Header-Content-Length"
+__all__ = [
+    "ServedModel",
+    "Tensor",
+    "Triton",
+    "TritonError",
+    "TritonRefused",
+    "TritonTimeout",
+    "TritonUnreachable",
+    "VersionState",
+]
+_CONNECT_SECONDS = 5.0
+Verb = Literal["load", "unload"]
+_HELLO_SECONDS = 5.0
+_PORTS = {"http": 80, "https": 443}
+_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -55,7 +83,7 @@ def encode(inputs: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, str]]:
     }
     head = json.dumps(header).encode()
     body = head + b"".join(np.ascontiguousarray(array).tobytes() for array in inputs.values())
-    return body, {HEADER_LENGTH: str(len(head))}
+    return body, {_HEADER_LENGTH: str(len(head))}
 
 
 def decode(body: bytes, head_length: int) -> dict[str, np.ndarray]:
@@ -73,20 +101,6 @@ def decode(body: bytes, head_length: int) -> dict[str, np.ndarray]:
         outputs[entry["name"]] = np.frombuffer(body[at : at + size], dtype).reshape(entry["shape"])
         at += size
     return outputs
-
-
-__all__ = [
-    "ServedModel",
-    "Tensor",
-    "Triton",
-    "TritonError",
-    "TritonRefused",
-    "TritonTimeout",
-    "TritonUnreachable",
-    "VersionState",
-]
-
-_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +193,7 @@ class Triton:
         body, headers = encode(inputs)
         path, action = f"{_version_path(model, version)}/infer", f"run version {version} of {model!r}"
         answer = self._call("POST", path, action, data=body, headers=headers)
-        return decode(answer.content, int(answer.headers[HEADER_LENGTH]))
+        return decode(answer.content, int(answer.headers[_HEADER_LENGTH]))
 
     def _control(self, verb: Verb, model: str, seconds: float, config: str | None = None) -> None:
         if self.grpc_address and control(self.grpc_address, verb, model, seconds, config):
@@ -227,12 +241,6 @@ def _last_cause(error: BaseException) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
-log = logging.getLogger(__name__)
-
-Verb = Literal["load", "unload"]
-_HELLO_SECONDS = 5.0
-
-
 def control(address: str, verb: Verb, model: str, seconds: float, config: str | None = None) -> bool:
     """Load or unload a model, within `seconds`; False, with a warning, where no gRPC service answers there.
 
@@ -271,3 +279,74 @@ def _error(address: str, action: str, error: Any, seconds: float) -> StepError:
     if status.endswith("UNAVAILABLE"):
         return TritonUnreachable(f"Triton at {address} does not answer: {one_line(error.message())}")
     return TritonRefused(action, one_line(error.message()))
+
+
+def connect_all(url: str, grpc_url: str = "") -> tuple[Triton, ...]:
+    """Each server that the parameters `triton_url` and `triton_grpc_url` stand for, each once, at least one.
+
+    Args:
+        url: one address or several, with commas between them.
+        grpc_url: as many HOST:PORT, in the same order, or none; a name that has several addresses has to be
+            that of the HTTP address.
+
+    Raises:
+        UsageError: an address is none, the lists do not fit together, or there are too many.
+    """
+    urls = [check_http("triton_url", part, "http://HOST:8000") for part in _listed(url)]
+    grpcs = [
+        check_host_port("triton_grpc_url", part.removeprefix("grpc://"), "HOST:8001")
+        for part in (_listed(grpc_url) if grpc_url else [])
+    ] or [""] * len(urls)
+    if len(urls) != len(grpcs):
+        raise UsageError(
+            f"triton_url names {len(urls)} servers and triton_grpc_url {len(grpcs)}: name as many, in the "
+            "same order, or leave triton_grpc_url empty"
+        )
+    found = dict.fromkeys(pair for one, grpc in zip(urls, grpcs, strict=True) for pair in _pairs(one, grpc))
+    if len(found) > _MOST:
+        raise UsageError(f"triton_url stands for {len(found)} servers, more than {_MOST}: name fewer")
+    if len(found) > 1:
+        log.info("%d replicas: %s", len(found), ", ".join(one for one, _ in found))
+    return tuple(Triton(one, grpc) for one, grpc in found)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _pairs(url: str, grpc: str) -> list[tuple[str, str]]:
+    """HTTP and gRPC address of each server behind one address; as they were given where it is one."""
+    parts = urlsplit(url)
+    addresses = _addresses(parts)
+    if len(addresses) < 2:
+        return [(url, grpc)]
+    host, _, port = grpc.rpartition(":")
+    if grpc and host != parts.hostname:
+        raise UsageError(
+            f"triton_url {shown(url)} stands for {len(addresses)} servers, and triton_grpc_url {shown(grpc)} "
+            f"for others: give {parts.hostname}:PORT, or leave it empty"
+        )
+    return [(_at(parts, address), f"{address}:{port}" if grpc else "") for address in addresses]
+
+
+def _addresses(parts: SplitResult) -> list[str]:
+    """The addresses of a name, in a fixed order; a name that has none is left to the first call to tell.
+
+    A pod of a network with both families has one address in each: those of the first family count.
+    """
+    if parts.scheme == "https" or not parts.hostname:
+        return []
+    port = parts.port or _PORTS[parts.scheme]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            found = socket.getaddrinfo(parts.hostname, port, family, socket.SOCK_STREAM)
+        except OSError:
+            continue
+        numbers = sorted({str(address[0]) for *_, address in found})
+        return [f"[{number}]" if family == socket.AF_INET6 else number for number in numbers]
+    return []
+
+
+def _at(parts: SplitResult, address: str) -> str:
+    netloc = address if parts.port is None else f"{address}:{parts.port}"
+    return urlunsplit(parts._replace(netloc=netloc))

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from argosy.components import images
-from argosy.components.training.tracking import provenance
+from argosy.components.training.tracking import metrics
 
 DOCKERFILES = ["triton-training-tools", "mlops-deployment-tools"]
 
@@ -79,7 +79,7 @@ class TestDockerfile:
     def test_a_run_can_tell_its_code_and_image(self, repository: Path, image: str) -> None:
         steps = instructions(repository, image)
         assert {"REVISION=unknown", f"IMAGE={image}"} <= set(of_kind(steps, "ARG"))
-        told = {f'{provenance.COMMIT}="$REVISION"', f'{provenance.IMAGE}="$IMAGE"'}
+        told = {f'{metrics.COMMIT}="$REVISION"', f'{metrics.IMAGE}="$IMAGE"'}
         assert told <= set(" ".join(of_kind(steps, "ENV")).split())
 
     def test_the_workflow_gives_the_command(self, repository: Path, image: str) -> None:

@@ -21,11 +21,11 @@ from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.archive import Archiving, bring_back, copy_aside
 from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
 from argosy.components.shared import s3
-from argosy.components.shared.fingerprint import fingerprint
+from argosy.components.shared.files import fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.components.training.checkpoints.store import open_store
-from argosy.components.training.data.source import local_folder
+from argosy.components.training.data.download import local_folder
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers, prepared

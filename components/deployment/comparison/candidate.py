@@ -37,7 +37,7 @@ from argosy.components.deployment.repository.records import read_record
 from argosy.components.deployment.repository.standing import standing
 from argosy.components.deployment.swap.replicas import on_each, ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.sole import Place, kept
-from argosy.components.shared.fingerprint import PART_BYTES, Fingerprint
+from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import ArgosyError, StepError

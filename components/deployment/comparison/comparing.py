@@ -30,7 +30,7 @@ from argosy.components.deployment.swap.served_versions import Serving, registere
 from argosy.components.deployment.swap.serving import bring_into_service, sole
 from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
-from argosy.components.shared.scratch import scratch
+from argosy.components.shared.files import scratch
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import StepError
 

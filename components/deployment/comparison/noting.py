@@ -18,7 +18,7 @@ from argosy.components.deployment.comparison.traffic import Pair
 from argosy.components.deployment.repository.records import amend_record
 from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
-from argosy.components.shared.scratch import scratch
+from argosy.components.shared.files import scratch
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -12,7 +12,7 @@ from argosy.components.deployment.model.layout import CONFIG_FILE, METADATA_FILE
 from argosy.components.deployment.model.metadata import Metadata, TritonStamp
 from argosy.components.deployment.model.onnx_model import read_signature
 from argosy.components.deployment.model.triton_config import model_config
-from argosy.components.shared.fingerprint import Fingerprint, fingerprint
+from argosy.components.shared.files import Fingerprint, fingerprint
 from argosy.errors import StepError
 
 

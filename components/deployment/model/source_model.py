@@ -45,7 +45,7 @@ from argosy.components.deployment.model.onnx_model import (
     training_run_of,
 )
 from argosy.components.shared import registry
-from argosy.components.shared.fingerprint import MIB, sha256_of
+from argosy.components.shared.files import MIB, sha256_of
 from argosy.components.shared.mlflow_rest import MlflowRefused, ServedFiles, served_files
 from argosy.errors import StepError
 

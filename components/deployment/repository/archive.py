@@ -46,7 +46,7 @@ from argosy.components.deployment.repository.claims import (
 )
 from argosy.components.deployment.repository.published import files_of_versions, folder_of, noted_sha256
 from argosy.components.deployment.swap.sole import kept
-from argosy.components.shared.fingerprint import PART_BYTES, Fingerprint
+from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import ArgosyError, StepError
 

@@ -32,7 +32,7 @@ from argosy.components.deployment.repository.claims import IN_FLIGHT_SECONDS, ma
 from argosy.components.deployment.repository.published import files_of_versions
 from argosy.components.shared import lease
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_errors import status
+from argosy.components.shared.s3_client import status
 from argosy.errors import ArgosyError
 
 log = logging.getLogger(__name__)

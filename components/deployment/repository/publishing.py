@@ -48,7 +48,7 @@ from argosy.components.deployment.model.triton_config import describe, fits
 from argosy.components.deployment.repository.claims import read_claim
 from argosy.components.deployment.repository.published import immutable, published_sha256
 from argosy.components.shared import lease
-from argosy.components.shared.fingerprint import MIB, PART_BYTES, Fingerprint
+from argosy.components.shared.files import MIB, PART_BYTES, Fingerprint
 from argosy.components.shared.lease import Lease
 from argosy.components.shared.s3 import Bucket, ObjectInfo
 from argosy.components.shared.s3_transfer import Pending

@@ -21,8 +21,8 @@ from argosy.components.deployment.swap.served_versions import Place, served_agai
 from argosy.components.deployment.swap.serving import Deadline, bring_into_service, config_names, sole
 from argosy.components.deployment.verification.checks import Expectation, Reference, Report, Subject, verify
 from argosy.components.shared import registry
+from argosy.components.shared.files import scratch
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.scratch import scratch
 from argosy.components.shared.triton import Triton
 from argosy.errors import ArgosyError, StepError
 

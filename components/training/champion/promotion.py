@@ -21,11 +21,11 @@ from argosy.components.training.champion.candidates import (
     Answer,
     Champion,
     Comparison,
+    all_versions,
     answer_of,
     comparison_of,
 )
 from argosy.components.training.champion.gate import Decision, Rule, Score, decide
-from argosy.components.training.champion.registration import all_versions
 from argosy.errors import StepError
 
 ROUNDS = 20

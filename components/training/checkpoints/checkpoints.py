@@ -21,8 +21,8 @@ from argosy.components.training.checkpoints.checkpoint import (
     CorruptCheckpoint,
     Identity,
     Position,
+    TrainingState,
 )
-from argosy.components.training.checkpoints.state import TrainingState
 from argosy.components.training.checkpoints.store import Store, open_store
 from argosy.errors import ArgosyError, StepError, UsageError
 

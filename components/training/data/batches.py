@@ -18,8 +18,17 @@ from torch.utils.data import DataLoader, Sampler
 
 from argosy.components.training.data.dataset import Half, ImageFolder
 from argosy.components.training.data.decoded import load_images, stored_sizes
-from argosy.components.training.data.images import CachedImages, Size, StreamedImages, cache_bytes
-from argosy.components.training.data.transforms import Augmentation, normalise, on, prepare, size_at
+from argosy.components.training.data.images import (
+    Augmentation,
+    CachedImages,
+    Size,
+    StreamedImages,
+    cache_bytes,
+    normalise,
+    on,
+    prepare,
+    size_at,
+)
 from argosy.components.training.recipe import Recipe
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from typing import Literal
 from PIL import Image
 
 from argosy.components.shared.s3 import sha256_of
-from argosy.components.training.data.windowed import in_order
+from argosy.components.training.data.many_files import in_order
 from argosy.errors import UsageError
 
 Half = Literal["train", "val"]

@@ -22,7 +22,6 @@ import PIL
 import torch
 from torch import Tensor
 
-from argosy.components.training.data.cache import cache_folder
 from argosy.components.training.data.dataset import FEWEST, HALVES, Half, ImageFolder, Skipped, Split
 from argosy.components.training.data.images import (
     CachedImages,
@@ -31,10 +30,9 @@ from argosy.components.training.data.images import (
     Unreadable,
     cache_bytes,
     decode,
+    stored_size,
 )
-from argosy.components.training.data.progress import Progress
-from argosy.components.training.data.transforms import stored_size
-from argosy.components.training.data.windowed import in_order
+from argosy.components.training.data.many_files import Progress, cache_folder, in_order
 from argosy.errors import UsageError
 
 log = logging.getLogger(__name__)

@@ -1,24 +1,35 @@
-"""Decode images, and hold them: all of them decoded, or decoded batch by batch."""
+"""Images: decoded all at once or batch by batch, and transformed before the network sees them.
+
+Transforms work on whole batches, on any device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from argosy.components.training.data.dataset import Split
-from argosy.components.training.data.windowed import in_order
+from argosy.components.training.data.many_files import in_order
 from argosy.errors import StepError
 
 Size = tuple[int, int]  # height, width in pixels
-
 # A file of a few kilobytes can claim to be an image of many gigabytes. No photograph is as large as this.
-MOST_PIXELS = 90_000_000
+_MOST_PIXELS = 90_000_000
+# Channel means and deviations of ImageNet, for pixels from 0 to 1: what clients of such models apply.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# From this size up images are cropped at random scales; below it that would leave too few pixels.
+_CROP_FROM = 64
+_ASPECT = (3 / 4, 4 / 3)
 
 
 class Unreadable(StepError):
@@ -32,12 +43,12 @@ def decode(file: Path, size: Size) -> Tensor:
     upper half, and transparency is dropped.
 
     Raises:
-        Unreadable: the file is not an image, is damaged, or has more than `MOST_PIXELS`.
+        Unreadable: the file is not an image, is damaged, or has more than `_MOST_PIXELS`.
     """
     height, width = size
     try:
         with Image.open(file) as image:
-            if image.width * image.height > MOST_PIXELS:
+            if image.width * image.height > _MOST_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels are too many")
             # JPEG can be decoded at a fraction of its size for much less work.
             image.draft("RGB", (2 * max(size), 2 * max(size)))
@@ -112,3 +123,109 @@ class StreamedImages(Dataset[tuple[Tensor, Tensor]]):
 def cache_bytes(split: Split, size: Size) -> int:
     """Memory that `CachedImages` of this split needs, in bytes."""
     return len(split) * 3 * size[0] * size[1]
+
+
+def stored_size(size: Size) -> Size:
+    """Size at which training images are kept: an eighth larger than `size` where random crops are taken."""
+    if min(size) < _CROP_FROM:
+        return size
+    height, width = (math.ceil(side * 8 / 7) for side in size)
+    return height, width
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Bytes, or floats from 0 to 255, to float32 of about zero mean and unit deviation per channel."""
+    mean, std = (on(images.device, torch.tensor(values).view(3, 1, 1) * 255) for values in (MEAN, STD))
+    return images.float().sub(mean).div(std)
+
+
+def on(device: torch.device, values: Tensor) -> Tensor:
+    """The values on the device, without waiting for the work that it has still to do."""
+    return values.to(device, non_blocking=True)
+
+
+def prepare(images: Tensor, size: Size) -> Tensor:
+    """Training images as an evaluation would see them: no random change, scaled to `size`, normalised."""
+    return normalise(_scaled(images, size))
+
+
+def size_at(size: Size, start: float, progress: float) -> Size:
+    """The size of training images when `progress` (0 to 1) of all steps are done.
+
+    It grows from `start` times `size` in eighths, so that there are few sizes, and is full in the last third.
+    Small images are cheap and teach much of the same (Howard 2018, fast.ai on DAWNBench).
+    """
+    share = start + (1 - start) * min(1.0, progress * 3 / 2)
+    eighths = max(1, round(share * 8))
+    return size[0] * eighths // 8, size[1] * eighths // 8
+
+
+def _scaled(images: Tensor, size: Size) -> Tensor:
+    if tuple(images.shape[-2:]) == size:
+        return images
+    return F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
+
+
+def shift(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
+    """Move each image by up to `reach` pixels both ways; the border is repeated. Same shape and type."""
+    count, channels, height, width = images.shape
+
+    def moved(side: int) -> Tensor:
+        offsets = torch.randint(-reach, reach + 1, (count, 1), generator=generator)
+        return on(images.device, (torch.arange(side) + offsets).clamp(0, side - 1))
+
+    sample = torch.arange(count, device=images.device).view(-1, 1, 1, 1)
+    channel = torch.arange(channels, device=images.device).view(1, -1, 1, 1)
+    return images[sample, channel, moved(height)[:, None, :, None], moved(width)[:, None, None, :]]
+
+
+def resized_crop(images: Tensor, size: Size, smallest: float, generator: torch.Generator) -> Tensor:
+    """Cut a random rectangle out of each image and scale it to `size`: float32, 0 to 255, otherwise as given.
+
+    The rectangle keeps from `smallest` to all of the area, at an aspect ratio from 3:4 to 4:3 (Szegedy et al.
+    2014, arXiv:1409.4842, section 6).
+    """
+    count = len(images)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(count, generator=generator) * (high - low) + low
+
+    area, aspect = uniform(smallest, 1.0), uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1])).exp()
+    width = (area * aspect).sqrt().clamp(max=1.0)
+    height = (area / aspect).sqrt().clamp(max=1.0)
+    theta = torch.zeros(count, 2, 3)  # output coordinates -1..1 to input coordinates -1..1
+    theta[:, 0, 0], theta[:, 0, 2] = width, uniform(-1, 1) * (1 - width)
+    theta[:, 1, 1], theta[:, 1, 2] = height, uniform(-1, 1) * (1 - height)
+    grid = F.affine_grid(on(images.device, theta), [count, images.shape[1], *size], align_corners=False)
+    return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def mirror_half(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with a probability of one half. Same shape and type."""
+    chosen = torch.rand(len(images), generator=generator) < 0.5
+    return torch.where(on(images.device, chosen).view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The random changes of training images, drawn from a generator of their own.
+
+    `now` gives the size that is wanted at this step, up to `size`.
+    """
+
+    size: Size
+    crop_scale: float
+    mirror: bool
+    generator: torch.Generator
+    now: Callable[[], Size] | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 of `stored_size` to normalised float32 (B, 3, height, width)."""
+        wanted = self.now() if self.now else self.size
+        if min(self.size) < _CROP_FROM:
+            images = _scaled(shift(images, min(self.size) // 16, self.generator), wanted)
+        else:
+            images = resized_crop(images, wanted, self.crop_scale, self.generator)
+        if self.mirror:
+            images = mirror_half(images, self.generator)
+        return normalise(images)

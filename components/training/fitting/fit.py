@@ -13,18 +13,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from argosy.components.training.checkpoints.checkpoint import TrainingState
 from argosy.components.training.checkpoints.checkpoints import NoCheckpoints
 from argosy.components.training.checkpoints.interruption import Interrupted, Interruption
-from argosy.components.training.checkpoints.state import TrainingState
 from argosy.components.training.data.batches import Feed, augmentation, load_batches
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import Size
 from argosy.components.training.fitting.parallel import ALONE, Team
-from argosy.components.training.network.batch_norm import settle, statistics
-from argosy.components.training.network.compiled import compiled
-from argosy.components.training.network.engine import Engine
-from argosy.components.training.network.model import starting_model
-from argosy.components.training.network.optim import build_optimizer, build_schedule
+from argosy.components.training.network.engine import Engine, compiled, settle, statistics
+from argosy.components.training.network.model import build_optimizer, build_schedule, starting_model
 from argosy.components.training.network.precision import Precision, choose_algorithms, choose_precision
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import Tracker

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from argosy.errors import UsageError
 
 if TYPE_CHECKING:
-    from argosy.components.training.checkpoints.state import TrainingState
+    from argosy.components.training.checkpoints.checkpoint import TrainingState
 
 T = TypeVar("T")
 # The leader may download and decode for long while the others wait; the launcher notices when it ends.

@@ -23,15 +23,15 @@ from argosy.components.training.checkpoints.checkpoints import Finished, NoCheck
 from argosy.components.training.checkpoints.interruption import Interrupted, interruption
 from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import prepare
+from argosy.components.training.data.download import local_folder
 from argosy.components.training.data.images import Size
-from argosy.components.training.data.source import local_folder
 from argosy.components.training.fitting import parallel
 from argosy.components.training.fitting.fit import fit
 from argosy.components.training.fitting.parallel import how_many, team
 from argosy.components.training.network.model import starting_model
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker, tracked_run
-from argosy.components.training.tracking.predictions import judge
+from argosy.components.training.tracking.report import judge
 from argosy.errors import ArgosyError, StepError, UsageError
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,18 @@
-"""One epoch of training, and an evaluation. Nothing here waits for the device more than once an epoch."""
+"""One epoch of training, and an evaluation. Nothing here waits for the device more than once an epoch.
+
+While it learns, a network normalises by each batch. An evaluation needs fixed means and variances instead,
+and the running averages that are kept for it lag behind weights that change fast: in the first epochs of a
+training that costs most of the accuracy. Measuring them on some images with the weights at rest does not
+(Wu and Johnson 2021, arXiv:2105.07576, section 3), so batch-norm statistics are measured anew before each
+evaluation.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,12 +27,15 @@ from argosy.components.training.network.model import train_mode
 from argosy.components.training.network.precision import Precision
 from argosy.errors import StepError
 
+log = logging.getLogger(__name__)
+
 Batch = tuple[Tensor, Tensor]
 Transform = Callable[[Tensor], Tensor]
 Total = Callable[..., list[float]]  # adds up each of its numbers over all processes that train together
+_COMPILERS = ("g++", "clang++", "c++")
 
 
-def as_they_are(*numbers: float) -> list[float]:
+def _as_they_are(*numbers: float) -> list[float]:
     """The totals of a process that trains alone."""
     return list(numbers)
 
@@ -55,7 +68,7 @@ class Running:
         finally:
             self.seconds += time.perf_counter() - start
 
-    def mean_loss(self, what: str = "training", total: Total = as_they_are) -> float:
+    def mean_loss(self, what: str = "training", total: Total = _as_they_are) -> float:
         """The mean loss over the samples, here or, with a `total`, wherever others were seen.
 
         Raises:
@@ -74,7 +87,7 @@ class Evaluation:
     samples: int
 
 
-def carry_on() -> None:
+def _carry_on() -> None:
     """Nothing to do between two batches."""
 
 
@@ -93,7 +106,7 @@ class Engine:
     schedule: LRScheduler
     scaler: torch.amp.GradScaler
     precision: Precision
-    total: Total = as_they_are
+    total: Total = _as_they_are
 
     @property
     def learning_rate(self) -> float:
@@ -110,7 +123,7 @@ class Engine:
         batches: Iterable[Batch],
         transform: Transform,
         running: Running | None = None,
-        between: Callable[[], None] = carry_on,
+        between: Callable[[], None] = _carry_on,
     ) -> float:
         """Train on every batch once; return the mean loss over the samples.
 
@@ -143,7 +156,7 @@ class Engine:
 
     @torch.inference_mode()
     def evaluate(
-        self, batches: Iterable[Batch], transform: Transform, between: Callable[[], None] = carry_on
+        self, batches: Iterable[Batch], transform: Transform, between: Callable[[], None] = _carry_on
     ) -> Evaluation:
         """Mean loss and accuracy over every sample; `between` is called after each batch.
 
@@ -171,3 +184,63 @@ def _finite(loss: float, samples: float, what: str) -> float:
     if not math.isfinite(loss):
         raise StepError(f"the {what} loss became {loss}: lower learning_rate, or set precision to fp32")
     return loss
+
+
+@torch.no_grad()
+def settle(
+    engine: Engine, batches: Iterable[Batch], transform: Transform, between: Callable[[], None] = _carry_on
+) -> None:
+    """Replace the statistics of every batch norm that learns by their means over `batches`.
+
+    The weights stay as they are, and later training goes on from the new statistics. It is the plain model
+    that computes, not a compiled one, which would have to be compiled for this once more.
+
+    Args:
+        engine: the model, and how it computes.
+        batches: images to measure on; a few hundred are enough.
+        transform: prepares the images of a batch as they are for an evaluation.
+        between: called after each batch.
+    """
+    train_mode(engine.model)
+    norms = [m for m in engine.model.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+    if not norms:
+        return  # no network of ours, or a frozen one
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+    device = engine.precision.device
+    try:
+        # What the network draws here leaves no trace: an evaluation that is cut off is begun anew.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            for images, _ in batches:
+                with engine.precision.autocast():
+                    engine.model(engine.precision.arrange(transform(images)))
+                between()
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def statistics(model: nn.Module) -> list[Tensor]:
+    """The means and variances of every batch norm that learns: the tensors themselves."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and m.weight.requires_grad]
+    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+
+
+def compiled(model: nn.Module, *, wanted: bool) -> Callable[[Tensor], Tensor]:
+    """The function that computes the model's answers: machine code for it, or the model itself.
+
+    The code is made at the first call, once for each shape of images, and uses the model's own weights. A
+    model that cannot be compiled then is computed as ever, with a warning.
+    """
+    if not wanted:
+        return model
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", ""), *_COMPILERS)):
+        log.info(
+            "compile is left out: there is no C++ compiler (%s, or what CXX names)", ", ".join(_COMPILERS)
+        )
+        return model
+    torch._dynamo.config.suppress_errors = True
+    faster: Callable[[Tensor], Tensor] = torch.compile(model)
+    return faster

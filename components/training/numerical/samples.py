@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from argosy.components.shared.run_files import INPUTS_FILE, LABELS_FILE, RealSamples, read_real_samples
-from argosy.components.training.numerical.predictors import Array
+from argosy.components.training.numerical.comparison import Array
 
 __all__ = [
     "BATCHES",

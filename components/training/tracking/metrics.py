@@ -1,10 +1,14 @@
-"""Where a training run reports to: MLflow, or nowhere."""
+"""Where a training run reports to, MLflow or nowhere; and where it comes from: its data set and its tags."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import platform
+import re
 import resource
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,23 +22,38 @@ import mlflow
 import mlflow.pytorch
 import numpy as np
 import torch
+from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.exceptions import RequestException
 from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_exponential
 from torch import nn
 
+from argosy import __version__
 from argosy.components.shared.registry import mlflow_errors
 from argosy.components.training.checkpoints.interruption import Interrupted
 from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import CachedImages, Size, StreamedImages
+from argosy.components.training.data.images import MEAN, STD, CachedImages, Size, StreamedImages
 from argosy.components.training.recipe import Recipe
-from argosy.components.training.tracking import provenance
-from argosy.components.training.tracking.predictions import Predictions
-from argosy.components.training.tracking.provenance import as_input, data_params, description, preparation
-from argosy.components.training.tracking.report import write_report, write_samples
+from argosy.components.training.tracking.report import Predictions, write_report, write_samples
+
+log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
+T = TypeVar("T")
+PATIENCE = "ARGOSY_MLFLOW_PATIENCE"
+_PATIENCE_SECONDS = 120.0
+_TRAINING_TAG = "argosy.training"  # which training a run belongs to, wherever its process dies
+MODEL = "model"  # the name of the network within its run
+_FINGERPRINT_TAG = "dataset.fingerprint"
+_FAILURE_TAG = "failure"
+_REPORT = "evaluation"  # the folder of the run's artifacts that holds tables and pictures
+_SHOWN = 300  # characters of an error
+_DIGEST_LENGTH = 36  # the longest that MLflow takes
+COMMIT = "ARGOSY_GIT_COMMIT"
+IMAGE = "ARGOSY_IMAGE"
+_HERE = Path(__file__).resolve().parent
+_NODE = re.compile(r"(?P<workflow>.+?)(-[0-9]{5,})?")  # Argo appends a number to the workflow's name
 
 
 def peak_memory_mib() -> float:
@@ -42,12 +61,6 @@ def peak_memory_mib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / _MIB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
-
-
-T = TypeVar("T")
-
-PATIENCE = "ARGOSY_MLFLOW_PATIENCE"
-PATIENCE_SECONDS = 120.0
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -59,7 +72,7 @@ def patiently(call: Callable[[], T]) -> T:
     """
     for attempt in Retrying(
         retry=retry_if_exception(is_transient),
-        stop=stop_after_delay(float(os.environ.get(PATIENCE) or PATIENCE_SECONDS)),
+        stop=stop_after_delay(float(os.environ.get(PATIENCE) or _PATIENCE_SECONDS)),
         wait=wait_exponential(max=10),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
@@ -76,10 +89,7 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, MlflowException) and str(error).startswith("API request to")
 
 
-TRAINING_TAG = "argosy.training"  # which training a run belongs to, wherever its process dies
-
-
-def open_run(name: str, tags: dict[str, str], training: str, run_id: str) -> mlflow.ActiveRun:
+def _open_run(name: str, tags: dict[str, str], training: str, run_id: str) -> mlflow.ActiveRun:
     """Start a run in the active experiment, or go on in the one that this training began.
 
     Args:
@@ -96,10 +106,10 @@ def open_run(name: str, tags: dict[str, str], training: str, run_id: str) -> mlf
     with mlflow_errors(action):
         if run_id:
             return mlflow.start_run(run_id=run_id, tags=tags)
-        return mlflow.start_run(run_name=name, tags={**tags, TRAINING_TAG: training} if training else tags)
+        return mlflow.start_run(run_name=name, tags={**tags, _TRAINING_TAG: training} if training else tags)
 
 
-def epochs_of(run_id: str) -> set[int]:
+def _epochs_of(run_id: str) -> set[int]:
     """The epochs whose metrics the run has.
 
     Raises:
@@ -111,19 +121,10 @@ def epochs_of(run_id: str) -> set[int]:
 
 def _unfinished(training: str) -> str:
     """The id of the newest run of this training that did not end well; empty where there is none."""
-    condition = f"tags.`{TRAINING_TAG}` = '{training}' and attributes.status != 'FINISHED'"
+    condition = f"tags.`{_TRAINING_TAG}` = '{training}' and attributes.status != 'FINISHED'"
     with mlflow_errors("look for the run that this training began"):
         runs = mlflow.search_runs(filter_string=condition, max_results=1, output_format="list")
     return str(runs[0].info.run_id) if runs else ""
-
-
-log = logging.getLogger(__name__)
-
-MODEL = "model"  # the name of the network within its run
-FINGERPRINT_TAG = "dataset.fingerprint"
-FAILURE_TAG = "failure"
-REPORT = "evaluation"  # the folder of the run's artifacts that holds tables and pictures
-_SHOWN = 300  # characters of an error
 
 
 class Tracker(Protocol):
@@ -146,7 +147,7 @@ class MlflowTracker:
     def __init__(self, run: mlflow.ActiveRun) -> None:
         self.run_id = str(run.info.run_id)
         self._params = set(run.data.params)
-        self._epochs = epochs_of(self.run_id) if self._params else set()
+        self._epochs = _epochs_of(self.run_id) if self._params else set()
         self._history: dict[int, dict[str, float]] = {}
 
     def params(self, params: Mapping[str, object]) -> None:
@@ -180,13 +181,13 @@ class MlflowTracker:
         Raises:
             StepError: MLflow failed.
         """
-        self.params(data_params(dataset, data, size))
+        self.params(_data_params(dataset, data, size))
         with mlflow_errors(f"record the data set of run {self.run_id}"):
-            mlflow.set_tags({FINGERPRINT_TAG: data.fingerprint(), "dataset.source": dataset})
+            mlflow.set_tags({_FINGERPRINT_TAG: data.fingerprint(), "dataset.source": dataset})
             mlflow.log_dict(list(data.classes), "labels.json")  # type: ignore[arg-type]
             mlflow.log_dict(preparation(size), "preprocessing.json")
             mlflow.log_dict(description(dataset, data), "dataset.json")
-            MlflowClient().log_inputs(self.run_id, [as_input(dataset, data)])
+            MlflowClient().log_inputs(self.run_id, [_as_input(dataset, data)])
 
     def report(
         self, predictions: Predictions, images: CachedImages | StreamedImages, data: ImageFolder
@@ -204,7 +205,7 @@ class MlflowTracker:
             write_samples(Path(samples), images, predictions.labels)
             patiently(lambda: mlflow.log_artifacts(samples))
             write_report(Path(scratch), predictions, data, images, self._history)
-            patiently(lambda: mlflow.log_artifacts(scratch, REPORT))
+            patiently(lambda: mlflow.log_artifacts(scratch, _REPORT))
 
     def model(self, model: nn.Module, size: Size) -> None:
         """Log the network as the run's model, as an exported program: loading it runs no pickled code.
@@ -245,14 +246,14 @@ def tracked_run(
         "model_name": model_name,
         "approach": recipe.approach,
         "architecture": recipe.architecture,
-        **provenance.origin(owner),
-        **provenance.machine(),
+        **origin(owner),
+        **machine(),
     }
-    run = open_run(f"train-{model_name}", tags, training, run_id)
+    run = _open_run(f"train-{model_name}", tags, training, run_id)
     try:
-        if FAILURE_TAG in run.data.tags:
+        if _FAILURE_TAG in run.data.tags:
             with mlflow_errors(f"go on in run {run.info.run_id}"):
-                mlflow.delete_tag(FAILURE_TAG)
+                mlflow.delete_tag(_FAILURE_TAG)
         tracker = MlflowTracker(run)
         tracker.params(asdict(recipe))
         yield tracker
@@ -271,8 +272,105 @@ def _give_up(error: BaseException) -> None:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:_SHOWN]
     try:
         try:
-            mlflow.set_tag(FAILURE_TAG, reason)
+            mlflow.set_tag(_FAILURE_TAG, reason)
         finally:
             mlflow.end_run("KILLED" if killed else "FAILED")
     except (MlflowException, RequestException) as trouble:
         log.warning("MLflow could not be told that the run ended: %s", type(trouble).__name__)
+
+
+def _data_params(dataset: str, data: ImageFolder, size: Size) -> dict[str, object]:
+    """Parameters of a run in which two runs must agree to be compared."""
+    return {
+        "dataset": dataset,
+        "dataset_fingerprint": data.fingerprint(),
+        "train_images": len(data.train),
+        "val_images": len(data.val),
+        "skipped_images": len(data.skipped),
+        "classes": len(data.classes),
+        "image_size": f"{size[0]}x{size[1]}",
+    }
+
+
+def preparation(size: Size) -> dict[str, object]:
+    """How an image becomes the network's input: what a client of the model has to do too."""
+    return {"size": list(size), "resize": "cover, then centre crop", "mean": MEAN, "std": STD}
+
+
+def description(dataset: str, data: ImageFolder) -> dict[str, object]:
+    """Source, fingerprint, images of each class, and what was left out and why."""
+    return {
+        "source": dataset,
+        "fingerprint": data.fingerprint(),
+        "classes": data.counts(),
+        "ignored_files": data.ignored,
+        "skipped_images": [
+            {"file": one.file.relative_to(data.root).as_posix(), "reason": one.reason} for one in data.skipped
+        ],
+    }
+
+
+def _as_input(dataset: str, data: ImageFolder) -> DatasetInput:
+    """The data set as MLflow lists it beside a run."""
+    listed = Dataset(
+        name=dataset.rstrip("/").rpartition("/")[2] or dataset,
+        digest=data.fingerprint()[:_DIGEST_LENGTH],
+        source_type="s3" if dataset.startswith("s3://") else "local",
+        source=json.dumps({"uri": dataset}),
+        profile=json.dumps(data.counts()),
+    )
+    return DatasetInput(listed, [InputTag("mlflow.data.context", "training")])
+
+
+def origin(owner: str = "", environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Where the work was asked for; what is not known has no tag.
+
+    Args:
+        owner: the workflow's uid.
+        environment: `ARGOSY_GIT_COMMIT` and `ARGOSY_IMAGE` are set in an image, the names of workflow and
+            node by Argo.
+    """
+    known = {
+        "argosy_version": __version__,
+        "git_commit": environment.get(COMMIT) or _commit_of(_HERE),
+        "image": environment.get(IMAGE, ""),
+        "workflow": environment.get("ARGO_WORKFLOW_NAME")
+        or _workflow_of(environment.get("ARGO_NODE_ID", "")),
+        "workflow_uid": owner,
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def machine() -> dict[str, str]:
+    """The machine: two runs whose speed is compared should agree in these."""
+    gpu = torch.cuda.is_available()
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if gpu else _processor(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _workflow_of(node: str) -> str:
+    match = _NODE.fullmatch(node)
+    return match["workflow"] if match else ""
+
+
+def _commit_of(folder: Path) -> str:
+    """The commit of the checkout that `folder` is in, `-dirty` where files differ from it; else empty."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

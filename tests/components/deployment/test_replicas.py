@@ -21,7 +21,7 @@ from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.serving import Place
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.triton_replicas import connect_all
+from argosy.components.shared.triton import connect_all
 from argosy.errors import StepError, UsageError
 from argosy.stack import Stack, ports
 from argosy.stack import serving as triton_service

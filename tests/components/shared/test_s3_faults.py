@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 
 from argosy.components.shared import s3, s3_client
-from argosy.components.shared.fingerprint import MIB, fingerprint
+from argosy.components.shared.files import MIB, fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
 from tests.faults.proxy import Fault, FaultProxy

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from argosy.components.shared.triton_replicas import connect_all
+from argosy.components.shared.triton import connect_all
 from argosy.errors import UsageError
 
 ADDRESSES = {

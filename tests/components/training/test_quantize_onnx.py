@@ -17,9 +17,9 @@ from argosy.components.shared import registry
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.numerical.comparison import Difference
 from argosy.components.training.numerical.samples import RealSamples
+from argosy.components.training.numerical.variants import Judged, VariantRule, accuracy, judge
 from argosy.components.training.promote import promote
 from argosy.components.training.quantize_onnx import Quantized, quantize_onnx
-from argosy.components.training.quantized.variant_gate import Judged, VariantRule, accuracy, judge
 from argosy.components.training.validate_onnx import Validation, validate_onnx
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Model, Servers

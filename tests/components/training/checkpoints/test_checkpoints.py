@@ -16,7 +16,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
 from argosy.components.training.checkpoints import checkpoints as module
-from argosy.components.training.checkpoints.checkpoint import Identity
+from argosy.components.training.checkpoints.checkpoint import Identity, TrainingState
 from argosy.components.training.checkpoints.checkpoints import (
     FINISHED,
     Checkpoints,
@@ -24,7 +24,6 @@ from argosy.components.training.checkpoints.checkpoints import (
     NoCheckpoints,
     open_checkpoints,
 )
-from argosy.components.training.checkpoints.state import TrainingState
 from argosy.components.training.checkpoints.store import FolderStore
 from argosy.components.training.network.engine import Engine, Running
 from argosy.components.training.network.precision import Precision

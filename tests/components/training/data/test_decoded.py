@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from argosy.components.training.data import decoded
-from argosy.components.training.data.cache import VARIABLE
 from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.decoded import Decoded, ensure
 from argosy.components.training.data.images import CachedImages
+from argosy.components.training.data.many_files import VARIABLE
 
 SIZE = (8, 8)
 

@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from argosy.components.shared.fingerprint import fingerprint
+from argosy.components.shared.files import fingerprint
 from argosy.components.shared.s3 import Bucket, connect, sha256_of
-from argosy.components.training.data.download import Damaged, download
-from argosy.components.training.data.listing import Listing, RemoteFile, list_objects
-from argosy.components.training.data.source import MARKER
+from argosy.components.training.data.download import (
+    MARKER,
+    Damaged,
+    Listing,
+    RemoteFile,
+    download,
+    list_objects,
+)
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers
 from tests.faults.proxy import Fault, FaultProxy
@@ -89,7 +94,7 @@ def test_a_killed_download_leaves_whole_files_and_goes_on(
     uri = f"s3://{bucket.name}/killed"
     code = (
         "import sys; from pathlib import Path;"
-        "from argosy.components.training.data.source import local_folder;"
+        "from argosy.components.training.data.download import local_folder;"
         "print(local_folder(sys.argv[1], workers=1, cache=Path(sys.argv[2])))"
     )
     command = [sys.executable, "-c", code, uri, str(tmp_path)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from argosy.components.shared.s3 import Bucket, connect
-from argosy.components.training.data.listing import Listing, RemoteFile, files_of, list_objects
+from argosy.components.training.data.download import Listing, RemoteFile, files_of, list_objects
 from argosy.errors import UsageError
 from tests.components.training.conftest import Servers
 

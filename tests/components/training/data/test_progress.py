@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from argosy.components.training.data.progress import SECONDS, Progress
+from argosy.components.training.data.many_files import SECONDS, Progress
 
 
 def test_a_line_every_few_seconds_and_one_at_the_end(caplog: pytest.LogCaptureFixture) -> None:

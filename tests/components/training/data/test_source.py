@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from argosy.components.shared.s3 import Bucket, connect
-from argosy.components.training.data.source import MARKER, local_folder
+from argosy.components.training.data.download import MARKER, local_folder
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Servers
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from argosy.components.training.data.transforms import (
+from argosy.components.training.data.images import (
     MEAN,
     STD,
     Augmentation,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from argosy.components.training.data.windowed import in_order
+from argosy.components.training.data.many_files import in_order
 
 
 def test_results_come_in_order_whichever_is_done_first() -> None:

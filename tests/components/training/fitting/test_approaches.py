@@ -8,8 +8,13 @@ from torch import Tensor, nn
 
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.fitting.fit import fit
-from argosy.components.training.network.model import build_model, starting_model, train_mode
-from argosy.components.training.network.optim import build_optimizer, build_schedule
+from argosy.components.training.network.model import (
+    build_model,
+    build_optimizer,
+    build_schedule,
+    starting_model,
+    train_mode,
+)
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from argosy.components.training.network.batch_norm import settle
+from argosy.components.training.network.engine import settle
 from tests.components.training.network.test_engine import _engine, same
 
 

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
-from argosy.components.training.network.compiled import compiled
-from argosy.components.training.network.engine import Engine
+from argosy.components.training.network.engine import Engine, compiled
 from tests.components.training.network.test_engine import _engine, _learnable, same
 
 

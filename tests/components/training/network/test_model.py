@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from argosy.components.training.checkpoints.state import Best
-from argosy.components.training.network import weights
-from argosy.components.training.network.model import build_model
-from argosy.components.training.network.optim import build_optimizer, build_schedule
+from argosy.components.training.checkpoints.checkpoint import Best
+from argosy.components.training.network import model
+from argosy.components.training.network.model import build_model, build_optimizer, build_schedule
 from argosy.components.training.recipe import Recipe
 from argosy.errors import UsageError
 
@@ -38,9 +37,9 @@ def test_an_unknown_network_is_refused() -> None:
 
 
 def test_torchvision_is_imported_whole_or_made_whole() -> None:
-    torchvision = weights.import_torchvision()
+    torchvision = model.import_torchvision()
     assert torchvision.__version__.startswith(version("torchvision").partition("+")[0])
-    assert weights.import_torchvision() is torchvision is sys.modules["torchvision"]
+    assert model.import_torchvision() is torchvision is sys.modules["torchvision"]
 
 
 def test_vectors_are_not_decayed(recipe: Recipe) -> None:

@@ -14,8 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from argosy.components.training.network.model import build_model
-from argosy.components.training.network.weights import import_torchvision, start_from
+from argosy.components.training.network.model import build_model, import_torchvision, start_from
 from argosy.errors import ArgosyError, StepError, UsageError
 from tests.components.training.conftest import Servers
 

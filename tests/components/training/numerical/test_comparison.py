@@ -8,8 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from argosy.components.training.numerical.comparison import Difference, check_settings, compare, speedup
-from argosy.components.training.numerical.predictors import Array
+from argosy.components.training.numerical.comparison import (
+    Array,
+    Difference,
+    check_settings,
+    compare,
+    speedup,
+)
 from argosy.components.training.numerical.samples import random_batches
 from argosy.errors import StepError, UsageError
 

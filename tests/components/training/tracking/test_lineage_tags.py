@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.components.training.tracking import provenance
-from argosy.components.training.tracking.provenance import machine, origin
+from argosy.components.training.tracking import metrics
+from argosy.components.training.tracking.metrics import machine, origin
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_what_the_image_says_comes_first() -> None:
 
 
 def test_what_is_not_known_has_no_tag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(provenance, "_HERE", tmp_path)
+    monkeypatch.setattr(metrics, "_HERE", tmp_path)
     assert set(origin("", {})) == {"argosy_version"}
 
 
@@ -53,7 +53,7 @@ def test_the_commit_of_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     git("add", "file")
     git("commit", "-q", "-m", "one")
     git("tag", "v1")  # a tag's name would hide the commit
-    monkeypatch.setattr(provenance, "_HERE", tmp_path)
+    monkeypatch.setattr(metrics, "_HERE", tmp_path)
     commit = git("rev-parse", "HEAD")
     assert origin("", {})["git_commit"] == commit
     (tmp_path / "file").write_text("two")

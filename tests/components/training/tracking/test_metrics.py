@@ -18,7 +18,7 @@ from argosy.components.training.checkpoints.interruption import Interrupted
 from argosy.components.training.data.dataset import ImageFolder, Skipped
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import MODEL, PATIENCE, tracked_run
-from argosy.components.training.tracking.predictions import judge
+from argosy.components.training.tracking.report import judge
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers
 from tests.faults.proxy import Fault, FaultProxy

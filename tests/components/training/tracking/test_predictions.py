@@ -10,7 +10,7 @@ from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages
 from argosy.components.training.network.precision import choose_precision
 from argosy.components.training.recipe import Recipe
-from argosy.components.training.tracking.predictions import Predictions, judge, predict
+from argosy.components.training.tracking.report import Predictions, judge, predict
 
 PREDICTIONS = Predictions(
     labels=np.array([0, 0, 0, 1, 1, 2]),

@@ -9,8 +9,7 @@ import pytest
 
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.images import CachedImages, StreamedImages
-from argosy.components.training.tracking.predictions import Predictions
-from argosy.components.training.tracking.report import per_class, write_report
+from argosy.components.training.tracking.report import Predictions, per_class, write_report
 
 SIZE = (16, 16)
 HISTORY = {1: {"train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5, "learning_rate": 0.1}}

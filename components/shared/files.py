@@ -1,19 +1,27 @@
-"""A file's size and checksums, which must be the same at the other end of every transfer."""
+"""Files of a step: size and checksums, which every transfer must keep, and the folder that they lie in."""
 
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from argosy.errors import StepError
 
 MIB = 1 << 20
 PART_BYTES = 16 * MIB
 """Objects travel in parts of this size, each with a checksum: small enough for a slow server to answer in
 time; S3 allows 5 MiB to 5 GiB."""
-
 _MOST_PARTS = 10_000
 _CHUNK = MIB
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -63,3 +71,38 @@ def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A new folder for the block's results; whatever makes the block fail, nothing half-written is left.
+
+    Raises:
+        StepError: the disk is full, or another error of the file system.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="argosy-"))
+    try:
+        yield folder
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        # Libraries wrap an error of the disk in one of their own, as that of a failed download.
+        found = _disk_error(error)
+        if found is not None:
+            raise StepError(
+                f"{folder.parent}: {found}; give the step more disk or memory-backed space"
+            ) from error
+        if isinstance(error, OSError):
+            raise StepError(f"could not write below {folder.parent}: {error}") from error
+        raise
+
+
+def _disk_error(error: BaseException | None) -> str | None:
+    """The file system's own words, if an error comes from it."""
+    texts = []
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return os.strerror(error.errno)
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    said = (os.strerror(number) for number in _FULL)
+    return next((words for words in said if any(words in text for text in texts)), None)
