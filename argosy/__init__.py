@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from argosy.compose.ending import Ending, on_exit
     from argosy.declare.referenced import template_ref
     from argosy.reuse.kfp_load import load_component
-    from argosy.reuse.library_load import Library, load_library
+    from argosy.reuse.library import Library, load_library
 
 __version__ = "0.1.0"
 
@@ -59,9 +59,9 @@ _LATER = {
     "compile": "argosy.compose.compiler",
     "Ending": "argosy.compose.ending",
     "on_exit": "argosy.compose.ending",
-    "Library": "argosy.reuse.library_load",
+    "Library": "argosy.reuse.library",
     "load_component": "argosy.reuse.kfp_load",
-    "load_library": "argosy.reuse.library_load",
+    "load_library": "argosy.reuse.library",
     "template_ref": "argosy.declare.referenced",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from argosy.stack import storage, triton_backend
 from argosy.stack.endpoints import S3Endpoint, TritonEndpoint
-from argosy.stack.ports import HOST
+from argosy.stack.process import HOST
 from argosy.stack.service import Service, Unwell, http
 from argosy.stack.state import Report, StateFolder
 from argosy.stack.triton_install import TritonInstall

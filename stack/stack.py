@@ -9,11 +9,10 @@ from pathlib import Path
 from argosy.errors import StackError
 from argosy.local.stacks import ServiceStatus, StackStatus
 from argosy.stack import dataset, process, storage
-from argosy.stack.catalogue import catalogue, endpoints
 from argosy.stack.endpoints import Endpoints
-from argosy.stack.ports import HOST
+from argosy.stack.process import HOST
 from argosy.stack.service import Service, Unwell
-from argosy.stack.startup import Startup
+from argosy.stack.startup import Startup, catalogue, endpoints
 from argosy.stack.state import Launched, Report, State, StateFolder, default_state_dir
 from argosy.stack.triton_install import prepare_triton
 

@@ -1,4 +1,7 @@
-"""Bringing a stack up: what runs and is well stays, the rest is started, side by side where nothing waits."""
+"""Bringing a stack up: what runs and is well stays, the rest is started, side by side where nothing waits.
+
+The servers are three, described from the stack's folder, ports and key pair.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from argosy.stack import dataset, ports, process, serving, storage, tracking
-from argosy.stack.catalogue import Catalogue, catalogue
+from argosy.stack import dataset, process, serving, storage, tracking
 from argosy.stack.endpoints import Endpoints
 from argosy.stack.process import ProcessId
 from argosy.stack.service import Cancelled, Service, Unwell
-from argosy.stack.state import Launched, Report, State, StateFolder
-from argosy.stack.triton_install import prepare_triton
+from argosy.stack.state import Credentials, Launched, Report, State, StateFolder
+from argosy.stack.triton_install import TritonInstall, locate, prepare_triton
 
 _logger = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ class Startup:
         kept = {port: self._state.ports[port] for name in alive for port in _PORTS[name]}
         needed = [port for name, wanted in _PORTS.items() if name not in alive for port in wanted]
         killed = [port for name in self._state.services.keys() - alive for port in _PORTS[name]]
-        ports.let_go([self._state.ports[port] for port in killed])
-        chosen = ports.choose(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
+        process.let_go([self._state.ports[port] for port in killed])
+        chosen = process.choose(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
         self._remember(replace(self._state, ports={**kept, **chosen}))
         return catalogue(self._folder, self._state.ports, self._folder.ensure_credentials())
 
@@ -160,3 +162,37 @@ def _after(prerequisites: Sequence[Future[Any]], work: Callable[[Catalogue], Non
     for prerequisite in prerequisites:
         prerequisite.result()
     work(parts)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The servers that run, and where each answers."""
+
+    tracking: Service
+    storage: Service
+    serving: Service
+    endpoints: Endpoints
+    install: TritonInstall
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All servers, in the order in which they are shown."""
+        return (self.tracking, self.storage, self.serving)
+
+
+def endpoints(ports: dict[str, int], credentials: Credentials) -> Endpoints:
+    """Return what clients need."""
+    return Endpoints(tracking.url(ports), storage.endpoint(ports, credentials), serving.endpoint(ports))
+
+
+def catalogue(folder: StateFolder, ports: dict[str, int], credentials: Credentials) -> Catalogue:
+    """Describe the servers; nothing is started or installed."""
+    install = locate(folder.path)
+    where = endpoints(ports, credentials)
+    return Catalogue(
+        tracking=tracking.service(folder, ports),
+        storage=storage.service(folder, ports, credentials),
+        serving=serving.service(folder, ports, where.s3, install),
+        endpoints=where,
+        install=install,
+    )

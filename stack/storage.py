@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from argosy.errors import StackError
 from argosy.stack.endpoints import S3Endpoint
-from argosy.stack.ports import HOST, PAIR_DISTANCE
+from argosy.stack.process import HOST, PAIR_DISTANCE
 from argosy.stack.service import Service, http
 from argosy.stack.state import Credentials, StateFolder
 

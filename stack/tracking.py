@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from argosy.stack.ports import HOST
+from argosy.stack.process import HOST
 from argosy.stack.service import Service, Unwell, http
 from argosy.stack.state import StateFolder
 

@@ -12,7 +12,7 @@ from argosy.compose.settings import Settings
 from argosy.declare.names import step_name
 from argosy.manifest.emit import to_yaml
 from argosy.reuse.kfp_export import kfp_component, left_out
-from argosy.reuse.library_export import LibraryKind, library_manifest
+from argosy.reuse.library import LibraryKind, library_manifest
 
 output_option = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."

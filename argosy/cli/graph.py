@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from argosy.catalogue.graph import read_drawing
 from argosy.catalogue.mermaid import to_mermaid
-from argosy.catalogue.read import read_drawing
 from argosy.catalogue.svg import to_svg
 from argosy.cli.compile import manifest_of
 from argosy.cli.completion import targets

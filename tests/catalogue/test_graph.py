@@ -8,9 +8,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from argosy.catalogue.graph import Drawing, Edge
+from argosy.catalogue.graph import Drawing, Edge, read_drawing, short, sources_of, waits
 from argosy.catalogue.mermaid import escaped, to_mermaid
-from argosy.catalogue.read import read_drawing, short, sources_of, waits
 from argosy.cli.graph import graph
 from argosy.errors import ManifestError
 from argosy.manifest.depends import references

@@ -13,8 +13,7 @@ from argosy.compose.compiler import Kind
 from argosy.compose.settings import Settings
 from argosy.errors import ComposeError, DeclarationError, UsageError
 from argosy.manifest.emit import to_yaml
-from argosy.reuse.library_export import library_manifest
-from argosy.reuse.library_load import Library
+from argosy.reuse.library import Library, library_manifest
 from tests.compose.test_compiled import STRICT_SCHEMA
 from tests.reuse.builtin import ENTRIES
 

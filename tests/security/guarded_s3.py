@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 
-from argosy.stack import ports, process, storage
+from argosy.stack import process, storage
 from argosy.stack.endpoints import S3Endpoint
 from argosy.stack.process import identify
 from argosy.stack.state import StateFolder
@@ -63,7 +63,7 @@ def guarded_s3(place: Path) -> Iterator[GuardedS3]:
     """The server; whoever uses it becomes one of its users."""
     folder = StateFolder(place)
     credentials = folder.ensure_credentials()
-    chosen = ports.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
+    chosen = process.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
     server = storage.service(folder, chosen, credentials)
     server = dataclasses.replace(server, command=(*server.command, "-s3.iam.readOnly=false"))
     folder.log(storage.NAME).parent.mkdir()

@@ -7,61 +7,61 @@ from collections.abc import Iterator
 import pytest
 
 from argosy.errors import StackError
-from argosy.stack import ports
+from argosy.stack import process
 
 
 @pytest.fixture
 def busy() -> Iterator[int]:
     """A port that somebody listens on."""
-    with socket.create_server((ports.HOST, 0)) as server:
+    with socket.create_server((process.HOST, 0)) as server:
         yield server.getsockname()[1]
 
 
 def test_a_port_that_is_listened_on_is_not_free(busy: int):
-    assert not ports.is_free(busy)
+    assert not process.is_free(busy)
 
 
 def test_a_port_of_the_last_time_is_kept_while_it_is_free():
-    first = ports.choose(["a", "b"], {})
-    assert ports.choose(["a", "b", "c"], first).items() >= first.items()
+    first = process.choose(["a", "b"], {})
+    assert process.choose(["a", "b", "c"], first).items() >= first.items()
 
 
 def test_a_port_of_the_last_time_that_is_taken_is_replaced(busy: int):
-    assert ports.choose(["a"], {"a": busy})["a"] != busy
+    assert process.choose(["a"], {"a": busy})["a"] != busy
 
 
 def test_a_port_promised_to_another_is_not_given_out():
-    before = ports.choose(["a"], {})
-    assert ports.choose(["b"], {"b": before["a"]}, taken=before.values())["b"] != before["a"]
+    before = process.choose(["a"], {})
+    assert process.choose(["b"], {"b": before["a"]}, taken=before.values())["b"] != before["a"]
 
 
 def test_names_never_share_a_port():
-    one = ports.choose(["a"], {})["a"]
-    chosen = ports.choose(["a", "b"], {"a": one, "b": one})
+    one = process.choose(["a"], {})["a"]
+    chosen = process.choose(["a", "b"], {"a": one, "b": one})
     assert chosen["a"] == one != chosen["b"]
 
 
 def test_both_ports_of_a_pair_are_free():
-    one = ports.choose(["a"], {}, paired=["a"])["a"]
-    with socket.create_server((ports.HOST, one + ports.PAIR_DISTANCE)):
-        assert ports.choose(["a"], {"a": one}, paired=["a"])["a"] != one
+    one = process.choose(["a"], {}, paired=["a"])["a"]
+    with socket.create_server((process.HOST, one + process.PAIR_DISTANCE)):
+        assert process.choose(["a"], {"a": one}, paired=["a"])["a"] != one
 
 
 def test_running_out_of_ports_is_one_clear_line(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ports, "is_free", lambda port: False)
+    monkeypatch.setattr(process, "is_free", lambda port: False)
     with pytest.raises(StackError, match="no free port for 'a' between"):
-        ports.choose(["a"], {})
+        process.choose(["a"], {})
 
 
 def test_a_port_is_waited_for_until_it_is_let_go():
     with socket.socket() as listening:
-        listening.bind((ports.HOST, 0))
+        listening.bind((process.HOST, 0))
         listening.listen()
         port = listening.getsockname()[1]
-        ports.let_go([port], within=0.1)
-        assert not ports.is_free(port)
+        process.let_go([port], within=0.1)
+        assert not process.is_free(port)
         closing = threading.Timer(0.2, listening.close)
         closing.start()
-        ports.let_go([port], within=30.0)
-        assert ports.is_free(port)
+        process.let_go([port], within=30.0)
+        assert process.is_free(port)
         closing.join()

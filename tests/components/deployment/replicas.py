@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from argosy.components.shared.triton import Triton
-from argosy.stack import Stack, ports, process, serving
+from argosy.stack import Stack, process, serving
 from argosy.stack.process import ProcessId
 from argosy.stack.service import Service
 from argosy.stack.state import StateFolder
@@ -45,18 +45,18 @@ class Replica:
 
 
 def replica(
-    stack: Stack, folder: Path, host: str = ports.HOST, chosen: dict[str, int] | None = None
+    stack: Stack, folder: Path, host: str = process.HOST, chosen: dict[str, int] | None = None
 ) -> Replica:
     """A server on the stack's bucket, not started."""
     where, state = stack.endpoints(), StateFolder(folder)
-    chosen = chosen or ports.choose(serving.PORTS, {})
+    chosen = chosen or process.choose(serving.PORTS, {})
     install = locate(stack.state_dir)
     serving.lay_out_backends(state.backends, install)
     with quick_loads():
         made = serving.service(state, chosen, where.s3, install)
     at = serving.endpoint(chosen)
-    http, grpc = (address.replace(ports.HOST, host) for address in (at.http, at.grpc))
-    command = tuple(word.replace(f"-address={ports.HOST}", f"-address={host}") for word in made.command)
+    http, grpc = (address.replace(process.HOST, host) for address in (at.http, at.grpc))
+    command = tuple(word.replace(f"-address={process.HOST}", f"-address={host}") for word in made.command)
     made = replace(made, address=http, command=command, check=lambda: serving._check(http))
     return Replica(made, Triton(http, grpc))
 

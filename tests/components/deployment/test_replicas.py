@@ -23,7 +23,7 @@ from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import connect_all
 from argosy.errors import StepError, UsageError
-from argosy.stack import Stack, ports
+from argosy.stack import Stack, process
 from argosy.stack import serving as triton_service
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers
@@ -324,7 +324,7 @@ def test_a_name_with_several_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """As a headless service's: the same port at 127.0.0.2, .3 and .4."""
-    chosen, hosts = ports.choose(triton_service.PORTS, {}), [f"127.0.0.{n}" for n in (2, 3, 4)]
+    chosen, hosts = process.choose(triton_service.PORTS, {}), [f"127.0.0.{n}" for n in (2, 3, 4)]
     three = [replica(shared_stack, tmp_path / host, host, chosen) for host in hosts]
     real = socket.getaddrinfo
 

@@ -8,7 +8,7 @@ import pytest
 
 from argosy.components.shared import s3
 from argosy.components.shared.s3 import Bucket
-from argosy.stack import ports, process, storage
+from argosy.stack import process, storage
 from argosy.stack.process import identify
 from argosy.stack.state import StateFolder
 
@@ -20,7 +20,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 server with an empty bucket, and this process's environment pointing at it; the bucket's name."""
     folder = StateFolder(tmp_path_factory.mktemp("s3"))
     credentials = folder.ensure_credentials()
-    chosen = ports.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
+    chosen = process.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
     server = storage.service(folder, chosen, credentials)
     folder.log(storage.NAME).parent.mkdir()
     child = server.start()

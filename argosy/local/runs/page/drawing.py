@@ -8,9 +8,8 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from argosy.catalogue.graph import Diagram, Edge, Node
+from argosy.catalogue.graph import Diagram, Edge, Node, read_drawing
 from argosy.catalogue.layout import Box, place
-from argosy.catalogue.read import read_drawing
 from argosy.catalogue.svg import MARGIN, TINTS, Painter
 from argosy.errors import ManifestError
 

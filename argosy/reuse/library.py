@@ -1,26 +1,98 @@
-"""`load_library`: the templates of a WorkflowTemplate, or a whole pipeline in it, as components to call."""
+"""Components as one WorkflowTemplate, for others to call by `templateRef`: written, and read back.
 
-from collections.abc import Iterator
+`argosy export library` writes one. `load_library` reads the templates of one, or a whole pipeline in it, as
+components to call.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from argosy.compose.compiler import API_VERSION
+from argosy.compose.settings import Settings
 from argosy.declare.component import Component
 from argosy.declare.names import python_name
 from argosy.declare.reference import TemplateRef
 from argosy.declare.referenced import ReferencedComponent, refusal
+from argosy.declare.template import render_template
+from argosy.errors import UsageError
+from argosy.manifest.emit import to_yaml
 from argosy.manifest.scalars import as_text
 from argosy.reuse.document import Manifest, Mapping, Source
-from argosy.reuse.library_export import INTERFACES
-from argosy.reuse.typename import type_from_data
+from argosy.reuse.typename import type_from_data, type_to_data
 from argosy.step.artifacts import ArtifactKind
 from argosy.step.interface import REQUIRED, Interface, Port, argo_name
 from argosy.step.values import ValueType
 from argosy.text import did_you_mean
 
+# What YAML does not say of a template: types, summaries. `argosy.load_library` reads it.
+INTERFACES = "argosy.dev/interfaces"
+LibraryKind = Literal["WorkflowTemplate", "ClusterWorkflowTemplate"]
 KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 _ARTIFACTS = {"file": "file", "directory": "directory", "artifact": "any"}
+
+
+def library_manifest(
+    components: Sequence[Component[Any, Any]],
+    name: str,
+    kind: LibraryKind = "WorkflowTemplate",
+    settings: Settings | None = None,
+) -> dict[str, Any]:
+    """The manifest: one template a component, with no entrypoint.
+
+    Raises:
+        UsageError: there is no component, two have the same name, or one is itself a `templateRef`.
+    """
+    settings = settings or Settings()
+    if not components:
+        raise UsageError(f"the library '{name}' has no components")
+    metadata: dict[str, Any] = {"name": name}
+    if settings.namespace and kind == "WorkflowTemplate":
+        metadata["namespace"] = settings.namespace
+    interfaces = {c.template_name: _described(c.interface) for c in components}
+    metadata["labels"] = {"app.kubernetes.io/managed-by": "argosy"}
+    metadata["annotations"] = {INTERFACES: to_yaml(interfaces)}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": metadata,
+        "spec": settings.under({"templates": _templates(components)}),
+    }
+
+
+def _templates(components: Sequence[Component[Any, Any]]) -> list[dict[str, Any]]:
+    rendered: dict[str, dict[str, Any]] = {}
+    for component in components:
+        name = component.template_name
+        if component.template_ref is not None:
+            raise UsageError(f"{name} belongs to the library '{component.template_ref.workflow_template}'")
+        if name in rendered:
+            raise UsageError(f"two components are called '{name}'; a library has one template of a name")
+        rendered[name] = _with_descriptions(component, render_template(component, name))
+    return list(rendered.values())
+
+
+def _with_descriptions(component: Component[Any, Any], template: dict[str, Any]) -> dict[str, Any]:
+    told = {p.argo_name: p.description for p in component.interface.inputs if p.description}
+    for parameter in template.get("inputs", {}).get("parameters", ()):
+        if parameter["name"] in told:
+            parameter["description"] = told[parameter["name"]]
+    return template
+
+
+def _described(interface: Interface) -> dict[str, Any]:
+    found: dict[str, Any] = {"summary": interface.summary}
+    for key, ports in (("inputs", interface.inputs), ("outputs", interface.outputs)):
+        if ports:
+            found[key] = {p.argo_name: port_type(p) for p in ports}
+    return found
+
+
+def port_type(port: Port) -> Any:
+    """The type of a port as plain data; an artifact's is its kind."""
+    return type_to_data(port.type) if isinstance(port.type, ValueType) else port.type.noun
 
 
 class Library:
