@@ -155,7 +155,7 @@ def wait_exit(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     return process.returncode
 
 
-def is_free(port: int) -> bool:
+def is_free_port(port: int) -> bool:
     """Tell whether a server could listen on this loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # A server just stopped leaves connections in TIME_WAIT; they do not keep a new one from listening.
@@ -173,15 +173,15 @@ def let_go(ports: Iterable[int], within: float = 2.0) -> None:
     Its process counts as ended a moment before the kernel has closed its sockets.
     """
     deadline = time.monotonic() + within
-    while not all(is_free(port) for port in ports) and time.monotonic() < deadline:
+    while not all(is_free_port(port) for port in ports) and time.monotonic() < deadline:
         time.sleep(_POLL)
 
 
 def _usable(port: int, paired: bool) -> bool:
-    return is_free(port) and (not paired or is_free(port + PAIR_DISTANCE))
+    return is_free_port(port) and (not paired or is_free_port(port + PAIR_DISTANCE))
 
 
-def choose(
+def choose_ports(
     names: Collection[str],
     before: Mapping[str, int],
     taken: Collection[int] = (),

@@ -64,7 +64,7 @@ class Startup:
         needed = [port for name, wanted in _PORTS.items() if name not in alive for port in wanted]
         killed = [port for name in self._state.services.keys() - alive for port in _PORTS[name]]
         process.let_go([self._state.ports[port] for port in killed])
-        chosen = process.choose(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
+        chosen = process.choose_ports(needed, self._state.ports, kept.values(), storage.PAIRED_PORTS)
         self._remember(replace(self._state, ports={**kept, **chosen}))
         return catalogue(self._folder, self._state.ports, self._folder.ensure_credentials())
 

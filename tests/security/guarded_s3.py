@@ -63,7 +63,7 @@ def guarded_s3(place: Path) -> Iterator[GuardedS3]:
     """The server; whoever uses it becomes one of its users."""
     folder = StateFolder(place)
     credentials = folder.ensure_credentials()
-    chosen = process.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
+    chosen = process.choose_ports(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
     server = storage.service(folder, chosen, credentials)
     server = dataclasses.replace(server, command=(*server.command, "-s3.iam.readOnly=false"))
     folder.log(storage.NAME).parent.mkdir()

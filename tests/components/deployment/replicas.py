@@ -49,7 +49,7 @@ def replica(
 ) -> Replica:
     """A server on the stack's bucket, not started."""
     where, state = stack.endpoints(), StateFolder(folder)
-    chosen = chosen or process.choose(serving.PORTS, {})
+    chosen = chosen or process.choose_ports(serving.PORTS, {})
     install = locate(stack.state_dir)
     serving.lay_out_backends(state.backends, install)
     with quick_loads():

@@ -324,7 +324,7 @@ def test_a_name_with_several_addresses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """As a headless service's: the same port at 127.0.0.2, .3 and .4."""
-    chosen, hosts = process.choose(triton_service.PORTS, {}), [f"127.0.0.{n}" for n in (2, 3, 4)]
+    chosen, hosts = process.choose_ports(triton_service.PORTS, {}), [f"127.0.0.{n}" for n in (2, 3, 4)]
     three = [replica(shared_stack, tmp_path / host, host, chosen) for host in hosts]
     real = socket.getaddrinfo
 

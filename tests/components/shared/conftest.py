@@ -20,7 +20,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An S3 server with an empty bucket, and this process's environment pointing at it; the bucket's name."""
     folder = StateFolder(tmp_path_factory.mktemp("s3"))
     credentials = folder.ensure_credentials()
-    chosen = process.choose(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
+    chosen = process.choose_ports(storage.PORTS, {}, paired=storage.PAIRED_PORTS)
     server = storage.service(folder, chosen, credentials)
     folder.log(storage.NAME).parent.mkdir()
     child = server.start()
