@@ -23,7 +23,7 @@ from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.beside import of_code, same_code
 from argosy.compose.compiler import Kind, compile
-from argosy.compose.given import check_for_cluster, check_types
+from argosy.compose.given import check_for_cluster, fitting
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import IMAGES, Settings
 from argosy.declare.pipeline import Pipeline
@@ -174,7 +174,7 @@ def _valued(pipeline: Pipeline[Any, Any], kind: Kind, given: Mapping[str, str]) 
     manifest = compiled(pipeline, kind)
     if given:
         check_for_cluster(given)
-        check_types(pipeline.interface, given)
+        given = fitting(pipeline.interface, given)
         manifest = with_parameters(manifest, given, complete=False)
     missing = next((p for p in pipeline.interface.inputs if p.required and p.argo_name not in given), None)
     if missing is not None and kind in ("Workflow", "CronWorkflow"):

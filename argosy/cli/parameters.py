@@ -9,8 +9,10 @@ import click
 import yaml
 
 from argosy.cli.completion import assignments
+from argosy.compose.given import Unquoted
 from argosy.compose.settings import ENVIRONMENT, in_environment
 from argosy.errors import UsageError
+from argosy.manifest.scalars import as_text, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +81,10 @@ def _from_file(file: Path) -> dict[str, str]:
 def _text(node: yaml.Node, place: str) -> str | None:
     """A value as a parameter carries it: a scalar as written, a list or mapping as JSON, null as none."""
     if isinstance(node, yaml.ScalarNode):
-        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+        if node.tag == "tag:yaml.org,2002:null":
+            return None
+        quoted = node.style is not None
+        return str(node.value) if quoted else Unquoted(node.value, as_text(resolve(node.value)))
     try:
         return json.dumps(_value_of(node), ensure_ascii=False, allow_nan=False)
     except (yaml.YAMLError, ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ from argosy import __version__
 from argosy.code.bundle.local import code_file_beside, in_image, with_code_beside
 from argosy.code.bundle.local import isolated as run_isolated
 from argosy.code.bundle.packages import check_here
-from argosy.compose.given import check_types
+from argosy.compose.given import as_written, fitting
 from argosy.compose.loader import is_manifest, load_documents, load_pipeline
 from argosy.compose.settings import RUNNERS, Settings
 from argosy.declare.modules import home_of
@@ -91,7 +91,7 @@ class Request:
             manifest = dict(main_of(load_documents(file), str(file)))
             files = (file, *files)
             refuse_invalid_files(files)
-            manifest = settings.over_file(manifest)
+            manifest, given = settings.over_file(manifest), as_written(given)
             if in_images:
                 files = (*files, *code_file_beside(manifest, file, state_dir))
             else:
@@ -101,7 +101,7 @@ class Request:
 
             folders = home_of(file).folders if file.is_file() else ()
             pipeline = load_pipeline(target)
-            check_types(pipeline.interface, given)
+            given = fitting(pipeline.interface, given)
             manifest = compiled(pipeline)
             notes: tuple[str, ...] = ()
             if in_images:

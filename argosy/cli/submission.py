@@ -19,7 +19,7 @@ from argosy.cluster.program import is_program, run_program
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import code_beside, of_code
 from argosy.compose.compiler import Kind
-from argosy.compose.given import check_for_cluster, check_types
+from argosy.compose.given import as_written, check_for_cluster, fitting
 from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import Settings
 from argosy.declare.modules import home_of
@@ -123,16 +123,18 @@ def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission
             raise UsageError(f"--memoize is for pipelines; compile the one of {target} with it")
         submission.compiled = Path(target)
         manifest = Settings.find().over_file(load_manifest(Path(target)))
-        submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
+        submission(
+            with_parameters(manifest, as_written(given), complete=_is_run(manifest)), [], Destination()
+        )
     elif is_program(target):
         _refuse_kind(
             kind, "a program without @pipeline is a Workflow, or a CronWorkflow by its config_workflow"
         )
         submission.folders = home_of(Path(target)).folders
-        run_program(Path(target), given, submission, dry_run=submission.dry_run)
+        run_program(Path(target), as_written(given), submission, dry_run=submission.dry_run)
     else:
         pipeline = load_pipeline(target)
-        check_types(pipeline.interface, given)
+        given = fitting(pipeline.interface, given)
         manifest = composed(pipeline, kind or "Workflow")
         submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
 

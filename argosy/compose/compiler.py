@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from argosy.compose.given import LOCAL_PARAMETERS, check_types
+from argosy.compose.given import LOCAL_PARAMETERS, fitting
 from argosy.compose.settings import Settings
 from argosy.declare.merge import merged, plain
 from argosy.declare.pipeline import Pipeline
@@ -54,7 +54,7 @@ def compile(
         "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
     }
     manifest = settings.over(manifest)
-    check_types(pipeline.interface, settings.given(manifest))
+    fitting(pipeline.interface, settings.given(manifest))
     return manifest
 
 

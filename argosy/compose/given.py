@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from argosy.errors import UsageError
-from argosy.step.interface import Interface
+from argosy.step.interface import Interface, Port
 from argosy.step.values import ValueType, shown, unfit
 
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
@@ -21,14 +21,47 @@ _EXPANDED = re.compile(r"\$\$|\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
 _PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 
 
-def check_types(interface: Interface, given: Mapping[str, str]) -> None:
-    """Raise UsageError for a value that a pipeline's own declaration does not allow."""
-    for port in interface.inputs:
-        if port.argo_name in given and isinstance(port.type, ValueType):
-            try:
-                port.type.decode(given[port.argo_name])
-            except ValueError as error:
-                raise UsageError(f"parameter '{port.argo_name}': {error}") from None
+class Unquoted(str):
+    """A number or a boolean of a file of parameters, as it is written there.
+
+    Attributes:
+        meant: the same as Argo's reader has it: `true` for `yes`, `15` for `0o17`.
+    """
+
+    meant: str
+
+    def __new__(cls, written: str, meant: str) -> "Unquoted":
+        """Both forms of one scalar."""
+        made = super().__new__(cls, written)
+        made.meant = meant
+        return made
+
+
+def fitting(interface: Interface, given: Mapping[str, str]) -> dict[str, str]:
+    """The values as a declaration takes them: texts as written, numbers and booleans as Argo reads them.
+
+    Raises:
+        UsageError: the declaration does not allow a value.
+    """
+    ports = {port.argo_name: port for port in interface.inputs}
+    return {name: _fitting(ports[name], value) if name in ports else value for name, value in given.items()}
+
+
+def as_written(given: Mapping[str, str]) -> dict[str, str]:
+    """The values where nothing declares their types: every one as it is written."""
+    return {name: str(value) for name, value in given.items()}
+
+
+def _fitting(port: Port, value: str) -> str:
+    if not isinstance(port.type, ValueType):
+        return str(value)
+    if isinstance(value, Unquoted) and port.type.base in (bool, int, float):
+        value = value.meant
+    try:
+        port.type.decode(value)
+    except ValueError as error:
+        raise UsageError(f"parameter '{port.argo_name}': {error}") from None
+    return str(value)
 
 
 def check_values(given: Mapping[str, str]) -> None:

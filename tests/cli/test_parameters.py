@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from argosy import pipeline
 from argosy.cli.parameters import read_parameters
+from argosy.compose.given import as_written, fitting
 from argosy.errors import UsageError
 
 
@@ -32,6 +34,43 @@ def read(tmp_path: Path, text: str, *assignments: str) -> dict[str, str]:
 )
 def test_a_file_holds_what_yaml_and_json_say(tmp_path: Path, text: str, expected: dict[str, str]) -> None:
     assert read(tmp_path, text) == expected
+
+
+TYPED = "on: yes\nwhole: 0o17\nold: 017\nshare: 1_0.5\nsmall: 1e-3\nword: yes\nquoted: 'yes'\n"
+
+
+def test_without_quotes_a_declared_type_has_what_argo_reads(tmp_path: Path) -> None:
+    @pipeline
+    def typed(on: bool, whole: int, old: int, share: float, small: float, word: str, quoted: str) -> None:
+        pass
+
+    found = fitting(typed.interface, read(tmp_path, TYPED))
+    assert found == {
+        "on": "true",
+        "whole": "15",
+        "old": "15",
+        "share": "10.5",
+        "small": "0.001",
+        "word": "yes",
+        "quoted": "yes",
+    }
+    assert {type(value) for value in found.values()} == {str}
+
+
+def test_quotes_make_a_text_and_so_no_boolean(tmp_path: Path) -> None:
+    @pipeline
+    def typed(on: bool) -> None:
+        pass
+
+    for written in ("'yes'", "maybe"):
+        with pytest.raises(UsageError, match="parameter 'on': "):
+            fitting(typed.interface, read(tmp_path, f"on: {written}\n"))
+
+
+def test_where_nothing_is_declared_a_scalar_stays_as_it_is_written(tmp_path: Path) -> None:
+    found = as_written(read(tmp_path, TYPED))
+    assert list(found.values()) == ["yes", "0o17", "017", "1_0.5", "1e-3", "yes", "yes"]
+    assert {type(value) for value in found.values()} == {str}
 
 
 def test_a_file_of_json_gives_back_what_was_put_in(tmp_path: Path) -> None:
