@@ -6,19 +6,21 @@ import dataclasses
 import functools
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
+from weakref import WeakSet
 
 from argosy.declare.container import AllOptions, ContainerOptions, ContainerSpec
 from argosy.declare.fields import expect_name
 from argosy.declare.groups import Group
 from argosy.declare.reference import TemplateRef
 from argosy.declare.signature import check_function, read_interface, where
-from argosy.errors import DeclarationError
+from argosy.errors import ComposeError, DeclarationError
 from argosy.step.absent import Absent, is_loading
 from argosy.step.interface import Interface
 
@@ -51,6 +53,18 @@ class Composer(Protocol):
 _current: ContextVar[Composer | None] = ContextVar("argosy_composer", default=None)
 
 
+@dataclasses.dataclass(eq=False)
+class _Work:
+    """A composer at work: its thread, those that were there before, and what it refused in later ones."""
+
+    thread: threading.Thread
+    before: WeakSet[threading.Thread]
+    refused: list[ComposeError] = dataclasses.field(default_factory=list)
+
+
+_at_work: list[_Work] = []
+
+
 def current_composer() -> Composer | None:
     """The composer at work in this context, or None: then a component's call runs the step."""
     return _current.get()
@@ -60,10 +74,43 @@ def current_composer() -> Composer | None:
 def composing(composer: Composer) -> Iterator[None]:
     """Calls of components add tasks to `composer` inside this block."""
     token = _current.set(composer)
+    work = _Work(threading.current_thread(), WeakSet(threading.enumerate()))
+    _at_work.append(work)
     try:
         yield
     finally:
+        _at_work.remove(work)
         _current.reset(token)
+        if work.refused:  # in its thread nobody may have seen it
+            raise work.refused[0]
+
+
+def _refuse_thread(name: str) -> None:
+    """Refuse a call in a thread that a program began while it was composed.
+
+    The order of such calls is another every time, and without the composer's context they would run the step.
+    """
+    here = threading.current_thread()
+    if any(work.thread is here for work in _at_work):
+        return
+    work = next((work for work in reversed(_at_work) if here not in work.before), None)
+    if work is not None:
+        work.refused.append(ComposeError(f"{_thread_site(work)}: {name} {_IN_THREAD}"))
+        raise work.refused[-1]
+
+
+_IN_THREAD = (
+    "is called in a thread, where nothing is composed: call it in the pipeline itself; "
+    "steps that need nothing of each other run side by side with couler.concurrent or couler.map"
+)
+
+
+def _thread_site(work: _Work) -> str:
+    """Where the thread makes the call; if it has no line of the user's, where the program waits for it."""
+    from argosy.declare.source import NOWHERE, site_in
+
+    here = _site()
+    return site_in(work.thread) if here == NOWHERE else here
 
 
 class Component(Generic[P, R]):
@@ -93,6 +140,8 @@ class Component(Generic[P, R]):
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        if _at_work:
+            _refuse_thread(self.interface.name)
         composer = current_composer()
         if composer is None:
             if is_loading():  # a program that composes at its top, in the container of one of its steps

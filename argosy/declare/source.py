@@ -6,6 +6,7 @@ import functools
 import os
 import re
 import sys
+import threading
 from types import FrameType
 
 _OURS = ("argosy", "couler")
@@ -33,9 +34,20 @@ def place_of(file: str, line: int) -> str:
     return f"{file.removeprefix(here)}:{line}"
 
 
+NOWHERE = "<unknown>"
+
+
 def call_site() -> str:
     """`file:line` of the nearest caller in the user's code; in an installed library if there is no other."""
-    frame: FrameType | None = sys._getframe(1)
+    return _site_above(sys._getframe(1))
+
+
+def site_in(thread: threading.Thread) -> str:
+    """`file:line` of the user's code at which another thread is."""
+    return _site_above(sys._current_frames().get(thread.ident or 0))
+
+
+def _site_above(frame: FrameType | None) -> str:
     found = None
     while frame is not None and frame.f_globals.get("__name__") != _BELOW:
         if is_user_code(frame):
@@ -44,7 +56,7 @@ def call_site() -> str:
                 found = frame
                 break
         frame = frame.f_back
-    return place_of(found.f_code.co_filename, found.f_lineno) if found else "<unknown>"
+    return place_of(found.f_code.co_filename, found.f_lineno) if found else NOWHERE
 
 
 def _is_installed(frame: FrameType) -> bool:
@@ -59,7 +71,7 @@ def placed(error: Exception) -> str:
     return str(error) if _PLACED.match(str(error)) else f"{raised_at(error)}: {error}"
 
 
-def raised_at(error: BaseException, otherwise: str = "<unknown>") -> str:
+def raised_at(error: BaseException, otherwise: str = NOWHERE) -> str:
     """`file:line` of the last line of the user's code that an error passed through.
 
     In an installed library if there is no other.

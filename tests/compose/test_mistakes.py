@@ -1,12 +1,15 @@
 """Mistakes in a pipeline: one line each, naming the user's own line, when it is composed."""
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import couler.argo as couler
 import pytest
 
-from argosy import compile, pipeline
+from argosy import compile, component, pipeline
 from argosy.errors import ComposeError, UsageError
 from tests.compose.steps import gate, make, notify, publish
 
@@ -106,3 +109,68 @@ def test_a_pipeline_without_steps_is_refused() -> None:
 def test_a_pipeline_is_not_called() -> None:
     with pytest.raises(UsageError, match="argosy run empty"):
         pipeline(name="empty")(lambda: None)()
+
+
+def in_a_thread() -> None:
+    thread = threading.Thread(target=lambda: notify("a"))
+    thread.start()
+    thread.join()
+
+
+def in_a_pool() -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(notify, ["a", "b"]))
+
+
+def in_a_pool_that_nobody_asks() -> None:
+    with ThreadPoolExecutor() as pool:
+        pool.submit(notify, "a")
+    notify("b")
+
+
+def beside_an_event_loop() -> None:
+    asyncio.run(asyncio.to_thread(notify, "a"))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    "program", [in_a_thread, in_a_pool, in_a_pool_that_nobody_asks, beside_an_event_loop]
+)
+def test_a_call_in_a_thread_is_refused(program: Callable[[], None]) -> None:
+    with pytest.raises(ComposeError, match=r"test_mistakes\.py:\d+: notify is called in a thread"):
+        compile(pipeline(program))
+
+
+def test_in_an_event_loop_of_its_own_thread_a_call_is_composed() -> None:
+    async def one() -> None:
+        notify("a")
+
+    def program() -> None:
+        asyncio.run(one())
+
+    assert "notify" in str(compile(pipeline(program)))
+
+
+def test_a_thread_that_was_there_before_runs_its_steps() -> None:
+    compiling, done = threading.Event(), threading.Event()
+    ran: list[str] = []
+
+    def elsewhere() -> None:
+        compiling.wait()
+        note("here")
+        done.set()
+
+    @component(image="example/steps:1")
+    def note(text: str) -> None:
+        ran.append(text)
+
+    def program() -> None:
+        notify("a")
+        compiling.set()
+        assert done.wait(60)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    compile(pipeline(program))
+    thread.join()
+    assert ran == ["here"]
