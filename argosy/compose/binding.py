@@ -187,11 +187,11 @@ class _Given:
         if target.base is str or source.item is None:
             if not source.feeds(target):
                 raise self.mismatch(f"{value.what} ({source})", target)
-        elif target.item is None and source.item is not str:
+        elif target.item is None and _is_no_text(value.port.type):
+            read = source.item.__name__ if source.item is not str else "text, which is empty for None"
             raise ComposeError(
                 f"{self.site}: {self.interface.name}(): the elements of {value.what} come as text; "
-                f"declare the input '{self.port.name}' as {source}, so that each is read as "
-                f"{source.item.__name__}"
+                f"declare the input '{self.port.name}' as {source}, so that each is read as {read}"
             )
         elif target.item is not None and not ValueType(source.item).feeds(ValueType(target.item)):
             raise self.mismatch(f"{value.what} ({source})", target)
@@ -291,6 +291,11 @@ class _Given:
         return ComposeError(
             f"{self.site}: {self.interface.name}(): the input '{self.port.name}' wants {wanted}, got {what}"
         )
+
+
+def _is_no_text(kind: ValueType | ArtifactKind) -> bool:
+    """Whether the values are numbers or booleans, which Argo gathers as texts."""
+    return isinstance(kind, ValueType) and kind.base in (bool, int, float)
 
 
 def _feeds(source: ValueType | ArtifactKind, target: ValueType | ArtifactKind) -> bool:

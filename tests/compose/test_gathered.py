@@ -389,6 +389,10 @@ def a_conditional_output() -> None:
     tell(floats=couler.map(body, [1.0]).score)
 
 
+def a_bare_list_of_what_may_be_none() -> None:
+    tell(any=couler.map(lambda rate: fit(rate=rate), [1.0]).maybe)
+
+
 def an_output_of_the_outside() -> None:
     made = fit(rate=1.0)
     tell(floats=couler.map(lambda rate: (fit(rate=rate), made)[1], [1.0]).score)
@@ -451,6 +455,10 @@ def a_list_in_a_condition() -> None:
         (a_file_of_a_loop, "output 'report' of 'fit' is a file of each item, and Argo gathers values only"),
         (one_key_for_all, "each item would keep the output 'file' under the key 'models/one'"),
         (a_bare_list_of_texts, "come as text; declare the input 'any' as list[float]"),
+        (
+            a_bare_list_of_what_may_be_none,
+            "as list[str], so that each is read as text, which is empty for None",
+        ),
         (floats_into_ints, "wants a JSON list of int, got output 'score' of 'fit' (list[float])"),
         (a_list_of_texts_in_a_dict, "give it to an input of its own, declared as list[float]"),
         (a_conditional_output, "is of a step that runs under a condition"),
