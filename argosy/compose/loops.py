@@ -37,7 +37,7 @@ def looped_over(lists: Sequence[Any]) -> Any:
         items = items[0]
     if isinstance(items, Placeholder) or couler_output_text(items) is not None:
         if isinstance(items, ItemRef):
-            _refuse_no_lists(items)
+            _check_inner_lists(items)
         kind = getattr(items, "kind", None)
         if isinstance(kind, ArtifactKind) or (kind is not None and kind.base not in (list, str)):
             raise ComposeError(f"{call_site()}: couler.map goes over a list; {items!r} is declared as {kind}")
@@ -58,13 +58,18 @@ def looped_over(lists: Sequence[Any]) -> Any:
     return items
 
 
-def _refuse_no_lists(item: ItemRef) -> None:
-    """Raise ComposeError where an inner loop goes over the outer items, and one of these is no list."""
+def _check_inner_lists(item: ItemRef) -> None:
+    """Raise ComposeError where an inner loop goes over outer items, and one is no list or an empty one."""
     for number, value in enumerate(item.values or (), 1):
+        over = (
+            f"{call_site()}: the inner couler.map goes over the items of the outer one, and item {number} is"
+        )
         if not (isinstance(value, (Placeholder, list)) or (isinstance(value, Fields) and value.ordered)):
+            raise ComposeError(f"{over} {value!r}, which is no list")
+        if isinstance(value, list) and not value:
             raise ComposeError(
-                f"{call_site()}: the inner couler.map goes over the items of the outer one, and item "
-                f"{number} is {value!r}, which is no list"
+                f"{over} an empty list, over which it runs nothing; leave it out, or take the lists as a "
+                "parameter"
             )
 
 

@@ -418,6 +418,14 @@ def lists_of_two_lengths() -> None:
     couler.map(lambda rate, name: fit(rate=rate, name=name), [1.0], ["a", "b"])
 
 
+def an_empty_inner_list() -> None:
+    couler.map(lambda rates: couler.map(lambda rate: fit(rate=rate), rates), [[1.0], []])
+
+
+def an_empty_list_in_a_part() -> None:
+    couler.map(lambda i: couler.map(lambda rate: fit(rate=rate), i["rates"]), [{"rates": []}])
+
+
 def a_set_as_an_item() -> None:
     couler.map(lambda _: fit(rate=1.0), [{1.0}])
 
@@ -468,6 +476,8 @@ def a_list_in_a_condition() -> None:
         (an_output_that_the_body_does_not_return, "has no output 'score'; there is: name"),
         (two_of_one_name, "returns two outputs called 'score'"),
         (lists_of_two_lengths, "equally long"),
+        (an_empty_inner_list, "item 2 is an empty list, over which it runs nothing"),
+        (an_empty_list_in_a_part, "item 1 is an empty list, over which it runs nothing"),
         (a_set_as_an_item, "which is no JSON"),
         (a_dict_that_holds_itself, "wants a JSON object, got one that holds itself"),
         (not_a_number_in_a_dict, "holds nan, which JSON does not know"),
