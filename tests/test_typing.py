@@ -1,10 +1,15 @@
-"""What a type checker says of a user's declarations."""
+"""What mypy and pyright say of a user's declarations."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 GOOD = '''
+import couler.argo as couler
+
 from argosy import Component, Resources, Retry, component, on_exit, pipeline
 
 @component(image="example/steps:1", timeout="60s", resources=Resources(cpu="1"), retry=None)
@@ -26,18 +31,40 @@ BAD = {
     "component(name='x')": "component",
     "pipeline(timout=3)": "timout",
     "fit(rat=0.1)": "rat",
+    "couler.when(couler.equal(1, 2), 3)": "when",
 }
 
 
-def test_a_misspelt_or_wrong_option_is_a_type_error(repository: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A file in a project of its own."""
     file = tmp_path / "user_program.py"
     file.write_text(GOOD + "\n".join(BAD) + "\n")
-    options = ["--follow-imports=silent", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, str(file)], cwd=repository, capture_output=True, text=True
-    )
+    return file
+
+
+def check_lines(told: dict[int, str]) -> None:
+    """Every bad line is told, and no other."""
     first = GOOD.count("\n") + 1
-    told = {int(line.split(":")[1]): line for line in done.stdout.splitlines() if ": error:" in line}
-    assert sorted(told) == list(range(first, first + len(BAD))), done.stdout
-    for number, word in enumerate(BAD.values(), first):
-        assert word in told[number]
+    assert sorted(told) == list(range(first, first + len(BAD))), told
+
+
+def test_a_misspelt_or_wrong_option_is_a_type_error_to_mypy(program: Path) -> None:
+    command = [sys.executable, "-m", "mypy", f"--cache-dir={program.parent / 'cache'}", program.name]
+    done = subprocess.run(command, cwd=program.parent, capture_output=True, text=True)
+    errors = (line for line in done.stdout.splitlines() if ": error:" in line)
+    told = {int(line.split(":")[1]): line for line in errors}
+    check_lines(told)
+    for line, word in zip(sorted(told), BAD.values(), strict=True):
+        assert word in told[line]
+
+
+def test_and_to_pyright(program: Path) -> None:
+    """basedpyright is pyright as wheels, Node.js included; its standard mode checks what pyright does."""
+    (program.parent / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
+    checker = Path(sys.executable).with_name("basedpyright")
+    command = [checker, "--outputjson", "--pythonpath", sys.executable, program.name]
+    done = subprocess.run(command, cwd=program.parent, capture_output=True, text=True)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    told = {one["range"]["start"]["line"] + 1: one["message"] for one in found}
+    check_lines(told)
