@@ -131,6 +131,13 @@ class TagIndex:
         tags = (t for t in self._below.get(place, ()) if not t.expression and t.text.startswith(PREFIXES))
         return [t for tag in tags if (t := _innermost(tag)).text.startswith(PREFIXES)]
 
+    def around(self, place: Path) -> Iterator[tuple[Tag, str]]:
+        """The tags below a place in whose name another one stands, each with how its name begins."""
+        for tag in self._below.get(place, ()):
+            beginning, within, _ = tag.text.partition("{{")
+            if within and not tag.expression and beginning.startswith(PREFIXES):
+                yield tag, beginning
+
 
 LEAVES = ("container", "containerSet", "script", "resource", "data", "http", "plugin")
 TYPES = (

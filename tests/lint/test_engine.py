@@ -159,6 +159,7 @@ spec:
   arguments: {parameters: [{name: env, value: dev}, {name: url-dev, value: "http://dev"}]}
   templates:
   - name: main
+    inputs: {parameters: [{name: of-main, value: x}]}
     steps: [[{name: a, template: say, withParam: '["dev"]',
       arguments: {parameters: [{name: text, value: ARGUMENT}]}}]]
   - name: say
@@ -174,6 +175,16 @@ spec:
         ("{{workflow.parameters.url-{{workflow.parameters.nope}}}}", "", "workflow.parameters.nope"),
         ("{{inputs.parameters.{{steps.b.outputs.result}}}}", "", "steps.b.outputs.result"),
         ("", "{{workflow.parameters.url-{{inputs.parameters.nope}}}}", "inputs.parameters.nope"),
+        (
+            "",
+            "{{workflow.parameters.mail-{{inputs.parameters.text}}}}",
+            "workflow.parameters.mail-{{inputs.parameters.text}}",
+        ),
+        (
+            "",
+            "{{inputs.parameters.mail-{{inputs.parameters.text}}}}",
+            "inputs.parameters.mail-{{inputs.parameters.text}}",
+        ),
         (
             "{{item.{{workflow.parameters.env}}}}",
             "{{workflow.parameters.url-{{workflow.parameters.env}}}}",
