@@ -35,12 +35,11 @@ GROUND = {"argosy", "argosy.errors", "argosy.text"}
 
 @dataclass(frozen=True)
 class Import:
-    """`user` imports `used`, when it is itself imported (`at_once`) or later, or for type checkers alone."""
+    """`user` imports `used`: when it is itself imported (`at_once`), or later, or for type checkers alone."""
 
     user: str
     used: str
     at_once: bool
-    for_types: bool = False
 
     def __str__(self) -> str:
         return f"{self.user} -> {self.used}"
@@ -79,7 +78,7 @@ def _walk(user: str, node: ast.AST, at_once: bool, for_types: bool = False) -> I
     for child in ast.iter_child_nodes(node):
         for used in _names(child):
             if used in FILES:
-                yield Import(user, used, at_once and not for_types, for_types)
+                yield Import(user, used, at_once and not for_types)
         now = at_once and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         yield from _walk(user, child, now, for_types or _for_types(child))
 
@@ -124,8 +123,7 @@ def test_no_file_is_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for one in IMPORTS:
         # What a package offers it imports from its own modules, which may import each other through it.
-        counts = one.at_once or one.for_types
-        if counts and not one.user.startswith(f"{one.used}.") and one.user != one.used:
+        if not one.user.startswith(f"{one.used}.") and one.user != one.used:
             graph.setdefault(one.user, set()).add(one.used)
     TopologicalSorter(graph).prepare()
 

@@ -10,8 +10,7 @@ from rich.console import Console
 
 from argosy.cli.open import no_browser_option, show_page
 from argosy.cli.open import output_option as open_output_option
-from argosy.cli.parameters import argo_server_options, cluster_options
-from argosy.cli.runs import output_option
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 

@@ -11,8 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argosy.cli.completion import runs
-from argosy.cli.parameters import argo_server_options, cluster_options
-from argosy.cli.runs import output_option
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option
 from argosy.cli.stack import state_dir_option
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import threading
 import click
 
 from argosy.cli.cluster import connect
-from argosy.cli.parameters import argo_server_options, cluster_options
-from argosy.cli.runs import output_option
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option
 
 _ATTEMPT = re.compile(r"(.+)\((\d+)\)", re.DOTALL)
 

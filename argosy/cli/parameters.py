@@ -1,4 +1,4 @@
-"""Options that several commands share: parameters, environment, cluster."""
+"""Options that several commands share: parameters, environment, cluster, form of the output."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,6 +16,9 @@ from argosy.manifest.scalars import as_text, resolve
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
 parameter_option = click.option(
     "-p",
     "--parameter",

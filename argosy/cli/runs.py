@@ -10,13 +10,9 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from argosy.cli import completion
-from argosy.cli.parameters import argo_server_options, cluster_options
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
-
-output_option = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
 
 
 @click.group(invoke_without_command=True)
