@@ -42,7 +42,8 @@ def detachable(work: Callable[[Leave | None], int], told: str) -> int:
         sys.exit(work(lambda: _leave(parent)))
     code = _outcome(child)
     if code is None:
-        print(told, file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print(told, file=sys.stderr)
         code = 0
     else:  # a child that was killed could not
         with suppress(termios.error):  # the terminal may be gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -148,9 +149,14 @@ class ConsoleReporter:
         return asking
 
     def _on_key(self, keys: Keys) -> None:
-        if DETACH in keys.pressed() and self._leave:
+        pressed = keys.pressed()
+        if keys.gone:  # its signal ends the run, unless somebody has it ignored: then the run goes on alone
             self._release()
-            self.end()
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        if self._leave and (DETACH in pressed or (keys.gone and ignored)):
+            self._release()
+            with suppress(OSError):
+                self.end()
             self._leave()
 
     def _release(self) -> None:

@@ -7,7 +7,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from select import select
 
 DETACH = b"q"
@@ -20,6 +20,7 @@ class Keys:
         self.descriptor = sys.stdin.fileno()
         self._saved: list[object] | None = None
         self._asking = False
+        self.gone = False
 
     def start(self) -> None:
         """Take keys from now on."""
@@ -29,7 +30,8 @@ class Keys:
     def stop(self) -> None:
         """Leave the terminal as it was."""
         if self._saved is not None:
-            termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            with suppress(termios.error):  # the terminal may be gone
+                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
             self._saved = None
 
     @contextmanager
@@ -44,10 +46,15 @@ class Keys:
             self._asking = False
 
     def pressed(self, seconds: float = 0) -> bytes:
-        """The keys that were pressed; waits for one at most that long."""
+        """The keys that were pressed; waits for one at most that long. `gone` is set once none can come."""
         if self._asking or self._saved is None or not select([self.descriptor], [], [], seconds)[0]:
             return b""
-        return os.read(self.descriptor, 64)
+        try:
+            keys = os.read(self.descriptor, 64)
+        except OSError:  # of a terminal that was closed
+            keys = b""
+        self.gone = not keys
+        return keys
 
 
 def has_keys() -> bool:

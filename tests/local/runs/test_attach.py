@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,14 @@ spec:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a manifest whose step waits and then succeeds."""
     monkeypatch.setenv("ARGOSY_STATE_DIR", str(tmp_path / "state"))
     write(tmp_path, 0)
-    return tmp_path
+    # What these tests start has it as a shell gives it, though they themselves run under `nohup`.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield tmp_path
+    signal.signal(signal.SIGHUP, before)
 
 
 def write(folder: Path, code: int) -> None:
@@ -136,6 +140,18 @@ def test_a_terminal_that_is_closed_ends_the_run_as_ctrl_c_does(folder: Path) -> 
     os.waitpid(gone.process, 0)
     found = only_run(folder)
     assert (found.state, found.phase, found.head["message"]) == ("finished", "Failed", "stopped by SIGHUP")
+
+
+def test_where_a_hang_up_is_ignored_the_run_goes_on_without_its_terminal(folder: Path) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with terminal(folder, "run", "slow.yaml") as gone:
+        gone.until("38%")
+    os.waitpid(gone.process, 0)  # it has left the run, which would stand in the way of this otherwise
+    assert only_run(folder).state == "running"
+    (folder / "go").touch()
+    while only_run(folder).state == "running":
+        time.sleep(0.05)
+    assert only_run(folder).phase == "Succeeded"
 
 
 def test_a_hang_up_of_a_run_without_a_terminal_ends_it_unless_nohup_says_no(folder: Path) -> None:
