@@ -75,10 +75,6 @@ class Scope:
 
     def unresolved(self) -> Iterator[Unresolved]:
         """Every tag of the template that Argo would fail to resolve; not those of the whole workflow."""
-        if self.template.caller is None and all(call.inline is None for call in self.template.calls):
-            for tag, beginning in self.tags.around(self.template.path):
-                if beginning.startswith("inputs.") and not any(n.startswith(beginning) for n in self.inputs):
-                    yield Unresolved(tag, self.template)
         if self.template.type == "steps":
             yield from self._steps()
         elif self.template.type == "dag":

@@ -155,13 +155,6 @@ class WorkflowScope:
         for tag in template.resource.tags.plain(path):
             if tag.text.startswith("workflow.") and not self._resolves(tag.text):
                 self.missing.append(Missing(tag, template, reached))
-        for tag, beginning in template.resource.tags.around(path):
-            if beginning.startswith("workflow.") and not self._may_resolve(beginning):
-                self.missing.append(Missing(tag, template, reached))
-
-    def _may_resolve(self, beginning: str) -> bool:
-        """True if a name that begins so, and ends with a value of the run, may be known."""
-        return self._resolves(beginning) or any(name.startswith(beginning) for name in self.known)
 
     def _resolves(self, name: str) -> bool:
         if name in self.known or name.startswith((*AT_RUN_TIME, *self._any_output)):

@@ -3,6 +3,7 @@
 A view holds the mapping it looks at and the path to it, so that a rule can say where something is wrong.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -76,6 +77,12 @@ class Entry:
         return [Entry((*self.path, *keys, i), x) for i, x in enumerate(sequence(node)) if isinstance(x, Map)]
 
 
+def _values(parameters: Iterable[Entry]) -> dict[str, str]:
+    """The values of those parameters that have one, by name."""
+    given = ((p.name, p.body.get("value")) for p in parameters)
+    return {name: as_text(value) for name, value in given if isinstance(value, str | int | float)}
+
+
 def has_location(entry: Entry) -> bool:
     """True if the artifact says where it is, or at least under which key (Argo completes the rest)."""
     for kind in LOCATIONS:
@@ -94,22 +101,32 @@ def _placed(kind: str, place: Map) -> bool:
     return bool(place.get(key))
 
 
-def _innermost(tag: Tag) -> Tag:
-    """The tag that Argo replaces first: the last one that opens."""
-    if "{{" not in tag.text:
-        return tag
-    return replace(tag, text=tag.text.rpartition("{{")[2].partition("}}")[0].strip())
+_INNERMOST = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+
+
+def within(tag: Tag) -> list[str]:
+    """The names of the tags within a tag; Argo replaces those first."""
+    return _INNERMOST.findall(tag.text)
 
 
 class TagIndex:
     """Tags below each of the given places, in order of writing; `texts` are the strings that hold any.
 
-    A tag within a tag is filled in where `known` has its value: then the outer one has a name to look up.
+    A tag within a tag is filled in where its value is known, anywhere (`known`) or below a place (`within`).
+    Then the outer one has a name to look up.
     """
 
-    def __init__(self, root: Map, places: Iterable[Path], known: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        root: Map,
+        places: Iterable[Path],
+        known: Mapping[str, str],
+        within: Mapping[Path, Mapping[str, str]],
+    ) -> None:
         self.texts: list[tuple[str, Path]] = list(walk(root, ()))
-        filled = ((fill_nested(value, known), path) for value, path in self.texts)
+        own = {place: {**known, **values} for place, values in within.items()}
+        depth = max(map(len, own), default=0)
+        filled = ((fill_nested(value, own.get(path[:depth], known)), path) for value, path in self.texts)
         self.tags = [Tag(inner, path, e) for value, path in filled for inner, e in split(value)]
         wanted = set(places)
         lengths = sorted({len(p) for p in wanted})
@@ -126,17 +143,11 @@ class TagIndex:
     def plain(self, place: Path) -> list[Tag]:
         """The tags below a place that Argo must resolve: no expressions, nobody else's tags.
 
-        Of a tag whose name is known only at run time, because another tag stands in it, the inner one.
+        Of a tag in whose name others stand, those.
         """
         tags = (t for t in self._below.get(place, ()) if not t.expression and t.text.startswith(PREFIXES))
-        return [t for tag in tags if (t := _innermost(tag)).text.startswith(PREFIXES)]
-
-    def around(self, place: Path) -> Iterator[tuple[Tag, str]]:
-        """The tags below a place in whose name another one stands, each with how its name begins."""
-        for tag in self._below.get(place, ()):
-            beginning, within, _ = tag.text.partition("{{")
-            if within and not tag.expression and beginning.startswith(PREFIXES):
-                yield tag, beginning
+        inner = (replace(tag, text=name) for tag in tags for name in within(tag) or [tag.text])
+        return [tag for tag in inner if tag.text.startswith(PREFIXES)]
 
 
 LEAVES = ("container", "containerSet", "script", "resource", "data", "http", "plugin")
@@ -222,13 +233,23 @@ class Resource(Entry):
         for template in self.all_templates:
             places += [template.path, template.at("outputs"), template.at("dag", "target")]
             places += [call.path for call in template.calls]
-        return TagIndex(self.body, places, self.values)
+        return TagIndex(self.body, places, self.values, self._entered)
 
     @cached_property
     def values(self) -> dict[str, str]:
         """The workflow's parameters that have a value, by the names of their tags."""
-        given = ((p.name, p.body.get("value")) for p in self.parameters)
-        return {f"workflow.parameters.{n}": as_text(v) for n, v in given if isinstance(v, str | int | float)}
+        return {f"workflow.parameters.{name}": value for name, value in _values(self.parameters).items()}
+
+    @property
+    def _entered(self) -> dict[Path, dict[str, str]]:
+        """The inputs of the entrypoint and of the exit handler: the workflow's parameters, by their names."""
+        found: dict[Path, dict[str, str]] = {}
+        for name in {self.entrypoint, text(self.spec.body.get("onExit"))} & self.by_name.keys():
+            inputs = self.by_name[name].entries("inputs", "parameters")
+            values = _values(inputs) | _values(self.parameters)
+            known = {f"inputs.parameters.{p.name}": values[p.name] for p in inputs if p.name in values}
+            found[self.by_name[name].path] = known
+        return found
 
     @property
     def template_ref(self) -> Entry | None:

@@ -6,6 +6,8 @@ from argosy.lint.registry import Found, rule
 from argosy.lint.scope import Unresolved, input_names, item_names
 from argosy.lint.subject import Subject
 from argosy.lint.violation import Severity, render
+from argosy.manifest.model import within
+from argosy.manifest.tagged import AT_RUN_TIME, PREFIXES, Tag, has_tag
 from argosy.text import remedy
 
 
@@ -226,3 +228,60 @@ def variable_misspelt(subject: Subject) -> Iterator[Found]:
         root = tag.parts[0]
         if "templates" in tag.path and not tag.expression and root in near and len(tag.parts) > 1:
             yield Found(tag.path, f"'{{{{{tag.text}}}}}' is not Argo's", f"Did you mean '{near[root]}'?")
+
+
+@rule("ARG339", "variable-late")
+def variable_late(subject: Subject) -> Iterator[Found]:
+    """A tag's name depends on an input, an item or an output of a step, which is not known when Argo asks.
+
+    Argo looks the names up before it starts anything. It then knows the workflow's parameters, and of the
+    inputs those of the entrypoint and the exit handler.
+
+    Why: Argo refuses it: "failed to resolve", though every value that comes would give a name that is known.
+
+    Bad:
+        - name: call
+          inputs: {parameters: [{name: stage}]}
+          container: {image: alpine, args: ["{{workflow.parameters.url-{{inputs.parameters.stage}}}}"]}
+
+    Good:
+        - name: call
+          inputs: {parameters: [{name: stage}]}
+          container: {image: alpine, args: ["{{=workflow.parameters['url-' + inputs.parameters.stage]}}"]}
+    """
+    known = {found.tag.path for found in subject.unresolved}
+    free = _free(subject)
+    for tag in subject.resource.tags.tags:
+        late = [name for name in within(tag) if f"{name}.".startswith(_LATE)]
+        if not late or "templates" not in tag.path or tag.expression or tag.path in known:
+            continue
+        ours = tag.text.startswith(PREFIXES) and not tag.text.startswith(free)
+        if ours and not (tag.text.startswith("item.") and _any_item(subject, tag)):
+            message = f"'{{{{{tag.text}}}}}' is looked up before '{late[0]}' has a value"
+            yield Found(tag.path, message, "Write an expression: {{=workflow.parameters['url-' + …]}}.")
+
+
+_LATE = ("inputs.", "item.", "steps.", "tasks.")
+
+
+def _free(subject: Subject) -> tuple[str, ...]:
+    """How names begin that Argo leaves for the run."""
+    kinds = ("parameters", "artifacts")
+    made = {
+        f"workflow.outputs.{kind}."
+        for kind in kinds
+        for template in subject.templates
+        if any(has_tag(output.body.get("globalName")) for output in template.entries("outputs", kind))
+    }
+    return (
+        "outputs.",
+        *AT_RUN_TIME,
+        *made,
+        *(["workflow.parameters"] if subject.resource.is_reusable else []),
+    )
+
+
+def _any_item(subject: Subject, tag: Tag) -> bool:
+    """True within a loop whose items come at run time: any field is taken then."""
+    calls = (call for call in subject.calls if tag.path[: len(call.path)] == call.path)
+    return any("withParam" in call.loops for call in calls)
