@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("ARGOSY_TEST_KILLS", "1"))
 """Kills of each step; with 100 the deployment's seven steps take a quarter of an hour."""
 
 # The workers of one session inherit it, so that they share it and the header tells it.
