@@ -76,12 +76,15 @@ def composing(composer: Composer) -> Iterator[None]:
     token = _current.set(composer)
     work = _Work(threading.current_thread(), WeakSet(threading.enumerate()))
     _at_work.append(work)
+    hook = threading.excepthook
+    threading.excepthook = lambda args: None if args.exc_value in work.refused else hook(args)
     try:
         yield
     finally:
+        threading.excepthook = hook
         _at_work.remove(work)
         _current.reset(token)
-        if work.refused:  # in its thread nobody may have seen it
+        if work.refused:  # here the user sees it; a thread would show it as a traceback
             raise work.refused[0]
 
 

@@ -132,7 +132,7 @@ def beside_an_event_loop() -> None:
     asyncio.run(asyncio.to_thread(notify, "a"))
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize(
     "program", [in_a_thread, in_a_pool, in_a_pool_that_nobody_asks, beside_an_event_loop]
 )
