@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.lint.rules.conditions import never_true
+from argosy.lint.rules.expressions import never_true
 
 NEVER = [
     "false",
