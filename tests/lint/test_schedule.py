@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.lint.rules.cron import trouble, zone_exists
+from argosy.lint.rules.runs import trouble, zone_exists
 
 VALID = [
     "* * * * *",
