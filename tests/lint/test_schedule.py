@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.lint.rules.runs import trouble, zone_exists
+from argosy.lint.rules.runs import schedule_trouble, zone_exists
 
 VALID = [
     "* * * * *",
@@ -47,12 +47,12 @@ INVALID = {
 
 @pytest.mark.parametrize("schedule", VALID)
 def test_valid(schedule: str) -> None:
-    assert trouble(schedule) == ""
+    assert schedule_trouble(schedule) == ""
 
 
 @pytest.mark.parametrize("schedule", INVALID)
 def test_invalid(schedule: str) -> None:
-    assert INVALID[schedule] in trouble(schedule)
+    assert INVALID[schedule] in schedule_trouble(schedule)
 
 
 @pytest.mark.parametrize(

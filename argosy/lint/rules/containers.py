@@ -258,7 +258,7 @@ def code_missing(subject: Subject) -> Iterator[Found]:
         command = texts(template.get("container", "command"))
         module = module_in(command)
         if module and (compiled or STEP in command) and not has_tag(module):
-            problem = _problem(subject, template, module)
+            problem = _code_problem(subject, template, module)
             if problem:
                 yield Found(
                     template.at("container", "command"),
@@ -267,7 +267,7 @@ def code_missing(subject: Subject) -> Iterator[Found]:
                 )
 
 
-def _problem(subject: Subject, template: Template, module: str) -> str:
+def _code_problem(subject: Subject, template: Template, module: str) -> str:
     """Why a step will not find its module, if so."""
     image = text(template.get("container", "image"))
     bundle = next((v for v in template.entries("volumes") if v.name == VOLUME), None)

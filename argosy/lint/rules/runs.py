@@ -11,8 +11,8 @@ from argosy.manifest.model import Entry, mapping, sequence, text
 from argosy.manifest.tagged import has_tag
 from argosy.text import remedy
 
-NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
-KINDS = ("gauge", "counter", "histogram")
+METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+METRIC_KINDS = ("gauge", "counter", "histogram")
 
 
 def _metrics(subject: Subject) -> Iterator[Entry]:
@@ -36,13 +36,13 @@ def metric_name(subject: Subject) -> Iterator[Found]:
         prometheus: [{name: train_duration, help: how long, gauge: {value: "{{duration}}"}}]
     """
     for metric in _metrics(subject):
-        if not NAME.fullmatch(metric.name):
+        if not METRIC_NAME.fullmatch(metric.name):
             yield Found(
                 metric.at("name"), f"metric name '{metric.name}' is invalid", "Use letters, digits and '_'."
             )
         for label in metric.entries("labels"):
             key = label.get("key")
-            if not (isinstance(key, str) and NAME.fullmatch(key)):
+            if not (isinstance(key, str) and METRIC_NAME.fullmatch(key)):
                 yield Found(
                     label.at("key"), f"metric label '{key}' is invalid", "Use letters, digits and '_'."
                 )
@@ -80,7 +80,7 @@ def metric_value(subject: Subject) -> Iterator[Found]:
         gauge: {realtime: true, value: "{{duration}}"}
     """
     for metric in _metrics(subject):
-        for kind in KINDS:
+        for kind in METRIC_KINDS:
             body = metric.get(kind)
             if isinstance(body, dict) and body.get("value") in (None, ""):
                 yield Found(
@@ -100,7 +100,7 @@ MONTHS = {
     )
 }
 DAYS = {n: i for i, n in enumerate(["sun", "mon", "tue", "wed", "thu", "fri", "sat"])}
-FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
+CRON_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
     ("day of month", 1, 31, {}),
@@ -108,12 +108,12 @@ FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 6, DAYS),
 )
 DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_DURATION = re.compile(
+GO_DURATION = re.compile(
     r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|[+-]?0"
 )
 
 
-def trouble(schedule: str) -> str:
+def schedule_trouble(schedule: str) -> str:
     """The fault of a schedule, or the empty string."""
     if not schedule:
         return "it is empty"
@@ -125,9 +125,9 @@ def trouble(schedule: str) -> str:
     if schedule.startswith("@"):
         return _descriptor(schedule)
     fields = schedule.split()
-    if len(fields) != len(FIELDS):
+    if len(fields) != len(CRON_FIELDS):
         return f"it has {len(fields)} fields instead of 5"
-    return next((p for f, spec in zip(fields, FIELDS, strict=True) if (p := _field(f, *spec))), "")
+    return next((p for f, spec in zip(fields, CRON_FIELDS, strict=True) if (p := _cron_field(f, *spec))), "")
 
 
 def zone_exists(zone: str) -> bool:
@@ -149,18 +149,18 @@ def zone_names() -> list[str]:
 def _descriptor(schedule: str) -> str:
     if schedule.startswith("@every "):
         duration = schedule[len("@every ") :]
-        return "" if _DURATION.fullmatch(duration) else f"'{duration}' is no duration such as 90m"
+        return "" if GO_DURATION.fullmatch(duration) else f"'{duration}' is no duration such as 90m"
     return "" if schedule in DESCRIPTORS else f"there is only {', '.join(DESCRIPTORS)} and @every"
 
 
-def _field(field: str, name: str, low: int, high: int, names: dict[str, int]) -> str:
+def _cron_field(field: str, name: str, low: int, high: int, names: dict[str, int]) -> str:
     parts = [p for p in field.split(",") if p]
     if not parts:
         return f"{name} is empty"
-    return next((p for part in parts if (p := _part(part, name, low, high, names))), "")
+    return next((p for part in parts if (p := _cron_part(part, name, low, high, names))), "")
 
 
-def _part(part: str, name: str, low: int, high: int, names: dict[str, int]) -> str:
+def _cron_part(part: str, name: str, low: int, high: int, names: dict[str, int]) -> str:
     span, slash, step = part.partition("/")
     if slash and (not step.isdecimal() or int(step[:9]) == 0):
         return f"{name} step '{step}' is no positive number"
@@ -220,7 +220,7 @@ def schedule_malformed(subject: Subject) -> Iterator[Found]:
         if spec.get("schedule") is not None:
             places.append((spec.at("schedule"), spec.get("schedule")))
         for path, schedule in places:
-            if problem := trouble(str(schedule)):
+            if problem := schedule_trouble(str(schedule)):
                 yield Found(path, f"schedule '{schedule}' is malformed: {problem}", "Correct it.")
 
 

@@ -455,7 +455,7 @@ def resource_manifest_yaml(subject: Subject) -> Iterator[Found]:
     """
     for _, entry in _resources(subject):
         manifest = text(entry.get("manifest"))
-        if _writes(entry) and manifest and (problem := _problem(_replaced(manifest))):
+        if _writes(entry) and manifest and (problem := _yaml_problem(_replaced(manifest))):
             yield Found(entry.at("manifest"), f"the manifest is not YAML: {problem}", "Correct it.")
 
 
@@ -466,7 +466,7 @@ def _replaced(manifest: str) -> str:
     return replace(manifest, known)
 
 
-def _problem(source: str) -> str:
+def _yaml_problem(source: str) -> str:
     """The error that keeps the first document from being read, or the empty string."""
     builder = Builder()
     try:
