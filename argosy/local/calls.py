@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from contextlib import nullcontext
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TypeAlias, TypeVar
 
 from argosy.local.binding import bind
 from argosy.local.context import EXIT_HANDLER, HOOKS
@@ -18,6 +18,7 @@ from argosy.local.scope import Scope
 from argosy.local.site import Finished, Site
 
 _T = TypeVar("_T")
+_Turn: TypeAlias = AbstractAsyncContextManager[bool]
 _PARAMETER = "outputs.parameters."
 FAILED_FAST = "template has failed or errored children and failFast enabled"
 
@@ -83,7 +84,7 @@ async def gather(jobs: Iterable[Awaitable[_T]]) -> list[_T]:
 
 
 async def _run_one(
-    site: Site, call: Call, name: str, parent: str, scope: Scope, fresh: bool, turns: _Turns | None = None
+    site: Site, call: Call, name: str, parent: str, scope: Scope, fresh: bool, turn: _Turn | None = None
 ) -> tuple[Node, Produced]:
     """A call without a loop, or one item of a loop."""
     ctx = site.engine.ctx
@@ -108,41 +109,53 @@ async def _run_one(
         await watch.over()
     if node.phase.is_bad:
         site.failures.append(name)
-    if call.exit_hook and (turns is None or await turns.take()):
+    if call.exit_hook:
         over = site.finished(call, node, produced)
-        await _run_hook(site, call.exit_hook, name, scope.inner(over.variables, over.artifacts))
-        if turns:
-            await turns.give()
+        async with turn or nullcontext(enter_result=True) as mine:
+            if mine:
+                await _run_hook(site, call.exit_hook, name, scope.inner(over.variables, over.artifacts))
     return node, produced
 
 
-class _Turns:
+class Turns:
     """Whose exit hook runs, of the items of a DAG's loop: as in Argo, one at a time.
 
-    When the last item ends while the hook of another still runs, the items that wait for theirs get none.
+    When the last item ends while the hook of another still runs, the items that wait for theirs get none. The
+    engine looks at all items at once, now and then, and goes through them by number: of those that end within
+    `SECONDS` the first one by number is first.
     """
+
+    SECONDS = 0.25
 
     def __init__(self, count: int) -> None:
         self._left = count
+        self._ended: set[int] = set()
         self._busy = False
         self._changed = asyncio.Condition()
 
-    async def take(self) -> bool:
-        """An item has ended: whether its hook is to run, which it may only after waiting."""
+    @asynccontextmanager
+    async def turn(self, number: int) -> AsyncIterator[bool]:
+        """An item has ended: whether its hook is to run within this block, which may wait first."""
+        self._ended.add(number)
+        self._left -= 1
+        if self._left:
+            await asyncio.sleep(self.SECONDS)
         async with self._changed:
-            self._left -= 1
             self._changed.notify_all()
-            await self._changed.wait_for(lambda: not (self._busy and self._left))
-            if self._busy:
-                return False
+            await self._changed.wait_for(lambda: self._is_decided(number))
+            self._ended.remove(number)
+            mine = not self._busy
             self._busy = True
-            return True
-
-    async def give(self) -> None:
-        """The hook is over."""
-        async with self._changed:
-            self._busy = False
             self._changed.notify_all()
+        yield mine
+        if mine:
+            async with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _is_decided(self, number: int) -> bool:
+        """Tell whether it is known if this item's hook runs."""
+        return not self._left if self._busy else number == min(self._ended)
 
 
 class _Watch:
@@ -203,8 +216,11 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
         return site.finished(call, node, Produced())
     ctx.state.put(Node(name, call.template, "Loop", Phase.RUNNING, site.parent, started_at=now()))
     try:
-        turns = _Turns(len(items)) if site.kind == "tasks" else None
-        done = await gather(_run_item(site, call, name, item, fresh, turns) for item in items)
+        turns = Turns(len(items)) if site.kind == "tasks" else None
+        done = await gather(
+            _run_item(site, call, name, item, fresh, turns.turn(number) if turns else None)
+            for number, item in enumerate(items)
+        )
     except asyncio.CancelledError:
         _close(site, name, Phase.FAILED, ctx.stop_reason, Values())
         raise
@@ -233,10 +249,10 @@ def _gathered(outputs: list[Produced]) -> tuple[dict[str, str], str]:
 
 
 async def _run_item(
-    site: Site, call: Call, loop: str, item: Item, fresh: bool, turns: _Turns | None
+    site: Site, call: Call, loop: str, item: Item, fresh: bool, turn: _Turn | None
 ) -> tuple[Node, Produced]:
     scope = site.scope.inner(dict(item.variables))
-    return await _run_one(site, call, f"{loop}{item.suffix}", loop, scope, fresh, turns)
+    return await _run_one(site, call, f"{loop}{item.suffix}", loop, scope, fresh, turn)
 
 
 def _close(site: Site, name: str, phase: Phase, message: str, outputs: Values) -> Node:

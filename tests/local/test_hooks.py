@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from argosy.errors import ManifestError
+from argosy.local.calls import Turns
 from tests.local.conftest import Run, log, phases
 
 HOOKED = """
@@ -100,3 +103,22 @@ templates:
   steps: [[{name: a, template: long}]]
 - {name: long, container: {image: x, command: [sleep, "60"]}}
 """)
+
+
+def test_of_items_that_end_together_the_first_by_number_has_its_hook() -> None:
+    """As in Argo, which looks at all items at once; those left when the last one has ended get none."""
+
+    async def item(turns: Turns, number: int) -> bool:
+        async with turns.turn(number) as mine:
+            if mine:  # the hook runs until all have ended
+                await asyncio.sleep(4 * turns.SECONDS)
+            return mine
+
+    async def ended(*numbers: int) -> list[bool]:
+        turns = Turns(len(numbers))
+        async with asyncio.timeout(10):
+            return await asyncio.gather(*(item(turns, number) for number in numbers))
+
+    assert asyncio.run(ended(1, 0)) == [False, True]
+    assert asyncio.run(ended(2, 0, 1)) == [False, True, False]
+    assert asyncio.run(ended(0, 1)) == [True, False]
