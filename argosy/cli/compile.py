@@ -21,7 +21,7 @@ from argosy.cli.parameters import (
 from argosy.cluster.parameters import with_parameters
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
-from argosy.code.bundle.beside import of_code, same_code
+from argosy.code.bundle.beside import holds_code, of_code, same_code
 from argosy.compose.compiler import Kind, compile
 from argosy.compose.given import check_for_cluster, fitting
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
@@ -163,10 +163,13 @@ def _compile(
     texts = _texts(loaded, wanted, asked, beside=folder is not None, frozen=check)
     if folder is None:
         click.echo("---\n".join(texts.values()), nl=False)
-    elif check:
-        _check(folder, texts, report)
+        return
+    codes = {folder / f"{pipeline.interface.name}{CODE_SUFFIX}" for pipeline in loaded}
+    unused = sorted(path for path in codes if path.name not in texts and holds_code(path))
+    if check:
+        _check(folder, texts, unused, report)
     else:
-        _write(folder, texts)
+        _write(folder, texts, unused)
 
 
 def _valued(pipeline: Pipeline[Any, Any], kind: Kind, given: Mapping[str, str]) -> dict[str, Any]:
@@ -219,13 +222,16 @@ def _texts(
     return texts
 
 
-def _write(folder: Path, texts: dict[str, str]) -> None:
+def _write(folder: Path, texts: dict[str, str], unused: Sequence[Path]) -> None:
     for name, text in texts.items():
         path = folder / name
         same = path.is_file() and path.read_text(encoding="utf-8") == text
         if not same:
             write_text(path, text)
         click.echo(f"{path}: {'unchanged' if same else 'written'}", err=True)
+    for path in unused:
+        path.unlink()
+        click.echo(f"{path}: removed, no step needs it any more", err=True)
 
 
 def _shown(text: str) -> list[str]:
@@ -233,8 +239,11 @@ def _shown(text: str) -> list[str]:
     return [line for line in text.splitlines(keepends=True) if not line.startswith(f"  {ZIP}: ")]
 
 
-def _check(folder: Path, texts: dict[str, str], report: str) -> None:
-    differing = 0
+def _check(folder: Path, texts: dict[str, str], unused: Sequence[Path], report: str) -> None:
+    differing = len(unused)
+    for path in unused:
+        said = "no step needs this code any more"
+        click.echo(annotation(said, file=str(path)) if report == "github" else f"{path}: {said}")
     for name, text in texts.items():
         path = folder / name
         committed = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -250,7 +259,7 @@ def _check(folder: Path, texts: dict[str, str], report: str) -> None:
         else:
             click.echo("".join(difflib.unified_diff(before, after, str(path), "compiled")), nl=False)
     if differing:
-        names = f"{differing} of {len(texts)} files in '{folder}'"
+        names = f"{differing} of {len(texts) + len(unused)} files in '{folder}'"
         raise click.ClickException(
             f"{names} are not what the pipelines compile to; run 'argosy compile -o {folder}'"
         )

@@ -82,6 +82,21 @@ def test_it_is_written_then_unchanged_then_checked(folder: Path) -> None:
     ]
 
 
+def test_code_that_no_step_needs_any_more_does_not_stay_beside_the_manifest(folder: Path) -> None:
+    assert argosy(folder, "compile", "greet_all.py", "-o", "out").returncode == 0
+    program = folder / "greet_all.py"
+    program.write_text(program.read_text().replace("@component(", '@component(code="image", '))
+    checked = argosy(folder, "compile", "greet_all.py", "-o", "out", "--check")
+    assert checked.returncode == 1
+    assert "out/greet.code.yaml: no step needs this code any more" in checked.stdout
+    done = argosy(folder, "compile", "greet_all.py", "-o", "out")
+    assert "greet.code.yaml: removed, no step needs it any more" in done.stderr
+    assert not (folder / "out" / "greet.code.yaml").exists()
+    (folder / "out" / "greet.code.yaml").write_text("kind: ConfigMap\ndata: {mine: kept}\n")
+    assert argosy(folder, "compile", "greet_all.py", "-o", "out").returncode == 0
+    assert (folder / "out" / "greet.code.yaml").exists()
+
+
 def test_a_difference_is_an_annotation_on_its_line(folder: Path) -> None:
     argosy(folder, "compile", "greet_all.py", "-o", "out", "--kind", "Workflow")
     file = folder / "out" / "greet.yaml"

@@ -50,6 +50,17 @@ def code_beside(path: Path, manifest: Mapping[str, Any]) -> dict[str, Any] | Non
     return None
 
 
+def holds_code(path: Path) -> bool:
+    """Whether a file is one of code that was compiled, and nobody else's of that name."""
+    if not path.is_file():
+        return False
+    try:
+        found = load_manifest(path)
+    except ManifestError:
+        return False
+    return found.get("kind") == "ConfigMap" and FILE in (found.get("binaryData") or {})
+
+
 def same_code(text: str, other: str) -> bool:
     """Whether two files of code hold the same, whichever zlib made them."""
     digests = [re.findall(rf"^    {re.escape(DIGEST)}: (\S+)$", t, re.MULTILINE) for t in (text, other)]
