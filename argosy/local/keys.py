@@ -23,9 +23,14 @@ class Keys:
         self.gone = False
 
     def start(self) -> None:
-        """Take keys from now on."""
-        self._saved = termios.tcgetattr(self.descriptor)
-        tty.setcbreak(self.descriptor, termios.TCSADRAIN)
+        """Take keys from now on; `gone` is set if the terminal was closed."""
+        try:
+            saved = termios.tcgetattr(self.descriptor)
+            tty.setcbreak(self.descriptor, termios.TCSADRAIN)
+        except termios.error:
+            self.gone = True
+        else:
+            self._saved = saved
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
