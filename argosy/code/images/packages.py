@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,8 @@ from argosy.step.files import write_text
 _TARGETS = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 _FORMAT = 1  # of a cached layer; another number makes all of them anew
 _SECONDS = 900
+_MAKING = "making-"
+_STALE_SECONDS = 24 * 3600
 _FRAME = re.compile("[\u00d7\u2500-\u257f\u25b6]")  # around uv's messages
 
 
@@ -84,7 +88,8 @@ def packages_layer(locked: Sequence[str], target: Target) -> Layer:
         if kept.stat().st_size == note["size"]:
             return Layer(Blob(note["digest"], note["size"], kept), note["diff_id"], "packages")
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="making-") as folder:
+    _clear_leftovers(kept.parent)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=_MAKING) as folder:
         place = Path(folder) / "packages"
         _install(locked, target, place)
         made = make_layer(_installed(place), "packages", Path(folder) / "layer")
@@ -93,6 +98,14 @@ def packages_layer(locked: Sequence[str], target: Target) -> Layer:
     note = {"digest": made.blob.digest, "size": made.blob.size, "diff_id": made.diff_id}
     write_text(noted, json.dumps(note))
     return Layer(Blob(made.blob.digest, made.blob.size, kept), made.diff_id, "packages")
+
+
+def _clear_leftovers(cache: Path) -> None:
+    """Remove what builds that were killed left half made; one that is younger than a day may still go on."""
+    for folder in cache.glob(f"{_MAKING}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(folder)
 
 
 def cache_folder() -> Path:

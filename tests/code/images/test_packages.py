@@ -89,6 +89,19 @@ def test_a_layer_of_packages_is_made_once(project: Project, index: Path, server:
 
 
 @needs_registry
+def test_what_a_killed_build_left_is_removed_and_what_goes_on_is_not(
+    project: Project, index: Path, server: Server
+) -> None:
+    cache = Path(project.environment["XDG_CACHE_HOME"]) / "argosy" / "layers"
+    left, at_work = cache / "making-left", cache / "making-now"
+    for folder in (left, at_work):
+        (folder / "packages").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    project.built("--push", f"{server.host}/left/")
+    assert not left.exists() and at_work.exists()
+
+
+@needs_registry
 def test_the_image_of_a_step_with_other_packages_is_another(
     project: Project, index: Path, server: Server
 ) -> None:
