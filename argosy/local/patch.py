@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.parse_call import Raw
-from argosy.local.shape import check_fields, expect_list, expect_mapping
+from argosy.local.shape import Raw, check_fields, expect_list, expect_mapping
 from argosy.manifest.reading import Unreadable, plain
 from argosy.text import nearest
 

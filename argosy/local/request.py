@@ -19,9 +19,8 @@ from argosy.local.job import Outcome, Produced
 from argosy.local.kept import SECRET, Kept, Source
 from argosy.local.model import Request
 from argosy.local.node import Phase
-from argosy.local.parse_call import Raw, flag, named
 from argosy.local.scope import Scope
-from argosy.local.shape import expect_mapping, optional_text, text_of
+from argosy.local.shape import Raw, expect_mapping, flag, named, optional_text, text_of
 from argosy.manifest import expressions
 
 _TIMEOUT = 30

@@ -13,6 +13,9 @@ from argosy.local.fields import IGNORED, REFUSED, USED
 from argosy.manifest.scalars import as_text
 from argosy.text import nearest
 
+Raw = Mapping[str, Any]
+"""A part of a manifest as it was read."""
+
 _HARMLESS: tuple[Any, ...] = (None, False, [], "")
 
 
@@ -65,6 +68,38 @@ def expect_list(value: Any, where: str) -> list[Any]:
         return []
     if not isinstance(value, list):
         raise ManifestError(f"{where}: a list is expected, not {value!r}")
+    return value
+
+
+def named(raw: Any, where: str) -> list[Raw]:
+    """A list of mappings, each with a name of its own. Raises ManifestError."""
+    seen: set[str] = set()
+    items = expect_list(raw, where)
+    for item in items:
+        name = expect_mapping(item, where).get("name")
+        if not isinstance(name, str) or not name:
+            raise ManifestError(f"{where}: everything listed there needs a name that is text, not {name!r}")
+        if name in seen:
+            raise ManifestError(f"{where}: '{name}' is there twice")
+        seen.add(name)
+    return items
+
+
+def flag(value: Any, default: bool, where: str) -> bool:
+    """True or false; `default` where nothing is written. Raises ManifestError."""
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ManifestError(f"{where}: true or false is expected, not {value!r}")
+    return value
+
+
+def positive(value: Any, where: str) -> int | None:
+    """A whole number above 0, or None. Raises ManifestError for anything else."""
+    if value is None:
+        return None
+    if not isinstance(value, int) or value < 1:
+        raise ManifestError(f"{where}: {value!r} is not a whole number above 0")
     return value
 
 

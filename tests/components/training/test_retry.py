@@ -7,7 +7,7 @@ import pytest
 from argosy.components.training.train import train
 from argosy.declare.template import render_template
 from argosy.local.node import Attempt, Phase
-from argosy.local.parse_template import parse_retry
+from argosy.local.parse import parse_retry
 from argosy.local.retry import next_delay
 from argosy.local.scope import Scope
 
