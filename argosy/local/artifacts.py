@@ -1,7 +1,11 @@
-"""Files and folders between steps: kept in the run's folder, copied to whoever takes them.
+"""Files and folders that steps take and leave: fetched from outside, kept in the run's folder, copied on.
 
 A consumer gets a copy, never a link, so that it cannot change what another step reads. Taken away, not
 copied, is only what a step made in its own folder and nobody else knows.
+
+Those that lie outside of the workflow come by HTTP, from a git repository, from S3. As in Argo, a compressed
+tar or a zip is unpacked unless `archive: {none: {}}` says otherwise; of one that holds a single thing that
+thing is the artifact.
 """
 
 from __future__ import annotations
@@ -9,13 +13,24 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from argosy.local.errors import NodeError
+from argosy.local.kept import SECRET, Kept, Source
 from argosy.local.model import InputArtifact
+from argosy.local.scope import Scope
 from argosy.step.files import copy_to, write_text
+
+_SECONDS = 60
+# Of the network, a program, and an archive that is damaged or leads out of its folder.
+_FAILURES = (OSError, EOFError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 def from_text(data: str, run_dir: Path) -> Path:
@@ -75,3 +90,120 @@ def _all(path: Path) -> Iterator[Path]:
 def _is_known_elsewhere(path: Path) -> bool:
     """Whether it is a link, or a file that has another name as well."""
     return path.is_symlink() or (path.is_file() and path.stat().st_nlink > 1)
+
+
+def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> Path:
+    """Fetch an artifact into `folder`, new for it; returns the file or folder. Raises NodeError."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    target = folder / "content"
+    location = {
+        key: scope.render(text) if isinstance(text, str) else text for key, text in artifact.location.items()
+    }
+    try:
+        FETCHERS[artifact.fetched or ""](location, kept, target)
+        return _unpacked(target) if artifact.unpacked and artifact.fetched != "git" else target
+    except _FAILURES as error:
+        raise NodeError(f"input artifact '{artifact.name}' cannot be fetched: {error}") from error
+
+
+def _by_http(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
+    try:
+        import requests
+    except ImportError:
+        raise NodeError("an artifact by http needs the package requests: pip install requests") from None
+    headers = {str(header["name"]): str(header.get("value", "")) for header in location.get("headers") or ()}
+    with requests.get(str(location["url"]), headers=headers, timeout=_SECONDS, stream=True) as answer:
+        if answer.status_code != 200:
+            raise OSError(f"{location['url']} answered {answer.status_code}")
+        with target.open("wb") as file:
+            for chunk in answer.iter_content(1 << 20):
+                file.write(chunk)
+
+
+def _by_git(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
+    git, revision = shutil.which("git"), str(location.get("revision") or "")
+    if git is None:
+        raise NodeError("an artifact from git needs the program git, which is not on PATH")
+    if revision.startswith("-"):
+        raise NodeError(f"{revision!r} is no revision")
+    words = [git, "clone", "--quiet"]
+    words += [] if location.get("disableSubmodules") else ["--recurse-submodules"]
+    words += [f"--branch={location['branch']}"] if location.get("branch") else []
+    words += [f"--depth={location['depth']}"] if location.get("depth") and not revision else []
+    _git([*words, "--", str(location["repo"]), str(target)])
+    if revision:
+        _git([git, "-C", str(target), "checkout", "--quiet", revision, "--"])
+
+
+def _git(words: list[str]) -> None:
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"git {words[1]}: {done.stderr.strip()}")
+
+
+def _from_s3(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
+    try:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:
+        raise NodeError("an artifact from S3 needs the package boto3: pip install boto3") from None
+    missing = [field for field in ("endpoint", "bucket", "key") if not location.get(field)]
+    if missing:
+        raise NodeError(f"an artifact from S3 needs its {missing[0]}: no repository is configured here")
+    scheme = "http" if location.get("insecure") else "https"
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"{scheme}://{location['endpoint']}",
+        region_name=location.get("region") or "us-east-1",
+        aws_access_key_id=_secret(location.get("accessKeySecret"), kept),
+        aws_secret_access_key=_secret(location.get("secretKeySecret"), kept),
+    )
+    bucket, key = str(location["bucket"]), str(location["key"])
+    try:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        names = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        inside = {
+            name: name[len(key) :].strip("/") for name in names if name.startswith(f"{key.rstrip('/')}/")
+        }
+        if key not in names and not inside:
+            raise OSError(f"there is no '{key}' in the bucket '{bucket}'")
+        for name, relative in {key: ""}.items() if key in names else inside.items():
+            place = target / relative
+            if not place.resolve().is_relative_to(target.resolve()):
+                raise OSError(f"'{name}' leads out of the artifact")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file(bucket, name, str(place))
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error
+
+
+def _secret(reference: Any, kept: Kept) -> str | None:
+    if not reference:
+        return None  # those of this machine
+    source = Source(SECRET, str(reference.get("name")), str(reference.get("key")))
+    value = kept.value(source)
+    if value is None:
+        raise NodeError(f"an artifact needs the {source}: give its file with -f")
+    return value
+
+
+def _unpacked(path: Path) -> Path:
+    inside = path.with_name("unpacked")
+    if path.is_dir():
+        return path
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            archive.extractall(inside, filter="data")
+    except tarfile.ReadError:
+        if not zipfile.is_zipfile(path):
+            return path
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(inside)
+    found = list(inside.iterdir()) if inside.exists() else []
+    return found[0] if len(found) == 1 else inside
+
+
+FETCHERS = {"http": _by_http, "git": _by_git, "s3": _from_s3}
+"""How each kind of place is read."""

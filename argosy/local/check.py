@@ -8,7 +8,7 @@ from typing import Any
 from argosy.compose.given import check_values
 from argosy.errors import ManifestError, UsageError
 from argosy.lint.validity import refuse_invalid
-from argosy.local.fetch import FETCHERS
+from argosy.local.artifacts import FETCHERS
 from argosy.local.model import Template, Workflow
 from argosy.local.parse import parse_workflow
 from argosy.local.result import Plan

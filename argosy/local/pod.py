@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from argosy.local.artifacts import put
+from argosy.local.artifacts import FETCHERS, fetched, put
 from argosy.local.companions import beside, initialized
 from argosy.local.container_set import ContainerSet
 from argosy.local.errors import NodeError, NoProgram
-from argosy.local.fetch import FETCHERS, fetched
 from argosy.local.folders import folder_name
 from argosy.local.job import Outcome, Produced
 from argosy.local.node import Phase
