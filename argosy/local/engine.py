@@ -15,7 +15,6 @@ from argosy.local.daemons import Daemons
 from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
-from argosy.local.locks import held
 from argosy.local.model import Request, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
 from argosy.local.outputs import supplied_outputs
@@ -24,6 +23,7 @@ from argosy.local.request import carry_out
 from argosy.local.retry import next_delay
 from argosy.local.scope import Scope, parameter_variables
 from argosy.local.shape import duration
+from argosy.local.shared import held
 from argosy.local.steps import run_steps
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from argosy.local.box import Box
 from argosy.local.kept import Source
-from argosy.local.locks import Lock
-from argosy.local.memo import Memo
 from argosy.local.mounts import Mount
+from argosy.local.shared import Lock, Memo
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ from argosy.errors import LanguageError, ManifestError
 from argosy.local.box import parse_box
 from argosy.local.fields import CRON_FIELDS, FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
-from argosy.local.locks import parse_locks
-from argosy.local.memo import parse_memo
 from argosy.local.model import (
     Arguments,
     ArtifactArgument,
@@ -49,6 +47,7 @@ from argosy.local.shape import (
     positive,
     text_of,
 )
+from argosy.local.shared import parse_locks, parse_memo
 from argosy.manifest import expressions
 from argosy.manifest.tags import parse
 from argosy.text import nearest

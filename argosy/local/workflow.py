@@ -14,12 +14,12 @@ from argosy.local.dag import run_dag
 from argosy.local.engine import Engine
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
-from argosy.local.locks import held
 from argosy.local.model import Arguments, Hook, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
 from argosy.local.result import WorkflowResult
 from argosy.local.scope import parameter_variables
 from argosy.local.shape import compact
+from argosy.local.shared import held
 from argosy.local.steps import run_steps
 from argosy.manifest import golang
 

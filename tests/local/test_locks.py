@@ -9,7 +9,7 @@ import pytest
 
 from argosy.errors import ManifestError
 from argosy.local.kept import CONFIG_MAP, Kept, Source
-from argosy.local.locks import Lock, held
+from argosy.local.shared import Lock, held
 from tests.local.conftest import Run, node, phases
 
 WORK = """
