@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from argosy.local.node import Node
-from argosy.local.runs.page.render import finite
+from argosy.local.runs.page import finite
 from argosy.local.stacks import Told
 
 if TYPE_CHECKING:

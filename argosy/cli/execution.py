@@ -124,7 +124,7 @@ def shown_live(request: Request, console: Console) -> Iterator[None]:
     """While inside: the run's page, fresh, in the browser; after it the page that stays."""
     import webbrowser
 
-    from argosy.local.runs.page.serve import serving
+    from argosy.local.runs.page import serving
 
     with serving(request.run_dir) as address:
         console.print(f"page    {address}", soft_wrap=True)

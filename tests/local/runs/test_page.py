@@ -15,9 +15,7 @@ import pytest
 
 from argosy.local.journal import read_state
 from argosy.local.node import Node, Phase
-from argosy.local.runs.page import page_data, render_page, write_page
-from argosy.local.runs.page.preview import Previews, log_end
-from argosy.local.runs.page.serve import serving
+from argosy.local.runs.page import Previews, log_end, page_data, render_page, serving, write_page
 from argosy.local.runs.record import Record
 from tests.local.runs.browser import CHROMIUM, Browser, browsing
 from tests.local.runs.conftest import GATED, Argosy, Made
