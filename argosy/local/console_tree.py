@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
-from argosy.local.follow import LogFollower
 from argosy.local.node import Node, Phase
+from argosy.local.runs.logs import LogFollower
 from argosy.text import one_line
 
 _LOOKS = {

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from argosy.local.console_tree import LiveTree, fitting, read_progress
-from argosy.local.follow import LogFollower
 from argosy.local.node import Node, Phase
+from argosy.local.runs.logs import LogFollower
 
 
 @pytest.mark.parametrize(

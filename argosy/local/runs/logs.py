@@ -7,11 +7,37 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from argosy.local.follow import LogFollower
 from argosy.local.node import Node
 from argosy.local.runs.record import Record
 
+_CHUNK = 256 * 1024
+
+
 INTERVAL = 0.3
+
+
+def follow(
+    folder: Path, step: str | None, *, wait: bool, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Line]:
+    """The lines of a run; with `wait`, those to come, until the run is over.
+
+    Raises:
+        UsageError: the folder holds no run, or `step` is not a step of it.
+    """
+    record = Record.read(folder)
+    while wait and record.state == "running" and record.problem:  # it has the folder and is about to begin
+        sleep(INTERVAL)
+        record = Record.read(folder)
+    record.whole()
+    wanted = record.node(step).name if step else None
+    logs = RunLogs(folder)
+    while True:
+        logs.steps = inside(record, wanted) if wanted else None
+        yield from logs.new(record)
+        if not wait or record.state != "running":
+            return
+        sleep(INTERVAL)
+        record = Record.read(folder).whole()
 
 
 @dataclass(frozen=True)
@@ -58,25 +84,42 @@ def inside(record: Record, name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def follow(
-    folder: Path, step: str | None, *, wait: bool, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[Line]:
-    """The lines of a run; with `wait`, those to come, until the run is over.
+class LogFollower:
+    """Complete lines that were added to a file since the last look."""
 
-    Raises:
-        UsageError: the folder holds no run, or `step` is not a step of it.
-    """
-    record = Record.read(folder)
-    while wait and record.state == "running" and record.problem:  # it has the folder and is about to begin
-        sleep(INTERVAL)
-        record = Record.read(folder)
-    record.whole()
-    wanted = record.node(step).name if step else None
-    logs = RunLogs(folder)
-    while True:
-        logs.steps = inside(record, wanted) if wanted else None
-        yield from logs.new(record)
-        if not wait or record.state != "running":
-            return
-        sleep(INTERVAL)
-        record = Record.read(folder).whole()
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._rest = b""
+
+    def lines(self, *, last: bool = False) -> list[str]:
+        """New lines; with `last`, also one that no newline ends. A file that does not exist yet has none."""
+        found: list[str] = []
+        while chunk := self._read():
+            *complete, self._rest = (self._rest + chunk).split(b"\n")
+            found += [_text(line) for line in complete]
+        if last and self._rest:
+            found.append(_text(self._rest))
+            self._rest = b""
+        return found
+
+    @property
+    def unfinished(self) -> str:
+        """The last line as it stands, where no newline has ended it: a bar that is drawn over and over."""
+        return _text(self._rest) if self._rest else ""
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                chunk = file.read(_CHUNK)
+        except OSError:
+            return b""
+        self._position += len(chunk)
+        return chunk
+
+
+def _text(line: bytes) -> str:
+    """A line as a terminal would leave it: of a progress bar, its last state; no control characters."""
+    text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2]
+    return "".join(c for c in text.expandtabs() if c.isprintable())
