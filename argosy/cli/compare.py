@@ -33,9 +33,9 @@ def compare(one: str, other: str, output: str, state_dir: Path, **options: str |
 
     Either may be NAMESPACE/WORKFLOW, a workflow of a cluster, whose code is not known.
     """
-    from argosy.local.runs import compare as comparing
+    from argosy.local.runs.describe import compare as compared
 
-    found = comparing.compare(*(_record(word, state_dir, options) for word in (one, other)))
+    found = compared(*(_record(word, state_dir, options) for word in (one, other)))
     if output == "json":
         click.echo(json.dumps(found, ensure_ascii=False))
     else:

@@ -19,7 +19,7 @@ from argosy.compose.settings import RUNNERS, Settings
 from argosy.declare.modules import home_of
 from argosy.errors import UsageError
 from argosy.lint.validity import refuse_invalid_files
-from argosy.local.runs.code import CODE_FILE, code_of
+from argosy.local.runs.describe import CODE_FILE, code_of
 from argosy.local.runs.history import RUNS, History
 from argosy.local.runs.record import REQUEST_FILE
 from argosy.manifest.linking import link, main_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from argosy.local.runs.code import CODE_FILE
+from argosy.local.runs.describe import CODE_FILE
 from tests.local.runs.conftest import GATED, Argosy, Made
 
 
