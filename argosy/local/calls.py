@@ -1,26 +1,38 @@
-"""One task or step: its condition, arguments, template and exit hook; or a loop over all of these."""
+"""One task or step: its condition, arguments, template and exit hook; or a loop over all of these.
+
+A loop is brought from withItems, withParam or withSequence to items, and their outputs to one list; arguments
+become the inputs of the template.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
+import json
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import TypeAlias, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
-from argosy.local.binding import bind
+from argosy.local.artifacts import from_text
 from argosy.local.context import EXIT_HANDLER, HOOKS
-from argosy.local.errors import NodeError
-from argosy.local.job import Job, Produced
-from argosy.local.loop import Item, aggregate, expand
-from argosy.local.model import Call, Hook, Loop
+from argosy.local.errors import NodeError, language
+from argosy.local.job import Inputs, Job, Produced
+from argosy.local.model import Arguments, ArtifactArgument, Call, Hook, Loop, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
 from argosy.local.scope import Scope
+from argosy.local.shape import compact, item_text
 from argosy.local.site import Finished, Site
+from argosy.manifest.tags import carried
 
 _T = TypeVar("_T")
 _Turn: TypeAlias = AbstractAsyncContextManager[bool]
 _PARAMETER = "outputs.parameters."
 FAILED_FAST = "template has failed or errored children and failFast enabled"
+
+_NOTHING = Inputs()
+
+_LARGEST_SEQUENCE = 100_000
 
 
 async def run_call(site: Site, call: Call, *, fresh: bool) -> Finished:
@@ -263,3 +275,170 @@ def _close(site: Site, name: str, phase: Phase, message: str, outputs: Values) -
             name, node.template, "Loop", phase, node.parent, started, now(), outputs=outputs, message=message
         )
     )
+
+
+def bind(
+    template: Template,
+    arguments: Arguments,
+    scope: Scope,
+    outer: Scope,
+    run_dir: Path,
+    known: Inputs = _NOTHING,
+) -> Inputs:
+    """The inputs of a template: arguments read in the caller's scope, defaults in the workflow's (`outer`).
+
+    `known` are values, not text with tags, for what no argument is passed for. An argument that is one
+    output of a task that did not run counts as not given. Raises NodeError for an input that has neither
+    argument nor default.
+    """
+    parameters = dict(known.parameters)
+    artifacts = dict(known.artifacts)
+    for declared in (port for port in template.parameters if port.name not in known.parameters):
+        given = arguments.parameters.get(declared.name)
+        value = None if given is None else scope.optional(given)
+        if value is None and declared.fallback is not None:
+            value = outer.render(declared.fallback)
+        if value is None:
+            why = f"{given} was not produced" if given else "nothing was passed"
+            raise NodeError(
+                f"input parameter '{declared.name}' of template '{template.name}' has no value: {why}"
+            )
+        parameters[declared.name] = value
+    for artifact in (port for port in template.artifacts if port.name not in known.artifacts):
+        passed = arguments.artifacts.get(artifact.name)
+        source: Path | None = None
+        if passed is not None:
+            source = _passed_artifact(passed, scope, run_dir)
+            source = source / scope.render(passed.sub_path) if source and passed.sub_path else source
+        elif artifact.raw is not None:
+            source = from_text(outer.render(artifact.raw), run_dir)
+        if source is not None and source.exists():
+            artifacts[artifact.name] = source
+        elif not (artifact.optional or (passed and passed.optional) or (artifact.fetched and not passed)):
+            raise NodeError(f"input artifact '{artifact.name}' of template '{template.name}' does not exist")
+    return Inputs(parameters, artifacts)
+
+
+def _passed_artifact(passed: ArtifactArgument, scope: Scope, run_dir: Path) -> Path | None:
+    if passed.raw is not None:
+        return from_text(scope.render(passed.raw), run_dir)
+    if passed.source or passed.expression:
+        return scope.artifact(passed.source, passed.expression)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One round of a loop: the suffix of its node's name, and its variables."""
+
+    suffix: str
+    variables: Mapping[str, str]
+
+
+def expand(loop: Loop, scope: Scope) -> list[Item]:
+    """The items of a loop, in order. Raises NodeError for a bad sequence or withParam."""
+    if loop.items is not None:
+        values = [_rendered_item(item, scope) for item in loop.items]
+    elif loop.param is not None:
+        values = _json_list(scope.render(loop.param))
+    else:
+        values = _sequence({key: scope.render(text) for key, text in (loop.sequence or {}).items()})
+    return [_item_of(index, value) for index, value in enumerate(values)]
+
+
+def aggregate(outputs: Sequence[Produced]) -> dict[str, str]:
+    """`outputs.result`, `outputs.parameters`, `outputs.parameters.X` of a loop: JSON lists in item order.
+
+    Results are JSON values; parameters are texts, unless each is a JSON object or list.
+
+    Raises:
+        NodeError: a result is no JSON.
+    """
+    names = dict.fromkeys(name for output in outputs for name in output.parameters)
+    results = [_result(output.result) for output in outputs if output.result is not None]
+    known = {
+        "outputs.result": compact(results),
+        "outputs.parameters": compact([dict(output.parameters) for output in outputs]),
+    }
+    for name in names:
+        values = [output.parameters[name] for output in outputs if name in output.parameters]
+        known[f"outputs.parameters.{name}"] = _listed(values)
+    return known
+
+
+def _listed(texts: Sequence[str]) -> str:
+    decoded: list[Any] = []
+    for text in texts:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return compact(list(texts))
+        if not isinstance(value, dict | list):
+            return compact(list(texts))
+        decoded.append(value)
+    return compact(decoded)
+
+
+def _result(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise NodeError(
+            f"the results of a loop are gathered as JSON, and an item printed {text[:60]!r}; "
+            "print JSON, or pass an output parameter"
+        ) from error
+
+
+def _rendered_item(item: Any, scope: Scope) -> Any:
+    if isinstance(item, str):
+        return scope.render(item)
+    if isinstance(item, list):
+        return [_rendered_item(part, scope) for part in item]
+    if isinstance(item, dict):
+        return {key: _rendered_item(part, scope) for key, part in item.items()}
+    return item
+
+
+def _json_list(text: str) -> list[Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise NodeError(f"withParam is not JSON: {error}: {text[:200]!r}") from error
+    if not isinstance(values, list):
+        raise NodeError(f"withParam is not a JSON list: {text[:200]!r}")
+    return values
+
+
+def _sequence(spec: Mapping[str, str]) -> list[str]:
+    numbers = {key: _whole(key, text) for key, text in spec.items() if key != "format"}
+    start = numbers.get("start", 0)
+    end = numbers["end"] if "end" in numbers else start + numbers["count"] - 1
+    if numbers.get("count") == 0:
+        return []
+    step = 1 if start <= end else -1
+    if abs(end - start) >= _LARGEST_SEQUENCE:
+        raise NodeError(f"withSequence from {start} to {end} is longer than {_LARGEST_SEQUENCE}")
+    try:
+        return [spec.get("format", "%d") % number for number in range(start, end + step, step)]
+    except (TypeError, ValueError) as error:
+        raise NodeError(f"withSequence format {spec['format']!r} does not fit one number: {error}") from error
+
+
+def _whole(field: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise NodeError(f"withSequence {field} is {text!r}, not a whole number") from error
+
+
+def _item_of(index: int, value: Any) -> Item:
+    text = item_text(value)
+    with language():
+        carried("item", text)
+    variables = {"item": text}
+    label = text
+    if isinstance(value, dict):
+        parts = {str(key): item_text(part) for key, part in value.items()}
+        variables |= {f"item.{key}": part for key, part in parts.items()}
+        label = ",".join(f"{key}:{part}" for key, part in sorted(parts.items()))
+    return Item(f"({index}:{label})", variables)

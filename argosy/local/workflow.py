@@ -7,8 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from argosy.local.artifacts import from_text
-from argosy.local.binding import bind
-from argosy.local.calls import gather
+from argosy.local.calls import bind, gather
 from argosy.local.context import EXIT_HANDLER, HOOKS, Context
 from argosy.local.dag import run_dag
 from argosy.local.engine import Engine

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from argosy.local.calls import aggregate, expand
 from argosy.local.errors import NodeError
 from argosy.local.job import Produced
-from argosy.local.loop import aggregate, expand
 from argosy.local.model import Loop
 from argosy.local.scope import Scope
 
