@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from argosy.errors import ManifestError
+from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
-from argosy.local.dag import run_dag
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
 from argosy.local.model import Request, Template
@@ -24,7 +24,6 @@ from argosy.local.retry import next_delay
 from argosy.local.scope import Scope, parameter_variables
 from argosy.local.shape import duration
 from argosy.local.shared import held
-from argosy.local.steps import run_steps
 
 
 def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:
@@ -219,9 +218,8 @@ class Engine:
         """A DAG or steps."""
         if job.name:
             self._running(job)
-        run = run_dag if job.template.kind == "dag" else run_steps
         try:
-            return await run(self, job, name, scope)
+            return await run_composite(self, job, name, scope)
         finally:
             await self.daemons.end(job.name)
 

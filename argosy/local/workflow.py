@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from argosy.local.artifacts import from_text
 from argosy.local.calls import bind, gather
+from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, HOOKS, Context
-from argosy.local.dag import run_dag
 from argosy.local.engine import Engine
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Produced
@@ -19,7 +19,6 @@ from argosy.local.result import WorkflowResult
 from argosy.local.scope import parameter_variables
 from argosy.local.shape import compact
 from argosy.local.shared import held
-from argosy.local.steps import run_steps
 from argosy.manifest import golang
 
 
@@ -99,8 +98,7 @@ async def _entrypoint(engine: Engine) -> Outcome:
         if not template.calls or template.retry or template.locks or template.memo:
             return _as_outcome(*await engine.execute(Job(template, template.name, inputs)))
         scope = engine.ctx.globals.inner(parameter_variables("inputs", inputs.parameters))
-        run = run_dag if template.kind == "dag" else run_steps
-        outcome = await run(engine, Job(template, "", inputs), "", scope)
+        outcome = await run_composite(engine, Job(template, "", inputs), "", scope)
         engine.publish(template, outcome.produced)
         return outcome
     except NodeError as error:
