@@ -1,4 +1,11 @@
-"""One attempt at a container or script template: its folder, its program, its outputs."""
+"""One attempt at a template that runs programs: its folder, its containers and their order, its outputs.
+
+Init containers run in order, and the first that fails is the pod's end. Sidecars run as long as the main
+program and are asked to stop when it is over; as in Argo, one that ended by itself with an exit code makes
+the pod Failed, one that was stopped does not. The programs of a `containerSet` run beside each other or after
+those that they depend on. All share the pod's volumes, and nothing else: each has paths of its own. Inputs
+and outputs are the main one's.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +14,33 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from argosy.errors import ManifestError
 from argosy.local.artifacts import FETCHERS, fetched, put
-from argosy.local.companions import beside, initialized
-from argosy.local.container_set import ContainerSet
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.folders import folder_name
 from argosy.local.job import Outcome, Produced
-from argosy.local.node import Phase
+from argosy.local.model import Container
+from argosy.local.node import Node, Phase, now
 from argosy.local.on_terminal import run_on_terminal
 from argosy.local.outputs import collect
 from argosy.local.place import Place
 from argosy.local.process import Ended
-from argosy.local.program import PYTHONS, told
+from argosy.local.program import PYTHONS, declared_paths, paths_of, program_of, told
+from argosy.local.shape import duration
 from argosy.local.standbys import Standby, Start
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
+_STOPPED_BY_SIGNAL = (137, 143)
+"""Exit codes of a program that was stopped by a signal."""
 
-def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
-    """A pod that went well, but for a sidecar, has failed."""
-    if failed and not outcome.phase.is_bad:
-        return replace(outcome, phase=Phase.FAILED, message=failed[0])
-    return outcome
+_MOMENT = 0.1  # seconds in which a sidecar may end by itself
 
 
 class Pod(Place):
@@ -45,14 +53,14 @@ class Pod(Place):
             await asyncio.to_thread(self._prepare, keep=standby is not None)
             variables, env = self.program.environment(self.last_words)
             try:
-                if problem := await initialized(self, limit):
+                if problem := await _initialized(self, limit):
                     return Outcome(Phase.FAILED, problem, log_tail=self.tail())
                 if self.template.containers:
-                    async with beside(self) as failed:
-                        outcome = await ContainerSet(self, limit).run()
+                    async with _sidecars(self) as failed:
+                        outcome = await _ContainerSet(self, limit).run()
                     return _with_sidecars(outcome, failed)
                 argv = self.program.argv(variables, env, self.inputs.parameters)
-                async with beside(self) as failed:
+                async with _sidecars(self) as failed:
                     ended = await self._execute(argv, env, limit, standby)
             except NoProgram as error:
                 return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
@@ -146,3 +154,213 @@ class Pod(Place):
                 source = fetched(artifact, self.scope, self.ctx.kept, place)
             if artifact.path and source is not None:
                 put(source, self.paths.place(artifact.path), artifact, self.folder)
+
+
+def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
+    """A pod that went well, but for a sidecar, has failed."""
+    if failed and not outcome.phase.is_bad:
+        return replace(outcome, phase=Phase.FAILED, message=failed[0])
+    return outcome
+
+
+async def _initialized(pod: Place, limit: float | None) -> str:
+    """Run the init containers in order; the message of the first that failed, or nothing."""
+    for container in pod.template.init_containers:
+        ended = await _run_container(pod, container, limit)
+        if ended.timed_out:
+            return f"{container.name}: ran longer than {limit:g} s and was stopped"
+        if ended.code:
+            return f"{container.name}: {ended.message}"
+    return ""
+
+
+@asynccontextmanager
+async def _sidecars(pod: Place) -> AsyncIterator[list[str]]:
+    """While inside the sidecars run; after it the list has the messages of those that failed."""
+    failed: list[str] = []
+    running = [asyncio.ensure_future(_watched(pod, side, failed)) for side in pod.template.sidecars]
+    try:
+        yield failed
+    finally:
+        await _stop(running)
+
+
+async def _stop(running: Sequence[asyncio.Future[None]]) -> None:
+    if running:  # what is about to end by itself is not stopped, as it would have an exit code of its own
+        await asyncio.wait(running, timeout=_MOMENT)
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _watched(pod: Place, container: Container, failed: list[str]) -> None:
+    try:
+        ended = await _run_container(pod, container, None)
+    except Exception as error:  # a program that is not there is a sidecar that failed
+        failed.append(f"{container.name}: {error}")
+        return
+    if ended.code and ended.code not in _STOPPED_BY_SIGNAL:
+        failed.append(f"{container.name}: {ended.message}")
+
+
+def _place_of(pod: Place, container: Container) -> tuple[Path, Path]:
+    """The folder of one container of a pod, and its log."""
+    if container is pod.container:
+        return pod.folder, pod.log
+    name = folder_name(container.name)
+    return pod.folder / "containers" / name, pod.log.with_name(f"{name}.log")
+
+
+async def _run_container(
+    pod: Place, container: Container, limit: float | None, *, capture: bool = False
+) -> Ended:
+    """Run one container of a pod to its end. Raises NodeError, NoProgram where there is no such program."""
+    place, log = _place_of(pod, container)
+    work = place / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    program = pod.program
+    if container is not pod.container:
+        alone = container in pod.template.init_containers
+        paths = paths_of(pod.ctx, container, declared_paths(container), place, pod.folder, alone=alone)
+        program = program_of(pod.ctx, container, pod.folder, pod.scope, paths, pod.pod_name)
+        await asyncio.to_thread(program.mount)
+    variables, env = program.environment(place / "termination-log")
+    argv = program.argv(variables, env, pod.inputs.parameters)
+    return await program.run(argv, env, work=work, log=log, capture=capture, limit=limit)
+
+
+class _ContainerSet:
+    """The containers of one attempt at a `containerSet`; each has a node of its own, below the step's.
+
+    As in Argo's executor, a container whose dependency has failed does not start: it is an Error with the
+    executor's own exit code, and so on for those that wait for it; the others go on.
+    """
+
+    def __init__(self, pod: Place, limit: float | None) -> None:
+        self._pod, self._limit = pod, limit
+        self._deadline = None if limit is None else time.monotonic() + limit
+        self._over = {container.name: asyncio.Event() for container in pod.template.containers}
+        self._ended: dict[str, Ended] = {}
+        self._failed: list[tuple[Container, str]] = []
+        """In the order of their ends: those that failed by themselves, and why."""
+        retry = pod.template.set_retry
+        attempts, pause = pod.scope.render(retry.attempts), pod.scope.render(retry.pause)
+        if not attempts.isdecimal() or int(attempts) < 1:
+            raise NodeError(f"containerSet.retryStrategy.retries is {attempts!r}, not a number above 0")
+        try:
+            self._attempts, self._pause = int(attempts), duration(pause, "retryStrategy.duration")
+        except ManifestError as error:
+            raise NodeError(str(error)) from error
+
+    async def run(self) -> Outcome:
+        """Carry all of them out. Raises NodeError for a container that cannot be started at all."""
+        containers = self._pod.template.containers
+        self._pod.ctx.state.expect(
+            Node(self._name(c), self._pod.template.name, "Container", parent=self._pod.node, queued_at=now())
+            for c in containers
+        )
+        running = [asyncio.ensure_future(self._carried_out(container)) for container in containers]
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in running:
+                task.cancel()
+            ends = await asyncio.gather(*running, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, NodeError | OSError):
+                raise end
+        return await self._outcome()
+
+    async def _outcome(self) -> Outcome:
+        pod, main = self._pod, self._ended.get("main")
+        code, result = (main.code, main.result) if main else (None, None)
+        produced, missing = await asyncio.to_thread(collect, pod, result, not self._failed)
+        if any(ended.timed_out for ended in self._ended.values()):
+            message = f"ran longer than {self._limit:g} s and was stopped"
+            return Outcome(Phase.FAILED, message, code, produced, pod.tail(), timed_out=True)
+        if self._failed:
+            container, why = self._failed[0]
+            tail = pod.tail(_place_of(pod, container)[1])
+            return Outcome(Phase.FAILED, f"{container.name}: {why}", code, produced, tail)
+        if missing:
+            return Outcome(Phase.ERROR, missing, code, produced, pod.tail())
+        return Outcome(Phase.SUCCEEDED, exit_code=code, produced=produced)
+
+    async def _carried_out(self, container: Container) -> None:
+        """One container, from its dependencies to its node's end."""
+        try:
+            for dependency in container.dependencies:
+                await self._over[dependency].wait()
+                ended = self._ended[dependency]
+                if ended.timed_out:
+                    self._stopped(container, ended)
+                    return
+                if ended.code:
+                    self._refused(container, f"dependency '{dependency}' ended with exit code {ended.code}")
+                    return
+            await self._tried(container)
+        except asyncio.CancelledError:
+            self._stopped(container, Ended(143, None, False, None))
+            raise
+        except (NodeError, OSError) as error:
+            self._put(container, phase=Phase.ERROR, message=str(error), finished_at=now())
+            raise
+
+    async def _tried(self, container: Container) -> None:
+        """Its attempts, one after the other in the same place; their outputs together are its result."""
+        results: list[str] = []
+        log = _place_of(self._pod, container)[1]
+        self._put(container, phase=Phase.RUNNING, started_at=now(), log=self._pod.ctx.relative(log))
+        for number in range(self._attempts):
+            if number:
+                await asyncio.sleep(min(self._pause, self._left() or self._pause))
+            try:
+                capture = container.name == "main" and self._pod.template.name in self._pod.ctx.captured
+                ended = await _run_container(self._pod, container, self._left(), capture=capture)
+            except NoProgram as error:
+                self._failed.append((container, str(error)))
+                self._refused(container, str(error))
+                return
+            results += [ended.result] if ended.result else []
+            ended = replace(ended, result=None if ended.result is None else "\n".join(results))
+            if not ended.code or ended.timed_out:
+                break
+        if ended.timed_out:
+            self._stopped(container, ended)
+            return
+        why = told(ended, _place_of(self._pod, container)[0] / "termination-log")
+        if ended.code:
+            self._failed.append((container, why))
+        self._end(container, ended, why)
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(0.01, self._deadline - time.monotonic())
+
+    def _stopped(self, container: Container, ended: Ended) -> None:
+        reason = self._pod.ctx.stop_reason if not ended.timed_out else "the step's time was over"
+        self._ended[container.name] = ended
+        self._put(container, phase=Phase.FAILED, message=reason, finished_at=now(), exit_code=ended.code)
+        self._over[container.name].set()
+
+    def _refused(self, container: Container, message: str) -> None:
+        self._end(container, Ended(NoProgram.CODE, None, False, None), message)
+
+    def _end(self, container: Container, ended: Ended, message: str) -> None:
+        phase = Phase.SUCCEEDED if not ended.code else Phase.FAILED
+        if ended.code == NoProgram.CODE:  # the executor's own, whoever ended with it
+            phase = Phase.ERROR
+        self._ended[container.name] = ended
+        tail = self._pod.tail(_place_of(self._pod, container)[1]) if phase.is_bad else ()
+        self._put(
+            container, phase=phase, message=message, exit_code=ended.code, finished_at=now(), log_tail=tail
+        )
+        self._over[container.name].set()
+
+    def _name(self, container: Container) -> str:
+        return f"{self._pod.name}.{container.name}"
+
+    def _put(self, container: Container, **changes: Any) -> None:
+        node = self._pod.ctx.state.nodes[self._name(container)]
+        node = replace(node, **changes)
+        started = node.started_at or (now() if node.phase.is_final else None)
+        self._pod.ctx.state.put(replace(node, started_at=started))
