@@ -10,6 +10,7 @@ from argosy.declare.container import CACHE_ANNOTATION
 from argosy.declare.merge import merged
 from argosy.errors import LanguageError, ManifestError
 from argosy.local.box import parse_box
+from argosy.local.daemons import parse_probe
 from argosy.local.fields import CRON_FIELDS, FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.model import (
@@ -32,7 +33,6 @@ from argosy.local.model import (
 )
 from argosy.local.mounts import parse_mounts
 from argosy.local.patch import patched
-from argosy.local.probes import parse_probe
 from argosy.local.request import parse_request
 from argosy.local.retry import bare
 from argosy.local.shape import (

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from argosy.local import standbys
 from argosy.local.context import Context
+from argosy.local.daemons import LOOPBACK
 from argosy.local.errors import NodeError
 from argosy.local.job import Job, Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import KINDS, Node, Phase, now
-from argosy.local.probes import LOOPBACK
 from argosy.local.scope import Scope
 
 
