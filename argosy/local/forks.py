@@ -7,7 +7,7 @@ with descriptors: a file of JSON, `{"module": ..., "arguments": [...], "cwd": ..
 that the guard (guard.py) writes to, and where output goes.  A fourth is the control of a process that waits
 for its turn (standby.py).  The answer is the guard's process id and a line's end.  From there on the child is
 what a plain start would have made, 0.1 s of imports sooner: nothing that it took over depends on the folder,
-or on the variables in which orders may differ (forkserver.py says which).  It ends as soon as CONTROL_FD is
+or on the variables in which orders may differ (standbys.py says which).  It ends as soon as CONTROL_FD is
 closed, and without an answer if the imports failed or wrote something.
 """
 
