@@ -92,7 +92,7 @@ def show(workflow: str, output: str, state_dir: Path, **options: str | bool | No
 
 def _read(api: "Api", namespace: str, name: str) -> dict[str, Any]:
     """The workflow; that it came without its steps is said."""
-    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.api import WORKFLOW
     from argosy.cluster.nodes import lacks_nodes
 
     found = api.get(WORKFLOW, namespace, name)

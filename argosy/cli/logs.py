@@ -29,7 +29,7 @@ def logs(
     A step that was retried, loops or holds others shows the logs of all that is in it. Where pods are gone,
     the archived logs are read.
     """
-    from argosy.cluster.kinds import WORKFLOW
+    from argosy.cluster.api import WORKFLOW
     from argosy.cluster.logs import follow_logs, print_logs
     from argosy.local.console import into_nothing
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from argosy.cluster.kinds import kind_of
+from argosy.cluster.api import kind_of
 from argosy.errors import ManifestError
 from argosy.lint.validity import refuse_invalid, refuse_too_large
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from argosy.cluster.api import Api
+from argosy.cluster.api import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Api, Kind, kind_of
 from argosy.cluster.errors import (
     ConflictError,
     ForbiddenError,
@@ -19,7 +19,6 @@ from argosy.cluster.errors import (
     SubmitError,
     TransientError,
 )
-from argosy.cluster.kinds import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Kind, kind_of
 from argosy.cluster.patience import Patience
 from argosy.code.bundle.archive import DIGEST, LABEL, LIVES_WITH
 from argosy.code.bundle.beside import named_in

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from argosy.cluster.api import Api
+from argosy.cluster.api import WORKFLOW, Api
 from argosy.cluster.errors import ForbiddenError, NotFoundError, SubmitError, TransientError
-from argosy.cluster.kinds import WORKFLOW
 from argosy.cluster.nodes import FINISHED, phase_of
 from argosy.cluster.patience import Patience
 

@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from argosy.cluster.api import Api
+from argosy.cluster.api import WORKFLOW, Api
 from argosy.cluster.archive import address_of
 from argosy.cluster.errors import SubmitError
-from argosy.cluster.kinds import WORKFLOW
 from argosy.cluster.logs import read_log
 from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, nodes_of, phase_of, raw_nodes
 from argosy.errors import UsageError

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from argosy.cluster.api import KINDS
 from argosy.cluster.delivery import deliver
 from argosy.cluster.destination import connect
-from argosy.cluster.kinds import KINDS
 from argosy.cluster.kubernetes_api import KubernetesApi
 from tests.cluster import programs
 from tests.cluster.conftest import Cluster, Run, write_kubeconfig
