@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from argosy.cluster.errors import SubmitError
+from argosy.cluster.failures import SubmitError
 from argosy.cluster.nodes import Node
 
 _STORES = ("s3", "gcs", "oss", "azure", "hdfs", "artifactory")

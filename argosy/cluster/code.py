@@ -12,14 +12,14 @@ from contextlib import suppress
 from typing import Any
 
 from argosy.cluster.api import API_VERSION, CONFIG_MAP, KINDS, WORKFLOW, Api, Kind, kind_of
-from argosy.cluster.errors import (
+from argosy.cluster.failures import (
     ConflictError,
     ForbiddenError,
     NotFoundError,
+    Patience,
     SubmitError,
     TransientError,
 )
-from argosy.cluster.patience import Patience
 from argosy.code.bundle.archive import DIGEST, LABEL, LIVES_WITH
 from argosy.code.bundle.beside import named_in
 from argosy.errors import UsageError

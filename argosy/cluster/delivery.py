@@ -14,8 +14,7 @@ from typing import Any
 from argosy.cluster.api import Api, Kind, kind_of
 from argosy.cluster.checks import check_manifest
 from argosy.cluster.code import code_there, deliver_code, keep_code
-from argosy.cluster.errors import ConflictError, ForbiddenError, NotFoundError
-from argosy.cluster.patience import Patience
+from argosy.cluster.failures import ConflictError, ForbiddenError, NotFoundError, Patience
 from argosy.cluster.secrets import deliver_secrets
 
 MARK = "argosy.dev/submission"

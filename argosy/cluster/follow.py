@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from argosy.cluster.api import WORKFLOW, Api
-from argosy.cluster.errors import ForbiddenError, NotFoundError, SubmitError, TransientError
+from argosy.cluster.failures import ForbiddenError, NotFoundError, Patience, SubmitError, TransientError
 from argosy.cluster.nodes import FINISHED, phase_of
-from argosy.cluster.patience import Patience
 
 FOLLOWING = Patience(attempts=12, first=0.5, longest=30.0)
 _QUIET = 1.0

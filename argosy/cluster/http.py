@@ -11,7 +11,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, SSLError
 
 from argosy.cluster.checks import encoded
-from argosy.cluster.errors import (
+from argosy.cluster.failures import (
     ConflictError,
     ForbiddenError,
     NotFoundError,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from argosy.cluster.api import Api
 from argosy.cluster.archive import place_of
-from argosy.cluster.errors import NotFoundError, SubmitError
+from argosy.cluster.failures import NotFoundError, SubmitError
 from argosy.cluster.follow import follow
 from argosy.cluster.nodes import Node, failures_of, nodes_of
 from argosy.errors import UsageError

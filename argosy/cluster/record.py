@@ -12,7 +12,7 @@ from typing import Any
 
 from argosy.cluster.api import WORKFLOW, Api
 from argosy.cluster.archive import address_of
-from argosy.cluster.errors import SubmitError
+from argosy.cluster.failures import SubmitError
 from argosy.cluster.logs import read_log
 from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, nodes_of, phase_of, raw_nodes
 from argosy.errors import UsageError

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from argosy.cluster.api import Api
-from argosy.cluster.errors import ConflictError
-from argosy.cluster.patience import Patience
+from argosy.cluster.failures import ConflictError, Patience
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from argosy.cluster.errors import ForbiddenError, SubmitError
+from argosy.cluster.failures import ForbiddenError, SubmitError
 from argosy.cluster.nodes import Node, nodes_of, raw_nodes
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from argosy.cli import couler as couler_cli
 from argosy.cli.main import COMMANDS, main
-from argosy.cluster import patience
+from argosy.cluster import failures
 from tests.cluster.server import TOKEN, Server, serving
 
 REAL = "ARGOSY_TEST_KUBECONFIG"
@@ -89,7 +89,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KUBECONFIG", "ARGO_TOKEN", "KUBERNETES_SERVICE_HOST", "ARGOSY_SETTINGS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    quick = patience.Patience(attempts=4, first=0.001, longest=0.01)
+    quick = failures.Patience(attempts=4, first=0.001, longest=0.01)
     monkeypatch.setattr("argosy.cluster.delivery.PATIENCE", quick)
     monkeypatch.setattr("argosy.cluster.follow.FOLLOWING", quick)
 

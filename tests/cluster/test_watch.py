@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from argosy.cluster import Destination
-from argosy.cluster.errors import SubmitError
+from argosy.cluster.failures import SubmitError
 from argosy.cluster.follow import follow
 from argosy.cluster.nodes import failures_of, nodes_of
 from argosy.cluster.view import show

@@ -1,4 +1,4 @@
-"""How often, and how long apart, something is tried again."""
+"""The ways in which a server fails, and how often something is tried again then."""
 
 import logging
 from collections.abc import Callable
@@ -13,10 +13,34 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from argosy.cluster.errors import TransientError
+from argosy.errors import ArgosyError
 
 _LOGGER = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+class SubmitError(ArgosyError):
+    """The server, or the way to it, failed."""
+
+
+class TransientError(SubmitError):
+    """Another attempt may work: the server was not reached, gave no answer, or is busy."""
+
+
+class ForbiddenError(SubmitError):
+    """The server knows who asks, and does not allow it."""
+
+
+class NotFoundError(SubmitError):
+    """The object is not there; its namespace and its kind may be."""
+
+
+class ConflictError(SubmitError):
+    """There is an object of this name already, or it was changed meanwhile."""
+
+
+class RejectedError(SubmitError):
+    """The server refuses the manifest."""
 
 
 @dataclass(frozen=True)
