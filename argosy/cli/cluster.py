@@ -59,8 +59,8 @@ def get(workflow: str, output: str, **options: str | bool | None) -> None:
 
 
 def _print_tree(console: Console, api: "Api", namespace: str, found: dict[str, Any]) -> None:
+    from argosy.cluster.follow import with_reasons
     from argosy.cluster.nodes import BAD, phase_of
-    from argosy.cluster.trouble import with_reasons
     from argosy.cluster.view import tree
 
     console.print(tree(with_reasons(api, namespace, found)))
@@ -232,10 +232,9 @@ _INTERRUPTED = 130
 
 def _watch(api: "Api", namespace: str, name: str, destination: "Destination") -> int:
     """Show a workflow until its end, and of a failed one the last lines of its logs."""
-    from argosy.cluster.follow import follow
+    from argosy.cluster.follow import explained, follow
     from argosy.cluster.logs import report_failures
     from argosy.cluster.nodes import phase_of
-    from argosy.cluster.trouble import explained
     from argosy.cluster.view import show
 
     console = Console(stderr=True, highlight=False)

@@ -9,9 +9,9 @@ from typing import Any
 from argosy.cluster.api import PAGE, WORKFLOW, Kind, event_in, pages, phrase, said
 from argosy.cluster.control import refuse_to_stop, resumed
 from argosy.cluster.failures import NotFoundError, TransientError
+from argosy.cluster.follow import event_trouble
 from argosy.cluster.http import EVENT_STREAM, STREAM_SECONDS, Http, segment
 from argosy.cluster.nodes import LOG_ARTIFACT, Node
-from argosy.cluster.trouble import event_trouble
 from argosy.errors import UsageError
 
 _DATA = b"data:"

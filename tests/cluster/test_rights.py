@@ -72,7 +72,7 @@ def _with_code() -> Path:
 
 
 def test_a_submitter(used: Uses, argosy: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argosy.cluster.trouble._LOOK", 0.01)
+    monkeypatch.setattr("argosy.cluster.follow._LOOK", 0.01)
 
     def act() -> None:
         while not server.store.watchers:
@@ -95,7 +95,7 @@ def test_a_submitter(used: Uses, argosy: Run, server: Server, monkeypatch: pytes
 
 
 def test_an_operator(used: Uses, argosy: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("argosy.cluster.trouble._LOOK", 0.01)
+    monkeypatch.setattr("argosy.cluster.follow._LOOK", 0.01)
     server.store.create("workflows", "team", {"kind": "Workflow", "metadata": {"name": "greet"}, "spec": {}})
     pod(server, "greet-say-1", "Pending", "no way\n")
     nodes = {"greet-1": node("say", "Pending", templateName="say"), "a": node("ok", "Running", "Suspend")}

@@ -8,9 +8,8 @@ import pytest
 from rich.console import Console
 
 from argosy.cluster import Destination
-from argosy.cluster.follow import follow
+from argosy.cluster.follow import event_trouble, explained, follow, pod_trouble
 from argosy.cluster.kubernetes_api import KubernetesApi
-from argosy.cluster.trouble import event_trouble, explained, pod_trouble
 from argosy.cluster.view import show
 from tests.cluster.conftest import Run
 from tests.cluster.server import TOKEN, Server
@@ -23,7 +22,7 @@ IMAGE = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "nowhe
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARGO_TOKEN", TOKEN)
-    monkeypatch.setattr("argosy.cluster.trouble._LOOK", 0.02)
+    monkeypatch.setattr("argosy.cluster.follow._LOOK", 0.02)
     monkeypatch.setattr("argosy.cluster.argo_server_api._EVENTS_COME", 0.1)
     monkeypatch.setattr("argosy.cluster.follow._QUIET", 0.01)
 
