@@ -6,14 +6,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from argosy.cluster.api import WORKFLOW, Api
 from argosy.cluster.failures import ForbiddenError, NotFoundError, Patience, SubmitError, TransientError
 from argosy.cluster.nodes import FINISHED, Node, nodes_of, phase_of, raw_nodes
-
-if TYPE_CHECKING:
-    from argosy.cluster.api import Api
 
 FOLLOWING = Patience(attempts=12, first=0.5, longest=30.0)
 _QUIET = 1.0

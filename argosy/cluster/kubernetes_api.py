@@ -5,12 +5,11 @@ from contextlib import suppress
 from typing import Any
 
 from argosy.cluster.api import PAGE, WORKFLOW, Kind, event_in, pages, phrase, said
-from argosy.cluster.archive import read_archived
 from argosy.cluster.control import STOP, refuse_to_stop, resumed, retried
 from argosy.cluster.failures import ConflictError, NotFoundError
 from argosy.cluster.follow import event_trouble, pod_trouble
 from argosy.cluster.http import ANYTHING, STREAM_SECONDS, Http, segment
-from argosy.cluster.nodes import Node, nodes_of
+from argosy.cluster.nodes import Node, nodes_of, read_archived
 
 _UPDATES = 5
 _SILENT = 24 * 3600.0

@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from argosy.cluster.api import Api
-from argosy.cluster.archive import place_of
 from argosy.cluster.failures import NotFoundError, SubmitError
 from argosy.cluster.follow import follow
-from argosy.cluster.nodes import Node, failures_of, nodes_of
+from argosy.cluster.nodes import Node, failures_of, nodes_of, place_of
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
 

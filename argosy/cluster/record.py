@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from argosy.cluster.api import WORKFLOW, Api
-from argosy.cluster.archive import address_of
 from argosy.cluster.failures import SubmitError
 from argosy.cluster.logs import read_log
-from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, nodes_of, phase_of, raw_nodes
+from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, address_of, nodes_of, phase_of, raw_nodes
 from argosy.errors import UsageError
 from argosy.local.folders import folder_name
 from argosy.local.node import KINDS, Attempt, Phase, Values, in_order, now
