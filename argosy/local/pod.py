@@ -22,12 +22,12 @@ from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.local.artifacts import FETCHERS, fetched, put
+from argosy.local.breakpoints import run_on_terminal
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.folders import folder_name
 from argosy.local.job import Outcome, Produced
 from argosy.local.model import Container
 from argosy.local.node import Node, Phase, now
-from argosy.local.on_terminal import run_on_terminal
 from argosy.local.outputs import collect
 from argosy.local.place import Place
 from argosy.local.process import Ended
