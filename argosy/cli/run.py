@@ -58,7 +58,7 @@ def print_plan(
     from tempfile import TemporaryDirectory
 
     from argosy.local import NullReporter, run_manifest
-    from argosy.local.runs.plan import planned
+    from argosy.local.job import planned
 
     reuse = reuse_of(request, cached, containers, dry=True)
     if reuse is None:

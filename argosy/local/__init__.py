@@ -10,9 +10,8 @@ the environment in `environment`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from argosy.local.job import NullReporter, Plan, Reporter, WorkflowResult
     from argosy.local.node import Attempt, Node, Phase, Values
-    from argosy.local.reporter import NullReporter, Reporter
-    from argosy.local.result import Plan, WorkflowResult
     from argosy.local.run import run_manifest
 
 __all__ = [
@@ -28,8 +27,7 @@ __all__ = [
 ]
 _MODULES = {
     **dict.fromkeys(("Attempt", "Node", "Phase", "Values"), "node"),
-    **dict.fromkeys(("NullReporter", "Reporter"), "reporter"),
-    **dict.fromkeys(("Plan", "WorkflowResult"), "result"),
+    **dict.fromkeys(("NullReporter", "Plan", "Reporter", "WorkflowResult"), "job"),
     "run_manifest": "run",
 }
 

@@ -9,9 +9,9 @@ from argosy.compose.given import check_values
 from argosy.errors import ManifestError, UsageError
 from argosy.lint.validity import refuse_invalid
 from argosy.local.artifacts import FETCHERS
+from argosy.local.job import Plan
 from argosy.local.model import Template, Workflow
 from argosy.local.parse import parse_workflow
-from argosy.local.result import Plan
 from argosy.step.values import shown
 from argosy.text import nearest
 

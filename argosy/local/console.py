@@ -16,9 +16,9 @@ from rich.text import Text
 
 from argosy.local.approval import Ask
 from argosy.local.console_tree import LiveTree, PlainLines
+from argosy.local.job import Plan, WorkflowResult
 from argosy.local.keys import DETACH, Keys
 from argosy.local.node import Node
-from argosy.local.result import Plan, WorkflowResult
 from argosy.text import one_line
 
 HINT = "q detaches, Ctrl-C stops the run"

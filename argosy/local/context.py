@@ -12,12 +12,11 @@ from typing import Any, Protocol
 
 from argosy.local.approval import EXIT_HANDLER as EXIT_HANDLER
 from argosy.local.approval import Approval
-from argosy.local.job import Inputs, Produced
+from argosy.local.job import Inputs, Plan, Produced
 from argosy.local.kept import Kept
 from argosy.local.model import Container, Template
 from argosy.local.node import Values
 from argosy.local.paths import PathMap
-from argosy.local.result import Plan
 from argosy.local.scope import Scope
 from argosy.local.standbys import Standbys
 from argosy.local.state import RunState

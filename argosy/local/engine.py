@@ -14,7 +14,7 @@ from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
 from argosy.local.errors import NodeError
-from argosy.local.job import Inputs, Job, Outcome, Produced
+from argosy.local.job import WOULD_RUN, Inputs, Job, Outcome, Produced
 from argosy.local.model import Request, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
 from argosy.local.outputs import supplied_outputs
@@ -32,10 +32,6 @@ def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:
         return outcome
     message = f"{outcome.message}: '{job.name}' exceeded its timeout"
     return replace(outcome, phase=Phase.ERROR, message=message)
-
-
-WOULD_RUN = "it would run"
-"""Message of a step that a dry run did not find."""
 
 
 class Engine:

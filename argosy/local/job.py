@@ -1,13 +1,143 @@
-"""Inputs and outcome of a template."""
+"""The work of a run and its end: plan and result of the workflow, job and outcome of a template."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-from argosy.local.model import Template
-from argosy.local.node import Phase
+from argosy.local.model import Template, Workflow
+from argosy.local.node import PROGRAMS, Node, Phase, Values
+
+WOULD_RUN = "it would run"
+"""Message of a step that a dry run did not find."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A manifest fit to run, its parameters resolved; `name`, `uid`, `run_dir` are known once it runs."""
+
+    workflow: Workflow
+    parameters: Mapping[str, str]
+    given: frozenset[str] = frozenset()
+    """Parameters that the caller gave: their values are never read as text with tags."""
+    name: str = ""
+    uid: str = ""
+    run_dir: Path | None = None
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the entrypoint's own tasks, in the manifest's order."""
+        return tuple(call.name for call in self.workflow.templates[self.workflow.entrypoint].calls)
+
+
+@dataclass(frozen=True)
+class WorkflowResult:
+    """How a run ended: one JSON document."""
+
+    name: str
+    uid: str
+    phase: Phase
+    message: str
+    started_at: str
+    finished_at: str
+    parameters: Mapping[str, str]
+    nodes: tuple[Node, ...]
+    run_dir: Path
+    outputs: Values = field(default_factory=Values)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the workflow Succeeded."""
+        return self.phase is Phase.SUCCEEDED
+
+    @property
+    def failed_nodes(self) -> tuple[Node, ...]:
+        """The programs that Failed, or nodes with an Error of their own, in the order they are listed."""
+        inner = {node.parent for node in self.nodes if node.phase.is_bad}
+        return tuple(node for node in self.nodes if node.phase.is_bad and node.name not in inner)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document: `phase`, `nodes`, `outputs`, and what identifies the run."""
+        return {
+            "name": self.name,
+            "uid": self.uid,
+            "phase": self.phase.value,
+            "message": self.message,
+            "startedAt": self.started_at,
+            "finishedAt": self.finished_at,
+            "parameters": dict(self.parameters),
+            "nodes": [node.to_dict() for node in self.nodes],
+            "outputs": self.outputs.to_dict(),
+            "runDir": str(self.run_dir),
+        }
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One step of a run to come: `reused` names the run that its outputs would come from."""
+
+    step: str
+    what: str
+    reused: str | None = None
+
+
+def planned(result: WorkflowResult) -> list[Planned]:
+    """The steps, from a dry run's result."""
+    found = []
+    for node in result.nodes:
+        if node.kind not in PROGRAMS and node.phase is not Phase.SKIPPED:
+            continue
+        if node.reused:
+            found.append(Planned(node.name, f"reused from {node.reused}", node.reused))
+        elif node.phase is Phase.SKIPPED:
+            found.append(Planned(node.name, f"skipped: {node.message}"))
+        elif node.message == WOULD_RUN:
+            found.append(Planned(node.name, "runs"))
+        else:
+            found.append(Planned(node.name, "waits for what runs"))
+    return found
+
+
+class Reporter(Protocol):
+    """Told of every change, in order, from the thread that runs the workflow; it should return quickly."""
+
+    def on_start(self, plan: Plan) -> None:
+        """The run begins; `plan.name`, `plan.uid` and `plan.run_dir` are set."""
+
+    def on_node(self, node: Node) -> None:
+        """A node appeared or changed."""
+
+    def on_finish(self, result: WorkflowResult) -> None:
+        """The run is over."""
+
+
+class NullReporter:
+    """Says nothing."""
+
+    def on_start(self, plan: Plan) -> None:
+        """Nothing."""
+
+    def on_node(self, node: Node) -> None:
+        """Nothing."""
+
+    def on_finish(self, result: WorkflowResult) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A template to carry out under a node's name.
+
+    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one.
+    """
+
+    template: Template
+    name: str
+    inputs: Inputs
+    parent: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +167,3 @@ class Outcome:
     produced: Produced = field(default_factory=Produced)
     log_tail: tuple[str, ...] = ()
     timed_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A template to carry out under a node's name.
-
-    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one.
-    """
-
-    template: Template
-    name: str
-    inputs: Inputs
-    parent: str = ""
-    fresh: bool = False

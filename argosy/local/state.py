@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import UsageError
+from argosy.local.job import Reporter
 from argosy.local.journal import STATE_FILE, Journal, read_state
 from argosy.local.node import Node, Phase, in_order, now
-from argosy.local.reporter import Reporter
 
 __all__ = ["STATE_FILE", "RunState", "load", "lock"]
 

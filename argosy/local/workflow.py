@@ -12,10 +12,9 @@ from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, HOOKS, Context
 from argosy.local.engine import Engine
 from argosy.local.errors import NodeError
-from argosy.local.job import Inputs, Job, Outcome, Produced
+from argosy.local.job import Inputs, Job, Outcome, Produced, WorkflowResult
 from argosy.local.model import Arguments, Hook, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
-from argosy.local.result import WorkflowResult
 from argosy.local.scope import parameter_variables
 from argosy.local.shape import compact
 from argosy.local.shared import held

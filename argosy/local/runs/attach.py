@@ -11,9 +11,9 @@ from pathlib import Path
 
 from argosy.errors import UsageError
 from argosy.local.console import HINT, ConsoleReporter
+from argosy.local.job import WorkflowResult
 from argosy.local.keys import DETACH, Keys, has_keys
 from argosy.local.node import Node, Phase
-from argosy.local.result import WorkflowResult
 from argosy.local.runs.record import Record, runner_of
 
 INTERVAL = 0.3
