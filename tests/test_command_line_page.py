@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from argosy.local.environment import _FAMILIES, _NEEDED
+from argosy.local.program import _INHERITED, _INHERITED_FAMILIES
 
 
 def test_the_page_names_every_variable_that_a_step_gets_of_the_shell(repository: Path) -> None:
@@ -11,4 +11,4 @@ def test_the_page_names_every_variable_that_a_step_gets_of_the_shell(repository:
     table = page.partition("of your shell only this")[2].partition("Credentials are none")[0]
     told = set(re.findall(r"`([A-Za-z_]+)\*?`", table)) - {"PYTHONPATH"}
     capitals = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
-    assert told | capitals == _NEEDED | set(_FAMILIES)
+    assert told | capitals == _INHERITED | set(_INHERITED_FAMILIES)

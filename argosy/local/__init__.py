@@ -4,7 +4,7 @@ With `containers` each step runs in its real image instead.
 
 `check.check` finds what is wrong before anything starts, `run_manifest` runs. Each difference from a
 cluster is documented where it is decided: container paths in `paths`, fields of a manifest in `fields`,
-the environment in `environment`.
+the environment in `program`.
 """
 
 from typing import TYPE_CHECKING, Any

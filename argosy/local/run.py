@@ -20,12 +20,12 @@ from argosy.local import state as states
 from argosy.local.approval import Approval
 from argosy.local.check import check
 from argosy.local.context import Context, Only, Reuse
-from argosy.local.environment import base_environment, check_environment
 from argosy.local.folders import plain_path
 from argosy.local.job import Plan, Reporter, WorkflowResult
 from argosy.local.kept import Kept
 from argosy.local.model import Arguments, Call, Template, Workflow
 from argosy.local.node import now, parse_time
+from argosy.local.program import base_environment, check_environment
 from argosy.local.scope import Scope, global_variables, parameter_variables
 from argosy.local.standbys import Standbys
 from argosy.local.workflow import run_workflow
