@@ -22,7 +22,7 @@ def attach(run: str, state_dir: Path) -> None:
     from argosy.cli.execution import print_summary
     from argosy.errors import UsageError
     from argosy.local.runs.attach import died, watch
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     record = History(state_dir).find(run)
     if record.state == "interrupted":

@@ -48,7 +48,7 @@ def _record(word: str, state_dir: Path, options: dict[str, Any]) -> "Record":
         from argosy.cli.cluster import fetched
 
         return fetched(word, state_dir, options)[2]
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     return History(state_dir).find(word).whole()
 

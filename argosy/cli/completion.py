@@ -75,7 +75,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
 def steps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
     """Steps of the run on the command line."""
     from argosy.errors import UsageError
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     run = _typed(ctx, param).get("run")
     try:

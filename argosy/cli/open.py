@@ -32,7 +32,7 @@ def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Pat
     this moment; `argosy run --open` keeps it fresh. NAMESPACE/WORKFLOW is a workflow of a cluster, with the
     options of `argosy submit` for where it is.
     """
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     show_page(History(state_dir).find(run).whole(), output, no_browser)
 

@@ -20,8 +20,7 @@ from argosy.declare.modules import home_of
 from argosy.errors import UsageError
 from argosy.lint.validity import refuse_invalid_files
 from argosy.local.runs.describe import CODE_FILE, code_of
-from argosy.local.runs.history import RUNS, History
-from argosy.local.runs.record import REQUEST_FILE
+from argosy.local.runs.record import REQUEST_FILE, RUNS, History
 from argosy.manifest.linking import link, main_of
 from argosy.manifest.parts import templates_in
 from argosy.step.files import write_text

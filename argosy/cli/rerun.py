@@ -48,7 +48,7 @@ def rerun(
     from argosy.cli.detach import detachable
     from argosy.cli.execution import Work, execute, kept_values, start_stack, with_config_maps
     from argosy.local.embedded import bind_locally
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     given = read_parameters(assignments, None)
     if (first is None) == (step is None):

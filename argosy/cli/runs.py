@@ -73,7 +73,7 @@ _NOT_FAILED = ("Succeeded", "Running", "Pending")
 
 def _of_this_machine(state_dir: Path) -> list[dict[str, Any]]:
     from argosy.local.runs.describe import summary
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
 
     return [summary(record) for record in History(state_dir).newest_first()]
 
@@ -106,7 +106,7 @@ def prune(
 
     A run that goes on is never removed. Traces of runs in MLflow or S3 stay.
     """
-    from argosy.local.runs.history import History, age, chosen
+    from argosy.local.runs.record import History, age, chosen
     from argosy.local.runs.screen import human_size
 
     history = History(state_dir)
@@ -139,7 +139,7 @@ def show(run: str, output: str, state_dir: Path) -> None:
     cluster, with the options of `argosy submit` for where it is.
     """
     from argosy.local.runs.describe import artifacts, details
-    from argosy.local.runs.history import History
+    from argosy.local.runs.record import History
     from argosy.local.runs.screen import print_run
 
     record = History(state_dir).find(run).whole()
@@ -163,8 +163,8 @@ def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -
     cluster, with the options of `argosy submit` for where it is.
     """
     from argosy.local.console import into_nothing
-    from argosy.local.runs.history import History
     from argosy.local.runs.logs import follow
+    from argosy.local.runs.record import History
 
     folder = History(state_dir).find(run).folder
     try:

@@ -16,7 +16,7 @@ from argosy.components.deployment.update_aliases import update_aliases
 from argosy.errors import DeclarationError
 from argosy.local.journal import read_state
 from argosy.local.runs.cache import code_hash, content_hash
-from argosy.local.runs.history import History
+from argosy.local.runs.record import History
 
 Argosy = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from argosy.local.runs.history import History
+from argosy.local.runs.record import History
 from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
 from tests.local.runs.terminal import ARGOSY, Terminal, terminal
