@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 
 from argosy.local.calls import FAILED_FAST, gather, resolve, run_call
 from argosy.local.errors import NodeError
 from argosy.local.job import Job, Outcome, Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import Phase
-from argosy.local.outputs import of_composite
-from argosy.local.scope import Scope
+from argosy.local.scope import Scope, composed
 from argosy.local.site import Executor, Finished, Site
 from argosy.manifest import depends
 
@@ -198,7 +198,7 @@ class _Dag:
             decides = failing[0 if self.job.template.dag_fail_fast else -1]
             return Outcome(self.branches[decides], f"task{'s' if len(bad) > 1 else ''} {names} failed")
         try:
-            return Outcome(Phase.SUCCEEDED, produced=of_composite(self.job.template, self.scope))
+            return Outcome(Phase.SUCCEEDED, produced=_outputs(self.job.template, self.scope))
         except NodeError as error:
             return Outcome(Phase.ERROR, str(error))
 
@@ -248,7 +248,7 @@ async def _run_steps(engine: Executor, job: Job, prefix: str, scope: Scope) -> O
             known.update(finished.variables)
             inner.artifacts.maps[0].update(finished.artifacts)
     try:
-        return Outcome(Phase.SUCCEEDED, produced=of_composite(job.template, inner))
+        return Outcome(Phase.SUCCEEDED, produced=_outputs(job.template, inner))
     except NodeError as error:
         return Outcome(Phase.ERROR, str(error))
 
@@ -274,3 +274,25 @@ def _later(job: Job, index: int) -> list[Call]:
 def _fails(call: Call, finished: Finished) -> bool:
     phase = finished.node.phase
     return phase.is_bad and not (call.continue_on_failed if phase is Phase.FAILED else call.continue_on_error)
+
+
+def _outputs(template: Template, scope: Scope) -> Produced:
+    """The outputs of a DAG or steps template, from its tasks. Raises NodeError for one that nobody made."""
+    parameters: dict[str, str] = {}
+    artifacts: dict[str, Path] = {}
+    for output in template.outputs:
+        value = composed(output, scope)
+        if value is None:
+            raise NodeError(
+                f"output parameter '{output.name}' has no value: {output.parameter} was not produced"
+            )
+        parameters[output.name] = value
+    for artifact in template.output_artifacts:
+        source = scope.artifact(artifact.source, artifact.expression)
+        if source is not None:
+            artifacts[artifact.name] = source
+        elif not artifact.optional:
+            raise NodeError(
+                f"output artifact '{artifact.name}' does not exist: {artifact.source} was not produced"
+            )
+    return Produced(parameters, artifacts)

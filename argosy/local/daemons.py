@@ -17,7 +17,6 @@ from argosy.local.errors import NodeError
 from argosy.local.job import Outcome
 from argosy.local.model import Probe
 from argosy.local.node import Phase
-from argosy.local.place import Place
 from argosy.local.shape import expect_mapping, text_of
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ async def _stop(tasks: list[asyncio.Task[Outcome]] | list[asyncio.Task[None]]) -
 class _Question:
     """A probe as it is put to the program of one pod."""
 
-    def __init__(self, probe: Probe, pod: Place) -> None:
+    def __init__(self, probe: Probe, pod: Pod) -> None:
         self._probe, self._body, self._pod = probe, probe.body, pod
 
     async def answered(self) -> None:

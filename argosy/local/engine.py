@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,6 @@ from argosy.local.errors import NodeError
 from argosy.local.job import WOULD_RUN, Inputs, Job, Outcome, Produced
 from argosy.local.model import Request, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
-from argosy.local.outputs import supplied_outputs
 from argosy.local.pod import Pod
 from argosy.local.request import carry_out
 from argosy.local.retry import next_delay
@@ -208,7 +207,7 @@ class Engine:
                 Phase.ERROR,
                 f"nobody has approved '{job.name}': resume the run with --approve {job.name}",
             )
-        return Outcome(Phase.SUCCEEDED, produced=Produced(supplied_outputs(job.template, supplied, scope)))
+        return Outcome(Phase.SUCCEEDED, produced=Produced(_supplied_outputs(job.template, supplied, scope)))
 
     async def _composite(self, job: Job, name: str, scope: Scope) -> Outcome:
         """A DAG or steps."""
@@ -282,3 +281,18 @@ class Engine:
             return duration(self._inside(job).render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error
+
+
+def _supplied_outputs(template: Template, supplied: Mapping[str, str], scope: Scope) -> dict[str, str]:
+    """The outputs of a suspend template. Raises NodeError for one that nobody supplied."""
+    found: dict[str, str] = {}
+    for output in template.outputs:
+        value = supplied.get(output.name)
+        if value is None and output.default is not None:
+            value = scope.render(output.default)
+        if value is None:
+            raise NodeError(
+                f"output '{output.name}' has no value: approve with --approve STEP:{output.name}=VALUE"
+            )
+        found[output.name] = value
+    return found

@@ -21,20 +21,22 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.artifacts import FETCHERS, fetched, put
+from argosy.local.artifacts import FETCHERS, fetched, keep, put
 from argosy.local.breakpoints import run_on_terminal
+from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.folders import folder_name
-from argosy.local.job import Outcome, Produced
-from argosy.local.model import Container
+from argosy.local.job import Inputs, Outcome, Produced
+from argosy.local.model import Container, Output, Template
 from argosy.local.node import Node, Phase, now
-from argosy.local.outputs import collect
-from argosy.local.place import Place
+from argosy.local.paths import PathMap
 from argosy.local.process import Ended
 from argosy.local.program import PYTHONS, declared_paths, paths_of, program_of, told
+from argosy.local.scope import Scope, composed, parameter_variables
 from argosy.local.shape import duration
 from argosy.local.standbys import Standby, Start
 
+_TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _STOPPED_BY_SIGNAL = (137, 143)
@@ -43,8 +45,46 @@ _STOPPED_BY_SIGNAL = (137, 143)
 _MOMENT = 0.1  # seconds in which a sidecar may end by itself
 
 
-class Pod(Place):
-    """One attempt at a template that runs programs."""
+class Pod:
+    """The attempt; `steps/<name>/` has its `work`, `tmp`, `root` and `main.log`."""
+
+    def __init__(
+        self, ctx: Context, template: Template, inputs: Inputs, node: str, name: str, retries: int
+    ) -> None:
+        assert template.container is not None
+        self.ctx, self.template, self.inputs, self.node, self.name = ctx, template, inputs, node, name
+        self.container: Container = template.container
+        self.folder = ctx.seen_dir / "steps" / folder_name(name)
+        self.log = ctx.run_dir / "steps" / folder_name(name) / "main.log"
+        self.work = self.folder / "work"
+        declared = [*template.paths.values(), *declared_paths(template.container)]
+        alone = not (template.sidecars or template.containers)
+        by_tag = ctx.containers is None and _gets_paths_by_tag(template, template.container)
+        self.paths = (
+            PathMap(declared, self.folder / "root", self.work)
+            if by_tag
+            else paths_of(ctx, template.container, declared, self.folder, self.folder, alone=alone)
+        )
+        self.pod_name = ctx.pod_name(template.name, name)
+        self.scope = ctx.globals.inner(self._variables(node, retries))
+        self.started = asyncio.Event()
+        """Set when the main program is about to start."""
+        place = (self.folder, self.scope, self.paths, self.pod_name)
+        self.program = program_of(ctx, self.container, *place, template)
+
+    @property
+    def last_words(self) -> Path:
+        """Where the program may say in one line why it failed, as in a pod."""
+        return self.folder / "termination-log"
+
+    def tail(self, log: Path | None = None) -> tuple[str, ...]:
+        """The last lines of a log of the pod; the main program's if none is named."""
+        log = log or self.log
+        if not log.exists():
+            return ()
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            return tuple(file.read().decode("utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
 
     async def run(self, limit: float | None) -> Outcome:
         """Carry it out in at most `limit` seconds. A failed program is an outcome; raises NodeError."""
@@ -64,7 +104,7 @@ class Pod(Place):
                     ended = await self._execute(argv, env, limit, standby)
             except NoProgram as error:
                 return Outcome(Phase.FAILED, str(error), NoProgram.CODE, Produced(), self.tail())
-        produced, missing = await asyncio.to_thread(collect, self, ended.result, ended.code == 0)
+        produced, missing = await asyncio.to_thread(_collect, self, ended.result, ended.code == 0)
         return _with_sidecars(self._outcome(ended, produced, missing, limit), failed)
 
     def start_early(self) -> bool:
@@ -97,6 +137,17 @@ class Pod(Place):
             self.ctx.standbys.expect(self.node, Start(words[2], self.work, env), self.folder)
             return True
         return False
+
+    def _variables(self, node: str, retries: int) -> dict[str, str]:
+        known = {
+            "pod.name": self.pod_name,
+            "node.name": f"{self.ctx.plan.name}.{node}",
+            "tasks.name": node.rpartition(".")[2],
+            "steps.name": node.rpartition(".")[2],
+            "retries": str(retries),
+            **parameter_variables("inputs", self.inputs.parameters),
+        }
+        return known | {tag: self.paths.seen(path) for tag, path in self.template.paths.items()}
 
     def _outcome(self, ended: Ended, produced: Produced, missing: str, limit: float | None) -> Outcome:
         if ended.timed_out:
@@ -156,6 +207,19 @@ class Pod(Place):
                 put(source, self.paths.place(artifact.path), artifact, self.folder)
 
 
+def _gets_paths_by_tag(template: Template, container: Container) -> bool:
+    """Whether it is a Python module that gets each of its paths as an argument, as a component's step does.
+
+    It needs no view of its own, and can be started before its turn.
+    """
+    words = (*container.command, *container.args)
+    placed = container.mounts or container.working_dir or container.source is not None
+    if placed or words[0] not in PYTHONS or words[1:2] != ("-m",):
+        return False
+    text = "".join(words).replace(" ", "")
+    return all(f"{{{{{tag}}}}}" in text for tag in template.paths)
+
+
 def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
     """A pod that went well, but for a sidecar, has failed."""
     if failed and not outcome.phase.is_bad:
@@ -163,7 +227,7 @@ def _with_sidecars(outcome: Outcome, failed: Sequence[str]) -> Outcome:
     return outcome
 
 
-async def _initialized(pod: Place, limit: float | None) -> str:
+async def _initialized(pod: Pod, limit: float | None) -> str:
     """Run the init containers in order; the message of the first that failed, or nothing."""
     for container in pod.template.init_containers:
         ended = await _run_container(pod, container, limit)
@@ -175,7 +239,7 @@ async def _initialized(pod: Place, limit: float | None) -> str:
 
 
 @asynccontextmanager
-async def _sidecars(pod: Place) -> AsyncIterator[list[str]]:
+async def _sidecars(pod: Pod) -> AsyncIterator[list[str]]:
     """While inside the sidecars run; after it the list has the messages of those that failed."""
     failed: list[str] = []
     running = [asyncio.ensure_future(_watched(pod, side, failed)) for side in pod.template.sidecars]
@@ -193,7 +257,7 @@ async def _stop(running: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _watched(pod: Place, container: Container, failed: list[str]) -> None:
+async def _watched(pod: Pod, container: Container, failed: list[str]) -> None:
     try:
         ended = await _run_container(pod, container, None)
     except Exception as error:  # a program that is not there is a sidecar that failed
@@ -203,7 +267,7 @@ async def _watched(pod: Place, container: Container, failed: list[str]) -> None:
         failed.append(f"{container.name}: {ended.message}")
 
 
-def _place_of(pod: Place, container: Container) -> tuple[Path, Path]:
+def _place_of(pod: Pod, container: Container) -> tuple[Path, Path]:
     """The folder of one container of a pod, and its log."""
     if container is pod.container:
         return pod.folder, pod.log
@@ -212,7 +276,7 @@ def _place_of(pod: Place, container: Container) -> tuple[Path, Path]:
 
 
 async def _run_container(
-    pod: Place, container: Container, limit: float | None, *, capture: bool = False
+    pod: Pod, container: Container, limit: float | None, *, capture: bool = False
 ) -> Ended:
     """Run one container of a pod to its end. Raises NodeError, NoProgram where there is no such program."""
     place, log = _place_of(pod, container)
@@ -236,7 +300,7 @@ class _ContainerSet:
     executor's own exit code, and so on for those that wait for it; the others go on.
     """
 
-    def __init__(self, pod: Place, limit: float | None) -> None:
+    def __init__(self, pod: Pod, limit: float | None) -> None:
         self._pod, self._limit = pod, limit
         self._deadline = None if limit is None else time.monotonic() + limit
         self._over = {container.name: asyncio.Event() for container in pod.template.containers}
@@ -274,7 +338,7 @@ class _ContainerSet:
     async def _outcome(self) -> Outcome:
         pod, main = self._pod, self._ended.get("main")
         code, result = (main.code, main.result) if main else (None, None)
-        produced, missing = await asyncio.to_thread(collect, pod, result, not self._failed)
+        produced, missing = await asyncio.to_thread(_collect, pod, result, not self._failed)
         if any(ended.timed_out for ended in self._ended.values()):
             message = f"ran longer than {self._limit:g} s and was stopped"
             return Outcome(Phase.FAILED, message, code, produced, pod.tail(), timed_out=True)
@@ -364,3 +428,68 @@ class _ContainerSet:
         node = replace(node, **changes)
         started = node.started_at or (now() if node.phase.is_final else None)
         self._pod.ctx.state.put(replace(node, started_at=started))
+
+
+def _collect(pod: Pod, result: str | None, complete: bool) -> tuple[Produced, str]:
+    """The outputs that a program left behind, and a message about the first that is missing, if any.
+
+    Of a program that failed (not `complete`) whatever is there is taken.
+    """
+    parameters: dict[str, str] = {}
+    artifacts: dict[str, Path] = {}
+    missing: list[str] = []
+    for output in pod.template.outputs:
+        if output.path is None:
+            value = composed(output, pod.scope)
+            parameters[output.name] = "" if value is None else value
+            continue
+        value = _content(output, _written(pod, output.path), pod.scope)
+        if value is None:
+            missing.append(
+                f"output parameter '{output.name}' was not written: no file {output.path}"
+                f"{_moved(pod, output.path)}"
+            )
+        else:
+            parameters[output.name] = value
+    store = pod.ctx.run_dir / "artifacts" / folder_name(pod.name)
+    for artifact in pod.template.output_artifacts:
+        produced = _written(pod, artifact.path or "")
+        if produced.exists():
+            # a volume as a whole stays where it is: other outputs may lie in it
+            own = pod.paths.root if produced in pod.paths.volumes.values() else pod.folder
+            name = folder_name(artifact.name)
+            artifacts[artifact.name] = keep(
+                produced, store / name / Path(artifact.path or "").name, name, own
+            )
+        elif not artifact.optional:
+            missing.append(
+                f"output artifact '{artifact.name}' was not written: no file or folder {artifact.path}"
+                f"{_moved(pod, artifact.path or '')}"
+            )
+    return Produced(parameters, artifacts, result), missing[0] if complete and missing else ""
+
+
+def _written(pod: Pod, path: str) -> Path:
+    """Where an output lies, after a program that saw its declared paths, or one that was given others."""
+    if not path.startswith("/") or not pod.paths.shown:
+        return pod.paths.place(path)
+    place = pod.paths.found(pod.paths.inside(path)) if pod.paths.shows(path) else pod.paths.place(path)
+    if place.is_dir():
+        pod.paths.lead_outside(place)
+    return place
+
+
+def _moved(pod: Pod, path: str) -> str:
+    """A note on a path that lies elsewhere here, for a program that may have it built in; else nothing."""
+    why = pod.paths.why_moved(path)
+    return f" (a program that has the path built in does not find it here: {why})" if why else ""
+
+
+def _content(output: Output, path: Path, scope: Scope) -> str | None:
+    if not path.is_file():
+        return None if output.default is None else scope.render(output.default)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise NodeError(f"output parameter '{output.name}' is not text in UTF-8: {error}") from error

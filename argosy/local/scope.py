@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.local.errors import NodeError, language
-from argosy.local.model import Workflow
+from argosy.local.model import Output, Workflow
 from argosy.local.node import Values
 from argosy.local.shape import compact
 from argosy.manifest import conditions, expressions, golang
@@ -118,3 +118,20 @@ def output_variables(prefix: str, outputs: Values) -> dict[str, str]:
     """`PREFIX.outputs.parameters.X` and `PREFIX.outputs.result`."""
     known = {f"{prefix}.outputs.parameters.{name}": value for name, value in outputs.parameters.items()}
     return known if outputs.result is None else {**known, f"{prefix}.outputs.result": outputs.result}
+
+
+def composed(output: Output, scope: Scope) -> str | None:
+    """An output that is no file: of a task, or of an expression; its default where that has no value."""
+    if output.expression is not None and (found := _expressed(output, scope)) is not None:
+        return found
+    value = scope.optional(output.parameter) if output.parameter else None
+    return scope.render(output.default) if value is None and output.default is not None else value
+
+
+def _expressed(output: Output, scope: Scope) -> str | None:
+    try:
+        return scope.expressed(output.expression or "")
+    except NodeError:
+        if output.default is None:
+            raise
+        return None
