@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,22 +17,22 @@ from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
 from argosy.local.errors import NodeError
 from argosy.local.job import WOULD_RUN, Inputs, Job, Outcome, Produced
-from argosy.local.model import Request, Template
-from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now
+from argosy.local.model import Request, Retry, Template
+from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now, parse_time
 from argosy.local.pod import Pod
 from argosy.local.request import carry_out
-from argosy.local.retry import next_delay
 from argosy.local.scope import Scope, parameter_variables
-from argosy.local.shape import duration
+from argosy.local.shape import bare, duration
 from argosy.local.shared import held
 
+TRANSIENT_PATTERN = "TRANSIENT_ERROR_PATTERN"
+"""Environment variable with a regular expression of messages that OnTransientError retries, as in Argo."""
 
-def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:
-    """An attempt whose time was that of the whole node is an Error, not a failure of its program."""
-    if not outcome.timed_out or not whole:
-        return outcome
-    message = f"{outcome.message}: '{job.name}' exceeded its timeout"
-    return replace(outcome, phase=Phase.ERROR, message=message)
+_RETRIED = {
+    "Always": (Phase.FAILED, Phase.ERROR),
+    "OnFailure": (Phase.FAILED,),
+    "OnError": (Phase.ERROR,),
+}
 
 
 class Engine:
@@ -283,6 +285,14 @@ class Engine:
             raise NodeError(str(error)) from error
 
 
+def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:
+    """An attempt whose time was that of the whole node is an Error, not a failure of its program."""
+    if not outcome.timed_out or not whole:
+        return outcome
+    message = f"{outcome.message}: '{job.name}' exceeded its timeout"
+    return replace(outcome, phase=Phase.ERROR, message=message)
+
+
 def _supplied_outputs(template: Template, supplied: Mapping[str, str], scope: Scope) -> dict[str, str]:
     """The outputs of a suspend template. Raises NodeError for one that nobody supplied."""
     found: dict[str, str] = {}
@@ -296,3 +306,59 @@ def _supplied_outputs(template: Template, supplied: Mapping[str, str], scope: Sc
             )
         found[output.name] = value
     return found
+
+
+def next_delay(retry: Retry, scope: Scope, attempts: Sequence[Attempt], elapsed: float) -> float | None:
+    """Seconds to wait before another attempt; None if there is none.
+
+    `attempts` were made so far, all bad; `elapsed` seconds went by since the first began. Raises NodeError
+    for a limit that is no number and an expression that is neither true nor false.
+    """
+    last = attempts[-1]
+    limit = _retry_limit(retry, scope)
+    if limit is not None and len(attempts) > limit:
+        return None
+    if not _is_retried(retry.policy, last) or not _retry_expression_holds(retry, scope, attempts):
+        return None
+    if retry.duration is None:
+        raise NodeError("retryStrategy.backoff has no duration: no base duration specified for retryStrategy")
+    delay = retry.duration * retry.factor ** (len(attempts) - 1)
+    if retry.cap is not None:
+        delay = min(delay, retry.cap)
+    if retry.max_duration is not None and elapsed + delay > retry.max_duration:
+        return None
+    return delay
+
+
+def _retry_limit(retry: Retry, scope: Scope) -> int | None:
+    if retry.limit is None:
+        return None
+    text = scope.render(retry.limit)
+    if not text.isdecimal():
+        raise NodeError(f"retryStrategy.limit is {text!r}, not a whole number")
+    return int(text)
+
+
+def _is_retried(policy: str, last: Attempt) -> bool:
+    if policy == "OnTransientError":
+        pattern = os.environ.get(TRANSIENT_PATTERN)
+        return bool(pattern) and re.search(pattern or "", last.message) is not None
+    return last.phase in _RETRIED[policy]
+
+
+def _retry_expression_holds(retry: Retry, scope: Scope, attempts: Sequence[Attempt]) -> bool:
+    if retry.expression is None:
+        return True
+    last = attempts[-1]
+    took = parse_time(last.finished_at) - parse_time(last.started_at)
+    known = {
+        "retries": str(len(attempts) - 1),
+        "lastRetry.exitCode": "-1" if last.exit_code is None else str(last.exit_code),
+        "lastRetry.status": last.phase.value,
+        "lastRetry.duration": str(int(took.total_seconds())),
+        "lastRetry.message": last.message,
+    }
+    value = scope.inner(known).evaluate(bare(retry.expression))
+    if not isinstance(value, bool):
+        raise NodeError(f"retryStrategy.expression '{retry.expression}' is {value!r}, not true or false")
+    return value

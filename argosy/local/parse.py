@@ -34,9 +34,9 @@ from argosy.local.model import (
 from argosy.local.mounts import parse_mounts
 from argosy.local.patch import patched
 from argosy.local.request import parse_request
-from argosy.local.retry import bare
 from argosy.local.shape import (
     Raw,
+    bare,
     check_fields,
     duration,
     expect_list,

@@ -140,3 +140,9 @@ def duration(value: str | int | float, where: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ManifestError(f"{where}: {value!r} is not a duration; write seconds, or like 30s, 2m, 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def bare(source: str) -> str:
+    """The expression without the `{{=...}}` that it may stand in."""
+    text = source.strip()
+    return text[3:-2].strip() if text.startswith("{{=") and text.endswith("}}") else text

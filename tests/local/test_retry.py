@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from argosy.errors import ManifestError
+from argosy.local.engine import next_delay
 from argosy.local.errors import NodeError
 from argosy.local.model import Retry
 from argosy.local.node import Attempt, Phase
 from argosy.local.parse import parse_retry
-from argosy.local.retry import next_delay
 from argosy.local.scope import Scope
 from tests.local.conftest import Run, node
 

@@ -6,9 +6,9 @@ import pytest
 
 from argosy.components.training.train import train
 from argosy.declare.template import render_template
+from argosy.local.engine import next_delay
 from argosy.local.node import Attempt, Phase
 from argosy.local.parse import parse_retry
-from argosy.local.retry import next_delay
 from argosy.local.scope import Scope
 
 TIME = "2026-01-01T00:00:00.000Z"
