@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from argosy.errors import StepError, UsageError
-from argosy.local.journal import read_state
 from argosy.local.process import Ended
+from argosy.local.state import read_state
 from argosy.step.program import TERMINATION_LOG
 
 

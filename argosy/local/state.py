@@ -1,21 +1,43 @@
-"""The state of a run's nodes while it goes on: in memory, on disk, told to a reporter."""
+"""The state of a run's nodes: in memory while it goes on, told to a reporter, kept on disk and read back.
+
+On disk it is a whole document, and behind it a journal of the changes since. The whole document, `run.json`,
+is replaced atomically; each change is one line appended to the journal that it names. When the journal has
+grown to the document's size, a new document takes its place. So a change costs its own length, not that of
+all nodes, and a kill at any moment leaves the old or the new state: a line that was not written to its end is
+no line. Nothing is synced before the end: the state has to survive the death of the runner, not of the
+machine.
+
+Its shape is checked when it is read: what else was written there is told by name, and read no further.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from argosy.errors import UsageError
-from argosy.local.job import Reporter
-from argosy.local.journal import STATE_FILE, Journal, read_state
-from argosy.local.node import Node, Phase, in_order, now
+from argosy.local.node import Node, Phase, in_order, now, parse_time
+from argosy.step.files import write_text
 
-__all__ = ["STATE_FILE", "RunState", "load", "lock"]
+if TYPE_CHECKING:
+    from argosy.local.job import Reporter
+
+
+STATE_FILE = "run.json"
+FORMAT = 1
+"""Version of the run's folder; a change that an older reader would misunderstand adds one."""
+
+_SMALLEST = 256 * 1024  # bytes of a journal that are not worth a new document
+_TRIES = 20
+_JOURNAL = re.compile(r"run\.\d+\.jsonl")
+
+Check = Callable[[Any], bool]
 
 
 class RunState:
@@ -146,3 +168,230 @@ def lock(run_dir: Path) -> int:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
     return descriptor
+
+
+class Journal:
+    """Writes one run's state."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._file: int | None = None
+        self._number = 0
+        self._size = self._limit = 0
+        for left in run_dir.glob("run.*.jsonl"):  # of a session that was killed
+            self._number = max(self._number, *(int(part) for part in left.name.split(".") if part.isdigit()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next change is better written as a whole document."""
+        return self._file is None or self._size >= self._limit
+
+    def add(self, changes: Iterable[str]) -> None:
+        """Append changes, each a JSON text. Raises OSError."""
+        assert self._file is not None
+        data = "".join(f"{change}\n" for change in changes).encode()
+        self._size += len(data)
+        while data:
+            data = data[os.write(self._file, data) :]
+
+    def replace(self, head: Mapping[str, Any], nodes: Iterable[str], *, last: bool = False) -> None:
+        """Write the whole document; begin a new journal or, with `last`, sync. Raises OSError."""
+        known = {"format": FORMAT, **head}
+        fresh = None
+        if not last:
+            self._number += 1
+            known["journal"] = f"run.{self._number}.jsonl"
+            fresh = os.open(self._run_dir / known["journal"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        body = ",\n".join(nodes)
+        text = f'{json.dumps(known, ensure_ascii=False)[:-1]}, "nodes": [\n{body}\n]}}\n'
+        try:
+            write_text(self._run_dir / STATE_FILE, text, sync=last)
+        except OSError:
+            if fresh is not None:
+                os.close(fresh)
+            raise
+        self.close()
+        self._file, self._size, self._limit = fresh, 0, max(_SMALLEST, len(text))
+        for old in self._run_dir.glob("run.*.jsonl"):
+            if old.name != known.get("journal"):
+                old.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def read_state(run_dir: Path) -> dict[str, Any]:
+    """The state of a run: of one that is over, of one that goes on, of one that was killed.
+
+    Raises UsageError if there is none, if it is not readable, or if a newer Argosy wrote it.
+    """
+    path = run_dir / STATE_FILE
+    state = _newest(run_dir, path)
+    if wrong := damage(state):
+        raise UsageError(f"{path} is damaged: {wrong}")
+    return state
+
+
+def _newest(run_dir: Path, path: Path) -> dict[str, Any]:
+    for _ in range(_TRIES):  # between the two reads a new document may take the old one's place
+        document = _document(path)
+        if "journal" not in document:
+            return document
+        if not _JOURNAL.fullmatch(str(document["journal"])):
+            raise UsageError(f"{path} is damaged: journal")
+        try:
+            lines = (run_dir / str(document["journal"])).read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"the journal of {path} cannot be read: {error.strerror}") from error
+        return _with_changes(document, lines, path)
+    raise UsageError(f"{path} names a journal that is not there: {document['journal']}")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no run in {path.parent}: it has no {STATE_FILE}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not the state of a run: {error}") from error
+    needed = {"name", "uid", "startedAt", "phase", "parameters", "nodes"}
+    if not isinstance(document, dict) or not needed <= document.keys():
+        raise UsageError(f"{path} is not the state of a run")
+    number = document.get("format") or 0
+    if isinstance(number, int) and number > FORMAT:
+        raise UsageError(f"{path} has format {number}, of a newer Argosy; this one reads up to {FORMAT}")
+    return document
+
+
+def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> dict[str, Any]:
+    try:
+        nodes = {node["name"]: node for node in document["nodes"]}
+        for change in map(json.loads, lines):
+            if "node" in change:
+                nodes[change["node"]["name"]] = change["node"]
+            for name in change.get("forget", ()):
+                nodes.pop(name, None)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"the journal of {path} is damaged: {error}") from error
+    return {**document, "nodes": list(nodes.values())}
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_text, value.values()))
+
+
+def _lines(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _moment(value: Any) -> bool:
+    try:
+        return _text(value) and parse_time(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _phase(value: Any) -> bool:
+    return _text(value) and value in {phase.value for phase in Phase}
+
+
+def _code(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def _inside(value: Any) -> bool:
+    """A path of the run's own folder."""
+    return _text(value) and not PurePosixPath(value).is_absolute() and ".." not in PurePosixPath(value).parts
+
+
+def _values(value: Any) -> bool:
+    return isinstance(value, dict) and not _wrong(
+        value, {"parameters": _texts, "artifacts": _texts}, {"result": _text}
+    )
+
+
+def _attempts(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and not _wrong(one, _ATTEMPT, {}) for one in value
+    )
+
+
+def _nodes(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+_HEAD: dict[str, Check] = {
+    "name": _name, "uid": _text, "startedAt": _moment, "phase": _phase, "parameters": _texts, "nodes": _nodes,
+}  # fmt: skip
+_HEAD_MAY: dict[str, Check] = {
+    "format": _code, "message": _text, "finishedAt": _moment, "savedAt": _moment, "outputs": _values,
+    "journal": _text,
+}  # fmt: skip
+_ATTEMPT: dict[str, Check] = {
+    "name": _name, "phase": _phase, "startedAt": _moment, "finishedAt": _moment, "exitCode": _or_none(_code),
+    "message": _text,
+}  # fmt: skip
+_NODE: dict[str, Check] = {
+    "name": _name, "template": _text, "type": _text, "parent": _text, "phase": _phase,
+    "startedAt": _or_none(_moment), "finishedAt": _or_none(_moment), "inputs": _values, "outputs": _values,
+    "exitCode": _or_none(_code), "message": _text, "log": _or_none(_inside), "logTail": _lines,
+    "attempts": _attempts,
+}  # fmt: skip
+_NODE_MAY: dict[str, Check] = {"queuedAt": _moment, "retryAt": _moment, "reused": _text}
+
+
+def damage(document: Mapping[str, Any]) -> str:
+    """The field of a run's state that is none, such as `nodes[3].outputs`; empty where all are sound."""
+    if wrong := _wrong(document, _HEAD, _HEAD_MAY):
+        return wrong
+    parents: dict[str, str] = {}
+    for number, node in enumerate(document["nodes"]):
+        if wrong := _wrong(node, _NODE, _NODE_MAY):
+            return f"nodes[{number}].{wrong}"
+        if node["name"] in parents:
+            return f"nodes[{number}].name, which an earlier node has"
+        parents[node["name"]] = node["parent"]
+    return _circle(parents)
+
+
+def _wrong(found: Mapping[str, Any], fields: Mapping[str, Check], sometimes: Mapping[str, Check]) -> str:
+    for name, check in fields.items():
+        if name not in found or not check(found[name]):
+            return name
+    for name, check in sometimes.items():
+        if found.get(name) is not None and not check(found[name]):
+            return name
+    return ""
+
+
+def _circle(parents: Mapping[str, str]) -> str:
+    """A node that is inside of itself."""
+    known: set[str] = set()
+    for name in parents:
+        way: set[str] = set()
+        while name in parents and name not in known:
+            if name in way:
+                return f"the parent of '{name}', which is inside of itself"
+            way.add(name)
+            name = parents[name]
+        known |= way
+    return ""

@@ -11,9 +11,8 @@ import pytest
 
 from argosy.errors import UsageError
 from argosy.local import NullReporter
-from argosy.local.journal import FORMAT, Journal, read_state
 from argosy.local.node import Node, Phase
-from argosy.local.state import RunState
+from argosy.local.state import FORMAT, Journal, RunState, read_state
 from tests.local.conftest import Run, manifest
 
 HEAD = {"name": "run-a", "uid": "u", "startedAt": "2026-01-01T00:00:00.000Z", "parameters": {}}

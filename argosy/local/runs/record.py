@@ -18,8 +18,8 @@ import yaml
 
 from argosy.errors import UsageError
 from argosy.local.folders import folder_name
-from argosy.local.journal import STATE_FILE, read_state
 from argosy.local.node import Attempt, Node, Phase, Values, in_order, now, parse_time
+from argosy.local.state import STATE_FILE, lock, read_state
 from argosy.manifest.parts import templates_in
 
 REQUEST_FILE = "request.json"
@@ -274,8 +274,6 @@ class History:
         Raises:
             UsageError: a run is still going on, or cannot be removed; those before it are gone.
         """
-        from argosy.local.state import lock
-
         freed = 0
         for record in records:
             size = size_of(record.folder)

@@ -15,11 +15,11 @@ from argosy.errors import UsageError
 from argosy.local.context import EXIT_HANDLER, Only
 from argosy.local.folders import folder_name
 from argosy.local.job import Inputs
-from argosy.local.journal import FORMAT, STATE_FILE
 from argosy.local.node import Node, Phase, now
 from argosy.local.program import PYTHONS
 from argosy.local.runs.logs import inside
 from argosy.local.runs.record import Record
+from argosy.local.state import FORMAT, STATE_FILE
 from argosy.step.files import write_text
 
 

@@ -14,9 +14,9 @@ import pytest
 from argosy import component
 from argosy.components.deployment.update_aliases import update_aliases
 from argosy.errors import DeclarationError
-from argosy.local.journal import read_state
 from argosy.local.runs.cache import code_hash, content_hash
 from argosy.local.runs.record import History
+from argosy.local.state import read_state
 
 Argosy = Callable[..., "subprocess.CompletedProcess[str]"]
 
