@@ -15,8 +15,7 @@ from argosy.cluster.failures import SubmitError
 from argosy.cluster.logs import read_log
 from argosy.cluster.nodes import FINISHED, LOG_ARTIFACT, Node, address_of, nodes_of, phase_of, raw_nodes
 from argosy.errors import UsageError
-from argosy.local.folders import folder_name
-from argosy.local.node import KINDS, Attempt, Phase, Values, in_order, now
+from argosy.local.node import KINDS, Attempt, Phase, Values, folder_name, in_order, now
 from argosy.local.node import Node as LocalNode
 from argosy.local.runs.record import Record
 from argosy.step.files import write_text

@@ -29,10 +29,10 @@ from argosy.errors import ManifestError, UsageError
 from argosy.local.box import Box
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram, NotMade
-from argosy.local.folders import folder_name
 from argosy.local.kept import SECRET
 from argosy.local.model import Container, Template, Workflow
 from argosy.local.mounts import SHARED_MEMORY, Mount, shared_folder, write_keys
+from argosy.local.node import folder_name
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended, refuse_unfit, run_process
 from argosy.local.program import Program

@@ -1,7 +1,8 @@
-"""The story of one node of a run, as it is shown, reported and kept."""
+"""The story of one node of a run, as it is shown, reported and kept, and the name of its folder."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -21,6 +22,11 @@ KINDS = {
 
 PROGRAMS = ("Container", "Script", "ContainerSet")
 """Kinds of nodes that run programs themselves."""
+
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+"""Characters that stand unquoted in a script, where paths of the manifest are replaced by those of a run."""
+
+_LONGEST = 100  # characters of a folder's name
 
 
 class Phase(str, Enum):
@@ -221,3 +227,11 @@ def now(later: float = 0) -> str:
 def parse_time(text: str) -> datetime:
     """The time that `now` wrote."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def folder_name(node: str) -> str:
+    """A node's name as the name of a folder: readable, and different for different nodes."""
+    safe = "".join(c if c in PLAIN else "." for c in node).strip(".")
+    if safe == node and len(node) <= _LONGEST:
+        return node
+    return f"{safe[:_LONGEST]}-{zlib.crc32(node.encode()):08x}"

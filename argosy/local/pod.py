@@ -25,10 +25,9 @@ from argosy.local.artifacts import FETCHERS, fetched, keep, put
 from argosy.local.breakpoints import run_on_terminal
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
-from argosy.local.folders import folder_name
 from argosy.local.job import Inputs, Outcome, Produced
 from argosy.local.model import Container, Output, Template
-from argosy.local.node import Node, Phase, now
+from argosy.local.node import Node, Phase, folder_name, now
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended
 from argosy.local.program import PYTHONS, declared_paths, paths_of, program_of, told

@@ -7,9 +7,11 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,11 +22,10 @@ from argosy.local import state as states
 from argosy.local.approval import Approval
 from argosy.local.check import check
 from argosy.local.context import Context, Only, Reuse
-from argosy.local.folders import plain_path
 from argosy.local.job import Plan, Reporter, WorkflowResult
 from argosy.local.kept import Kept
 from argosy.local.model import Arguments, Call, Template, Workflow
-from argosy.local.node import now, parse_time
+from argosy.local.node import PLAIN, now, parse_time
 from argosy.local.program import base_environment, check_environment
 from argosy.local.scope import Scope, global_variables, parameter_variables
 from argosy.local.standbys import Standbys
@@ -172,7 +173,7 @@ def _run(
         slots = asyncio.Semaphore(min(limits))
         captured = captured_templates(plan.workflow)
         reporter.on_start(plan)
-        with plain_path(run_dir) as seen_dir:
+        with _plain_path(run_dir) as seen_dir:
             standbys = Standbys(environment)
             ctx = Context(plan, run_dir, seen_dir, state, environment, slots, scope, captured, standbys, kept)
             ctx.only, ctx.reuse, ctx.approval, ctx.containers = only, reuse, approval, containers
@@ -295,3 +296,15 @@ def _as_run(manifest: Mapping[str, Any], plan: Plan) -> str:
         arguments = {**(spec.get("arguments") or {}), "parameters": given}
         document = with_spec(document, {**spec, "arguments": arguments})
     return to_yaml(document)
+
+
+@contextmanager
+def _plain_path(run_dir: Path) -> Iterator[Path]:
+    """`run_dir` by a path without spaces and the like: its own, or a link in the temporary folder."""
+    if all(PLAIN.issuperset(part) for part in run_dir.parts[1:]):
+        yield run_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
+        link = Path(folder) / "run"
+        link.symlink_to(run_dir, target_is_directory=True)
+        yield link

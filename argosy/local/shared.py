@@ -24,8 +24,8 @@ from typing import Any
 
 from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
-from argosy.local.folders import folder_name
 from argosy.local.kept import CONFIG_MAP, Kept, Source
+from argosy.local.node import folder_name
 from argosy.local.shape import duration, expect_list, expect_mapping, optional_text, text_of
 
 _PAUSE = 0.05  # seconds between two looks at a place that is taken

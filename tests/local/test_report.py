@@ -12,8 +12,7 @@ import yaml
 from argosy.local import Node, NullReporter, Plan
 from argosy.local.console import ConsoleReporter
 from argosy.local.console_tree import describe, duration
-from argosy.local.folders import folder_name
-from argosy.local.node import now
+from argosy.local.node import folder_name, now
 from argosy.local.state import load
 from tests.local.conftest import Run
 

@@ -21,9 +21,8 @@ from argosy import __version__
 from argosy.code.project import find
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
-from argosy.local.folders import folder_name
 from argosy.local.job import Inputs, Produced
-from argosy.local.node import Values
+from argosy.local.node import Values, folder_name
 from argosy.local.runs.rerun import share
 from argosy.manifest.code import module_of
 from argosy.step.files import write_text

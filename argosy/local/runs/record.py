@@ -17,8 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from argosy.errors import UsageError
-from argosy.local.folders import folder_name
-from argosy.local.node import Attempt, Node, Phase, Values, in_order, now, parse_time
+from argosy.local.node import Attempt, Node, Phase, Values, folder_name, in_order, now, parse_time
 from argosy.local.state import STATE_FILE, lock, read_state
 from argosy.manifest.parts import templates_in
 

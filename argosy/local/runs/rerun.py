@@ -13,9 +13,8 @@ from typing import Any
 
 from argosy.errors import UsageError
 from argosy.local.context import EXIT_HANDLER, Only
-from argosy.local.folders import folder_name
 from argosy.local.job import Inputs
-from argosy.local.node import Node, Phase, now
+from argosy.local.node import Node, Phase, folder_name, now
 from argosy.local.program import PYTHONS
 from argosy.local.runs.logs import inside
 from argosy.local.runs.record import Record
