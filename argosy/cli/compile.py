@@ -18,12 +18,11 @@ from argosy.cli.parameters import (
     parameter_option,
     read_parameters,
 )
-from argosy.cluster.parameters import with_parameters
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.beside import holds_code, of_code, same_code
 from argosy.compose.compiler import Kind, compile
-from argosy.compose.given import check_for_cluster, fitting
+from argosy.compose.given import check_for_cluster, fitting, with_parameters
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import IMAGES, Settings
 from argosy.declare.pipeline import Pipeline

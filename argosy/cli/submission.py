@@ -11,15 +11,13 @@ import click
 
 from argosy.cli.compile import composed, with_images, with_memoize
 from argosy.cluster.api import Api
-from argosy.cluster.checks import check_manifest
-from argosy.cluster.delivery import Delivered, deliver
+from argosy.cluster.delivery import Delivered, check_manifest, deliver
 from argosy.cluster.destination import Destination
-from argosy.cluster.parameters import with_parameters
 from argosy.cluster.program import is_program, run_program
 from argosy.code.bundle.attach import attach
 from argosy.code.bundle.beside import code_beside, of_code
 from argosy.compose.compiler import Kind
-from argosy.compose.given import as_written, check_for_cluster, fitting
+from argosy.compose.given import as_written, check_for_cluster, fitting, with_parameters
 from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import Settings
 from argosy.declare.modules import home_of

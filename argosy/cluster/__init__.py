@@ -5,8 +5,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from argosy.cluster.checks import check_manifest
-    from argosy.cluster.delivery import Delivered, deliver
+    from argosy.cluster.delivery import Delivered, check_manifest, deliver
     from argosy.cluster.destination import Destination
     from argosy.cluster.submitter import ArgosySubmitter
 
@@ -15,7 +14,7 @@ _MODULES = {
     "ArgosySubmitter": "submitter",
     "Delivered": "delivery",
     "Destination": "destination",
-    "check_manifest": "checks",
+    "check_manifest": "delivery",
     "deliver": "delivery",
 }
 
@@ -31,7 +30,7 @@ def __getattr__(name: str) -> Any:
 
     value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     if name == "ArgosySubmitter" and (program := _program(sys._getframe(1))):
-        from argosy.cluster.session import compose_from_here
+        from argosy.cluster.program import compose_from_here
 
         compose_from_here(program)
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -170,3 +170,23 @@ def kind_of(name: object) -> Kind:
     if kind is None:
         raise ManifestError(f"a manifest of kind '{name}' cannot be submitted; only {', '.join(KINDS)}")
     return kind
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """A document as it is sent.
+
+    Raises:
+        ManifestError: it holds what JSON has no form for.
+    """
+    try:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_text)
+    except (TypeError, ValueError) as error:
+        raise ManifestError(f"the manifest has no JSON form: {error}") from None
+    return text.encode()
+
+
+def _text(value: Any) -> str:
+    # YAML reads 2026-01-02 as a date; Kubernetes has texts there.
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    raise TypeError(f"a value of type {type(value).__name__}")

@@ -5,17 +5,18 @@ whether there is a workflow now.  So the name is chosen here, and the object is 
 that meets its own mark has arrived already.
 """
 
+import logging
 import random
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.cluster.api import Api, Kind, kind_of
-from argosy.cluster.checks import check_manifest
+from argosy.cluster.api import Api, Kind, encoded, kind_of
 from argosy.cluster.code import code_there, deliver_code, keep_code
 from argosy.cluster.failures import ConflictError, ForbiddenError, NotFoundError, Patience
-from argosy.cluster.secrets import deliver_secrets
+from argosy.errors import ManifestError
+from argosy.lint.validity import refuse_invalid, refuse_too_large
 
 MARK = "argosy.dev/submission"
 PATIENCE = Patience()
@@ -24,6 +25,7 @@ _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_BASE = 58
 _NAMES = 5
 _UPDATES = 5
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,24 @@ def deliver(
     if code:
         keep_code(api, namespace, code, kind, answer, patience)
     return Delivered(verb, kind.name, name, place, answer)
+
+
+def check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Refuse what no cluster would take.
+
+    Raises:
+        ManifestError: it is not one of Argo's kinds, has no name or spec, is too large, or is invalid.
+    """
+    kind = kind_of(manifest.get("kind"))
+    metadata, spec = manifest.get("metadata"), manifest.get("spec")
+    if not isinstance(spec, Mapping) or not spec:
+        raise ManifestError(f"the {kind.name} has no 'spec'")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    if not (metadata.get("name") or (metadata.get("generateName") and not kind.updated)):
+        wanted = "metadata.name" if kind.updated else "metadata.name or metadata.generateName"
+        raise ManifestError(f"the {kind.name} has no {wanted}")
+    refuse_too_large(len(encoded(manifest)), f"the {kind.name}")
+    refuse_invalid(manifest, str(metadata.get("name") or metadata.get("generateName")))
 
 
 def _placed(manifest: Mapping[str, Any], namespace: str) -> dict[str, Any]:
@@ -157,3 +177,36 @@ def _over(known: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     metadata = {**manifest["metadata"], **({"resourceVersion": version} if version else {})}
     body = {**manifest, "metadata": metadata}
     return {**body, "status": known["status"]} if "status" in known else body
+
+
+def secret_manifests(secrets: Iterable[Any] | None) -> list[dict[str, Any]]:
+    """The manifests of what `couler.create_secret` noted, but for those that it shall not make."""
+    made = [s for s in secrets or () if not (s.dry_run or getattr(s, "use_existing", False))]
+    return [_plain(s.to_yaml()) for s in made]
+
+
+def _plain(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _plain(v) if isinstance(v, Mapping) else v for k, v in manifest.items()}
+
+
+def deliver_secrets(
+    api: Api, namespace: str, secrets: Iterable[Mapping[str, Any]], patience: Patience
+) -> None:
+    """Make each Secret in the workflow's namespace, which is the only one that its pods can read.
+
+    Raises:
+        ConflictError: there is one of that name with other content; it stays as it is.
+    """
+    for secret in secrets:
+        name = secret["metadata"]["name"]
+        body = {**secret, "metadata": {**secret["metadata"], "namespace": namespace}}
+        try:
+            patience.call(lambda body=body: api.create_secret(namespace, body))  # type: ignore[misc]
+            _LOGGER.info("Secret '%s' created in namespace '%s'", name, namespace)
+        except ConflictError:
+            known = patience.call(lambda name=name: api.get_secret(namespace, name))  # type: ignore[misc]
+            if known.get("data") != body.get("data"):
+                raise ConflictError(
+                    f"there is a Secret '{name}' with other content in namespace '{namespace}'; "
+                    "name the new one otherwise, or delete the old one"
+                ) from None

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, SSLError
 
-from argosy.cluster.checks import encoded
+from argosy.cluster.api import encoded
 from argosy.cluster.failures import (
     ConflictError,
     ForbiddenError,

@@ -21,9 +21,8 @@ from typing import Any, Protocol
 import couler.argo  # noqa: F401 - now, so that it can be kept from printing at the end
 from couler.argo_submitter import ArgoSubmitter
 
-from argosy.cluster.delivery import deliver
+from argosy.cluster.delivery import deliver, secret_manifests
 from argosy.cluster.destination import Destination
-from argosy.cluster.secrets import secret_manifests
 from argosy.code.bundle.attach import attach
 from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError

@@ -1,14 +1,18 @@
-"""The values that a user gives a workflow's parameters: do they fit what it declares, and can they travel.
+"""The values that a user gives a workflow's parameters: whether they fit and can travel, and how it has them.
 
 A value is data: it arrives at a step as it was given, or it is refused in one line before anything starts.
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from argosy.errors import UsageError
+from argosy.manifest.parts import spec_of, with_spec
 from argosy.step.interface import Interface, Port
 from argosy.step.values import ValueType, shown, unfit
+from argosy.text import did_you_mean
 
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 """Annotation of a manifest: the pipeline's own values for one machine."""
@@ -19,6 +23,7 @@ _NO_JSON_ESCAPE = re.compile(r"[\x01-\x07\x0b\x0e-\x1f\x7f]")
 _EXPANDED = re.compile(r"\$\$|\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
 # user:password@ in an address: a manifest keeps its parameters for everybody who may read workflows.
 _PASSWORD = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+_REFERENCE = re.compile(r"\{\{=?\s*(?:[^{}]*\W)?workflow\.parameters\.([\w-]+)")
 
 
 class Unquoted(str):
@@ -104,3 +109,71 @@ def _would_change(value: str) -> str:
         (c for c in value if c > "\uffff" and not c.isprintable()), None
     )
     return "holds a control character that Argo cannot put into a manifest" if bad else ""
+
+
+def references_in(text: str) -> list[str]:
+    """The parameters that a text refers to as `{{workflow.parameters.NAME}}`."""
+    return list(dict.fromkeys(_REFERENCE.findall(text)))
+
+
+def with_parameters(
+    manifest: Mapping[str, Any],
+    given: Mapping[str, str],
+    *,
+    complete: bool = True,
+    elsewhere: Collection[str] = (),
+) -> dict[str, Any]:
+    """The manifest with these values for its parameters.
+
+    Args:
+        manifest: it declares parameters, refers to them as `{{workflow.parameters.NAME}}`, or takes them
+            from a template in the cluster.
+        given: values by name.
+        complete: whether every parameter must have a value then.
+        elsewhere: names that other workflows of the same program have.
+
+    Raises:
+        UsageError: a name that the workflow does not have, a value that it does not allow, or none.
+    """
+    spec = spec_of(manifest)
+    arguments = spec.get("arguments") or {}
+    declared = {p["name"]: dict(p) for p in arguments.get("parameters") or ()}
+    by_template = "workflowTemplateRef" in spec
+    for name in [*_references(spec), *(given if by_template else ())]:
+        declared.setdefault(name, {"name": name})
+    for name, value in given.items():
+        if name in declared:
+            _set_value(declared[name], value)
+        elif name not in elsewhere:
+            raise UsageError(f"unknown parameter '{name}'{did_you_mean(name, declared)}")
+    if complete and not by_template:
+        _check_complete(declared.values())
+    if not declared:
+        return dict(manifest)
+    return with_spec(manifest, _with_arguments(spec, {**arguments, "parameters": list(declared.values())}))
+
+
+def _check_complete(parameters: Iterable[Mapping[str, Any]]) -> None:
+    for parameter in parameters:
+        name = parameter["name"]
+        if "value" not in parameter and "valueFrom" not in parameter:
+            raise UsageError(f"parameter '{name}' has no value; give it with -p {name}=VALUE")
+
+
+def _set_value(parameter: dict[str, Any], value: str) -> None:
+    allowed = [str(v) for v in parameter.get("enum") or ()]
+    if allowed and value not in allowed:
+        raise UsageError(f"parameter '{parameter['name']}': {shown(value)} is none of {', '.join(allowed)}")
+    parameter.pop("valueFrom", None)
+    parameter["value"] = value
+
+
+def _references(spec: Mapping[str, Any]) -> list[str]:
+    return references_in(json.dumps({k: v for k, v in spec.items() if k != "arguments"}, default=str))
+
+
+def _with_arguments(spec: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The spec with these arguments, which stand before the long list of templates."""
+    rest = {k: v for k, v in spec.items() if k not in ("arguments", "templates")}
+    templates = {"templates": spec["templates"]} if "templates" in spec else {}
+    return {**rest, "arguments": arguments, **templates}

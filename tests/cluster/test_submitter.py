@@ -10,7 +10,7 @@ import pytest
 
 from argosy import compile, pipeline
 from argosy.cluster import ArgosySubmitter
-from argosy.cluster.session import open_session
+from argosy.cluster.program import open_session
 from argosy.errors import UsageError
 from tests.cluster import programs
 from tests.cluster.server import TOKEN, Server
