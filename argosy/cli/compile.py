@@ -18,9 +18,8 @@ from argosy.cli.parameters import (
     parameter_option,
     read_parameters,
 )
-from argosy.code.bundle.attach import attach
-from argosy.code.bundle.beside import SUFFIX as CODE_SUFFIX
-from argosy.code.bundle.beside import holds_code, of_code, same_code
+from argosy.code.bundle.attach import SUFFIX as CODE_SUFFIX
+from argosy.code.bundle.attach import attach, described_code, holds_code, same_code
 from argosy.compose.compiler import Kind, compile
 from argosy.compose.given import check_for_cluster, fitting, with_parameters
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
@@ -217,7 +216,7 @@ def _texts(
     if beside:
         return texts | {name: to_yaml(code) for name, code in codes.items()}
     for code in codes.values():
-        click.echo(f"{of_code(code)} goes with it: -o DIR writes it, argosy submit sends it", err=True)
+        click.echo(f"{described_code(code)} goes with it: -o DIR writes it, argosy submit sends it", err=True)
     return texts
 
 

@@ -14,8 +14,7 @@ from argosy.cluster.api import Api
 from argosy.cluster.delivery import Delivered, check_manifest, deliver
 from argosy.cluster.destination import Destination
 from argosy.cluster.program import is_program, run_program
-from argosy.code.bundle.attach import attach
-from argosy.code.bundle.beside import code_beside, of_code
+from argosy.code.bundle.attach import attach, code_beside, described_code
 from argosy.compose.compiler import Kind
 from argosy.compose.given import as_written, check_for_cluster, fitting, with_parameters
 from argosy.compose.loader import is_manifest, load_manifest, load_pipeline
@@ -94,7 +93,7 @@ class Submission:
         for secret in secrets:
             click.echo(f"a Secret '{secret['metadata']['name']}' would be created first", err=True)
         if code:
-            click.echo(f"{of_code(code)} would be created first", err=True)
+            click.echo(f"{described_code(code)} would be created first", err=True)
         self._documents.append(to_yaml(manifest))
         # A program may ask the answer for the name.
         metadata = manifest["metadata"]

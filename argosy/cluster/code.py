@@ -21,7 +21,7 @@ from argosy.cluster.failures import (
     TransientError,
 )
 from argosy.code.bundle.archive import DIGEST, LABEL, LIVES_WITH
-from argosy.code.bundle.beside import named_in
+from argosy.code.bundle.attach import named_in
 from argosy.errors import UsageError
 
 _LOGGER = logging.getLogger(__name__)

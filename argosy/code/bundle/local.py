@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from argosy.code.bundle.attach import ZIP, attach
-from argosy.code.bundle.beside import code_beside, named_in
+from argosy.code.bundle.attach import ZIP, attach, code_beside, named_in
 from argosy.code.bundle.packages import python_of
 from argosy.code.project import SITES
 from argosy.compose.settings import Settings
