@@ -24,6 +24,19 @@ MAX_BYTES = 1024 * 1024
 _READ_AT_MOST = 64 * 1024 * 1024
 _SHOWN = 3
 _OLDEST = (1980, 1, 1, 0, 0, 0)
+_STAND_IN = '''"""Takes the place of a module that composes, in a container where only a step runs."""
+
+from typing import Any
+
+from argosy.step.absent import Absent
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Absent(f"{__name__}.{name}")
+'''
+"""Takes the place of a module that composes, in a container where only a step runs."""
 
 
 @dataclass(frozen=True)
@@ -106,5 +119,5 @@ def _too_large(size: int, sizes: dict[str, int], of: str) -> UsageError:
 
 def stand_ins(modules: Iterable[str]) -> dict[str, bytes]:
     """Stand-ins for modules that compose, by the names of the files."""
-    text = Path(__file__).with_name("stand_in.py").read_bytes()
+    text = _STAND_IN.encode()
     return {f"{name.replace('.', '/')}/__init__.py": text for name in sorted(modules)}
