@@ -2,3 +2,17 @@
 
 `recipe` says which images a project needs, `builder` makes and sends them, `pins` notes what was made.
 """
+
+from argosy.errors import ArgosyError
+
+
+class BuildError(ArgosyError):
+    """An image cannot be built, or a registry does not take or give it."""
+
+
+class TransientError(BuildError):
+    """As `BuildError`; the same request may succeed a moment later."""
+
+
+class Missing(BuildError):
+    """The registry does not have what was asked for."""

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from argosy.code.images import sbom
+from argosy.code.images import BuildError, sbom
 from argosy.code.images.code import PATH, code_of
-from argosy.code.images.errors import BuildError
 from argosy.code.images.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
 from argosy.code.images.layers import Blob, Layer
 from argosy.code.images.lock import Lock

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from argosy.code.bundle.archive import stand_ins
-from argosy.code.images.errors import BuildError
+from argosy.code.images import BuildError
 from argosy.code.images.layers import File, Layer, make_layer
 from argosy.code.project import COULER, OURS, files_below, find, printable
 from argosy.step import runtime

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from argosy.code.images.errors import BuildError
+from argosy.code.images import BuildError
 from argosy.code.images.reference import DOCKER_HUB
 
 _HUB_KEY = "https://index.docker.io/v1/"

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from argosy.code.images import BuildError
 from argosy.code.images.code import CODE, PACKAGES, PATH, SDK, Code
-from argosy.code.images.errors import BuildError
 from argosy.code.images.image import USER
 from argosy.code.images.recipe import Recipe
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.code.images.errors import BuildError
+from argosy.code.images import BuildError
 from argosy.code.images.layers import Blob, Layer, digest_of
 from argosy.code.images.reference import Reference
 from argosy.code.images.registry import Registry

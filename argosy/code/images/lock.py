@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from argosy.code.images.errors import BuildError
+from argosy.code.images import BuildError
 from argosy.code.images.packages import Target, resolve
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from argosy.code.images import BuildError
 from argosy.code.images.code import PACKAGES
-from argosy.code.images.errors import BuildError
 from argosy.code.images.layers import Blob, File, Layer, make_layer
 from argosy.errors import UsageError
 from argosy.step.files import write_text

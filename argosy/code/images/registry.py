@@ -18,8 +18,8 @@ import urllib3
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 from urllib3.exceptions import HTTPError, SSLError
 
+from argosy.code.images import BuildError, Missing, TransientError
 from argosy.code.images.credentials import Credential, credential_for
-from argosy.code.images.errors import BuildError, Missing, TransientError
 from argosy.code.images.layers import Blob
 from argosy.code.images.reference import DOCKER_HUB, Reference
 

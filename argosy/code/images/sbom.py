@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from argosy import __version__
-from argosy.code.images.errors import Missing
+from argosy.code.images import Missing
 from argosy.code.images.image import INDEX, MANIFEST, Image
 from argosy.code.images.layers import Blob
 from argosy.code.images.reference import Reference

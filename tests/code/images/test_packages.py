@@ -15,9 +15,9 @@ import yaml
 
 from argosy import component
 from argosy.code.bundle.archive import pack
+from argosy.code.images import BuildError
 from argosy.code.images.code import Code
 from argosy.code.images.credentials import credential_for
-from argosy.code.images.errors import BuildError
 from argosy.code.images.layers import File, make_layer
 from argosy.code.images.reference import Reference
 from argosy.code.images.registry import Registry

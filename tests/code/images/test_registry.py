@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from argosy.code.images import BuildError, Missing
 from argosy.code.images import registry as module
 from argosy.code.images.credentials import Credential
-from argosy.code.images.errors import BuildError, Missing
 from argosy.code.images.layers import Blob
 from argosy.code.images.reference import Reference
 from argosy.code.images.registry import Registry
