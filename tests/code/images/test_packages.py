@@ -17,10 +17,9 @@ from argosy import component
 from argosy.code.bundle.archive import pack
 from argosy.code.images import BuildError
 from argosy.code.images.code import Code
-from argosy.code.images.credentials import credential_for
 from argosy.code.images.layers import File, make_layer
 from argosy.code.images.reference import Reference
-from argosy.code.images.registry import Registry
+from argosy.code.images.registry import Registry, credential_for
 from argosy.errors import DeclarationError, UsageError
 from tests.code.images.conftest import WORDS, Project, Server, needs_registry, put_base
 from tests.code.images.test_push import image_of, layers_of

@@ -12,10 +12,9 @@ import pytest
 
 from argosy.code.images import BuildError, Missing
 from argosy.code.images import registry as module
-from argosy.code.images.credentials import Credential
 from argosy.code.images.layers import Blob
 from argosy.code.images.reference import Reference
-from argosy.code.images.registry import Registry
+from argosy.code.images.registry import Credential, Registry
 
 DIGEST = "sha256:" + "0" * 64
 
