@@ -11,9 +11,20 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from argosy.code.images import BuildError, sbom
+from argosy.code.images import BuildError
 from argosy.code.images.code import PATH, code_of
-from argosy.code.images.image import INDEX, MANIFEST, Base, Image, Platform, make_image, make_index, read_base
+from argosy.code.images.image import (
+    INDEX,
+    MANIFEST,
+    Base,
+    Image,
+    Platform,
+    attach_bill,
+    bill_of_materials,
+    make_image,
+    make_index,
+    read_base,
+)
 from argosy.code.images.layers import Blob, Layer
 from argosy.code.images.lock import Lock
 from argosy.code.images.packages import Target, machines, packages_layer
@@ -141,8 +152,8 @@ class Builder:
         for image in built.images:
             # One image goes straight to its name; parts of an index have none.
             self._send(registry, target, image, named[0] if len(built.images) == 1 else None)
-            content = sbom.sbom(image, target.name, built.locked[str(image.platform)])
-            sbom.attach(registry, target, image, content)
+            content = bill_of_materials(image, target.name, built.locked[str(image.platform)])
+            attach_bill(registry, target, image, content)
         for place in named:
             if registry.digest(place) != manifest.digest:
                 registry.put_manifest(place, _bytes(manifest), built.media_type)

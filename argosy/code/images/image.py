@@ -1,6 +1,10 @@
-"""Images as the OCI image format has them: a base, layers upon it, configuration, manifest, index.
+"""Images as the OCI image format has them: a base, layers upon it, configuration, manifest, index, content.
 
 https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md
+
+The content of an image is a CycloneDX document that refers to it:
+https://cyclonedx.org/docs/1.5/json/ and, for referrers,
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-manifests-with-subject
 """
 
 import json
@@ -8,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from argosy.code.images import BuildError
+from argosy import __version__
+from argosy.code.images import BuildError, Missing
 from argosy.code.images.layers import Blob, Layer, digest_of
 from argosy.code.images.reference import Reference
 from argosy.code.images.registry import Registry
@@ -23,6 +28,9 @@ _LAYERS = {
 _EPOCH = "1970-01-01T00:00:00Z"
 # Steps run as this user where the base image names none, or names root.
 USER = "10001:10001"
+BILL = "application/vnd.cyclonedx+json"
+_EMPTY = Blob.of(b"{}")
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
 @dataclass(frozen=True)
@@ -199,3 +207,64 @@ def make_index(images: Sequence[Image]) -> Blob:
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def bill_of_materials(image: Image, name: str, locked: Sequence[str]) -> Blob:
+    """The bill of materials of an image: its base, the SDK, and the locked packages.
+
+    Which image it is of, the referrer says: so it stays the same, and is sent once, while only code changes.
+    """
+    base = image.base.image
+    parts = [{"type": "container", "name": base.name, "version": base.digest}]
+    parts += [_package("argosy", __version__)]
+    for line in locked:
+        package, _, version = line.partition(" ")[0].partition("==")
+        parts.append(_package(package, version))
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": {"type": "container", "name": name}},
+        "components": parts,
+    }
+    return Blob.of(json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+def _package(name: str, version: str) -> dict[str, str]:
+    word = name.partition("[")[0].lower().replace("_", "-")
+    return {"type": "library", "name": word, "version": version, "purl": f"pkg:pypi/{word}@{version}"}
+
+
+def attach_bill(registry: Registry, target: Reference, image: Image, content: Blob) -> str:
+    """Store a document as a referrer of an image; returns the digest of its manifest."""
+    subject = {key: value for key, value in image.descriptor().items() if key != "platform"}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": BILL,
+        "config": {"mediaType": _EMPTY_TYPE, "digest": _EMPTY.digest, "size": _EMPTY.size},
+        "layers": [{"mediaType": BILL, "digest": content.digest, "size": content.size}],
+        "subject": subject,
+    }
+    stored = Blob.of(_canonical(manifest))
+    if registry.digest(target.at(stored.digest)) is None:
+        for blob in (_EMPTY, content):
+            if not registry.has(target, blob.digest):
+                registry.upload(target, blob)
+        taken = registry.put_manifest(target.at(stored.digest), _canonical(manifest), MANIFEST)
+        if taken is None:
+            _list_by_tag(registry, target, subject["digest"], stored)
+    return stored.digest
+
+
+def _list_by_tag(registry: Registry, target: Reference, subject: str, stored: Blob) -> None:
+    """Note the referrer under the tag where clients look in registries that keep no list themselves."""
+    place = Reference(target.host, target.repository, subject.replace(":", "-"))
+    try:
+        known = json.loads(registry.manifest(place)[0]).get("manifests", [])
+    except Missing:
+        known = []
+    entry = {"mediaType": MANIFEST, "digest": stored.digest, "size": stored.size, "artifactType": BILL}
+    others = [e for e in known if e["digest"] != stored.digest]
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*others, entry]}
+    registry.put_manifest(place, _canonical(index), INDEX)
