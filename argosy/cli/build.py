@@ -81,7 +81,7 @@ def build_images(
     """The work of `argosy build` and `argosy submit --build`."""
     from argosy.code.images.builder import Builder
     from argosy.code.images.image import Platform
-    from argosy.code.images.lock import Lock
+    from argosy.code.images.packages import Lock
     from argosy.code.images.recipe import image_name, origin_labels, recipes, requirements
 
     settings = Settings.find()

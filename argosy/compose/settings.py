@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 FILE = "argosy.yaml"
 IMAGES = "argosy.images.yaml"  # argosy.code.images.pins
-LOCK = "argosy.lock"  # argosy.code.images.lock
+LOCK = "argosy.lock"  # argosy.code.images.packages
 VARIABLE = "ARGOSY_SETTINGS"
 ENVIRONMENT = "ARGOSY_ENV"
 _KEYS: dict[str, type] = {

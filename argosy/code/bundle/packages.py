@@ -30,8 +30,7 @@ def locked_list(template: Mapping[str, Any], settings: Settings, *, frozen: bool
         UsageError: it is not known which Python the image has.
         BuildError: the packages cannot be resolved, or are not in the frozen lock.
     """
-    from argosy.code.images.lock import Lock
-    from argosy.code.images.packages import Target
+    from argosy.code.images.packages import Lock, Target
 
     image = str(template["container"].get("image", ""))
     python = settings.build.get("python") or python_of(image)

@@ -26,8 +26,7 @@ from argosy.code.images.image import (
     read_base,
 )
 from argosy.code.images.layers import Blob, Layer
-from argosy.code.images.lock import Lock
-from argosy.code.images.packages import Target, machines, packages_layer
+from argosy.code.images.packages import Lock, Target, machines, packages_layer
 from argosy.code.images.pins import Pin, step_digest
 from argosy.code.images.recipe import Recipe, module_of_step
 from argosy.code.images.reference import DOCKER_HUB, Reference

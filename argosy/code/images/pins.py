@@ -9,7 +9,7 @@ import yaml
 
 from argosy.code.images import BuildError
 from argosy.code.images.code import code_of, sdk_digest
-from argosy.code.images.lock import alone_in, write_whole
+from argosy.code.images.packages import alone_in, write_whole
 from argosy.code.images.recipe import module_of_step
 from argosy.compose.settings import IMAGES, Settings
 from argosy.errors import UsageError

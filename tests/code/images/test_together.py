@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from argosy.code.images.lock import alone_in
+from argosy.code.images.packages import alone_in
 from tests.code.images.conftest import ARGOSY, HELLO, Project, Server, needs_registry
 
 LOCKS = Path("/proc/locks")
