@@ -123,7 +123,7 @@ def build_images(
 
 def _check_place(folder: Path) -> None:
     """Refuse, before anything is made, what would be refused when the images are noted."""
-    from argosy.code.images.pins import read_pins
+    from argosy.code.images.recipe import read_pins
 
     read_pins(folder / IMAGES)
     if not os.access(folder, os.W_OK):
@@ -176,7 +176,7 @@ def _push(
     settings: Settings,
     form: str,
 ) -> None:
-    from argosy.code.images.pins import write_pins
+    from argosy.code.images.recipe import write_pins
 
     pins = []
     sizes: list[int] = []

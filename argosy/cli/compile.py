@@ -74,9 +74,9 @@ def with_images(manifest: dict[str, Any], folders: Iterable[str] = ()) -> dict[s
     settings = Settings.find()
     if not (settings.folder / IMAGES).is_file():
         return manifest
-    from argosy.code.images import pins
+    from argosy.code.images import recipe
 
-    return pins.with_images(manifest, settings, folders)
+    return recipe.with_images(manifest, settings, folders)
 
 
 def with_memoize(

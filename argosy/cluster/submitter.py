@@ -43,7 +43,7 @@ class Deliver(Protocol):
 def _send(manifest: dict[str, Any], secrets: list[dict[str, Any]], destination: Destination) -> Any:
     settings, folders = Settings.find(), sys.path[:1]
     if (settings.folder / IMAGES).is_file():
-        from argosy.code.images.pins import with_images
+        from argosy.code.images.recipe import with_images
 
         manifest = with_images(manifest, settings, folders)
     attached = attach(manifest, settings, folders)

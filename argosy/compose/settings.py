@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from argosy.compose.environments import Overlay
 
 FILE = "argosy.yaml"
-IMAGES = "argosy.images.yaml"  # argosy.code.images.pins
+IMAGES = "argosy.images.yaml"  # argosy.code.images.recipe
 LOCK = "argosy.lock"  # argosy.code.images.packages
 VARIABLE = "ARGOSY_SETTINGS"
 ENVIRONMENT = "ARGOSY_ENV"

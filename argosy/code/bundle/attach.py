@@ -117,7 +117,7 @@ def images_with_code(settings: Settings) -> tuple[str, ...]:
     file, listed = settings.folder / IMAGES, tuple(settings.code_in_images)
     if not file.is_file():
         return listed
-    from argosy.code.images.pins import read_pins
+    from argosy.code.images.recipe import read_pins
 
     return (*listed, *(pin.image for pin in read_pins(file)))
 

@@ -1,6 +1,6 @@
 """Images of the steps' code: made here, layer by layer, and sent to a registry; no daemon, no Dockerfile.
 
-`recipe` says which images a project needs, `builder` makes and sends them, `pins` notes what was made.
+`recipe` says which images a project needs and notes what was made, `builder` makes and sends them.
 """
 
 from argosy.errors import ArgosyError

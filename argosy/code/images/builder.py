@@ -27,8 +27,7 @@ from argosy.code.images.image import (
 )
 from argosy.code.images.layers import Blob, Layer
 from argosy.code.images.packages import Lock, Target, machines, packages_layer
-from argosy.code.images.pins import Pin, step_digest
-from argosy.code.images.recipe import Recipe, module_of_step
+from argosy.code.images.recipe import Pin, Recipe, module_of_step, step_digest
 from argosy.code.images.reference import DOCKER_HUB, Reference
 from argosy.code.images.registry import Registry
 from argosy.errors import UsageError
