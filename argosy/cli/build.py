@@ -193,8 +193,8 @@ def _push(
 
 
 def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
+    from argosy.code.images.builder import write_dockerfile
     from argosy.code.images.code import code_of
-    from argosy.code.images.dockerfile import write_dockerfile
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name

@@ -1,6 +1,7 @@
-"""From recipes to images, and from images to a registry or a file."""
+"""From recipes to images, and from images to a registry or a file; or to a Dockerfile, for other builders."""
 
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from argosy.code.images import BuildError
-from argosy.code.images.code import PATH, code_of
+from argosy.code.images.code import CODE, PACKAGES, PATH, SDK, Code, code_of
 from argosy.code.images.image import (
     INDEX,
     MANIFEST,
+    USER,
     Base,
     Image,
     Platform,
@@ -34,6 +36,7 @@ from argosy.errors import UsageError
 from argosy.step.files import published
 
 _AT_ONCE = 4
+_DOCKERFILE_MARK = "# Written by `argosy build --dockerfile`; it is written anew each time."
 
 
 @dataclass(frozen=True)
@@ -314,3 +317,61 @@ def _bytes(blob: Blob) -> bytes:
 def _image_name(image: Reference) -> str:
     """As Kubernetes' manifests have it: without Docker Hub's own names."""
     return str(image).removeprefix(f"{DOCKER_HUB}/library/").removeprefix(f"{DOCKER_HUB}/")
+
+
+def write_dockerfile(
+    recipe: Recipe, code: Code, folder: Path, locked: Sequence[str], labels: Mapping[str, str]
+) -> Path:
+    """Write a Dockerfile of the same image, the packages and the code into a folder; returns the Dockerfile.
+
+    Raises:
+        BuildError: the folder has a Dockerfile of somebody else's, or cannot be written.
+    """
+    file = folder / "Dockerfile"
+    if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_DOCKERFILE_MARK):
+        raise BuildError(f"'{file}' was not written by argosy, and stays as it is: name another folder")
+    try:
+        _write_code(code, folder)
+        if locked:
+            (folder / "requirements.txt").write_text("\n".join(locked) + "\n", encoding="utf-8")
+        file.write_text(_dockerfile(recipe, bool(locked), labels), encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write into '{folder}': {error.strerror}") from None
+    return file
+
+
+def _write_code(code: Code, folder: Path) -> None:
+    for name in ("code", "sdk"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    for path, source in code.project.items():
+        _put_file(folder / "code" / path, source.read_bytes())
+    for path, file in code.sdk.items():
+        _put_file(folder / "sdk" / Path(path).relative_to(SDK), file.read())
+
+
+def _put_file(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def _dockerfile(recipe: Recipe, packages: bool, labels: Mapping[str, str]) -> str:
+    lines = [_DOCKERFILE_MARK, f"FROM {recipe.base}"]
+    if packages:
+        lines += [
+            "COPY requirements.txt /opt/argosy/requirements.txt",
+            "RUN pip install --no-cache-dir --require-hashes \\",
+            f"    --target /{PACKAGES} -r /opt/argosy/requirements.txt",
+        ]
+    lines += [
+        f"COPY sdk /{SDK}",
+        f"COPY code /{CODE}",
+        f"ENV PYTHONPATH={PATH} PATH=$PATH:/{PACKAGES}/bin HOME=/tmp PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 \\",
+        "    PYTHONDONTWRITEBYTECODE=1",
+        "ENTRYPOINT []",
+        "CMD []",
+        "WORKDIR /tmp",
+        f"USER {USER}",
+        *(f"LABEL {name}={json.dumps(value)}" for name, value in labels.items()),
+    ]
+    return "\n".join(lines) + "\n"
