@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from argosy.lint.violation import Severity
+from argosy.lint.registry import Severity
 from argosy.local.node import KINDS, Phase
 from argosy.local.runs.gates import VERDICTS
 from argosy.local.runs.record import State

@@ -248,8 +248,8 @@ def load_documents(path: Path) -> list[dict[str, Any]]:
 
 
 def _refuse_unquoted(document: Document) -> None:
+    from argosy.lint.registry import render
     from argosy.lint.schema import check
-    from argosy.lint.violation import render
 
     for defect in check(document.root, document.kind) if document.is_argo else ():
         if defect.kind == "unquoted":

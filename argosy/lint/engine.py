@@ -10,10 +10,9 @@ from typing import Any
 
 from argosy.errors import UsageError
 from argosy.lint.library import Library
-from argosy.lint.registry import Found, Rule, rules
+from argosy.lint.registry import MAX_FINDINGS, Found, Rule, Severity, Violation, render, rules
 from argosy.lint.schema import check
 from argosy.lint.subject import Subject
-from argosy.lint.violation import MAX_FINDINGS, Severity, Violation, render
 from argosy.manifest.model import Resource
 from argosy.manifest.reading import Document, Problem, Source, from_object, read
 from argosy.manifest.tree import locate

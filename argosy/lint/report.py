@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from argosy import __version__
-from argosy.lint.registry import Rule, rules
-from argosy.lint.violation import Violation
+from argosy.lint.registry import Rule, Violation, rules
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
-from argosy.lint.violation import MAX_FINDINGS
+from argosy.lint.registry import MAX_FINDINGS
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tree import Map, Path, Seq
 

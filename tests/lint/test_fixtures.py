@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from argosy.lint.engine import lint_sources
-from argosy.lint.registry import rules
+from argosy.lint.registry import Violation, rules
 from argosy.lint.report import text
-from argosy.lint.violation import Violation
 from argosy.manifest.reading import read
 from tests.lint.cases import FIXTURES
 

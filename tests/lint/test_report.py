@@ -2,8 +2,8 @@
 
 import json
 
+from argosy.lint.registry import Severity, Violation, render
 from argosy.lint.report import as_json, github, sarif, text
-from argosy.lint.violation import Severity, Violation, render
 
 ERROR = Violation(
     "a.yaml", 3, 5, "ARG301", "it is wrong", "Do this.", "spec.templates[0]", Severity.ERROR, "x"

@@ -17,7 +17,7 @@ class Place:
         return Place(self.file, (*self.path, key if isinstance(key, int) else str(key)))
 
     def __str__(self) -> str:
-        from argosy.lint.violation import render
+        from argosy.lint.registry import render
         from argosy.manifest.reading import read
         from argosy.manifest.tree import locate
 

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterator
 
 from argosy.declare.container import CODE_ANNOTATION
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.code import STEP, VOLUME, in_images, is_in_every_image, module_in
 from argosy.manifest.model import Entry, Template, mapping, sequence, text, texts
 from argosy.manifest.tagged import has_tag, split

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.conditions import ConditionError
 from argosy.manifest.depends import RESULTS, read
 from argosy.manifest.model import Call, Template, mapping, sequence, text

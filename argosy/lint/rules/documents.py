@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import MAX_OBJECT_BYTES, Found, Severity, rule
 from argosy.lint.schema import Defect, describe, rewritten
 from argosy.lint.subject import Subject
-from argosy.lint.violation import MAX_OBJECT_BYTES, Severity
 from argosy.manifest.reading import GROUP, KINDS, Document
 from argosy.manifest.scalars import as_text, resolve
 from argosy.manifest.tree import Map, Path, Seq

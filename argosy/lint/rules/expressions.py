@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.conditions import ConditionError, evaluate, read, with_tags
 from argosy.manifest.conditions import Node as Condition
 from argosy.manifest.conditions import check as check_condition

@@ -3,9 +3,8 @@
 import posixpath
 from collections.abc import Iterator
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.model import Call, Entry, Resource, Template, has_location, mapping, text
 from argosy.manifest.tagged import Tag
 from argosy.manifest.tree import Path

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.model import Call, Entry, Resource, text
 from argosy.manifest.tagged import has_tag, substitute
 from argosy.manifest.tree import Path

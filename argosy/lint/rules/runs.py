@@ -4,9 +4,8 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
-from argosy.lint.violation import Severity
 from argosy.manifest.model import Entry, mapping, sequence, text
 from argosy.manifest.tagged import has_tag
 from argosy.text import remedy
