@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from argosy.lint.registry import Found, Severity, render, rule
-from argosy.lint.scope import Unresolved, input_names, item_names
-from argosy.lint.subject import Subject
+from argosy.lint.subject import Subject, Unresolved, input_names, item_names
 from argosy.manifest.model import Entry, mapping, within
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tagged import AT_RUN_TIME, PREFIXES, Tag, has_tag
