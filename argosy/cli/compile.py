@@ -27,7 +27,7 @@ from argosy.compose.settings import IMAGES, Settings
 from argosy.declare.pipeline import Pipeline
 from argosy.declare.signature import where
 from argosy.errors import ArgosyError, UsageError
-from argosy.lint.validity import refuse_invalid, refuse_too_large
+from argosy.lint.engine import refuse_invalid, refuse_too_large
 from argosy.manifest.code import FILE as ZIP
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text

@@ -18,7 +18,7 @@ from argosy.compose.loader import is_manifest, load_documents, load_pipeline
 from argosy.compose.settings import RUNNERS, Settings
 from argosy.declare.modules import home_of
 from argosy.errors import UsageError
-from argosy.lint.validity import refuse_invalid_files
+from argosy.lint.engine import refuse_invalid_files
 from argosy.local.runs.describe import CODE_FILE, code_of
 from argosy.local.runs.record import REQUEST_FILE, RUNS, History
 from argosy.manifest.linking import link, main_of

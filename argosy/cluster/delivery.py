@@ -16,7 +16,7 @@ from argosy.cluster.api import Api, Kind, encoded, kind_of
 from argosy.cluster.code import code_there, deliver_code, keep_code
 from argosy.cluster.failures import ConflictError, ForbiddenError, NotFoundError, Patience
 from argosy.errors import ManifestError
-from argosy.lint.validity import refuse_invalid, refuse_too_large
+from argosy.lint.engine import refuse_invalid, refuse_too_large
 
 MARK = "argosy.dev/submission"
 PATIENCE = Patience()

@@ -1,24 +1,32 @@
-"""Files to findings: read, index all, run the rules, silence, sort. No rule sees a file or prints."""
+"""Files to findings: read, index all, run the rules, silence, sort. No rule sees a file or prints.
+
+Before a manifest is written, run or sent, the first error refuses it, and so does its size.
+"""
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from argosy.errors import UsageError
+from argosy.errors import ManifestError, UsageError
 from argosy.lint.library import Library
 from argosy.lint.registry import MAX_FINDINGS, Found, Rule, Severity, Violation, render, rules
 from argosy.lint.schema import check
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Resource
+from argosy.manifest.parts import parameters_of
 from argosy.manifest.reading import Document, Problem, Source, from_object, read
-from argosy.manifest.tree import locate
+from argosy.manifest.tree import Map, locate
 
 _COMMENT = re.compile(r"(?:^|\s)#\s*argosy:\s*(ignore(?:-file)?)(?:\[([A-Z0-9,\s]*)\])?")
 _ALONE = re.compile(r"\s*#")
+SUFFIXES = (".yaml", ".yml", ".json")
+STDIN = "-"
+# What etcd takes in one request, and therefore Kubernetes as one object.
+MAX_BYTES = 3 * 512 * 1024
 
 
 class Silence:
@@ -52,10 +60,6 @@ class Silence:
     def covers(self, code: str, line: int) -> bool:
         """True if findings of `code` on `line` are to be dropped."""
         return code.startswith((*self._file, *self._lines.get(line, ())))
-
-
-SUFFIXES = (".yaml", ".yml", ".json")
-STDIN = "-"
 
 
 @dataclass(frozen=True)
@@ -174,3 +178,49 @@ def _violation(rule: Rule, found: Found, document: Document) -> Violation:
         rule.severity,
         rule.name,
     )
+
+
+def refuse_too_large(size: int, name: str) -> None:
+    """Raises ManifestError if `size`, in bytes as JSON, is more than Kubernetes takes."""
+    if size > MAX_BYTES:
+        raise ManifestError(
+            f"{name} has {size / 2**20:.2f} MiB, and Kubernetes takes 1.5 MiB at most; loop with couler.map "
+            "in place of many like tasks, keep templates in a WorkflowTemplate and call them by templateRef, "
+            "or split the workflow"
+        )
+
+
+def refuse_invalid(manifest: Mapping[str, Any], name: str) -> None:
+    """Raises ManifestError with the linter's first error, if it finds any."""
+    errors = _errors([from_object(dict(manifest), name)])
+    if errors:
+        raise ManifestError(f"{name}: {errors[0].path}: {_said(errors)}")
+
+
+def refuse_invalid_files(files: Iterable[Path]) -> None:
+    """The same for manifests as they are written, looked at together: the message has the line."""
+
+    errors = _errors(load(list(files)))
+    if errors:
+        raise ManifestError(f"{errors[0].file}:{errors[0].line}: {_said(errors)}")
+
+
+def _errors(sources: list[Source]) -> list[Violation]:
+    """The linter's errors in manifests as they will be submitted."""
+
+    for document in (d for source in sources for d in source.documents if d.is_argo):
+        _give_values(document.root)
+    return [v for v in lint_sources(sources) if v.is_error]
+
+
+def _said(errors: list[Violation]) -> str:
+    first, more = errors[0], f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{first.code} {first.message}. {first.hint}{more}"
+
+
+def _give_values(manifest: Map) -> None:
+    """Give each of the workflow's parameters a value, as each has one by the time it is submitted."""
+    for parameter in parameters_of(manifest):
+        if isinstance(parameter, Map) and "value" not in parameter:
+            value = (parameter.get("enum") or [""])[0]
+            parameter.put("value", value, parameter.mark, parameter.mark)

@@ -7,7 +7,7 @@ from typing import Any
 
 from argosy.compose.given import check_values
 from argosy.errors import ManifestError, UsageError
-from argosy.lint.validity import refuse_invalid
+from argosy.lint.engine import refuse_invalid
 from argosy.local.artifacts import FETCHERS
 from argosy.local.job import Plan
 from argosy.local.model import Template, Workflow

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argosy.lint.validity import MAX_BYTES
+from argosy.lint.engine import MAX_BYTES
 from tests.cluster import programs
 from tests.cluster.conftest import Run, write_kubeconfig
 from tests.cluster.server import TOKEN, VIEWER, Server, serving
