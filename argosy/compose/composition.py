@@ -10,7 +10,6 @@ from couler.core import states
 from couler.core.step_update_utils import update_step
 
 from argosy.compose.binding import Arguments, bind, refuse_borrowed
-from argosy.compose.conditions import Condition
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
 from argosy.compose.ending import EVERY_END
@@ -20,7 +19,7 @@ from argosy.compose.placeholders import explained, nothing_swallowed
 from argosy.compose.references import TaskHandle
 from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings
 from argosy.compose.tags import tasks_in
-from argosy.compose.tasks import Task
+from argosy.compose.tasks import Condition, Task
 from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
 from argosy.declare.source import call_site

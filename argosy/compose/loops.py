@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.binding import holds_placeholder
-from argosy.compose.conditions import Condition, check_comparable, read_condition
 from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import Fields, ItemRef, TaskHandle, common_type, couler_output_text
 from argosy.compose.tags import names_in, renamed, tasks_in
-from argosy.compose.tasks import Task
+from argosy.compose.tasks import Condition, Task, check_comparable, read_condition
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 from argosy.step.artifacts import ArtifactKind

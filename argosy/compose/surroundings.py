@@ -15,9 +15,9 @@ from typing import Any
 from couler.core import states
 from couler.core.templates import Container
 
-from argosy.compose.conditions import Condition, read_condition
 from argosy.compose.ending import EVERY_END, at_every_end
 from argosy.compose.placeholders import task_names
+from argosy.compose.tasks import Condition, read_condition
 from argosy.declare.component import Component
 from argosy.declare.template import render_template
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
