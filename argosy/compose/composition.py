@@ -13,8 +13,17 @@ from argosy.compose.binding import Arguments, bind, refuse_borrowed
 from argosy.compose.couler_state import ManifestCollector, fresh_couler
 from argosy.compose.couler_steps import couler_task
 from argosy.compose.ending import EVERY_END
-from argosy.compose.gathered import last_handle, loop_handle, returned_outputs
-from argosy.compose.loops import Group, looped_over, names_used, own_item, read_items, stand_ins
+from argosy.compose.loops import (
+    Group,
+    last_handle,
+    loop_handle,
+    looped_over,
+    names_used,
+    own_item,
+    read_items,
+    returned_outputs,
+    stand_ins,
+)
 from argosy.compose.placeholders import explained, nothing_swallowed
 from argosy.compose.references import TaskHandle
 from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings

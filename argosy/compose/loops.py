@@ -1,28 +1,52 @@
 """Loops: `couler.map` over a list or an output, and the recursion of `couler.exec_while`.
 
-The body is composed once, with a stand-in for the item.  A body of one task becomes that task with
-`withItems`
+The body is composed once, with a stand-in for the item. A body of one task becomes that task with `withItems`
 or `withParam`; any other becomes a template of its own, whose inputs are what the body takes from around it,
-and
-whose outputs are what it returns.
+and whose outputs are what it returns. Of `couler.map` comes a list of each output, of `couler.exec_while` the
+last.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from couler.core.templates.output import Output
+
 from argosy.compose.binding import holds_placeholder
 from argosy.compose.placeholders import Placeholder, refuse_unseen
-from argosy.compose.references import Fields, ItemRef, TaskHandle, common_type, couler_output_text
-from argosy.compose.tags import names_in, renamed, tasks_in
+from argosy.compose.references import (
+    Fields,
+    ItemRef,
+    OutputRef,
+    TaskHandle,
+    Unreadable,
+    common_type,
+    couler_output_text,
+)
+from argosy.compose.tags import names_in, path_of, renamed, tasks_in
 from argosy.compose.tasks import Condition, Task, check_comparable, read_condition
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import Port, argo_name
 from argosy.step.values import ValueType
 
 Items = dict[str, Any]
+FILES = (
+    "is a file of each item, and Argo gathers values only: return its address as a text, or use the file "
+    "inside of the loop's body"
+)
+LAST_FILE = "is a file, and of a repetition only values come out: return its address as a text"
+SOMETIMES = (
+    "is of a step that runs under a condition, so that not every item has it; return an output of a step "
+    "that always runs"
+)
+OF_LISTS = (
+    "would be a list of lists of texts, which nobody would read as {}: give the inner list to a step of the "
+    "outer loop's body, and return what that makes of it"
+)
+OUTSIDE = "is of a step outside of the loop: take it from there"
 
 
 def looped_over(lists: Sequence[Any]) -> Any:
@@ -300,3 +324,109 @@ class Group:
             }
         template["dag"] = {"tasks": [t.to_dict(self.tasks) for t in self.tasks.values()]}
         return template
+
+
+def returned_outputs(result: Any, site: str) -> dict[str, Any]:
+    """The results of a loop's body, by name: outputs of our steps, or of Couler's own.
+
+    Raises:
+        ComposeError: it returns something else, or two outputs of one name.
+    """
+    named: dict[str, Any] = {}
+    for name, value in _named_results(result):
+        if not isinstance(value, (Output, Unreadable)):
+            raise ComposeError(
+                f"{site}: the body of the loop returns {value!r}; return its steps, outputs of them, or a "
+                "NamedTuple or a dict of outputs"
+            )
+        if name in named:
+            raise ComposeError(
+                f"{site}: the body of the loop returns two outputs called '{name}'; return a NamedTuple "
+                "or a dict, in which each has a name of its own"
+            )
+        named[name] = value
+    return named
+
+
+def _named_results(result: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(result, TaskHandle):
+        yield from result._outputs.items()
+    elif isinstance(result, OutputRef):
+        yield result.port.name, result
+    elif isinstance(result, Output):
+        yield result.value.rpartition(".")[2].replace("-", "_"), result
+    elif isinstance(result, Mapping) or hasattr(result, "_asdict"):
+        fields = result if isinstance(result, Mapping) else result._asdict()
+        # A step stands for its first output.
+        yield from ((str(k), v[0] if isinstance(v, list) and v else v) for k, v in fields.items())
+    elif isinstance(result, (list, tuple)):
+        for part in result:
+            yield from _named_results(part)
+    elif result is not None:
+        yield "", result
+
+
+def loop_handle(
+    task: Task, body: Mapping[str, Task], group: Group | None, returned: dict[str, Any]
+) -> TaskHandle:
+    """The handle of a `couler.map`: a list of each output that its body returns, in the items' order."""
+    outputs = {}
+    for name, ref in returned.items():
+        outputs[name] = _unreadable(ref, body, FILES) or _gathered_output(name, ref, task, body, group)
+    return TaskHandle(task.name, task.template, outputs)
+
+
+def _unreadable(ref: Any, body: Mapping[str, Task], files: str) -> Unreadable | None:
+    if isinstance(ref, Unreadable):
+        return ref
+    made_by = body.get(_task_of(ref))
+    if made_by is None:
+        return Unreadable(OUTSIDE)
+    if made_by.conditions:
+        return Unreadable(SOMETIMES)
+    return Unreadable(files) if ".outputs.artifacts." in str(couler_output_text(ref)) else None
+
+
+def _task_of(ref: Output) -> str:
+    return str(ref.value.split(".")[1])
+
+
+def _gathered_output(
+    name: str, ref: Any, task: Task, body: Mapping[str, Task], group: Group | None
+) -> OutputRef | Unreadable:
+    inner = ref.kind if isinstance(ref, OutputRef) and ref.gathered else None
+    if isinstance(inner, ValueType) and inner.item not in (None, str):
+        return Unreadable(OF_LISTS.format(inner.item.__name__))
+    if group is None:
+        return OutputRef.gathered_from(task.name, task.template, ref)
+    source = {"parameter": str(couler_output_text(ref))}
+    if "withParam" in body[_task_of(ref)].items:
+        source["default"] = "[]"  # an inner loop over nothing makes no output
+    return _given_output(name, ref, task, group, source, gathered=True)
+
+
+def last_handle(task: Task, body: Mapping[str, Task], group: Group, returned: dict[str, Any]) -> TaskHandle:
+    """The handle of a `couler.exec_while`: what its body returned in the last round."""
+    outputs = {}
+    for name, ref in returned.items():
+        outputs[name] = _unreadable(ref, body, LAST_FILE) or _last_output(name, ref, task, group)
+    return TaskHandle(task.name, task.template, outputs)
+
+
+def _last_output(name: str, ref: Any, task: Task, group: Group) -> OutputRef:
+    again = f"tasks.{group.name}-again"
+    own = path_of(str(couler_output_text(ref)).strip("{}"))
+    later = path_of(f"{again}.outputs.parameters.{argo_name(name)}")
+    source = {"expression": f"{path_of(f'{again}.status')} == 'Succeeded' ? {later} : {own}"}
+    last = _given_output(name, ref, task, group, source, gathered=getattr(ref, "gathered", False))
+    last.kind = ref.kind if isinstance(ref, OutputRef) else None  # it is handed on, not gathered again
+    return last
+
+
+def _given_output(
+    name: str, ref: Any, task: Task, group: Group, source: dict[str, str], gathered: bool
+) -> OutputRef:
+    given = group.outputs[argo_name(name)] = Given(source)
+    kind = ref.kind if isinstance(ref, OutputRef) else None
+    port = Port(name, kind)  # type: ignore[arg-type]  # an output of Couler's own has no type
+    return OutputRef(task.name, port, task.template, gathered=gathered, on_use=given.use)
