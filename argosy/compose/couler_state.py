@@ -21,10 +21,8 @@ from couler.core.templates import output
 from couler.core.templates.script import Script
 from couler.core.utils import argo_safe_name
 
-from argosy.compose.couler_outputs import careful_outputs
-from argosy.compose.couler_steps import refuse_lost
+from argosy.compose.couler_steps import careful_outputs, refuse_lost, script_of
 from argosy.compose.placeholders import Placeholder
-from argosy.compose.scripts import script_of
 from argosy.compose.tasks import predicate
 from argosy.compose.upstream import complete_couler
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
