@@ -17,7 +17,7 @@ Patterns are laid first, exact names over them; components, then the pipeline's 
 """
 
 from argosy.compose.environments.difference import differences
+from argosy.compose.environments.fields import Place
 from argosy.compose.environments.overlay import Overlay
-from argosy.compose.environments.place import Place
 
 __all__ = ["Overlay", "Place", "differences"]

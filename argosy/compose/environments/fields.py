@@ -1,21 +1,28 @@
-"""The fields that may be said of a step, and their places in its template.
+"""The fields that may be said of a step, their places in its template, and how they are laid over it.
 
 Every field of Argo's template and of its container, in Argo's words, and a few short forms: `resources` as
 `{cpu, memory, gpu}`, `env` as a mapping, `labels`, `annotations`, `podSecurityContext`, and fields of the pod
 itself, which travel in the template's `podSpecPatch`.
+
+They are merged as Kubernetes does it: mappings key by key, lists of named things by name, other lists as a
+whole. An empty value (`{}`, `[]`, `""`, null) removes what is there. Inside a list that is replaced, and
+inside a variable or a volume, which have one source each, values stand as they are.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from argosy.compose.environments.merge import KEYS, is_empty, laid_over
-from argosy.compose.environments.place import Place
 from argosy.declare.merge import merged
+from argosy.declare.merge import plain as plain_value
+from argosy.errors import UsageError
+from argosy.lint.registry import render
 from argosy.lint.schema import Defect, check, describe, table
 from argosy.manifest.parts import spec_of, with_spec
-from argosy.manifest.reading import Unreadable, plain
+from argosy.manifest.reading import Unreadable, plain, read
+from argosy.manifest.tree import locate
 from argosy.manifest.tree import marked as as_tree
 from argosy.text import nearest
 
@@ -27,6 +34,41 @@ _SOURCES: dict[frozenset[str], Callable[[Mapping[str, Any]], dict[str, Any]]] = 
     frozenset(("configMap", "key")): lambda e: {"configMapKeyRef": {"name": e["configMap"], "key": e["key"]}},
     frozenset(("field",)): lambda e: {"fieldRef": {"fieldPath": e["field"]}},
 }
+# What tells the entries of a list apart: Kubernetes' patchMergeKey.
+KEYS = {
+    "ContainerPort": "containerPort",
+    "EnvVar": "name",
+    "HostAlias": "ip",
+    "LocalObjectReference": "name",
+    "UserContainer": "name",
+    "Volume": "name",
+    "VolumeDevice": "devicePath",
+    "VolumeMount": "mountPath",
+}
+_ONE_SOURCE = ("EnvVar", "Volume")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key of the settings file; as text its file, line and path."""
+
+    file: Path
+    path: tuple[str | int, ...] = ()
+
+    def __truediv__(self, key: object) -> "Place":
+        return Place(self.file, (*self.path, key if isinstance(key, int) else str(key)))
+
+    def __str__(self) -> str:
+        try:
+            documents = read(str(self.file), self.file.read_bytes()).documents
+        except OSError:
+            documents = []
+        line = locate(documents[0].root, self.path)[0] if documents else 1
+        return f"{self.file}:{line}: {render(self.path)}"
+
+    def error(self, problem: str) -> UsageError:
+        """An error at this place."""
+        return UsageError(f"{self}: {problem}")
 
 
 def variables(value: Any, place: Place) -> Any:
@@ -275,3 +317,59 @@ def _checkable(value: Any, kind: str) -> Any:
     if fields is None or not isinstance(value, Mapping):
         return value
     return {k: _checkable(v, fields.get(k, "*")) for k, v in value.items() if not is_empty(v)}
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value removes what it is laid over; False and 0 do not."""
+    return value is None or (isinstance(value, str | Mapping | list | tuple) and not value)
+
+
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """`base`, an object of `kind` in the linter's table of types, with `over` laid on it.
+
+    Neither is changed. A mapping or list that a removal empties goes with it.
+    """
+    result = dict(base)
+    for key, value in over.items():
+        merged = None if is_empty(value) else _merged(result.get(key), value, _field(kind, key))
+        if is_empty(merged):
+            result.pop(key, None)
+        else:
+            result[key] = merged
+    return result
+
+
+def _field(kind: str, key: str) -> str:
+    if kind[0] == "{":
+        return kind[1:]
+    fields = table()["types"].get(kind, {})
+    return str(fields.get(key, "*"))
+
+
+def _merged(base: Any, value: Any, kind: str) -> Any:
+    if kind[0] == "[" and kind[1:] in KEYS:
+        return _entries(base if isinstance(base, list) else [], value, kind[1:])
+    if isinstance(value, Mapping) and (kind[0] == "{" or kind in table()["types"]):
+        return laid_over(base if isinstance(base, Mapping) else {}, value, kind)
+    return plain_value(value)
+
+
+def _entries(base: Sequence[Any], value: Any, kind: str) -> list[Any]:
+    """A list of named entries, with those of `value`: a list too, or a mapping of names to entries."""
+    key = KEYS[kind]
+    found = {e.get(key): e for e in base}
+    for name, entry in named(value, key):
+        if is_empty(entry):
+            found.pop(name, None)
+        elif kind in _ONE_SOURCE or name not in found:
+            found[name] = {key: name, **plain_value(entry)}
+        else:
+            found[name] = laid_over(found[name], {key: name, **entry}, kind)
+    return list(found.values())
+
+
+def named(value: Any, key: str) -> list[tuple[Any, Any]]:
+    """The entries of a mapping of names, or of a list whose entries carry their name under `key`."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    return [(entry.get(key), entry) for entry in value]

@@ -7,10 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from argosy.compose.environments.fields import StepFields, refuse_defects
-from argosy.compose.environments.merge import laid_over
+from argosy.compose.environments.fields import Place, StepFields, laid_over, refuse_defects
 from argosy.compose.environments.names import Names, names_below
-from argosy.compose.environments.place import Place
 from argosy.lint.schema import check, table
 from argosy.manifest.parts import spec_of, title_of, with_spec
 from argosy.manifest.tree import marked
