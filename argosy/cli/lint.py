@@ -1,8 +1,10 @@
 """`argosy lint`: Argo manifests, checked with no cluster and no binary."""
 
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +18,12 @@ from argosy.lint.fix import fix_files
 from argosy.lint.registry import rules
 from argosy.lint.report import FORMATS
 from argosy.manifest.reading import Document, Source, from_object, read
+from argosy.manifest.tree import Map, Mark, Seq
 
 if TYPE_CHECKING:
     from argosy.compose.compiler import Kind
+
+Overlaid = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,9 +122,61 @@ def _in_environment(sources: list[Source]) -> list[Source]:
     settings = Settings.find()
     if settings.environment is None:
         return sources
-    from argosy.compose.environments.linting import overlaid
+    return [s if _is_program(s.file) else _overlaid(s, settings.over_file) for s in sources]
 
-    return [s if _is_program(s.file) else overlaid(s, settings.over_file) for s in sources]
+
+def _overlaid(source: Source, over: Overlaid) -> Source:
+    """The file with `over` applied to each manifest of Argo's in it; findings stay at their lines."""
+    return replace(source, documents=[_overlaid_document(d, over) for d in source.documents])
+
+
+def _overlaid_document(document: Document, over: Overlaid) -> Document:
+    if not document.is_argo:
+        return document
+    manifest = over(document.root)
+    return (
+        document if manifest is document.root else replace(document, root=_remarked(manifest, document.root))
+    )
+
+
+def _remarked(value: Any, written: Any, mark: Mark = (1, 1)) -> Any:
+    """`value` as a tree with the places of `written`; what is not there has those of what it is in."""
+    mark = getattr(written, "mark", mark)
+    if isinstance(value, dict):
+        mapping = Map(mark)
+        for key, item in value.items():
+            known = isinstance(written, Map) and key in written.marks
+            here = written.marks[key] if known else mark
+            there = written.value_marks[key] if known else mark
+            before = written[key] if known else None
+            mapping.put(key, _remarked(item, before, here), here, there, _as_written(written, key, item))
+        return mapping
+    if isinstance(value, list):
+        sequence = Seq(mark)
+        for number, item in enumerate(value):
+            found = _same(item, number, written)
+            here = written.marks[found] if found is not None else mark
+            before = written[found] if found is not None else None
+            sequence.put(_remarked(item, before, here), here, _as_written(written, found, item))
+        return sequence
+    return value
+
+
+def _as_written(written: Any, key: Any, value: Any) -> str | None:
+    """How a number or a boolean was written, if it is still the one that was there."""
+    text: str | None = getattr(written, "written", {}).get(key)
+    return text if text is not None and written[key] is value else None
+
+
+def _same(item: Any, number: int, written: Any) -> int | None:
+    """Which entry of a list was `item`: the one of its name, or at its place if it has none."""
+    if not isinstance(written, Seq):
+        return None
+    name = item.get("name") if isinstance(item, dict) else None
+    if name is None:
+        return number if number < len(written) else None
+    names = [e.get("name") if isinstance(e, dict) else None for e in written]
+    return names.index(name) if name in names else None
 
 
 def _page(code: str) -> str:
@@ -131,6 +188,3 @@ def _page(code: str) -> str:
 
 def _table() -> str:
     return "\n".join(f"{r.code} {r.severity!s:8} {r.name:28} {r.summary}" for r in rules().values())
-
-
-__all__ = ["lint"]
