@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from argosy.local.keys import has_keys
+from argosy.local.console import has_keys
 
 Leave = Callable[[], None]
 

@@ -1,4 +1,7 @@
-"""A run on the terminal: a live tree where there is one, plain lines elsewhere. Everything goes to stderr."""
+"""A run on the terminal: a live tree where there is one, plain lines elsewhere, and the keys that are taken.
+
+Everything goes to stderr.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ import asyncio
 import os
 import signal
 import sys
+import termios
+import tty
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from select import select
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
@@ -17,11 +23,12 @@ from rich.text import Text
 from argosy.local.approval import Ask
 from argosy.local.console_tree import LiveTree, PlainLines
 from argosy.local.job import Plan, WorkflowResult
-from argosy.local.keys import DETACH, Keys
 from argosy.local.node import Node
 from argosy.text import one_line
 
 HINT = "q detaches, Ctrl-C stops the run"
+
+DETACH = b"q"
 
 
 class View(Protocol):
@@ -174,3 +181,62 @@ class ConsoleReporter:
             self._console.print(Text(f"  {one_line(line)}", "dim"))
         if node.log:
             self._console.print(Text(f"  whole log: {result.run_dir / node.log}", "dim"))
+
+
+class Keys:
+    """The terminal in a mode in which a key needs no Enter; Ctrl-C and Ctrl-Z stay what they are."""
+
+    def __init__(self) -> None:
+        self.descriptor = sys.stdin.fileno()
+        self._saved: list[object] | None = None
+        self._asking = False
+        self.gone = False
+
+    def start(self) -> None:
+        """Take keys from now on; `gone` is set if the terminal was closed."""
+        try:
+            saved = termios.tcgetattr(self.descriptor)
+            tty.setcbreak(self.descriptor, termios.TCSADRAIN)
+        except termios.error:
+            self.gone = True
+        else:
+            self._saved = saved
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        if self._saved is not None:
+            with suppress(termios.error):  # the terminal may be gone
+                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            self._saved = None
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While inside: lines are typed and seen, for a question; no key is taken."""
+        self._asking = True
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+            self._asking = False
+
+    def pressed(self, seconds: float = 0) -> bytes:
+        """The keys that were pressed; waits for one at most that long. `gone` is set once none can come."""
+        if self._asking or self._saved is None or not select([self.descriptor], [], [], seconds)[0]:
+            return b""
+        try:
+            keys = os.read(self.descriptor, 64)
+        except OSError:  # of a terminal that was closed
+            keys = b""
+        self.gone = not keys
+        return keys
+
+
+def has_keys() -> bool:
+    """Whether a person sits at the terminal, and this process is what the keys are for."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # not the terminal that controls this process
+        return False

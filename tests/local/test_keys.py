@@ -5,7 +5,7 @@ import pty
 
 import pytest
 
-from argosy.local.keys import Keys
+from argosy.local.console import Keys
 
 
 @pytest.fixture

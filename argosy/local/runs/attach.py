@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from argosy.errors import UsageError
-from argosy.local.console import HINT, ConsoleReporter
+from argosy.local.console import DETACH, HINT, ConsoleReporter, Keys, has_keys
 from argosy.local.job import WorkflowResult
-from argosy.local.keys import DETACH, Keys, has_keys
 from argosy.local.node import Node, Phase
 from argosy.local.runs.record import Record, runner_of
 
