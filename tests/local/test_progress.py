@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from argosy.local.console_tree import LiveTree, fitting, read_progress
+from argosy.local.console import LiveTree, fitting, read_progress
 from argosy.local.node import Node, Phase
 from argosy.local.runs.logs import LogFollower
 

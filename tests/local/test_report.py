@@ -11,8 +11,8 @@ import yaml
 
 from argosy.local import Node, NullReporter, Plan
 from argosy.local.console import ConsoleReporter
-from argosy.local.console_tree import describe, duration
 from argosy.local.node import folder_name, now
+from argosy.local.runs.screen import describe, duration
 from argosy.local.state import load
 from tests.local.conftest import Run
 
