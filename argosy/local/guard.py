@@ -8,7 +8,7 @@ once. Orphans of the program, daemons in sessions of their own included, become 
 is a subreaper) and are killed when the program ends, as a container's are. How the program ended is written
 to STATUS_FD: `exit N`, `signal N` or `error TEXT`. (`around` guards a program in a container.)
 
-PLAN, if it is not empty, is the file of a view of the file system that the program gets (`namespaces.Shown`);
+PLAN, if it is not empty, is the file of a view of the file system that the program gets (`paths.Shown`);
 where the kernel refuses that, nothing is started, and `unseen TEXT` is written.
 """
 

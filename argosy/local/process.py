@@ -128,7 +128,7 @@ class Guarded:
     ) -> Guarded:
         """Start `argv` with its guard; standard input is empty. Raises NodeError.
 
-        `plan` is the file of the view that the program gets (`namespaces.Shown`), if it gets one; `around`
+        `plan` is the file of the view that the program gets (`paths.Shown`), if it gets one; `around`
         has the orders around a program in a container.
         """
         status_read, status_write = os.pipe()

@@ -19,8 +19,7 @@ from argosy.local.errors import NodeError, NoProgram
 from argosy.local.kept import CONFIG_MAP, SECRET, Kept, Source
 from argosy.local.model import Container, EnvVar, Template, Workflow
 from argosy.local.mounts import EMPTY, make
-from argosy.local.namespaces import TEMPORARY, Shown, hidden, refusal
-from argosy.local.paths import PathMap, cleaned
+from argosy.local.paths import TEMPORARY, PathMap, Shown, cleaned, hidden, refusal
 from argosy.local.process import Ended, refuse_unfit, run_process
 from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG

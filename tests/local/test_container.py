@@ -10,7 +10,7 @@ import pytest
 
 from argosy.errors import ManifestError
 from argosy.local import NullReporter, run_manifest
-from argosy.local.namespaces import SWITCH, refusal
+from argosy.local.paths import VIEW_SWITCH, refusal
 from tests.local.conftest import Run, log, manifest, node
 
 ONE = """
@@ -78,10 +78,10 @@ templates:
     volumeMounts: [{name: scratch, mountPath: /scratch}, {name: shm, mountPath: /dev/shm}]
     command: [sh, -c, 'echo x > /scratch/file; pwd; ls /scratch; ls -d /dev/shm']
 """,
-        environment={SWITCH: switch},
+        environment={VIEW_SWITCH: switch},
     )
     where, file, shared = log(result, "main").splitlines()
-    moved = refusal({SWITCH: switch})
+    moved = refusal({VIEW_SWITCH: switch})
     assert where == (str(result.run_dir / "steps/main/root/srv/app") if moved else "/srv/app")
     assert (file, shared) == ("file", "/dev/shm")
 

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from argosy.local import guard, namespaces
-from argosy.local.namespaces import SWITCH, hidden, refusal
+from argosy.local import guard, paths
+from argosy.local.paths import VIEW_SWITCH, hidden, refusal
 from tests.local.conftest import Run, log, node, phases
 
 needs_namespaces = pytest.mark.skipif(bool(refusal({})), reason=refusal({}))
-OFF = {SWITCH: "0"}
+OFF = {VIEW_SWITCH: "0"}
 Tool = Callable[[str], Path]
 
 
@@ -283,7 +283,7 @@ def test_switched_off_paths_are_moved_and_a_built_in_one_is_told(run: Run, tool:
     writes = tool("import sys")
     result = run(SIDE_BY_SIDE.format(name=name, tool=writes, meet="x"), environment=OFF)
     assert phases(result) == {"a": "Error", "b": "Error"}
-    told = f"no file /tmp/{name} (a program that has the path built in does not find it here: {SWITCH}=0"
+    told = f"no file /tmp/{name} (a program that has the path built in does not find it here: {VIEW_SWITCH}=0"
     assert told in node(result, "a").message
     spec = "templates: [{name: main, steps: [[{name: a, template: echo}]]}]"
     moved = run(spec, folder="other", environment=OFF)
@@ -342,11 +342,11 @@ def test_a_kernel_that_refuses_is_told_and_paths_are_moved(run: Run, monkeypatch
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(guard, "enter", refused)
-    why = namespaces._kernels_refusal.__wrapped__()
+    why = paths._kernels_refusal.__wrapped__()
     assert why == (
         "this machine gives a program no view of the file system of its own (Operation not permitted)"
     )
-    monkeypatch.setattr(namespaces, "_kernels_refusal", lambda: why)
+    monkeypatch.setattr(paths, "_kernels_refusal", lambda: why)
     result = run("templates: [{name: main, steps: [[{name: a, template: echo}]]}]")
     assert node(result, "a").outputs.parameters == {"out": "nothing"}
     assert not (result.run_dir / "steps/a/view").exists()
@@ -372,7 +372,7 @@ def test_a_crowded_folder_is_not_shown_entry_by_entry(
     for number in range(3):
         (tmp_path / str(number)).touch()
     assert hidden(f"{tmp_path}/out", []) == ""
-    monkeypatch.setattr(namespaces, "_CROWDED", 2)
+    monkeypatch.setattr(paths, "_CROWDED", 2)
     assert "has more than 2 entries" in hidden(f"{tmp_path}/out", [])
 
 
@@ -380,13 +380,13 @@ def test_a_crowded_folder_is_not_shown_entry_by_entry(
 def test_a_view_that_cannot_be_entered_is_the_steps_error(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    lay = namespaces.Shown.lay
+    lay = paths.Shown.lay
 
-    def broken(view: namespaces.Shown, plan: Path, cwd: str, empty: Path) -> None:
+    def broken(view: paths.Shown, plan: Path, cwd: str, empty: Path) -> None:
         lay(view, plan, cwd, empty)
         plan.write_bytes(plan.read_bytes() + b"\0bind\0/dev\0/no/such/place")
 
-    monkeypatch.setattr(namespaces.Shown, "lay", broken)
+    monkeypatch.setattr(paths.Shown, "lay", broken)
     result = run(SIDE_BY_SIDE.format(name=name, tool="/bin/true", meet="x"))
     assert phases(result) == {"a": "Error", "b": "Error"}
     assert "cannot be shown to /bin/true (No such file or directory: /dev)" in node(result, "a").message

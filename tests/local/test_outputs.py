@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from argosy.local.console import ConsoleReporter
-from argosy.local.namespaces import SWITCH
+from argosy.local.paths import VIEW_SWITCH
 from argosy.step.values import MAX_BYTES
 from tests.local.conftest import Run, node
 
@@ -138,7 +138,7 @@ def test_what_any_program_links_to_stays_the_users(
         ONE
         % f"""outputs: {{artifacts: [{{name: o, path: /tmp/out}}]}}
   container: {{image: x, command: [sh, -c, '{script}']}}""",
-        environment={SWITCH: switch},
+        environment={VIEW_SWITCH: switch},
     )
     assert result.succeeded, result
     kept = result.run_dir / result.outputs.artifacts["o"]
