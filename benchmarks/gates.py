@@ -47,7 +47,7 @@ def _models(folder: Path, shape: tuple[int, ...]) -> tuple[Path, Path]:
     """The same network with fresh weights, as an exported program and as an ONNX file."""
     import torch
 
-    from argosy.components.training.export.onnx_export import export_onnx
+    from argosy.components.training.export import export_onnx
     from argosy.components.training.network.model import import_torchvision
 
     torch.manual_seed(0)
@@ -64,7 +64,7 @@ def _gate(stored: Path, exported: Path) -> float:
     """What `validate-onnx` does with the two files."""
     import torch
 
-    from argosy.components.training.export.onnx_export import check_onnx
+    from argosy.components.training.export import check_onnx
     from argosy.components.training.numerical import comparison, samples
 
     check_onnx(exported)

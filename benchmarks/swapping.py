@@ -142,7 +142,7 @@ def clients(at: Endpoints, model: str) -> Iterator[Callable[[], list[tuple[float
 
 def resnet18(folder: Path) -> Path:
     """A ResNet18 for images of 32 by 32, with random weights: they cost what trained ones do."""
-    from argosy.components.training.export.onnx_export import export_onnx
+    from argosy.components.training.export import export_onnx
     from argosy.components.training.network.model import build_model
 
     path = folder / "model.onnx"

@@ -47,7 +47,7 @@ def export_to_onnx(
     """
     from argosy.components.shared.registry import connect, get_version
     from argosy.components.shared.shape import parse_input_shape
-    from argosy.components.training.export.onnx_export import export_version
+    from argosy.components.training.export import export_version
 
     shape = parse_input_shape(input_shape)
     client = connect(mlflow_tracking_uri)

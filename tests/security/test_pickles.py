@@ -21,7 +21,7 @@ from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.training import export_to_onnx, validate_onnx
 from argosy.components.training.checkpoints.checkpoint import FORMAT, Checkpoint, CorruptCheckpoint
-from argosy.components.training.export.models import load_pytorch
+from argosy.components.training.export import load_pytorch
 from argosy.components.training.network.model import read_weights
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models

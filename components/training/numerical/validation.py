@@ -25,16 +25,16 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
 from argosy.components.shared.registry import get_run
+from argosy.components.shared.run_files import download
 from argosy.components.training.champion.candidates import all_versions, logged_model, register_model_of_run
-from argosy.components.training.export.models import (
+from argosy.components.training.export import (
     FILE_SHA256,
     MODEL_FILE,
     Parent,
-    download,
+    check_onnx,
     load_pytorch,
     sha256,
 )
-from argosy.components.training.export.onnx_export import check_onnx
 from argosy.components.training.numerical.comparison import (
     Array,
     Difference,

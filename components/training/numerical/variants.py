@@ -30,15 +30,15 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from argosy.components.shared import registry
-from argosy.components.training.export.models import (
+from argosy.components.shared.run_files import download
+from argosy.components.training.export import (
     FILE_SHA256,
     MODEL_FILE,
     Parent,
+    check_onnx,
     complete_run,
-    download,
     sha256,
 )
-from argosy.components.training.export.onnx_export import check_onnx
 from argosy.components.training.numerical.comparison import (
     Array,
     Difference,

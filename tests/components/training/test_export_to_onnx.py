@@ -9,7 +9,8 @@ import onnxruntime as ort
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.training.export.models import download, sha256
+from argosy.components.shared.run_files import download
+from argosy.components.training.export import sha256
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers

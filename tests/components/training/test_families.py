@@ -13,8 +13,8 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from argosy.components.shared import registry
-from argosy.components.training.export.models import download
-from argosy.components.training.export.onnx_export import export_onnx
+from argosy.components.shared.run_files import download
+from argosy.components.training.export import export_onnx
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.promote import promote
 from argosy.components.training.validate_onnx import validate_onnx

@@ -10,7 +10,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from argosy.components.training.data.dataset import open_folder
-from argosy.components.training.export.models import load_pytorch
+from argosy.components.training.export import load_pytorch
 from argosy.components.training.fitting import fit
 from argosy.components.training.train import train
 from argosy.errors import UsageError

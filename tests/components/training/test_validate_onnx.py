@@ -14,7 +14,8 @@ from mlflow.tracking import MlflowClient
 from onnx import helper, numpy_helper
 
 from argosy.components.shared import registry
-from argosy.components.training.export.models import download, load_pytorch
+from argosy.components.shared.run_files import download
+from argosy.components.training.export import load_pytorch
 from argosy.components.training.validate_onnx import Validation, validate_onnx
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Model, Servers

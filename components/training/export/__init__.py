@@ -1,1 +1,0 @@
-"""From the PyTorch model to an ONNX file in an MLflow run of its own."""
