@@ -37,7 +37,7 @@ from argosy.components.shared import registry
 from argosy.components.shared.registry import get_run, mlflow_errors
 from argosy.components.shared.run_files import download
 from argosy.components.shared.shape import InputShape
-from argosy.components.training.champion.candidates import fingerprint
+from argosy.components.training.champion import fingerprint
 from argosy.errors import StepError, UsageError
 
 log = logging.getLogger(__name__)

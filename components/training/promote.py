@@ -78,8 +78,7 @@ def promote(
             the candidate fail, or does not count. Each is told in the reason.
     """
     from argosy.components.shared.registry import connect
-    from argosy.components.training.champion.gate import Rule
-    from argosy.components.training.champion.promotion import promote_run
+    from argosy.components.training.champion import Rule, promote_run
 
     rule = Rule(min_accuracy, min_improvement, metric, direction, on_other_data)
     promoted = promote_run(connect(mlflow_tracking_uri), model_name, run_id, rule)

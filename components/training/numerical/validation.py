@@ -26,7 +26,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.shared import registry
 from argosy.components.shared.registry import get_run
 from argosy.components.shared.run_files import download
-from argosy.components.training.champion.candidates import all_versions, logged_model, register_model_of_run
+from argosy.components.training.champion import all_versions, logged_model, register_model_of_run
 from argosy.components.training.export import (
     FILE_SHA256,
     MODEL_FILE,

@@ -7,7 +7,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
-from argosy.components.training.champion.candidates import CHAMPION, register_model_of_run
+from argosy.components.training.champion import CHAMPION, register_model_of_run
 from argosy.components.training.promote import Promotion, promote
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Servers

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from argosy.components.training.champion.candidates import logged_model
+from argosy.components.training.champion import logged_model
 from tests.components.training.attempts import Training
 from tests.components.training.conftest import SHAPE, Servers
 from tests.components.training.digits import write_digits

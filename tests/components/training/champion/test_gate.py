@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from argosy.components.training.champion.gate import OnOtherData, Rule, Score, decide
+from argosy.components.training.champion import OnOtherData, Rule, Score, decide
 from argosy.errors import StepError, UsageError
 
 DEFAULT = Rule()

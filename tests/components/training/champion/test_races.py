@@ -9,9 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
-from argosy.components.training.champion.candidates import CHAMPION, Champion, Comparison
-from argosy.components.training.champion.gate import Rule, Score
-from argosy.components.training.champion.promotion import winner
+from argosy.components.training.champion import CHAMPION, Champion, Comparison, Rule, Score, winner
 from argosy.components.training.promote import Promotion, promote
 from argosy.errors import StepError
 from tests.components.training.conftest import Servers

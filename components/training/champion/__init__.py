@@ -1,1 +1,0 @@
-"""Gate 1: candidates, their contest with the champion, and the registration."""
