@@ -13,7 +13,7 @@ import torch
 from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import prepare
 from argosy.components.training.data.many_files import VARIABLE
-from argosy.components.training.fitting.fit import fit
+from argosy.components.training.fitting import fit
 from argosy.components.training.recipe import Recipe, load
 from argosy.stack import dataset
 from benchmarks.harness import Result

@@ -6,7 +6,7 @@ import pkgutil
 from argosy.components import deployment, shared
 
 MODULES = (
-    "argosy.components.training.fitting.run",
+    "argosy.components.training.fitting",
     "mlflow.tracking",
     # What drawing the report loads, and most of what storing a network as an exported program does.
     "matplotlib.backends.backend_agg",

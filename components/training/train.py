@@ -76,7 +76,7 @@ def train(
     """
     from argosy.components.shared.registry import connect
     from argosy.components.shared.shape import parse_input_shape
-    from argosy.components.training.fitting.run import run_training
+    from argosy.components.training.fitting import run_training
     from argosy.components.training.recipe import load
 
     recipe = load().override(

@@ -26,8 +26,8 @@ def attempt(argv: Sequence[str], environment: Mapping[str, str], log: str, dies_
 
     `dies_at_the_end`: killed when the model is stored and the end of the training is not yet noted.
     """
+    from argosy.components.training import fitting
     from argosy.components.training.checkpoints.checkpoints import Checkpoints
-    from argosy.components.training.fitting import fit
     from argosy.components.training.train import train
     from argosy.step.program import run_step
     from tests.components.training.small import small_network
@@ -35,7 +35,7 @@ def attempt(argv: Sequence[str], environment: Mapping[str, str], log: str, dies_
     os.environ.update(environment)
     sys.stderr = Path(log).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - the process ends with it
     logging.getLogger().handlers.clear()  # the server's own
-    fit.starting_model = small_network  # type: ignore[attr-defined]
+    fitting.starting_model = small_network  # type: ignore[attr-defined]
     if dies_at_the_end:
         Checkpoints.finish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
     code = run_step(train, argv)

@@ -16,10 +16,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from argosy.components.shared import registry
+from argosy.components.training import fitting
 from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.many_files import VARIABLE
 from argosy.components.training.export_to_onnx import export_to_onnx
-from argosy.components.training.fitting import run
 from argosy.components.training.promote import Promotion, promote
 from argosy.components.training.recipe import Recipe, load
 from argosy.components.training.train import Trained, train
@@ -90,8 +90,10 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     first = processes.Process(target=abs, args=(0,))  # the server that forks stays, from here on
     first.start()
     first.join()
-    settings = run._settings
-    monkeypatch.setattr(run, "_settings", lambda count: replace(settings(count), start_method="forkserver"))
+    settings = fitting._settings
+    monkeypatch.setattr(
+        fitting, "_settings", lambda count: replace(settings(count), start_method="forkserver")
+    )
 
 
 @pytest.fixture

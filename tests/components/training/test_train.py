@@ -9,9 +9,9 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+from argosy.components.training import fitting
 from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.export import load_pytorch
-from argosy.components.training.fitting import fit
 from argosy.components.training.train import train
 from argosy.errors import UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers
@@ -84,7 +84,7 @@ def test_damaged_images_are_left_out_or_refused(
 def test_from_s3(
     servers: Servers, client: MlflowClient, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "starting_model", small_network)
+    monkeypatch.setattr(fitting, "starting_model", small_network)
     write_digits(tmp_path, train=12, val=3)
     bucket = boto3.resource("s3").Bucket(servers.bucket)
     for file in tmp_path.rglob("*.png"):

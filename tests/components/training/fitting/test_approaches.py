@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.fitting.fit import fit
+from argosy.components.training.fitting import fit
 from argosy.components.training.network.model import (
     build_model,
     build_optimizer,

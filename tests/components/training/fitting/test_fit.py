@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from argosy.components.training import fitting as module
 from argosy.components.training.data.dataset import ImageFolder, open_folder
-from argosy.components.training.fitting import fit as module
-from argosy.components.training.fitting.fit import fit
+from argosy.components.training.fitting import fit
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker
 from argosy.errors import StepError

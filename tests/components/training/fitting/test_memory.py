@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from argosy.components.training.fitting.fit import memory_errors
+from argosy.components.training.fitting import memory_errors
 from argosy.errors import StepError
 
 TERA = 1 << 40

@@ -12,14 +12,12 @@ import psutil
 import pytest
 import torch
 
+from argosy.components.training import fitting as module
 from argosy.components.training.checkpoints.checkpoint import Identity
 from argosy.components.training.checkpoints.checkpoints import NoCheckpoints, open_checkpoints
 from argosy.components.training.checkpoints.interruption import interruption
 from argosy.components.training.data.dataset import ImageFolder, open_folder
-from argosy.components.training.fitting import fit as module
-from argosy.components.training.fitting.fit import fit
-from argosy.components.training.fitting.parallel import ALONE, how_many, team
-from argosy.components.training.fitting.run import together
+from argosy.components.training.fitting import ALONE, fit, how_many, team, together
 from argosy.components.training.network.model import build_model
 from argosy.components.training.recipe import Recipe, load
 from argosy.components.training.tracking.metrics import NullTracker
@@ -169,7 +167,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from argosy.components.training.recipe import load
-from argosy.components.training.fitting.run import together
+from argosy.components.training.fitting import together
 from argosy.components.training.tracking.metrics import NullTracker
 from argosy.errors import ArgosyError
 from tests.components.training.fitting.test_parallel import train_with_checkpoints

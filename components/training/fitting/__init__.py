@@ -1,1 +1,0 @@
-"""A whole training: prepared, run over the epochs, in one process or several."""
