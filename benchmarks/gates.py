@@ -65,12 +65,12 @@ def _gate(stored: Path, exported: Path) -> float:
     import torch
 
     from argosy.components.training.export import check_onnx
-    from argosy.components.training.numerical import comparison, samples
+    from argosy.components.training.numerical import comparison
 
     check_onnx(exported)
     session = comparison.open_session(str(exported), torch.get_num_threads())
     baseline = comparison.pytorch_predictor(torch.export.load(stored).module())
-    batches = samples.random_batches(SAMPLES, comparison.sample_shape(session), seed=0)
+    batches = comparison.random_batches(SAMPLES, comparison.sample_shape(session), seed=0)
     return comparison.compare(baseline, comparison.onnx_predictor(session), batches).max
 
 

@@ -1,15 +1,17 @@
-"""Gate 2 as measurement: do two models give the same answers, and which is faster?
+"""Gate 2 as measurement: do two models give the same answers on the same inputs, and which is faster?
 
-A model is a function here, from a batch of inputs to a batch of answers, on the CPU.
+A model is a function here, from a batch of inputs to a batch of answers, on the CPU. The inputs are seeded
+random ones, and real ones that the training run left.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +31,13 @@ _BINS, _SHIFT = 1 << 16, 15
 Array = npt.NDArray[np.float32]
 Predict = Callable[[Array], Array]
 _FLOAT32 = "tensor(float)"
+
+# Batches of one and of many, of a round number and of an odd one: a batch size that got fixed in the export,
+# anywhere in the graph, shows on the first that is not it.
+BATCHES = (1, 2, 7, 32)
+# Of one batch: memory grows neither with the number of samples nor with their size. PyTorch is half as fast
+# again on batches that leave the processor's caches in peace.
+MOST_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -140,6 +149,40 @@ def _classes(answers: Array) -> npt.NDArray[np.int64]:
     rows = answers.reshape(len(answers), -1) if answers.ndim < 2 else answers
     classes: npt.NDArray[np.int64] = np.argmax(rows, axis=1)
     return classes
+
+
+def batch_sizes(count: int, sample: tuple[int, ...]) -> Iterator[int]:
+    """Sizes of batches that together hold `count` samples: `BATCHES` in turn, within `MOST_BYTES`."""
+    fitting = max(1, MOST_BYTES // (4 * math.prod(sample)))
+    for size in itertools.cycle(BATCHES):
+        if count <= 0:
+            return
+        taken = min(size, fitting, count)
+        yield taken
+        count -= taken
+
+
+def random_batches(count: int, sample: tuple[int, ...], seed: int) -> Iterator[Array]:
+    """`count` samples in batches of several sizes, float32, standard normal as prepared inputs are.
+
+    The same seed gives the same samples.
+    """
+    generator = np.random.default_rng(seed)
+    for size in batch_sizes(count, sample):
+        yield generator.standard_normal((size, *sample), dtype=np.float32)
+
+
+def example_of(sample: tuple[int, ...], seed: int) -> Array:
+    """Two random samples: of one, tracers and signatures would take the batch for fixed."""
+    return np.random.default_rng(seed).standard_normal((2, *sample), dtype=np.float32)
+
+
+def real_batches(inputs: Array) -> Iterator[Array]:
+    """All of `inputs` in batches of several sizes; each is copied into memory when it is asked for."""
+    start = 0
+    for size in batch_sizes(len(inputs), inputs.shape[1:]):
+        yield np.array(inputs[start : start + size])
+        start += size
 
 
 def pytorch_predictor(model: nn.Module) -> Predict:

@@ -25,7 +25,7 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.shared import registry
 from argosy.components.shared.registry import get_run
-from argosy.components.shared.run_files import download
+from argosy.components.shared.run_files import download, read_real_samples
 from argosy.components.training.champion import all_versions, logged_model, register_model_of_run
 from argosy.components.training.export import (
     FILE_SHA256,
@@ -39,17 +39,14 @@ from argosy.components.training.numerical.comparison import (
     Array,
     Difference,
     compare,
+    example_of,
     onnx_predictor,
     open_session,
     pytorch_predictor,
+    random_batches,
+    real_batches,
     sample_shape,
     speedup,
-)
-from argosy.components.training.numerical.samples import (
-    example_of,
-    random_batches,
-    read_real_samples,
-    real_batches,
 )
 from argosy.errors import StepError
 

@@ -30,7 +30,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from argosy.components.shared import registry
-from argosy.components.shared.run_files import download
+from argosy.components.shared.run_files import INPUTS_FILE, RealSamples, download, read_real_samples
 from argosy.components.training.export import (
     FILE_SHA256,
     MODEL_FILE,
@@ -44,18 +44,13 @@ from argosy.components.training.numerical.comparison import (
     Difference,
     Predict,
     compare,
+    example_of,
     onnx_predictor,
     open_session,
+    random_batches,
+    real_batches,
     sample_shape,
     speedup,
-)
-from argosy.components.training.numerical.samples import (
-    INPUTS_FILE,
-    RealSamples,
-    example_of,
-    random_batches,
-    read_real_samples,
-    real_batches,
 )
 from argosy.components.training.numerical.validation import PASSED, record_metrics, register_onnx
 from argosy.errors import StepError, UsageError

@@ -14,9 +14,9 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment.fetch_model import fetch_model
 from argosy.components.deployment.prepare_artifacts import prepare_artifacts
 from argosy.components.shared import registry
+from argosy.components.shared.run_files import RealSamples
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.numerical.comparison import Difference
-from argosy.components.training.numerical.samples import RealSamples
 from argosy.components.training.numerical.variants import Judged, VariantRule, accuracy, judge
 from argosy.components.training.promote import promote
 from argosy.components.training.quantize_onnx import Quantized, quantize_onnx

@@ -13,9 +13,9 @@ from argosy.components.training.numerical.comparison import (
     Difference,
     check_settings,
     compare,
+    random_batches,
     speedup,
 )
-from argosy.components.training.numerical.samples import random_batches
 from argosy.errors import StepError, UsageError
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from argosy.components.training.numerical.samples import (
+from argosy.components.shared.run_files import read_real_samples
+from argosy.components.training.numerical.comparison import (
     BATCHES,
     MOST_BYTES,
     batch_sizes,
     random_batches,
-    read_real_samples,
     real_batches,
 )
 from argosy.errors import StepError
