@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from argosy.local.stacks import ServiceStatus, StackStatus
     from argosy.stack.endpoints import Endpoints, S3Endpoint, TritonEndpoint
+    from argosy.stack.serving import prepare_triton
     from argosy.stack.stack import Stack
     from argosy.stack.state import default_state_dir
-    from argosy.stack.triton_install import prepare_triton
 
 __all__ = [
     "Endpoints",
@@ -30,7 +30,7 @@ _MODULES = {
     "StackStatus": "argosy.local.stacks",
     "TritonEndpoint": "argosy.stack.endpoints",
     "default_state_dir": "argosy.stack.state",
-    "prepare_triton": "argosy.stack.triton_install",
+    "prepare_triton": "argosy.stack.serving",
 }
 
 

@@ -12,9 +12,9 @@ from argosy.stack import dataset, process, storage
 from argosy.stack.endpoints import Endpoints
 from argosy.stack.process import HOST
 from argosy.stack.service import Service, Unwell
+from argosy.stack.serving import prepare_triton
 from argosy.stack.startup import Startup, catalogue, endpoints
 from argosy.stack.state import Launched, Report, State, StateFolder, default_state_dir
-from argosy.stack.triton_install import prepare_triton
 
 
 def _silent(line: str) -> None:

@@ -17,8 +17,8 @@ from argosy.stack import dataset, process, serving, storage, tracking
 from argosy.stack.endpoints import Endpoints
 from argosy.stack.process import ProcessId
 from argosy.stack.service import Cancelled, Service, Unwell
+from argosy.stack.serving import TritonInstall, locate_triton, prepare_triton
 from argosy.stack.state import Credentials, Launched, Report, State, StateFolder
-from argosy.stack.triton_install import TritonInstall, locate, prepare_triton
 
 _logger = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def endpoints(ports: dict[str, int], credentials: Credentials) -> Endpoints:
 
 def catalogue(folder: StateFolder, ports: dict[str, int], credentials: Credentials) -> Catalogue:
     """Describe the servers; nothing is started or installed."""
-    install = locate(folder.path)
+    install = locate_triton(folder.path)
     where = endpoints(ports, credentials)
     return Catalogue(
         tracking=tracking.service(folder, ports),

@@ -12,8 +12,8 @@ from argosy.components.shared.triton import Triton
 from argosy.stack import Stack, process, serving
 from argosy.stack.process import ProcessId
 from argosy.stack.service import Service
+from argosy.stack.serving import locate_triton
 from argosy.stack.state import StateFolder
-from argosy.stack.triton_install import locate
 from tests.components.deployment.fleet import IMAGE
 from tests.conftest import quick_loads
 
@@ -50,7 +50,7 @@ def replica(
     """A server on the stack's bucket, not started."""
     where, state = stack.endpoints(), StateFolder(folder)
     chosen = chosen or process.choose_ports(serving.PORTS, {})
-    install = locate(stack.state_dir)
+    install = locate_triton(stack.state_dir)
     serving.lay_out_backends(state.backends, install)
     with quick_loads():
         made = serving.service(state, chosen, where.s3, install)
