@@ -6,13 +6,12 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-from argosy.local.calls import FAILED_FAST, gather, resolve, run_call
+from argosy.local.calls import FAILED_FAST, Executor, Finished, Site, gather, resolve, run_call
 from argosy.local.errors import NodeError
 from argosy.local.job import Job, Outcome, Produced
 from argosy.local.model import Call, Template
 from argosy.local.node import Phase
 from argosy.local.scope import Scope, composed
-from argosy.local.site import Executor, Finished, Site
 from argosy.manifest import depends
 
 
