@@ -1,4 +1,4 @@
-"""Runs a manifest in a folder, from the first check to the last line of `run.json`."""
+"""Runs a manifest in a folder: checks, the entrypoint, the exit handler, to the last line of `run.json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -20,16 +20,23 @@ from typing import TYPE_CHECKING, Any
 from argosy.errors import ManifestError, UsageError
 from argosy.local import state as states
 from argosy.local.approval import Approval
+from argosy.local.artifacts import from_text
+from argosy.local.calls import bind, gather
 from argosy.local.check import check
-from argosy.local.context import Context, Only, Reuse
-from argosy.local.job import Plan, Reporter, WorkflowResult
+from argosy.local.composites import run_composite
+from argosy.local.context import EXIT_HANDLER, HOOKS, Context, Only, Reuse
+from argosy.local.engine import Engine
+from argosy.local.errors import NodeError
+from argosy.local.job import Inputs, Job, Outcome, Plan, Produced, Reporter, WorkflowResult
 from argosy.local.kept import Kept
-from argosy.local.model import Arguments, Call, Template, Workflow
-from argosy.local.node import PLAIN, now, parse_time
+from argosy.local.model import Arguments, Call, Hook, Template, Workflow
+from argosy.local.node import KINDS, PLAIN, Node, Phase, Values, now, parse_time
 from argosy.local.program import base_environment, check_environment
 from argosy.local.scope import Scope, global_variables, parameter_variables
+from argosy.local.shape import compact
+from argosy.local.shared import held
 from argosy.local.standbys import Standbys
-from argosy.local.workflow import run_workflow
+from argosy.manifest import golang
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import parameters_of, spec_of, with_spec
 from argosy.manifest.tags import parse
@@ -37,57 +44,6 @@ from argosy.step.files import write_text
 
 if TYPE_CHECKING:
     from argosy.local.containers import Containers
-
-
-def captured_templates(workflow: Workflow) -> frozenset[str]:
-    """Templates of which somebody asks for the standard output (`outputs.result`)."""
-    found = set()
-    for template in workflow.templates.values():
-        by_name = {call.name: call.template for call in template.calls}
-        for source in _all_texts(template):
-            for name in parse(source).names:
-                parts = name.split(".")
-                if len(parts) == 4 and parts[2:] == ["outputs", "result"] and parts[1] in by_name:
-                    found.add(by_name[parts[1]])
-    return frozenset(found)
-
-
-def _all_texts(template: Template) -> Iterator[str]:
-    for call in template.calls:
-        for arguments in (call.arguments, *(hook.arguments for hook in call.all_hooks)):
-            yield from (text for text in _texts_of_arguments(arguments) if text)
-        yield call.when or ""
-        yield from (f"{{{{={hook.expression}}}}}" for hook in call.all_hooks if hook.expression)
-        if call.loop:
-            yield from _texts_of_loop(call)
-    for output in template.outputs:
-        yield output.parameter or ""
-        yield f"{{{{={output.expression}}}}}" if output.expression else ""
-
-
-def _texts_of_loop(call: Call) -> Iterator[str]:
-    """The variables of a loop's items."""
-    loop = call.loop
-    if loop is not None:
-        yield loop.param or ""
-        yield from (loop.sequence or {}).values()
-        yield from _strings(list(loop.items or ()))
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
-    elif isinstance(value, dict):
-        yield from _strings(list(value.values()))
-
-
-def _texts_of_arguments(arguments: Arguments) -> Iterator[str | None]:
-    yield from arguments.parameters.values()
-    for artifact in arguments.artifacts.values():
-        yield from (artifact.source, artifact.raw, artifact.sub_path)
 
 
 DEFAULT_PARALLEL = 4
@@ -171,7 +127,7 @@ def _run(
 
     async def main() -> WorkflowResult:
         slots = asyncio.Semaphore(min(limits))
-        captured = captured_templates(plan.workflow)
+        captured = _captured_templates(plan.workflow)
         reporter.on_start(plan)
         with _plain_path(run_dir) as seen_dir:
             standbys = Standbys(environment)
@@ -180,7 +136,7 @@ def _run(
             with _Signals(ctx) as signals:
                 state.on_lost = signals.stop
                 try:
-                    result = await run_workflow(ctx, started)
+                    result = await _run_workflow(ctx, started)
                 finally:
                     await standbys.close()
         reporter.on_finish(result)
@@ -256,6 +212,18 @@ def _make_folder(run_dir: Path, resume: bool) -> None:
         raise UsageError(f"{run_dir} holds a run already: resume it, or name another folder")
 
 
+@contextmanager
+def _plain_path(run_dir: Path) -> Iterator[Path]:
+    """`run_dir` by a path without spaces and the like: its own, or a link in the temporary folder."""
+    if all(PLAIN.issuperset(part) for part in run_dir.parts[1:]):
+        yield run_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
+        link = Path(folder) / "run"
+        link.symlink_to(run_dir, target_is_directory=True)
+        yield link
+
+
 def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None) -> Plan:
     """The plan with name and uid, the tags in the manifest's own parameter values replaced."""
     if earlier:
@@ -298,13 +266,265 @@ def _as_run(manifest: Mapping[str, Any], plan: Plan) -> str:
     return to_yaml(document)
 
 
-@contextmanager
-def _plain_path(run_dir: Path) -> Iterator[Path]:
-    """`run_dir` by a path without spaces and the like: its own, or a link in the temporary folder."""
-    if all(PLAIN.issuperset(part) for part in run_dir.parts[1:]):
-        yield run_dir
-        return
-    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
-        link = Path(folder) / "run"
-        link.symlink_to(run_dir, target_is_directory=True)
-        yield link
+async def _run_workflow(ctx: Context, started: str) -> WorkflowResult:
+    """Run the entrypoint, then, whatever happened, the exit handler; only a stop by a signal skips that."""
+    engine = Engine(ctx)
+    for handler in (EXIT_HANDLER, *(f"{HOOKS}.{name}" for name in ctx.plan.workflow.hooks)):
+        ctx.state.discard(handler)
+    hooks = _Hooks(engine)
+    try:
+        hooks.look()
+        outcome = await _within_deadline(ctx, _locked(engine))
+        _tell(ctx, outcome)
+        hooks.look()
+        outcome = await _exit_handler(engine, outcome)
+        await hooks.over()
+    except asyncio.CancelledError:
+        outcome = Outcome(Phase.FAILED, ctx.stop_reason)
+    outputs = _outputs(ctx, outcome.produced)
+    finished = now()
+    extra = {"message": outcome.message, "finishedAt": finished, "outputs": outputs.to_dict()}
+    if (lost := ctx.state.close(outcome.phase, extra)) and outcome.phase is Phase.SUCCEEDED:
+        outcome = replace(outcome, phase=Phase.ERROR, message=lost)
+    return WorkflowResult(
+        name=ctx.plan.name,
+        uid=ctx.plan.uid,
+        phase=outcome.phase,
+        message=outcome.message,
+        started_at=started,
+        finished_at=finished,
+        parameters=ctx.plan.parameters,
+        nodes=ctx.state.in_order(),
+        run_dir=ctx.run_dir,
+        outputs=outputs,
+    )
+
+
+async def _within_deadline(ctx: Context, run: Awaitable[Outcome]) -> Outcome:
+    limit = ctx.plan.workflow.deadline
+    task = asyncio.ensure_future(run)
+    try:
+        done, _ = await asyncio.wait([task], timeout=limit)
+        if done:
+            return task.result()
+        ctx.stop_reason = f"the workflow ran longer than {limit:g} s"
+        await _cancelled(task)
+        return Outcome(Phase.FAILED, ctx.stop_reason)
+    except asyncio.CancelledError:
+        await _cancelled(task)
+        raise
+
+
+async def _cancelled(task: asyncio.Future[Outcome]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _locked(engine: Engine) -> Outcome:
+    """The entrypoint, while the workflow holds its own locks."""
+    ctx = engine.ctx
+    try:
+        async with held(ctx.plan.workflow.locks, ctx.kept, ctx.globals.render, lambda message: None):
+            return await _entrypoint(engine)
+    except NodeError as error:
+        return Outcome(Phase.ERROR, str(error))
+    finally:
+        await engine.daemons.end("")
+
+
+async def _entrypoint(engine: Engine) -> Outcome:
+    if (only := engine.ctx.only) is not None:
+        template = engine.ctx.plan.workflow.templates[only.template]
+        return _as_outcome(*await engine.execute(Job(template, only.name, only.inputs)))
+    template = engine.ctx.plan.workflow.templates[engine.ctx.plan.workflow.entrypoint]
+    try:
+        inputs = _inputs(engine.ctx, template, Arguments())
+        if not template.calls or template.retry or template.locks or template.memo:
+            return _as_outcome(*await engine.execute(Job(template, template.name, inputs)))
+        scope = engine.ctx.globals.inner(parameter_variables("inputs", inputs.parameters))
+        outcome = await run_composite(engine, Job(template, "", inputs), "", scope)
+        engine.publish(template, outcome.produced)
+        return outcome
+    except NodeError as error:
+        return Outcome(Phase.ERROR, str(error))
+
+
+def _inputs(ctx: Context, template: Template, arguments: Arguments) -> Inputs:
+    """Inputs of the entrypoint or exit handler: the workflow's arguments by name, and a hook's own."""
+    workflow = ctx.plan.workflow
+    parameters = {
+        port.name: ctx.plan.parameters[port.name]
+        for port in template.parameters
+        if port.name in ctx.plan.parameters and port.name not in arguments.parameters
+    }
+    artifacts = {
+        port.name: from_text(workflow.artifacts[port.name].raw or "", ctx.run_dir)
+        for port in template.artifacts
+        if port.name in workflow.artifacts and port.name not in arguments.artifacts
+    }
+    given = Inputs(parameters, artifacts)
+    return bind(template, arguments, ctx.globals, ctx.globals, ctx.run_dir, given)
+
+
+def _as_outcome(node: Node, produced: Produced) -> Outcome:
+    message = f"'{node.name}' failed: {node.message}" if node.phase.is_bad else node.message
+    return Outcome(node.phase, message, node.exit_code, produced, node.log_tail)
+
+
+def _tell(ctx: Context, outcome: Outcome) -> None:
+    """Let hooks and the exit handler know how the entrypoint ended."""
+    ctx.tick()
+    ctx.globals.variables["workflow.status"] = outcome.phase.value
+    ctx.globals.variables["workflow.failures"] = _failures(ctx)
+
+
+class _Hooks:
+    """The workflow's own hooks: each runs once, as soon as its expression holds, and changes nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._left = dict(engine.ctx.plan.workflow.hooks)
+        self._running: list[asyncio.Task[None]] = []
+
+    def look(self) -> None:
+        """The workflow is in another phase: start the hooks that wait for it."""
+        for name, hook in list(self._left.items()):
+            try:
+                holds = self._engine.ctx.globals.evaluate(hook.expression or "") is True
+            except NodeError as error:
+                del self._left[name]
+                self._refuse(hook, f"{HOOKS}.{name}", error)
+                continue
+            if holds:
+                del self._left[name]
+                self._running.append(asyncio.ensure_future(self._run(hook, f"{HOOKS}.{name}")))
+
+    def _refuse(self, hook: Hook, name: str, error: NodeError) -> None:
+        ctx = self._engine.ctx
+        kind = KINDS[ctx.plan.workflow.templates[hook.template].kind]
+        ctx.state.put(Node(name, hook.template, kind, Phase.ERROR, finished_at=now(), message=str(error)))
+
+    async def over(self) -> None:
+        """Wait for the hooks that run."""
+        await gather(self._running)
+
+    async def _run(self, hook: Hook, name: str) -> None:
+        ctx = self._engine.ctx
+        template = ctx.plan.workflow.templates[hook.template]
+        try:
+            inputs = _inputs(ctx, template, hook.arguments)
+        except NodeError as error:
+            self._refuse(hook, name, error)
+            return
+        await self._engine.execute(Job(template, name, inputs, fresh=True))
+
+
+async def _exit_handler(engine: Engine, outcome: Outcome) -> Outcome:
+    """Run the exit handler; its own failure fails a workflow that had succeeded, and hides nothing."""
+    ctx = engine.ctx
+    hook = ctx.plan.workflow.on_exit
+    if hook is None or ctx.only is not None:
+        return outcome
+    if hook.expression and ctx.globals.evaluate(hook.expression) is not True:
+        return outcome
+    template = ctx.plan.workflow.templates[hook.template]
+    try:
+        inputs = _inputs(ctx, template, hook.arguments)
+        handled = _as_outcome(*await engine.execute(Job(template, EXIT_HANDLER, inputs, fresh=True)))
+    except NodeError as error:
+        handled = Outcome(Phase.ERROR, str(error))
+    if outcome.phase is Phase.SUCCEEDED and handled.phase.is_bad:
+        return Outcome(
+            handled.phase, f"the exit handler failed: {handled.message}", produced=outcome.produced
+        )
+    return outcome
+
+
+def _failures(ctx: Context) -> str:
+    """The failures, as JSON within the quotes of a text, so that it can stand in a JSON text."""
+    return golang.quote(
+        compact(
+            [
+                {
+                    "displayName": node.display_name,
+                    "message": node.message,
+                    "templateName": node.template,
+                    "phase": node.phase.value,
+                    "podName": ctx.pod_name(node.template, node.name),
+                    "finishedAt": node.finished_at,
+                }
+                for node in ctx.state.nodes.values()
+                if node.phase.is_bad
+            ]
+        )
+    )
+
+
+def _outputs(ctx: Context, produced: Produced) -> Values:
+    """The entrypoint's outputs and the global ones."""
+    prefix = "workflow.outputs.parameters."
+    parameters = dict(produced.parameters)
+    parameters |= {
+        name.removeprefix(prefix): value
+        for name, value in ctx.globals.variables.items()
+        if name.startswith(prefix)
+    }
+    prefix = "workflow.outputs.artifacts."
+    artifacts = {name: ctx.relative(path) for name, path in produced.artifacts.items()}
+    artifacts |= {
+        name.removeprefix(prefix): ctx.relative(path)
+        for name, path in ctx.globals.artifacts.items()
+        if name.startswith(prefix)
+    }
+    return Values(parameters, artifacts)
+
+
+def _captured_templates(workflow: Workflow) -> frozenset[str]:
+    """Templates of which somebody asks for the standard output (`outputs.result`)."""
+    found = set()
+    for template in workflow.templates.values():
+        by_name = {call.name: call.template for call in template.calls}
+        for source in _all_texts(template):
+            for name in parse(source).names:
+                parts = name.split(".")
+                if len(parts) == 4 and parts[2:] == ["outputs", "result"] and parts[1] in by_name:
+                    found.add(by_name[parts[1]])
+    return frozenset(found)
+
+
+def _all_texts(template: Template) -> Iterator[str]:
+    for call in template.calls:
+        for arguments in (call.arguments, *(hook.arguments for hook in call.all_hooks)):
+            yield from (text for text in _texts_of_arguments(arguments) if text)
+        yield call.when or ""
+        yield from (f"{{{{={hook.expression}}}}}" for hook in call.all_hooks if hook.expression)
+        if call.loop:
+            yield from _texts_of_loop(call)
+    for output in template.outputs:
+        yield output.parameter or ""
+        yield f"{{{{={output.expression}}}}}" if output.expression else ""
+
+
+def _texts_of_loop(call: Call) -> Iterator[str]:
+    """The variables of a loop's items."""
+    loop = call.loop
+    if loop is not None:
+        yield loop.param or ""
+        yield from (loop.sequence or {}).values()
+        yield from _strings(list(loop.items or ()))
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
+    elif isinstance(value, dict):
+        yield from _strings(list(value.values()))
+
+
+def _texts_of_arguments(arguments: Arguments) -> Iterator[str | None]:
+    yield from arguments.parameters.values()
+    for artifact in arguments.artifacts.values():
+        yield from (artifact.source, artifact.raw, artifact.sub_path)
