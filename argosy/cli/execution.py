@@ -18,7 +18,7 @@ from argosy.compose.loader import load_documents
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.local import Node, WorkflowResult
-from argosy.local.embedded import Binding
+from argosy.local.stacks import Binding
 from argosy.manifest.linking import with_values
 from argosy.text import one_line
 

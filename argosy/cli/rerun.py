@@ -18,8 +18,8 @@ from argosy.errors import UsageError
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
     from argosy.local.context import Only
-    from argosy.local.embedded import Binding
     from argosy.local.runs.record import Record
+    from argosy.local.stacks import Binding
 
 
 @click.command()
@@ -47,8 +47,8 @@ def rerun(
     from argosy.cli.attach import left
     from argosy.cli.detach import detachable
     from argosy.cli.execution import Work, execute, kept_values, start_stack, with_config_maps
-    from argosy.local.embedded import bind_locally
     from argosy.local.runs.record import History
+    from argosy.local.stacks import bind_locally
 
     given = read_parameters(assignments, None)
     if (first is None) == (step is None):

@@ -1,19 +1,32 @@
-"""Embedded stacks: the servers of a product, on one machine, found through an entry point.
+"""Embedded stacks: the servers of a product on one machine, and a workflow's parameters that they stand for.
 
 A product declares its stack in the entry point group `argosy.stacks`, as a `StackKind`. Argosy's own is
 `image-classification`. Where several are installed, the setting `stack` names the one of a project.
+
+A parameter that nobody set, and whose name the project's stack knows, is pointed at the embedded stack; one
+set by hand stays as it is. While the data are the embedded ones, too, the pipeline's own values for one
+machine (the annotation `argosy.dev/local-parameters`) take the place of its production defaults.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import yaml
+
+from argosy.compose.given import LOCAL_PARAMETERS, without_password
 from argosy.compose.settings import Settings
-from argosy.errors import StackError, UsageError
+from argosy.errors import ManifestError, StackError, UsageError
 from argosy.local.node import Node
+from argosy.manifest.parts import parameters_of
+from argosy.step.values import shown
 from argosy.text import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "argosy.stacks"
 
@@ -149,6 +162,8 @@ def stack_kind() -> StackKind | None:
         UsageError: the settings name none that is installed, or several are and they name none.
         StackError: what the entry point names is no `StackKind`.
     """
+    from importlib.metadata import entry_points
+
     installed = {one.name: one for one in entry_points(group=GROUP)}
     named = Settings.find().stack
     if named is not None:
@@ -174,3 +189,70 @@ def open_stack(state_dir: Path) -> Stack:
     if kind is None:
         raise UsageError(f"no embedded stack is installed: nothing declares the entry point {GROUP}")
     return kind.open(state_dir)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A workflow's parameters on one machine.
+
+    Attributes:
+        given: as the user set them.
+        laptop: the pipeline's own values for one machine.
+        from_stack: names that the embedded stack will fill in; none: it is not needed.
+    """
+
+    given: Mapping[str, str]
+    laptop: Mapping[str, str] = field(default_factory=dict)
+    from_stack: tuple[str, ...] = ()
+
+    def parameters(self, stack: Stack | None) -> dict[str, str]:
+        """All values that differ from the manifest's; without a stack its names stand for themselves."""
+        places = stack.parameters() if stack else {name: name for name in self.from_stack}
+        return {**self.laptop, **{name: places[name] for name in self.from_stack}, **self.given}
+
+    def told(self, stack: Stack | None) -> list[str]:
+        """`name = value` of each parameter that is set here, with a word for those that the user set."""
+        values = self.parameters(stack).items()
+        return [f"{n} = {_one_line(v)} (as given)" if n in self.given else f"{n} = {v}" for n, v in values]
+
+
+def _one_line(value: str) -> str:
+    """A user's value on one line, cut where it is long, without a password."""
+    text = without_password(value)
+    return text if text.isprintable() and len(text) < 100 else shown(text)
+
+
+def bind_locally(manifest: Mapping[str, Any], given: Mapping[str, str]) -> Binding:
+    """The values that `argosy run` sets beside the user's own parameters.
+
+    Raises:
+        ManifestError: the manifest's annotation is not a mapping of texts.
+        UsageError: the project's stack is not installed, or several are.
+    """
+    declared = _declared_parameters(manifest)
+    kind = stack_kind()
+    from_stack = tuple(n for n in kind.parameters if n in declared and n not in given) if kind else ()
+    if kind is None or not from_stack:
+        return Binding(given)
+    from_stack += tuple(n for n in kind.beside if n in declared and n not in given)
+    own_data = kind.data in given
+    return Binding(given, {} if own_data else _laptop_values(manifest, declared), from_stack)
+
+
+def _declared_parameters(manifest: Mapping[str, Any]) -> set[str]:
+    return {p["name"] for p in parameters_of(manifest)}
+
+
+def _laptop_values(manifest: Mapping[str, Any], declared: set[str]) -> dict[str, str]:
+    metadata = manifest.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    text = (annotations or {}).get(LOCAL_PARAMETERS)
+    if text is None:
+        return {}
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise ManifestError(f"metadata.annotations: {LOCAL_PARAMETERS} is not a mapping of names to texts")
+    return {name: value for name, value in values.items() if name in declared}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from argosy.local.embedded import Binding, bind_locally
+from argosy.local.stacks import Binding, bind_locally
 
 
 class Servers:
