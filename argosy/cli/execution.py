@@ -18,7 +18,7 @@ from argosy.compose.loader import load_documents
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.local import Node, WorkflowResult
-from argosy.local.stacks import Binding
+from argosy.local.stacks import Binding, Stack, open_stack
 from argosy.manifest.linking import with_values
 from argosy.text import one_line
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from argosy.local.context import Only
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
-    from argosy.local.stacks import Stack
 
 
 _STYLES = {
@@ -110,8 +109,6 @@ def start_stack(binding: Binding, state_dir: Path, console: Console) -> "Stack |
     """The stack, up, where the run needs one; says what it was pointed at."""
     if not binding.from_stack:
         return None
-    from argosy.local.stacks import open_stack
-
     stack = open_stack(state_dir)
     stack.up(console.print)
     for line in binding.told(stack):

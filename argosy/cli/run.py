@@ -18,7 +18,7 @@ from argosy.cli.request import Request
 from argosy.cli.stack import state_dir_option
 from argosy.compose.settings import RUNNERS, Settings
 from argosy.errors import UsageError
-from argosy.local.stacks import Binding, bind_locally
+from argosy.local.stacks import Binding, Stack, bind_locally
 
 if TYPE_CHECKING:
     from argosy.cli.detach import Leave
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from argosy.local.kept import Kept
     from argosy.local.model import Workflow
     from argosy.local.runs.cache import StepCache
-    from argosy.local.stacks import Stack
 
 
 def reuse_of(
