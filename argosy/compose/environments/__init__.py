@@ -16,8 +16,7 @@ environments:
 Patterns are laid first, exact names over them; components, then the pipeline's components, then its steps.
 """
 
-from argosy.compose.environments.difference import differences
 from argosy.compose.environments.fields import Place
 from argosy.compose.environments.overlay import Overlay
 
-__all__ = ["Overlay", "Place", "differences"]
+__all__ = ["Overlay", "Place"]

@@ -7,7 +7,7 @@ import couler.argo as couler
 import pytest
 
 from argosy import FromSecret, Resources, Scratch, SharedMemory, Toleration, compile, component, pipeline
-from argosy.compose.environments import differences
+from argosy.cli.environment import differences
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 
