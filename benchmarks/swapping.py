@@ -27,7 +27,7 @@ from argosy.components.deployment.model.onnx_model import read_signature
 from argosy.components.deployment.model.triton_config import model_config
 from argosy.components.shared import registry, s3
 from argosy.stack import Stack
-from argosy.stack.endpoints import Endpoints
+from argosy.stack.service import Endpoints
 from benchmarks.harness import Result
 
 SWAPS = 8

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from argosy.local.stacks import ServiceStatus, StackStatus
-    from argosy.stack.endpoints import Endpoints, S3Endpoint, TritonEndpoint
+    from argosy.stack.service import Endpoints, S3Endpoint, TritonEndpoint
     from argosy.stack.serving import prepare_triton
     from argosy.stack.stack import Stack
     from argosy.stack.state import default_state_dir
@@ -23,12 +23,12 @@ __all__ = [
 ]
 # Loaded on first use: the names of the stack's parameters are asked without its servers.
 _MODULES = {
-    "Endpoints": "argosy.stack.endpoints",
-    "S3Endpoint": "argosy.stack.endpoints",
+    "Endpoints": "argosy.stack.service",
+    "S3Endpoint": "argosy.stack.service",
     "ServiceStatus": "argosy.local.stacks",
     "Stack": "argosy.stack.stack",
     "StackStatus": "argosy.local.stacks",
-    "TritonEndpoint": "argosy.stack.endpoints",
+    "TritonEndpoint": "argosy.stack.service",
     "default_state_dir": "argosy.stack.state",
     "prepare_triton": "argosy.stack.serving",
 }

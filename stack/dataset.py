@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 
 from argosy.errors import StackError
 from argosy.stack import storage
-from argosy.stack.endpoints import S3Endpoint
-from argosy.stack.service import Cancelled
+from argosy.stack.service import Cancelled, S3Endpoint
 from argosy.stack.state import Report
 
 if TYPE_CHECKING:

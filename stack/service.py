@@ -1,4 +1,4 @@
-"""One server of the stack, as data: how it is started, where it answers, how to see that it is well."""
+"""The servers of the stack, as data: how each is started and seen to be well, and where a client finds it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, build_opener
 
 from argosy.errors import StackError
@@ -21,14 +22,6 @@ _POLL = 0.05  # seconds between two looks at a server that starts
 
 # A proxy from the environment must never come between us and loopback.
 _direct = build_opener(ProxyHandler({}))
-
-
-class Unwell(Exception):
-    """A server does not answer as it should; the message says how. For health checks and their callers."""
-
-
-class Cancelled(StackError):
-    """The work was called off because something else failed, or by Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +82,14 @@ class Service:
         return f"{self.name} {what}; the last lines of {self.log}:\n{process.tail(self.log)}"
 
 
+class Unwell(Exception):
+    """A server does not answer as it should; the message says how. For health checks and their callers."""
+
+
+class Cancelled(StackError):
+    """The work was called off because something else failed, or by Ctrl-C."""
+
+
 def inherited() -> dict[str, str]:
     """Return our environment without other people's MLflow and AWS settings, which would mislead a server."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_"))}
@@ -104,3 +105,84 @@ def http(url: str, timeout: float = 3.0, body: bytes | None = None) -> bytes:
         raise Unwell(f"{url}: {error}") from error
     except (OSError, ValueError) as error:
         raise Unwell(f"{url}: {type(error).__name__} {error}") from error
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """All that a client of the stack needs to know."""
+
+    mlflow: str
+    s3: S3Endpoint
+    triton: TritonEndpoint
+
+    def __post_init__(self) -> None:
+        """Refuse what no client could use (raises ValueError)."""
+        _check_url("mlflow", self.mlflow)
+
+    def told(self) -> dict[str, str]:
+        """Return addresses by the servers' names, for people."""
+        return {
+            "MLflow": self.mlflow,
+            "S3": f"{self.s3.endpoint}, bucket {self.s3.bucket}",
+            "Triton": f"{self.triton.http}, gRPC {self.triton.grpc}",
+        }
+
+    def details(self) -> list[str]:
+        """Return what a client of S3 and gRPC needs beside the addresses; the secret key is masked."""
+        s3 = self.s3
+        return [
+            f"Triton gRPC {self.triton.grpc}",
+            f"S3 bucket {s3.bucket}, access key {s3.access_key}, secret key ********",
+        ]
+
+    def pages(self) -> dict[str, str]:
+        """Return the web pages on which people look at a run, by name."""
+        return {"MLflow": self.mlflow}
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain data, in the shape of `argosy status --output json` (with the secret key)."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class S3Endpoint:
+    """An S3 server, one bucket on it, and the only key pair that it accepts."""
+
+    endpoint: str
+    bucket: str
+    access_key: str
+    secret_key: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no client could use (raises ValueError)."""
+        _check_url("endpoint", self.endpoint)
+        for name in ("bucket", "access_key", "secret_key"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty")
+
+    def __repr__(self) -> str:
+        """Show everything but the secret: a repr ends up in logs and tracebacks."""
+        return (
+            f"S3Endpoint(endpoint={self.endpoint!r}, bucket={self.bucket!r}, access_key={self.access_key!r})"
+        )
+
+
+@dataclass(frozen=True)
+class TritonEndpoint:
+    """A Triton server: `http` is a URL, `grpc` is `HOST:PORT` as gRPC clients want it."""
+
+    http: str
+    grpc: str
+
+    def __post_init__(self) -> None:
+        """Refuse what no client could use (raises ValueError)."""
+        _check_url("http", self.http)
+        host, _, port = self.grpc.rpartition(":")
+        if not host or "/" in host or not port.isdigit():
+            raise ValueError(f"grpc: '{self.grpc}' is not of the form HOST:PORT")
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None or parts.port is None or parts.path:
+        raise ValueError(f"{name}: '{url}' is not of the form http://HOST:PORT")

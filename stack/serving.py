@@ -26,9 +26,8 @@ from typing import Any
 
 from argosy.errors import StackError
 from argosy.stack import process, storage, triton_backend
-from argosy.stack.endpoints import S3Endpoint, TritonEndpoint
 from argosy.stack.process import HOST
-from argosy.stack.service import Cancelled, Service, Unwell, http, inherited
+from argosy.stack.service import Cancelled, S3Endpoint, Service, TritonEndpoint, Unwell, http, inherited
 from argosy.stack.state import Report, StateFolder, default_state_dir, take_lock
 
 NAME = "triton"

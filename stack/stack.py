@@ -9,9 +9,8 @@ from pathlib import Path
 from argosy.errors import StackError
 from argosy.local.stacks import ServiceStatus, StackStatus
 from argosy.stack import dataset, process, storage
-from argosy.stack.endpoints import Endpoints
 from argosy.stack.process import HOST
-from argosy.stack.service import Service, Unwell
+from argosy.stack.service import Endpoints, Service, Unwell
 from argosy.stack.serving import prepare_triton
 from argosy.stack.startup import Startup, catalogue, endpoints
 from argosy.stack.state import Launched, Report, State, StateFolder, default_state_dir

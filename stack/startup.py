@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from argosy.stack import dataset, process, serving, storage, tracking
-from argosy.stack.endpoints import Endpoints
 from argosy.stack.process import ProcessId
-from argosy.stack.service import Cancelled, Service, Unwell
+from argosy.stack.service import Cancelled, Endpoints, Service, Unwell
 from argosy.stack.serving import TritonInstall, locate_triton, prepare_triton
 from argosy.stack.state import Credentials, Launched, Report, State, StateFolder
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.errors import StackError
-from argosy.stack.endpoints import S3Endpoint
 from argosy.stack.process import HOST, PAIR_DISTANCE
-from argosy.stack.service import Service, http
+from argosy.stack.service import S3Endpoint, Service, http
 from argosy.stack.state import Credentials, StateFolder
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 
 from argosy.stack import process, storage
-from argosy.stack.endpoints import S3Endpoint
 from argosy.stack.process import identify
+from argosy.stack.service import S3Endpoint
 from argosy.stack.state import StateFolder
 
 
