@@ -195,12 +195,12 @@ def test_a_killed_server_is_named_with_its_log_and_up_mends_it(stack: Stack, nam
 
 
 def test_a_server_that_hangs_is_replaced(stack: Stack, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("argosy.stack.startup._GRACE", 3.0)
+    monkeypatch.setattr("argosy.stack.stack._GRACE", 3.0)
     hung = pid(stack, "triton")
     os.kill(hung, signal.SIGSTOP)
     try:
         assert health(stack.status())["triton"] == "unhealthy"
-        monkeypatch.setattr("argosy.stack.startup._LAST_CHANCE", 0.5)
+        monkeypatch.setattr("argosy.stack.stack._LAST_CHANCE", 0.5)
         stack.up()
     finally:
         if psutil.pid_exists(hung):
