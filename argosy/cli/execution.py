@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from argosy.local.approval import Approval
     from argosy.local.containers import Containers
     from argosy.local.context import Only
+    from argosy.local.job import Plan
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
 
@@ -153,6 +154,12 @@ class Work:
     kept: "Kept"
     output: str = "tree"
     containers: "Containers | None" = None
+
+    def check(self, plan: "Plan", only: "Only | None" = None) -> None:
+        """Raise UsageError, before anything is kept of the run, for a Secret that its steps would lack."""
+        from argosy.local.run import checked_environment
+
+        checked_environment(plan, self.environment(), self.kept, only, in_images=self.containers is not None)
 
     def environment(self) -> dict[str, str]:
         """Variables that steps get beside their own."""

@@ -106,6 +106,16 @@ def _value_of(node: yaml.Node) -> Any:
         reader.dispose()
 
 
+env_file_option = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="NAME/KEY=VALUE for a key of a Secret or ConfigMap, VARIABLE=VALUE for every step.",
+)
+"""Files with the values of Secrets, for a run or a part of one."""
+
+
 def environment_option(command: F) -> F:
     """`--env NAME`: for as long as the command runs, settings are those of this environment."""
 

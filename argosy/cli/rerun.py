@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from argosy.cli.completion import runs, steps
-from argosy.cli.parameters import parameter_option, read_parameters
+from argosy.cli.parameters import env_file_option, parameter_option, read_parameters
 from argosy.cli.request import Request
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from argosy.cli.detach import Leave
     from argosy.local.context import Only
     from argosy.local.runs.record import Record
-    from argosy.local.stacks import Binding
 
 
 @click.command()
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--step", metavar="STEP", shell_complete=steps, help="It alone, on the inputs that it had.")
 @click.option("--debug", is_flag=True, help="With --step: under pdb, on this terminal.")
 @parameter_option
+@env_file_option
 @click.option("--output", type=click.Choice(["tree", "json"]), default="tree", show_default=True)
 @state_dir_option
 def rerun(
@@ -36,6 +36,7 @@ def rerun(
     step: str | None,
     debug: bool,
     assignments: tuple[str, ...],
+    env_files: tuple[Path, ...],
     output: str,
     state_dir: Path,
 ) -> None:
@@ -47,12 +48,15 @@ def rerun(
     from argosy.cli.attach import left
     from argosy.cli.detach import detachable
     from argosy.cli.execution import Work, execute, kept_values, start_stack, with_config_maps
+    from argosy.local.check import check
     from argosy.local.runs.record import History
     from argosy.local.stacks import bind_locally
 
     given = read_parameters(assignments, None)
-    if (first is None) == (step is None):
+    if first is None and step is None:
         raise UsageError("say --from STEP or --step STEP")
+    if first is not None and step is not None:
+        raise UsageError("--from runs a step and what depends on it, --step it alone: say one of them")
     if debug and step is None:
         raise UsageError("--debug runs one step: it needs --step")
     record = History(state_dir).find(run).whole()
@@ -62,17 +66,19 @@ def rerun(
         raise UsageError(
             f"--debug opens Python's debugger in a process; {record.run} has --runner {asked.runner}"
         )
-    kept = kept_values((), asked.files)
+    kept = kept_values(env_files, asked.files)
     request = with_config_maps(asked, kept)
     binding = bind_locally(request.manifest, request.given)
     console = Console(stderr=True, highlight=False)
     only = _alone(record, step, given, debug) if step is not None else None
+    in_images = containers is not None
+    plan = check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)
+    work = Work(request, binding, start_stack(binding, state_dir, console), kept, output, containers)
+    work.check(plan, only)
     if only is not None:
         asked.save()
     else:
-        in_images = containers is not None
-        _take_over(record, str(first), asked, request, given, binding, console, in_images=in_images)
-    work = Work(request, binding, start_stack(binding, state_dir, console), kept, output, containers)
+        _take_over(record, str(first), asked, request, given, console)
 
     def whole(leave: "Leave | None") -> int:
         return 0 if execute(work, resume=step is None, only=only, leave=leave).succeeded else 1
@@ -99,16 +105,11 @@ def _take_over(
     asked: Request,
     request: Request,
     given: dict[str, str],
-    binding: "Binding",
     console: Console,
-    *,
-    in_images: bool,
 ) -> None:
     """Make the new run's folder with what Succeeded before a step in it."""
-    from argosy.local.check import check
     from argosy.local.runs.rerun import made_with_other_values, take_over
 
-    check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)
     identity = {"name": request.workflow_name, "uid": str(uuid.uuid4())}
     kept = take_over(record, first, request.run_dir, identity)
     asked.save()

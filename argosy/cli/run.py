@@ -13,7 +13,7 @@ from rich.console import Console
 
 from argosy.cli.completion import runs, targets
 from argosy.cli.execution import Work, execute, kept_values, shown_live, start_stack, with_config_maps
-from argosy.cli.parameters import environment_option, parameter_option, read_parameters
+from argosy.cli.parameters import env_file_option, environment_option, parameter_option, read_parameters
 from argosy.cli.request import Request
 from argosy.cli.stack import state_dir_option
 from argosy.compose.settings import RUNNERS, Settings
@@ -102,13 +102,7 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="A file of parameters, or of what the manifest names: WorkflowTemplates, ConfigMaps, Secrets.",
     ),
-    click.option(
-        "--env-file",
-        "env_files",
-        multiple=True,
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="NAME/KEY=VALUE for a key of a Secret or ConfigMap, VARIABLE=VALUE for every step.",
-    ),
+    env_file_option,
     click.option(
         "--resume",
         metavar="RUN",
@@ -191,9 +185,10 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
         return
     if containers is not None:
         containers.prepare(plan.workflow, lambda line: console.print(line, soft_wrap=True))
-    asked.save()
     stack = start_stack(binding, state_dir, console)
     work = Work(request, binding, stack, kept, how["output"], containers)
+    work.check(plan)
+    asked.save()
 
     def whole(leave: "Leave | None") -> int:
         with shown_live(request, console) if how["opened"] else nullcontext():

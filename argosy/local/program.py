@@ -256,33 +256,55 @@ def base_environment(
     return merged
 
 
-def check_environment(workflow: Workflow, environment: Mapping[str, str], kept: Kept) -> None:
-    """Raise ManifestError for a variable from a Secret or ConfigMap that nobody gives here."""
+def check_environment(
+    workflow: Workflow, environment: Mapping[str, str], kept: Kept, only: str | None = None
+) -> None:
+    """Raise ManifestError for variables from Secrets or ConfigMaps that nobody gives here.
+
+    Of all templates, or of those alone that the template `only` runs.
+    """
     sources: dict[str, set[Source]] = {}
-    for template, variable, source in _from_outside(workflow):
+    missing: dict[Source, str] = {}
+    for template, variable, source in _from_outside(workflow, only):
         if kept.value(source) is not None:
             continue
         sources.setdefault(variable.name, set()).add(source)
         if variable.name not in environment and not variable.optional:
-            raise ManifestError(
-                f"template '{template}': env '{variable.name}' comes from the {source}; write the line "
-                f"{source.name}/{source.key}=VALUE in a file for --env-file, or put it in the file that "
-                "'secrets' in argosy.yaml names"
-            )
-        if len(sources[variable.name]) > 1 and variable.name in kept.variables:
+            said = f"template '{template}': env '{variable.name}' comes from the {source}"
+            missing.setdefault(source, said)
+        elif len(sources[variable.name]) > 1 and variable.name in kept.variables:
             both = " and ".join(f"{s.name}/{s.key}" for s in sorted(sources[variable.name]))
             raise ManifestError(
                 f"env '{variable.name}' stands for {both}, which are two values: --env-file has one line for "
                 f"both; write one for each, as {source.name}/{source.key}=VALUE"
             )
+    if missing:
+        lines = ", ".join(f"{source.name}/{source.key}=VALUE" for source in missing)
+        raise ManifestError(
+            f"{'; '.join(missing.values())}; write the line{'s' * (len(missing) > 1)} {lines} in a file for "
+            "--env-file, or put it in the file that 'secrets' in argosy.yaml names"
+        )
 
 
-def _from_outside(workflow: Workflow) -> Iterator[tuple[str, EnvVar, Source]]:
-    for template in workflow.templates.values():
+def _from_outside(workflow: Workflow, only: str | None) -> Iterator[tuple[str, EnvVar, Source]]:
+    names = workflow.templates if only is None else _run_by(workflow, only)
+    for template in (workflow.templates[name] for name in names):
         for container in template.programs:
             for variable in container.env:
                 if variable.source is not None:
                     yield template.name, variable, variable.source
+
+
+def _run_by(workflow: Workflow, template: str) -> list[str]:
+    """The names of the templates that one runs, itself first."""
+    found, left = dict.fromkeys([template]), [template]
+    while left:
+        one = workflow.templates[left.pop()]
+        hooks = [hook for call in one.calls for hook in call.all_hooks]
+        called = [*(call.template for call in one.calls), *(hook.template for hook in hooks)]
+        left += [name for name in called if name not in found]
+        found |= dict.fromkeys(called)
+    return [name for name in found if name in workflow.templates]
 
 
 def _declared_variables(

@@ -87,12 +87,9 @@ def run_manifest(
     values, linted = {**_known(manifest, earlier), **parameters}, linted or earlier is not None
     plan = check(manifest, values, linted=linted, in_images=containers is not None)
     kept = kept or Kept()
-    merged = base_environment(os.environ, kept, environment, Path(sys.executable))
-    if containers is not None:
-        if reuse is None or not reuse.dry:
-            containers.prepare(plan.workflow)
-        merged = {**kept.variables, **environment}
-    check_environment(plan.workflow, merged, kept)
+    if containers is not None and (reuse is None or not reuse.dry):
+        containers.prepare(plan.workflow)
+    merged = checked_environment(plan, environment, kept, only, in_images=containers is not None)
     _make_folder(run_dir, resume)
     lock = states.lock(run_dir)
     try:
@@ -102,6 +99,20 @@ def run_manifest(
         return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
     finally:
         os.close(lock)
+
+
+def checked_environment(
+    plan: Plan, given: Mapping[str, str], kept: Kept, only: Only | None = None, *, in_images: bool = False
+) -> dict[str, str]:
+    """Variables of every step of a run, `given` among them.
+
+    Raises:
+        ManifestError: a step that is to run declares a Secret or ConfigMap that nobody gives.
+    """
+    own = Path(sys.executable)
+    merged = {**kept.variables, **given} if in_images else base_environment(os.environ, kept, given, own)
+    check_environment(plan.workflow, merged, kept, only.template if only else None)
+    return merged
 
 
 def _run(

@@ -257,7 +257,8 @@ class History:
         if not names:
             raise UsageError(f"there is no run in {self.folder} yet; `argosy run` makes one")
         if word == LAST and word not in names:
-            return max(self, key=_began)
+            records = list(self)
+            return max([r for r in records if r.state != "unstarted"] or records, key=_began)
         return Record.read(self.folder / pick(word, names, "run"))
 
     def __iter__(self) -> Iterator[Record]:

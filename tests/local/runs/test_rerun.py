@@ -214,3 +214,53 @@ def test_pdb_shows_where_a_script_failed(tmp_path: Path, monkeypatch: pytest.Mon
         screen.until("'herehere'")
         screen.press("q\n")
         assert screen.code() == 1
+
+
+SECRET = """
+templates:
+- name: main
+  steps:
+  - - {name: quiet, template: quiet}
+  - - {name: plain, template: ok}
+- name: quiet
+  container:
+    image: x
+    command: [sh, -c, 'test "$S$T" = 12']
+    env:
+    - {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}
+    - {name: T, valueFrom: {secretKeyRef: {name: t, key: k}}}
+"""
+
+
+def test_secrets_are_given_again_and_only_where_a_step_needs_them(argosy: Argosy, tmp_path: Path) -> None:
+    file, secrets = tmp_path / "quiet.yaml", tmp_path / "s.env"
+    file.write_text(yaml.safe_dump(manifest(SECRET)))
+    secrets.write_text("s/k=1\nt/k=2\n")
+    given = ("--env-file", str(secrets))
+    assert argosy("run", str(file), *given).exit_code == 0
+    first = History(tmp_path).find("last").run
+    assert argosy("rerun", first, "--step", "plain").exit_code == 0
+    assert argosy("rerun", first, "--step", "quiet", *given).exit_code == 0
+    assert argosy("rerun", first, "--from", "plain", *given).exit_code == 0
+    assert argosy("rerun", first, "--from", "quiet", *given).exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["run"], ["rerun", "--from", "quiet"], ["rerun", "--step", "quiet"]])
+def test_what_is_refused_for_its_secrets_leaves_no_run(
+    argosy: Argosy, tmp_path: Path, words: list[str]
+) -> None:
+    file, secrets = tmp_path / "quiet.yaml", tmp_path / "s.env"
+    file.write_text(yaml.safe_dump(manifest(SECRET)))
+    secrets.write_text("s/k=1\nt/k=2\n")
+    assert argosy("run", str(file), "--env-file", str(secrets)).exit_code == 0
+    before = History(tmp_path).names()
+    done = argosy(words[0], str(file) if words == ["run"] else "last", *words[1:])
+    assert done.exit_code == 2
+    assert "write the lines s/k=VALUE, t/k=VALUE in a file for --env-file" in done.stderr
+    assert History(tmp_path).names() == before
+
+
+def test_a_folder_in_which_nothing_began_is_not_the_last_run(made: Made, tmp_path: Path) -> None:
+    first = made(CHAIN)
+    (tmp_path / "runs" / "later-zzzzz").mkdir()
+    assert History(tmp_path).find("last").run == first.run
