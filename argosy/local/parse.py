@@ -502,11 +502,11 @@ def parse_arguments(raw: Any, where: str) -> Arguments:
 
 
 def parse_hook(raw: Raw, where: str) -> Hook | None:
-    """The exit handler of a workflow, task or step: `onExit`, or `hooks.exit`."""
+    """The exit handler of a workflow, task or step: `onExit`, else `hooks.exit` (Argo's GetExitHook)."""
+    if raw.get("onExit"):
+        return Hook(text_of(raw["onExit"], f"{where}.onExit"))
     hook = (raw.get("hooks") or {}).get("exit")
-    if hook:
-        return _hook(hook, f"{where} hooks.exit")
-    return Hook(text_of(raw["onExit"], f"{where}.onExit")) if raw.get("onExit") else None
+    return _hook(hook, f"{where} hooks.exit") if hook else None
 
 
 def parse_hooks(raw: Raw, where: str) -> dict[str, Hook]:

@@ -122,3 +122,17 @@ def test_of_items_that_end_together_the_first_by_number_has_its_hook() -> None:
     assert asyncio.run(ended(1, 0)) == [False, True]
     assert asyncio.run(ended(2, 0, 1)) == [False, True, False]
     assert asyncio.run(ended(0, 1)) == [True, False]
+
+
+def test_on_exit_wins_over_a_hook_of_that_name(run: Run) -> None:
+    """As in Argo's GetExitHook, of a workflow and of a step."""
+    said = "{template: echo, arguments: {parameters: [{name: m, value: hook}]}}"
+    result = run(f"""
+onExit: ok
+hooks: {{exit: {said}}}
+templates:
+- name: main
+  steps:
+  - - {{name: a, template: ok, onExit: ok, hooks: {{exit: {said}}}}}
+""")
+    assert [node.template for node in result.nodes if node.name in ("onExit", "a.onExit")] == ["ok", "ok"]

@@ -198,10 +198,27 @@ def hook_expression(subject: Subject) -> Iterator[Found]:
     Good:
         hooks: {running: {template: notify, expression: workflow.status == "Running"}}
     """
-    spec = subject.resource.spec
-    hooks = [(spec.at("hooks", n), n, h) for n, h in mapping(spec.get("hooks")).items()]
-    for call in subject.calls:
-        hooks += [(call.at("hooks", n), n, h) for n, h in mapping(call.get("hooks")).items()]
-    for path, name, hook in hooks:
-        if name != "exit" and not mapping(hook).get("expression"):
-            yield Found(path, f"hook '{name}' has no expression", "Add 'expression:', or name it 'exit'.")
+    for owner in (subject.resource.spec, *subject.calls):
+        for name, hook in mapping(owner.get("hooks")).items():
+            if name != "exit" and not mapping(hook).get("expression"):
+                path = owner.at("hooks", name)
+                yield Found(path, f"hook '{name}' has no expression", "Add 'expression:', or name it 'exit'.")
+
+
+@rule("ARG442", "exit-hook-ignored", Severity.WARNING)
+def exit_hook_ignored(subject: Subject) -> Iterator[Found]:
+    """A workflow, step or task has `onExit` and a hook `exit`.
+
+    Why: there is one exit handler, and Argo takes `onExit`; the hook never runs.
+
+    Bad:
+        onExit: clean
+        hooks: {exit: {template: notify}}
+
+    Good:
+        hooks: {exit: {template: clean-and-notify}}
+    """
+    for owner in (subject.resource.spec, *subject.calls):
+        if owner.get("onExit") and mapping(owner.get("hooks")).get("exit"):
+            said = f"the hook 'exit' never runs: 'onExit' names '{owner.get('onExit')}'"
+            yield Found(owner.at("hooks", "exit"), said, "Keep one of them; a template of steps may do both.")
