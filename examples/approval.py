@@ -1,4 +1,4 @@
-"""A person decides: the workflow waits until somebody resumes it, for an hour at most."""
+"""A person decides: the workflow waits until somebody resumes it; after an hour it goes on by itself."""
 
 import couler.argo as couler
 from steps import say

@@ -24,7 +24,7 @@ _WORTH_SAYING = ("Failed", "Error", "Skipped")
 def show(console: Console, states: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Show each state as it comes; the last one is returned."""
     last: dict[str, Any] = {}
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:  # one that cannot go back a line
         tree = _LiveTree()
         with Live(tree, console=console, refresh_per_second=4):
             for last in states:

@@ -66,6 +66,19 @@ class Approval:
         async with self._asking:  # one question at a time
             return {} if await self.ask(node) else None
 
+    async def within(self, node: str, seconds: float) -> Mapping[str, str] | None:
+        """The same of a step that goes on by itself after a time, without supplied outputs.
+
+        None where somebody who is asked says no.
+        """
+        if self.ask is None:
+            await asyncio.sleep(seconds)
+            return {}
+        try:
+            return await asyncio.wait_for(self.of(node), seconds)
+        except asyncio.TimeoutError:
+            return {}
+
 
 def suspended_steps(workflow: Workflow) -> list[str]:
     """Names, without what they are inside of, of all steps that are suspended."""

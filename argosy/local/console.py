@@ -75,7 +75,8 @@ class ConsoleReporter:
     ) -> None:
         file = _Steady(stream or sys.stderr)
         self._console = Console(file=file, highlight=False, markup=False, soft_wrap=True)  # type: ignore[arg-type]
-        is_live = self._console.is_terminal if live is None else live
+        can_redraw = self._console.is_terminal and not self._console.is_dumb_terminal
+        is_live = can_redraw if live is None else live
         self._leave = leave if is_live else None
         self._keys = Keys() if self._leave else None
         hint = HINT if self._leave else hint

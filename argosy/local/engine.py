@@ -195,15 +195,17 @@ class Engine:
                 return Outcome(Phase.ERROR, str(error))
 
     async def _suspend(self, job: Job, scope: Scope) -> Outcome:
-        """Wait for a time, or until somebody approves."""
+        """Wait until somebody approves, or the step's own time is over."""
         self._running(job)
         limit = self._seconds(job, job.template.suspended or None, "suspend.duration")
-        supplied = self.ctx.approval.beforehand(job.name)
+        approval = self.ctx.approval
+        supplied = approval.beforehand(job.name)
         if supplied is None and limit is not None:
-            await asyncio.sleep(limit)
-            supplied = {}
+            sooner = f"--approve {job.name} lets it go on at once"
+            self._waiting(job)(f"goes on by itself after {limit:g} s; {sooner}")
+            supplied = await approval.within(job.name, limit)
         elif supplied is None:
-            supplied = await self.ctx.approval.of(job.name)
+            supplied = await approval.of(job.name)
         if supplied is None:
             return Outcome(
                 Phase.ERROR,

@@ -89,6 +89,17 @@ def test_the_terminal(run: Run, live: bool) -> None:
         assert "good | said one" in shown
 
 
+def test_a_terminal_that_cannot_go_back_a_line_gets_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    run(SPEC, reporter=ConsoleReporter(stream))
+    assert "good | said one" in stream.getvalue() and "\x1b[" not in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.04, "0.0s"), (9.96, "10.0s"), (12.9, "12s"), (185, "3m05s"), (7800, "2h10m")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -113,6 +114,26 @@ def test_who_is_approved_does_not_wait_for_the_duration(run: Run) -> None:
         approval=Approval.read(["w"], None),
     )
     assert phases(result) == {"w": "Succeeded"}
+
+
+WAITS = "templates: [{name: main, steps: [[{name: w, template: w}]]}, {name: w, suspend: {duration: %s}}]"
+
+
+@pytest.mark.parametrize(("answer", "phase"), [(True, "Succeeded"), (False, "Error")])
+def test_the_person_at_the_terminal_need_not_wait_for_the_duration(
+    run: Run, answer: bool, phase: str
+) -> None:
+    async def ask(_: str) -> bool:
+        return answer
+
+    assert phases(run(WAITS % "1h", approval=Approval(ask=ask))) == {"w": phase}
+
+
+def test_without_an_answer_it_goes_on_after_its_duration(run: Run) -> None:
+    async def ask(_: str) -> bool:
+        return await asyncio.sleep(3600, result=False)
+
+    assert phases(run(WAITS % "10ms", approval=Approval(ask=ask))) == {"w": "Succeeded"}
 
 
 @pytest.mark.parametrize("word", ["", ":a=b", "x:y"])
