@@ -55,7 +55,7 @@ def run_step(step: Step, argv: Sequence[str]) -> int:
     0: done. 1: the step failed. 2: an input is wrong and nothing was touched.
     """
     name = step.interface.name
-    keep_couler_quiet()  # a file that holds a pipeline, too, imports Couler
+    keep_couler_quiet()
     begin_log()
     try:
         _run(step, argv)
@@ -159,6 +159,8 @@ def _load(target: str) -> Step:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
         raise UsageError(f"argosy.step: {module!r} cannot be imported: {problem}") from error
+    finally:
+        keep_couler_quiet()  # a file that holds a pipeline, too, imports Couler
     if not isinstance(getattr(found, "interface", None), Interface) or not hasattr(found, "notes"):
         is_pipeline = type(found).__name__ == "Pipeline"
         instead = f"; run the pipeline with 'argosy run {target}'" if is_pipeline else ""
