@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any, get_args
 import click
 
 from argosy.cli.completion import pipelines as complete
-from argosy.cli.github import annotation
 from argosy.cli.parameters import (
     environment_option,
     memoize_option,
@@ -40,6 +40,7 @@ SUFFIXES: dict[str, str] = {
     "ClusterWorkflowTemplate": ".clustertemplate.yaml",
     "CronWorkflow": ".cron.yaml",
 }
+_MESSAGE_WITH_PLACE = re.compile(r"(?P<file>[^\s:][^:]*):(?P<line>\d+): (?P<text>.*)", re.S)
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def compile_command(
         _compile(pipelines, output, kinds, _Wanted(given, memoize), check, report)
     except ArgosyError as error:
         if report == "github":
-            click.echo(annotation(str(error)))
+            click.echo(_annotation(str(error)))
         raise
 
 
@@ -253,7 +254,7 @@ def _check(folder: Path, texts: dict[str, str], unused: Sequence[Path], report: 
             line = next(
                 (n for n, pair in enumerate(zip(before, after, strict=False), 1) if pair[0] != pair[1]), 1
             )
-            click.echo(annotation("not what the pipeline compiles to", file=str(path), line=line))
+            click.echo(_annotation("not what the pipeline compiles to", file=str(path), line=line))
         else:
             click.echo("".join(difflib.unified_diff(before, after, str(path), "compiled")), nl=False)
     if differing:
@@ -262,3 +263,19 @@ def _check(folder: Path, texts: dict[str, str], unused: Sequence[Path], report: 
             f"{names} are not what the pipelines compile to; run 'argosy compile -o {folder}'"
         )
     click.echo(f"{len(texts)} files in '{folder}' are up to date", err=True)
+
+
+def _escaped_for_github(text: str) -> str:
+    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _annotation(message: str, *, file: str | None = None, line: int | None = None) -> str:
+    """`::error` for a message; a message that begins with `file:line:` is put there."""
+    placed = _MESSAGE_WITH_PLACE.fullmatch(message)
+    if placed and file is None:
+        file, line, message = placed["file"], int(placed["line"]), placed["text"]
+    place = ",".join(
+        f"{k}={_escaped_for_github(str(v))}" for k, v in (("file", file), ("line", line)) if v is not None
+    )
+    return f"::error {place}{',' if place else ''}title=argosy::{_escaped_for_github(message)}"
