@@ -7,6 +7,7 @@ import click
 
 from argosy import __version__
 from argosy.cli.cluster import watch_to_the_end
+from argosy.cli.main import couler_missing
 from argosy.cli.parameters import cluster_options, environment_option, parameter_option, read_parameters
 from argosy.errors import ArgosyError
 
@@ -20,9 +21,7 @@ class _Group(click.Group):
             click.echo(f"couler: {error}", err=True)
             sys.exit(error.exit_code)
         except ModuleNotFoundError as error:
-            from argosy.cli.couler_missing import explained
-
-            mistake = explained(error)
+            mistake = couler_missing(error)
             if mistake is None:
                 raise
             click.echo(f"couler: {mistake}", err=True)

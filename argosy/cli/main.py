@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from argosy import __version__
-from argosy.errors import ArgosyError
+from argosy.errors import ArgosyError, UsageError
 
 # Each command lives in a module of its own, loaded when it is asked for: `argosy --help` stays instant.
 COMMANDS = {
@@ -94,13 +94,30 @@ class LazyGroup(click.Group):
             click.echo(f"argosy: nothing more can be written{where}: {error.strerror}", err=True)
             sys.exit(1)
         except ModuleNotFoundError as error:
-            from argosy.cli.couler_missing import explained
-
-            mistake = explained(error)
+            mistake = couler_missing(error)
             if mistake is None:
                 raise
             click.echo(f"argosy: {mistake}", err=True)
             sys.exit(mistake.exit_code)
+
+
+def couler_missing(error: ModuleNotFoundError) -> UsageError | None:
+    """The mistake behind a module of Couler's that is not there; None where another is missing.
+
+    The package index has an empty `couler` beside the `couler-scanflow` that Argosy asks for.
+    """
+    if (error.name or "").partition(".")[0] != "couler":
+        return None
+    from importlib.util import find_spec
+
+    spec = find_spec("couler")
+    if spec is None:
+        return UsageError("Couler is not installed; write pip install couler-scanflow")
+    place = spec.origin or next(iter(spec.submodule_search_locations or ()), "")
+    return UsageError(
+        f"'{place}' has no '{error.name}': the package 'couler' there is not Couler; write "
+        "pip uninstall couler, then pip install --force-reinstall couler-scanflow"
+    )
 
 
 def _first_argument(words: list[str], commands: Iterable[click.Command]) -> str:
