@@ -50,8 +50,7 @@ from argosy.components.deployment.repository.published import immutable, publish
 from argosy.components.shared import lease
 from argosy.components.shared.files import MIB, PART_BYTES, Fingerprint
 from argosy.components.shared.lease import Lease
-from argosy.components.shared.s3 import Bucket, ObjectInfo
-from argosy.components.shared.s3_transfer import Pending
+from argosy.components.shared.s3 import Bucket, ObjectInfo, Pending
 from argosy.errors import StepError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from PIL import Image
 
-from argosy.components.shared.s3 import sha256_of
+from argosy.components.shared.files import sha256_of
 from argosy.components.training.data.many_files import in_order
 from argosy.errors import UsageError
 

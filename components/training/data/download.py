@@ -35,7 +35,8 @@ from botocore.exceptions import (
 )
 from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from argosy.components.shared.s3 import MIB, Bucket, connect
+from argosy.components.shared.files import MIB
+from argosy.components.shared.s3 import Bucket, connect
 from argosy.components.shared.s3_client import status
 from argosy.components.training.data.many_files import Progress, cache_folder, in_order
 from argosy.errors import StepError, UsageError

@@ -11,8 +11,8 @@ import pytest
 from botocore.loaders import JSONFileLoader
 
 from argosy.components.shared import s3
-from argosy.components.shared.files import MIB, Fingerprint, fingerprint
-from argosy.components.shared.s3 import Bucket, sha256_of
+from argosy.components.shared.files import MIB, Fingerprint, fingerprint, sha256_of
+from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError, UsageError
 
 

@@ -16,8 +16,7 @@ from argosy.components.deployment.repository.claims import Claim, claim_forced, 
 from argosy.components.deployment.repository.published import published_sha256
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.shared.files import fingerprint
-from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_transfer import Pending
+from argosy.components.shared.s3 import Bucket, Pending
 from argosy.components.shared.triton import Triton
 from argosy.components.shared.triton_deadline import TritonRefused
 from argosy.errors import StepError

@@ -18,8 +18,7 @@ from argosy.components.deployment.repository import claims
 from argosy.components.deployment.repository.claims import read_claim, take
 from argosy.components.deployment.repository.publishing import Publication, publish, replace
 from argosy.components.shared import registry
-from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.s3_transfer import Pending
+from argosy.components.shared.s3 import Bucket, Pending
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models

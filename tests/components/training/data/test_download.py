@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from argosy.components.shared.files import fingerprint
-from argosy.components.shared.s3 import Bucket, connect, sha256_of
+from argosy.components.shared.files import fingerprint, sha256_of
+from argosy.components.shared.s3 import Bucket, connect
 from argosy.components.training.data.download import (
     MARKER,
     Damaged,
