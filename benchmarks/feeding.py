@@ -12,8 +12,8 @@ from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import load_images, stored_sizes
 from argosy.components.training.data.images import Augmentation, CachedImages
 from argosy.components.training.data.many_files import VARIABLE
+from argosy.components.training.network.engine import Precision, choose_precision
 from argosy.components.training.network.model import build_model
-from argosy.components.training.network.precision import Precision, choose_precision
 from argosy.stack import dataset
 from benchmarks.harness import Result, compare, seconds
 

@@ -19,7 +19,7 @@ from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import prepare
 from argosy.components.training.data.images import Augmentation
 from argosy.components.training.fitting import fit
-from argosy.components.training.network.precision import choose_algorithms, choose_precision
+from argosy.components.training.network.engine import choose_algorithms, choose_precision
 from argosy.components.training.recipe import Recipe, load
 from benchmarks import training
 from benchmarks.feeding import Loop

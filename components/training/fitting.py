@@ -42,9 +42,16 @@ from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.decoded import prepare
 from argosy.components.training.data.download import local_folder
 from argosy.components.training.data.images import Size
-from argosy.components.training.network.engine import Engine, compiled, settle, statistics
+from argosy.components.training.network.engine import (
+    Engine,
+    Precision,
+    choose_algorithms,
+    choose_precision,
+    compiled,
+    settle,
+    statistics,
+)
 from argosy.components.training.network.model import build_optimizer, build_schedule, starting_model
-from argosy.components.training.network.precision import Precision, choose_algorithms, choose_precision
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker, Tracker, tracked_run
 from argosy.components.training.tracking.report import judge

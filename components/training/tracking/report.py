@@ -21,7 +21,7 @@ from argosy.components.training.data.batches import Batches
 from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.decoded import load_images
 from argosy.components.training.data.images import CachedImages, Size, StreamedImages, normalise
-from argosy.components.training.network.precision import Precision, choose_precision
+from argosy.components.training.network.engine import Precision, choose_precision
 from argosy.components.training.recipe import Recipe
 
 if TYPE_CHECKING:

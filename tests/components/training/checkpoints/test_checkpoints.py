@@ -25,8 +25,7 @@ from argosy.components.training.checkpoints.checkpoints import (
     open_checkpoints,
 )
 from argosy.components.training.checkpoints.store import FolderStore
-from argosy.components.training.network.engine import Engine, Running
-from argosy.components.training.network.precision import Precision
+from argosy.components.training.network.engine import Engine, Precision, Running
 from argosy.errors import StepError, UsageError
 
 IDENTITY = Identity({"epochs": 3, "learning_rate": 0.1})

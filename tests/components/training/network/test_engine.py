@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR
 
-from argosy.components.training.network.engine import Engine
-from argosy.components.training.network.precision import Precision
+from argosy.components.training.network.engine import Engine, Precision
 from argosy.errors import StepError
 
 CPU = Precision(torch.device("cpu"), torch.float32, channels_last=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from argosy.components.training.network.precision import choose_algorithms, choose_precision
+from argosy.components.training.network.engine import choose_algorithms, choose_precision
 from argosy.errors import UsageError
 
 needs_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="describes a machine without GPU")
