@@ -24,7 +24,7 @@ from argosy.components.shared import s3
 from argosy.components.shared.files import fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
-from argosy.components.training.checkpoints.store import open_store
+from argosy.components.training.checkpoints.checkpoints import open_store
 from argosy.components.training.data.download import local_folder
 from argosy.errors import StepError
 from tests.components.deployment import models

@@ -1,7 +1,8 @@
 """The checkpoints of one training: written beside it, two kept, the last complete one taken up again.
 
 A checkpoint that cannot be written costs a warning and not the training. When the training has ended, its
-checkpoints give way to one small file that says so: the same command then answers at once.
+checkpoints give way to one small file that says so: the same command then answers at once. They lie in a
+folder, or under a prefix of an S3 bucket, where a name holds all its bytes, or nothing.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
+from typing import Protocol
 
+from argosy.components.shared.s3 import Bucket, connect
 from argosy.components.training.checkpoints.checkpoint import (
     Checkpoint,
     CorruptCheckpoint,
@@ -23,52 +29,13 @@ from argosy.components.training.checkpoints.checkpoint import (
     Position,
     TrainingState,
 )
-from argosy.components.training.checkpoints.store import Store, open_store
 from argosy.errors import ArgosyError, StepError, UsageError
-
-Job = Callable[[], None]
-
-
-class Background:
-    """Runs one job at a time. One job may wait, and gives way to a newer one.
-
-    Jobs report their own errors. One that hangs is left behind when the process ends.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: Job | None = None
-        self._busy = False
-
-    def submit(self, job: Job) -> None:
-        """Run `job` as soon as the one under way has ended, unless a newer one is submitted before."""
-        with self._changed:
-            self._waiting = job
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._run, name="background", daemon=True).start()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until nothing is under way and nothing waits; whether that came in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._busy, seconds)
-
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
-            job()
-
-    def _next(self) -> Job | None:
-        """The job that waits; where none does, the thread's work is over."""
-        with self._changed:
-            job, self._waiting = self._waiting, None
-            if job is None:
-                self._busy = False
-                self._changed.notify_all()
-            return job
-
+from argosy.step.files import PARTIAL, published
 
 log = logging.getLogger(__name__)
 
+
+Job = Callable[[], None]
 KEPT = 2
 FINISHED = "finished.json"
 # Kubernetes kills 30 seconds after SIGTERM; MLflow is told within what is left.
@@ -278,3 +245,162 @@ def open_checkpoints(place: str, owner: str, identity: Identity) -> NoCheckpoint
 
 def _name(position: Position) -> str:
     return f"epoch-{position.epoch:05d}-batch-{position.batches:08d}.checkpoint"
+
+
+class Background:
+    """Runs one job at a time. One job may wait, and gives way to a newer one.
+
+    Jobs report their own errors. One that hangs is left behind when the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: Job | None = None
+        self._busy = False
+
+    def submit(self, job: Job) -> None:
+        """Run `job` as soon as the one under way has ended, unless a newer one is submitted before."""
+        with self._changed:
+            self._waiting = job
+            if not self._busy:
+                self._busy = True
+                threading.Thread(target=self._run, name="background", daemon=True).start()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is under way and nothing waits; whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy, seconds)
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            job()
+
+    def _next(self) -> Job | None:
+        """The job that waits; where none does, the thread's work is over."""
+        with self._changed:
+            job, self._waiting = self._waiting, None
+            if job is None:
+                self._busy = False
+                self._changed.notify_all()
+            return job
+
+
+class Store(Protocol):
+    """A flat place for a few named blobs; its text is its address. Methods raise StepError on failure."""
+
+    def names(self) -> list[str]:
+        """The names, sorted."""
+
+    def read(self, name: str) -> bytes | None:
+        """All bytes of a name; None where it does not exist."""
+
+    def write(self, name: str, data: BytesIO) -> None:
+        """Write or replace a name: afterwards it has all of `data`, or what it had before."""
+
+    def delete(self, name: str) -> None:
+        """Remove a name, if it exists."""
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A folder. A file is written beside its place, forced onto the disk, and renamed."""
+
+    folder: Path
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def names(self) -> list[str]:
+        """The names, sorted; remains of writes that were killed are removed on the way."""
+        with self._errors("be read"):
+            for partial in self.folder.glob(f"{PARTIAL}*"):
+                partial.unlink(missing_ok=True)
+            return sorted(path.name for path in self.folder.glob("[!.]*") if path.is_file())
+
+    def read(self, name: str) -> bytes | None:
+        """All bytes of a file; None where it does not exist."""
+        with self._errors("be read"):
+            try:
+                return (self.folder / name).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, data: BytesIO) -> None:
+        """Write or replace a file: after a crash it is there as a whole, or as it was before."""
+        with self._errors("be written"):
+            with published(self.folder / name, sync=True) as beside:
+                beside.write_bytes(data.getbuffer())
+            self._sync_folder()
+
+    def delete(self, name: str) -> None:
+        """Remove a file, if it exists."""
+        with self._errors("be written"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        """Force the new name itself onto the disk."""
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StepError(f"folder {self.folder} cannot {what}: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True)
+class S3Store:
+    """A prefix (with its slash) of a bucket. A name appears with the one request that puts all of it."""
+
+    bucket: Bucket
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket.name}/{self.prefix.rstrip('/')}"
+
+    def names(self) -> list[str]:
+        """The names, sorted."""
+        names = (key.removeprefix(self.prefix) for key in self.bucket.keys(self.prefix))
+        return sorted(name for name in names if name and "/" not in name)
+
+    def read(self, name: str) -> bytes | None:
+        """All bytes of an object; None where it does not exist."""
+        found = self.bucket.read(self.prefix + name)
+        return found[0] if found else None
+
+    def write(self, name: str, data: BytesIO) -> None:
+        """Put an object; S3 checks that all of it arrived."""
+        with self.bucket.errors(f"write {self.prefix}{name}"):
+            self.bucket.client.put_object(
+                Bucket=self.bucket.name, Key=self.prefix + name, Body=data, ChecksumAlgorithm="SHA256"
+            )
+
+    def delete(self, name: str) -> None:
+        """Remove an object, if it exists."""
+        with self.bucket.errors(f"delete {self.prefix}{name}"):
+            self.bucket.client.delete_object(Bucket=self.bucket.name, Key=self.prefix + name)
+
+
+def open_store(place: str, folder: str) -> Store:
+    """`folder` below `place`, which is a folder of this machine or an `s3://bucket/prefix`.
+
+    Raises:
+        UsageError: `place` is malformed, or no folder can be made there.
+        StepError: the bucket does not exist or does not answer.
+    """
+    if place.startswith("s3://"):
+        name, _, prefix = place.removeprefix("s3://").partition("/")
+        return S3Store(connect(name), "/".join(part for part in (prefix.strip("/"), folder) if part) + "/")
+    if "://" in place:
+        raise UsageError(f"checkpoint {place!r} is neither an s3:// prefix nor a folder")
+    path = Path(place) / folder
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"checkpoint {place!r}: {path} cannot be made ({error.strerror})") from error
+    return FolderStore(path)

@@ -21,10 +21,10 @@ from argosy.components.training.checkpoints.checkpoints import (
     FINISHED,
     Checkpoints,
     Finished,
+    FolderStore,
     NoCheckpoints,
     open_checkpoints,
 )
-from argosy.components.training.checkpoints.store import FolderStore
 from argosy.components.training.network.engine import Engine, Precision, Running
 from argosy.errors import StepError, UsageError
 

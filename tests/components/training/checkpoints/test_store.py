@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.components.training.checkpoints.store import FolderStore, Store, open_store
+from argosy.components.training.checkpoints.checkpoints import FolderStore, Store, open_store
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Servers
 from tests.faults.proxy import Fault, FaultProxy
