@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 
 from argosy.components.training.data.batches import Batches
-from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import load_images, stored_sizes
-from argosy.components.training.data.images import Augmentation, CachedImages
+from argosy.components.training.data.images import Augmentation, CachedImages, open_folder
 from argosy.components.training.data.many_files import VARIABLE
 from argosy.components.training.network.engine import Precision, choose_precision
 from argosy.components.training.network.model import build_model

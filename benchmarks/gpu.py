@@ -15,9 +15,8 @@ import torch
 from PIL import Image
 
 from argosy.components.training.data.batches import load_batches
-from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import prepare
-from argosy.components.training.data.images import Augmentation
+from argosy.components.training.data.images import Augmentation, open_folder
 from argosy.components.training.fitting import fit
 from argosy.components.training.network.engine import choose_algorithms, choose_precision
 from argosy.components.training.recipe import Recipe, load

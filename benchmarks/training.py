@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from argosy.components.training.data.dataset import open_folder
 from argosy.components.training.data.decoded import prepare
+from argosy.components.training.data.images import open_folder
 from argosy.components.training.data.many_files import VARIABLE
 from argosy.components.training.fitting import fit
 from argosy.components.training.recipe import Recipe, load

@@ -38,10 +38,9 @@ from argosy.components.training.checkpoints.checkpoint import Identity, Training
 from argosy.components.training.checkpoints.checkpoints import Finished, NoCheckpoints, open_checkpoints
 from argosy.components.training.checkpoints.interruption import Interrupted, Interruption, interruption
 from argosy.components.training.data.batches import Feed, augmentation, load_batches
-from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.decoded import prepare
 from argosy.components.training.data.download import local_folder
-from argosy.components.training.data.images import Size
+from argosy.components.training.data.images import ImageFolder, Size, open_folder
 from argosy.components.training.network.engine import (
     Engine,
     Precision,

@@ -24,8 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import Size
+from argosy.components.training.data.images import ImageFolder, Size
 from argosy.components.training.network.engine import Engine, Running
 from argosy.components.training.recipe import Recipe
 from argosy.errors import ArgosyError, UsageError

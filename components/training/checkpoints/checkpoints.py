@@ -33,8 +33,6 @@ from argosy.errors import ArgosyError, StepError, UsageError
 from argosy.step.files import PARTIAL, published
 
 log = logging.getLogger(__name__)
-
-
 Job = Callable[[], None]
 KEPT = 2
 FINISHED = "finished.json"

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from argosy.components.training.data.dataset import Half, ImageFolder
 from argosy.components.training.data.decoded import load_images, stored_sizes
 from argosy.components.training.data.images import (
     Augmentation,
     CachedImages,
+    Half,
+    ImageFolder,
     Size,
     StreamedImages,
     cache_bytes,

@@ -22,10 +22,15 @@ import PIL
 import torch
 from torch import Tensor
 
-from argosy.components.training.data.dataset import FEWEST, HALVES, Half, ImageFolder, Skipped, Split
 from argosy.components.training.data.images import (
+    FEWEST,
+    HALVES,
     CachedImages,
+    Half,
+    ImageFolder,
     Size,
+    Skipped,
+    Split,
     StreamedImages,
     Unreadable,
     cache_bytes,

@@ -32,8 +32,7 @@ from torch import nn
 from argosy import __version__
 from argosy.components.shared.registry import mlflow_errors
 from argosy.components.training.checkpoints.interruption import Interrupted
-from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import MEAN, STD, CachedImages, Size, StreamedImages
+from argosy.components.training.data.images import MEAN, STD, CachedImages, ImageFolder, Size, StreamedImages
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.report import Predictions, write_report, write_samples
 

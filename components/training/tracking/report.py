@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from argosy.components.shared.run_files import INPUTS_FILE, LABELS_FILE
 from argosy.components.training.data.batches import Batches
-from argosy.components.training.data.dataset import ImageFolder
 from argosy.components.training.data.decoded import load_images
-from argosy.components.training.data.images import CachedImages, Size, StreamedImages, normalise
+from argosy.components.training.data.images import CachedImages, ImageFolder, Size, StreamedImages, normalise
 from argosy.components.training.network.engine import Precision, choose_precision
 from argosy.components.training.recipe import Recipe
 

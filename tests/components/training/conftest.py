@@ -17,7 +17,7 @@ from torch import nn
 
 from argosy.components.shared import registry
 from argosy.components.training import fitting
-from argosy.components.training.data.dataset import ImageFolder, open_folder
+from argosy.components.training.data.images import ImageFolder, open_folder
 from argosy.components.training.data.many_files import VARIABLE
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.components.training.promote import Promotion, promote

@@ -10,7 +10,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from argosy.components.training import fitting
-from argosy.components.training.data.dataset import open_folder
+from argosy.components.training.data.images import open_folder
 from argosy.components.training.export import load_pytorch
 from argosy.components.training.train import train
 from argosy.errors import UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from argosy.components.training.checkpoints.checkpoint import Identity
-from argosy.components.training.data.dataset import open_folder
+from argosy.components.training.data.images import open_folder
 from argosy.components.training.recipe import Recipe
 from argosy.errors import UsageError
 from tests.components.training.digits import write_digits

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from argosy.components.training.data.batches import Batches
-from argosy.components.training.data.dataset import ImageFolder, Split
-from argosy.components.training.data.images import CachedImages, StreamedImages
+from argosy.components.training.data.images import CachedImages, ImageFolder, Split, StreamedImages
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from argosy.components.training.data.dataset import Skipped, open_folder
+from argosy.components.training.data.images import Skipped, open_folder
 from argosy.errors import UsageError
 
 

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from argosy.components.training.data import decoded
-from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.decoded import Decoded, ensure
-from argosy.components.training.data.images import CachedImages
+from argosy.components.training.data.images import CachedImages, ImageFolder, open_folder
 from argosy.components.training.data.many_files import VARIABLE
 
 SIZE = (8, 8)
@@ -115,10 +114,10 @@ def test_a_killed_process_leaves_nothing_that_is_taken_for_whole(
 ) -> None:
     code = (
         "import os, sys; from pathlib import Path;"
-        "from argosy.components.training.data import decoded, dataset;"
+        "from argosy.components.training.data import decoded, images;"
         "real = decoded.decode; met = [];"
         "decoded.decode = lambda *a: os.kill(os.getpid(), 9) if len(met) == 4 else met.append(1) or real(*a);"
-        "decoded.ensure(dataset.open_folder(Path(sys.argv[1])), 'train', (8, 8), 1)"
+        "decoded.ensure(images.open_folder(Path(sys.argv[1])), 'train', (8, 8), 1)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
     assert done.returncode == -9

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from argosy.components.training.data.dataset import ImageFolder, Split
 from argosy.components.training.data.images import (
     CachedImages,
+    ImageFolder,
+    Split,
     StreamedImages,
     Unreadable,
     cache_bytes,

@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from argosy.components.training.data import decoded
-from argosy.components.training.data.dataset import ImageFolder, open_folder
 from argosy.components.training.data.decoded import load_images, prepare
-from argosy.components.training.data.images import CachedImages, StreamedImages, Unreadable
+from argosy.components.training.data.images import (
+    CachedImages,
+    ImageFolder,
+    StreamedImages,
+    Unreadable,
+    open_folder,
+)
 from argosy.components.training.data.many_files import VARIABLE
 from argosy.errors import UsageError
 from tests.components.training.digits import write_digits

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from argosy.components.training.data.dataset import ImageFolder
+from argosy.components.training.data.images import ImageFolder
 from argosy.components.training.fitting import fit
 from argosy.components.training.network.model import (
     build_model,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from argosy.components.training import fitting as module
-from argosy.components.training.data.dataset import ImageFolder, open_folder
+from argosy.components.training.data.images import ImageFolder, open_folder
 from argosy.components.training.fitting import fit
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker

@@ -16,7 +16,7 @@ from argosy.components.training import fitting as module
 from argosy.components.training.checkpoints.checkpoint import Identity
 from argosy.components.training.checkpoints.checkpoints import NoCheckpoints, open_checkpoints
 from argosy.components.training.checkpoints.interruption import interruption
-from argosy.components.training.data.dataset import ImageFolder, open_folder
+from argosy.components.training.data.images import ImageFolder, open_folder
 from argosy.components.training.fitting import ALONE, fit, how_many, team, together
 from argosy.components.training.network.model import build_model
 from argosy.components.training.recipe import Recipe, load

@@ -17,7 +17,7 @@ from argosy.components.training import fitting as module
 from argosy.components.training.checkpoints.checkpoint import Identity
 from argosy.components.training.checkpoints.checkpoints import Checkpoints, FolderStore
 from argosy.components.training.checkpoints.interruption import Interrupted, Interruption
-from argosy.components.training.data.dataset import ImageFolder
+from argosy.components.training.data.images import ImageFolder
 from argosy.components.training.fitting import Fitted, fit
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import NullTracker

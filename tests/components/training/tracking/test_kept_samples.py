@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import CachedImages, StreamedImages, normalise
+from argosy.components.training.data.images import CachedImages, ImageFolder, StreamedImages, normalise
 from argosy.components.training.tracking.report import MOST_SAMPLES, write_samples
 
 SIZE = (16, 16)

@@ -15,7 +15,7 @@ from torch import nn
 
 from argosy.components.shared import registry
 from argosy.components.training.checkpoints.interruption import Interrupted
-from argosy.components.training.data.dataset import ImageFolder, Skipped
+from argosy.components.training.data.images import ImageFolder, Skipped
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.metrics import MODEL, PATIENCE, tracked_run
 from argosy.components.training.tracking.report import judge

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from argosy.components.training.data.batches import Batches
-from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import CachedImages
+from argosy.components.training.data.images import CachedImages, ImageFolder
 from argosy.components.training.network.engine import choose_precision
 from argosy.components.training.recipe import Recipe
 from argosy.components.training.tracking.report import Predictions, judge, predict

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from argosy.components.training.data.dataset import ImageFolder
-from argosy.components.training.data.images import CachedImages, StreamedImages
+from argosy.components.training.data.images import CachedImages, ImageFolder, StreamedImages
 from argosy.components.training.tracking.report import Predictions, per_class, write_report
 
 SIZE = (16, 16)
