@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from argosy.components.deployment.model.data_files import check_location, unpack
-from argosy.components.deployment.model.layout import CONFIG_FILE, METADATA_FILE, MODEL_FILE, identity
-from argosy.components.deployment.model.metadata import Metadata, TritonStamp
-from argosy.components.deployment.model.onnx_model import read_signature
+from argosy.components.deployment.model.layout import (
+    CONFIG_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    Metadata,
+    TritonStamp,
+    identity,
+)
+from argosy.components.deployment.model.onnx_model import check_location, read_signature, unpack
 from argosy.components.deployment.model.triton_config import model_config
 from argosy.components.shared.files import Fingerprint, fingerprint
 from argosy.errors import StepError

@@ -1,23 +1,28 @@
-"""Where a model's files lie in the bucket, which names may be part of a key, and which model it is.
+"""The form of a deployed model: where its files lie in the bucket, and what its metadata.json says of it.
 
 models/<model>/config.pbtxt                  what Triton reads
 models/<model>/<version>/model.onnx
-models/<model>/<version>/metadata.json
+models/<model>/<version>/metadata.json       where the model came from
 archive/models/<model>/<version>/...         the files of an old version, where Triton does not look
 claims/<model>/<version>.json                who owns a version number
 staging/<model>/replaced-<version>/...       the old bytes of a version while it is replaced
 locks/<model>/<what>.json                    leases: who does something that only one may do at a time
 deployments/<model>/<version>.json           the record: metadata.json, verification, rollback
+
+Names that become part of a key are checked, and one checksum says which model it is.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
-from argosy.errors import UsageError
+from argosy.errors import StepError, UsageError
 
 MODEL_FILE = "model.onnx"
 METADATA_FILE = "metadata.json"
@@ -27,6 +32,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 # Triton ignores directories whose number begins with a zero.
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 _RESERVED = ("archive", "claims", "staging", "locks", "deployments", "datasets")
+# Of metadata.json.
+_ONLY_WHERE_KNOWN = (
+    ("mlflow", "training_run_id"),
+    ("mlflow", "deploy_alias_version"),
+    ("model", "data_files"),
+)
 
 
 def check_name(what: str, value: str) -> str:
@@ -150,3 +161,104 @@ def identity(checksums: Mapping[str, str]) -> str:
         return checksums[MODEL_FILE]
     lines = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
     return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MlflowOrigin:
+    """The registered model version, the runs that made it, and how the deployment asked for it.
+
+    Attributes:
+        model_name: the registered ONNX model.
+        version: its version.
+        run_id: the run that exported it.
+        alias_at_deploy: "alias:NAME" or "version:NUMBER".
+        run_name: the name of the run that exported it.
+        training_run_id: the run that trained it, as the ONNX file itself says; "" where it does not.
+        deploy_alias_version: which other version the alias `deploy` pointed to at that time; "" where none.
+    """
+
+    model_name: str
+    version: str
+    run_id: str
+    alias_at_deploy: str
+    run_name: str
+    training_run_id: str = ""
+    deploy_alias_version: str = ""
+
+
+@dataclass(frozen=True)
+class TritonStamp:
+    """The version in Triton's repository; when (ISO 8601, UTC) and by whom (the pod) it was prepared."""
+
+    version: str
+    deployed_at: str
+    deployed_by: str
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model itself.
+
+    Attributes:
+        format: "onnx".
+        file_size_mb: all of its files, in MB of 2**20 bytes.
+        sha256: of model.onnx, hexadecimal.
+        inputs: `{"name", "shape"}` each.
+        outputs: the same.
+        data_files: `{"name", "size", "sha256"}` of each file that holds weights beside model.onnx; mostly
+            none, and then metadata.json does not mention them.
+    """
+
+    format: str
+    file_size_mb: float
+    sha256: str
+    inputs: tuple[dict[str, Any], ...]
+    outputs: tuple[dict[str, Any], ...]
+    data_files: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class ValidationFacts:
+    """Gate 2's numbers: differences between PyTorch and ONNX Runtime; None where it did not run."""
+
+    validation_max_diff: float | None
+    validation_mean_diff: float | None
+    validation_onnx_speedup: float | None
+    validation_median_diff: float | None = None
+    validation_argmax_agreement: float | None = None
+
+
+VALIDATION_METRICS = tuple(field.name for field in fields(ValidationFacts))
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """All of metadata.json; `triton` is unknown until the version is claimed and the files are prepared."""
+
+    mlflow: MlflowOrigin
+    triton: TritonStamp | None
+    model: ModelFacts
+    validation: ValidationFacts
+
+    def write(self, path: Path) -> None:
+        """Write the file, in the order of the fields."""
+        blocks = asdict(self)
+        for block, field in _ONLY_WHERE_KNOWN:
+            if not blocks[block][field]:
+                del blocks[block][field]
+        path.write_text(json.dumps(blocks, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Metadata:
+        """Read what `write` wrote.
+
+        Raises:
+            StepError: it is no JSON, or a field is missing or unknown.
+        """
+        try:
+            blocks = json.loads(path.read_text(encoding="utf-8"))
+            stamp = blocks["triton"] and TritonStamp(**blocks["triton"])
+            origin, facts = MlflowOrigin(**blocks["mlflow"]), ModelFacts(**blocks["model"])
+            return cls(origin, stamp, facts, ValidationFacts(**blocks["validation"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StepError(f"{path.name} is not the metadata of a deployment: {error}") from error

@@ -27,20 +27,24 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from argosy.components.deployment.model.data_files import data_files, embed, embedded_size, pack
-from argosy.components.deployment.model.layout import MODEL_FILE, identity
-from argosy.components.deployment.model.metadata import (
+from argosy.components.deployment.model.layout import (
+    MODEL_FILE,
     VALIDATION_METRICS,
     Metadata,
     MlflowOrigin,
     ModelFacts,
     ValidationFacts,
+    identity,
 )
 from argosy.components.deployment.model.onnx_model import (
     MAX_PROTOBUF_BYTES,
     Signature,
     check_model,
+    data_files,
+    embed,
+    embedded_size,
     load_graph,
+    pack,
     signature_of,
     training_run_of,
 )

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from boto3.exceptions import Boto3Error
 
-from argosy.components.deployment.model.data_files import check_location
-from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
-from argosy.components.deployment.model.metadata import Metadata
+from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, Metadata, ModelKeys
+from argosy.components.deployment.model.onnx_model import check_location
 from argosy.components.deployment.repository.published import folder_of
 from argosy.components.shared.files import MIB
 from argosy.components.shared.s3 import Bucket

@@ -33,6 +33,7 @@ from argosy.errors import ArgosyError, StepError, UsageError
 from argosy.step.files import PARTIAL, published
 
 log = logging.getLogger(__name__)
+
 Job = Callable[[], None]
 KEPT = 2
 FINISHED = "finished.json"

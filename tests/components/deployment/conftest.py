@@ -12,8 +12,13 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.aliases.moves import AliasTable
 from argosy.components.deployment.model.artifacts import lay_out
-from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.model.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.deployment.model.layout import (
+    Metadata,
+    MlflowOrigin,
+    ModelFacts,
+    ModelKeys,
+    ValidationFacts,
+)
 from argosy.components.deployment.repository.claims import Claim
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket

@@ -12,8 +12,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment import reload_triton, rollback, update_aliases, verify_deployment
 from argosy.components.deployment.aliases.moves import AliasTable
 from argosy.components.deployment.model.artifacts import read_artifacts
-from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.model.metadata import Metadata
+from argosy.components.deployment.model.layout import Metadata, ModelKeys
 from argosy.components.deployment.repository.claims import Claim, claim_next
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.rollback import RolledBack

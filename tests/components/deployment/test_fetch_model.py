@@ -24,9 +24,8 @@ from onnx.external_data_helper import set_external_data
 
 from argosy.components.deployment import fetch_model
 from argosy.components.deployment.fetch_model import Fetched
-from argosy.components.deployment.model.data_files import data_files, is_bundle, unpack
-from argosy.components.deployment.model.metadata import Metadata
-from argosy.components.deployment.model.onnx_model import load_graph
+from argosy.components.deployment.model.layout import Metadata
+from argosy.components.deployment.model.onnx_model import data_files, is_bundle, load_graph, unpack
 from argosy.components.deployment.model.source_model import describe, fetch
 from argosy.components.shared import registry
 from argosy.errors import StepError, UsageError

@@ -12,17 +12,18 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from argosy.components.deployment.model import onnx_model
-from argosy.components.deployment.model.data_files import (
+from argosy.components.deployment.model.layout import identity
+from argosy.components.deployment.model.onnx_model import (
     check_location,
+    check_model,
     data_files,
     embed,
     embedded_size,
     is_bundle,
+    load_graph,
     pack,
     unpack,
 )
-from argosy.components.deployment.model.layout import identity
-from argosy.components.deployment.model.onnx_model import check_model, load_graph
 from argosy.errors import StepError
 from tests.components.deployment import models
 
@@ -110,7 +111,7 @@ def _everywhere(folder: Path) -> Path:
 
 
 def _push_out(model: onnx.ModelProto, data: Path, names: tuple[str, ...]) -> None:
-    from argosy.components.deployment.model.data_files import tensors
+    from argosy.components.deployment.model.onnx_model import tensors
 
     with data.open("wb") as file:
         for tensor in tensors(model):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from argosy.components.deployment.model.metadata import (
+from argosy.components.deployment.model.layout import (
     Metadata,
     MlflowOrigin,
     ModelFacts,

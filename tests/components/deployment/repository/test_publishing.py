@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from argosy.components.deployment.model.artifacts import Artifacts, LocalFile, lay_out, read_artifacts
-from argosy.components.deployment.model.data_files import pack
-from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.model.metadata import Metadata, MlflowOrigin, ModelFacts, ValidationFacts
+from argosy.components.deployment.model.layout import (
+    Metadata,
+    MlflowOrigin,
+    ModelFacts,
+    ModelKeys,
+    ValidationFacts,
+)
+from argosy.components.deployment.model.onnx_model import pack
 from argosy.components.deployment.repository.claims import Claim, claim_forced, claim_next
 from argosy.components.deployment.repository.published import published_sha256
 from argosy.components.deployment.repository.publishing import Publication, publish
