@@ -58,7 +58,7 @@ def archive_versions(
         owner: whose deployment succeeded: the workflow's uid; empty: this run alone.
     """
     from argosy.components.deployment.model.layout import ModelKeys, check_name
-    from argosy.components.deployment.repository.after_success import Ending
+    from argosy.components.deployment.repository.archive import Ending
     from argosy.errors import UsageError
 
     if keep < 0:

@@ -28,14 +28,19 @@ Copies are made without the serving lease, because they may take long and distur
 archiving: of those there is one at a time, by a lease of its own.  Two would clear and fill the same place in
 the archive, and the slower take away what the faster has just moved there.  Under the serving lease it is
 asked again what goes, and that alone leaves.
+
+Archiving is the end of a deployment that succeeded: it may fail, and takes nothing with it.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Literal
 
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
 from argosy.components.deployment.repository.claims import (
@@ -43,9 +48,18 @@ from argosy.components.deployment.repository.claims import (
     is_in_flight,
     mark_archived,
     mark_restored,
+    read_claim,
 )
-from argosy.components.deployment.repository.published import files_of_versions, folder_of, noted_sha256
+from argosy.components.deployment.repository.published import (
+    files_of_versions,
+    folder_of,
+    noted_sha256,
+    published_versions,
+)
+from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.repository.standing import standing
 from argosy.components.deployment.swap.sole import kept
+from argosy.components.shared import registry, s3
 from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import ArgosyError, StepError
@@ -57,6 +71,175 @@ _PATIENCE = 300.0
 _ARCHIVING_PATIENCE = 120.0
 # The first time there may be very many: what does not fit into this goes after the next deployment.
 _COPYING_SECONDS = 600.0
+
+_LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The end of a deployment of a model.
+
+    Attributes:
+        keys: the model's keys.
+        bucket: the bucket's name.
+        mlflow: the MLflow server.
+        owner: whose deployment; "" where somebody archives by hand, and wants to hear of a failure.
+    """
+
+    keys: ModelKeys
+    bucket: str
+    mlflow: str
+    owner: str
+
+    def archive(self, keep: int, dry_run: bool) -> Done:
+        """Archive what may go; what happened is noted in the deployment's record, unless that is nothing.
+
+        Raises:
+            ArgosyError: something failed, and no deployment stands behind it.
+        """
+        try:
+            bucket = s3.connect(self.bucket)
+            archiving = Archiving(bucket, self.keys, keep, lambda: self._standing(bucket))
+            owner = self.owner or f"archive-{uuid.uuid4().hex}"
+            versions = archiving.plan() if dry_run else archiving.run(owner)
+        except ArgosyError as error:
+            if not self.owner:
+                raise
+            log.warning("the deployment stands, and old versions are not archived: %s", error)
+            self._note(result="not-archived", reason=str(error)[:_LONGEST_REASON])
+            return Done([], "not-archived")
+        if versions and self.owner and not dry_run:
+            self._note(result="archived", versions=versions)
+        return Done(versions, "archived" if versions else "nothing-to-do")
+
+    def _standing(self, bucket: Bucket) -> Mapping[int, str]:
+        return standing(registry.connect_lightly(self.mlflow), bucket, self.keys)
+
+    def _note(self, **block: Any) -> None:
+        """Put it into the record of the version that this deployment published, if that can be done."""
+        try:
+            bucket = s3.connect(self.bucket)
+            version = self._own_version(bucket)
+            if version is not None:
+                at = datetime.now(timezone.utc).isoformat()
+                amend_record(bucket, self.keys, version, archive={**block, "at": at, "workflow": self.owner})
+        except ArgosyError as error:
+            log.warning("the deployment's record does not tell of it: %s", error)
+
+    def _own_version(self, bucket: Bucket) -> int | None:
+        for version in sorted(published_versions(bucket, self.keys), reverse=True):
+            claim = read_claim(bucket, self.keys, version)
+            if claim is not None and claim.owner == self.owner:
+                return version
+        return None
+
+
+@dataclass(frozen=True)
+class Done:
+    """The versions that went, or would; and how it ended."""
+
+    versions: list[int]
+    result: Literal["archived", "nothing-to-do", "not-archived"]
+
+
+@dataclass(frozen=True)
+class Archiving:
+    """The versions that may be archived.
+
+    Attributes:
+        bucket: where the repository is.
+        keys: the model's keys.
+        keep: how many of the newest complete versions stay; 0: all of them.
+        standing: asks which versions something stands on, and why; asked only where some are old.
+    """
+
+    bucket: Bucket
+    keys: ModelKeys
+    keep: int
+    standing: Callable[[], Mapping[int, str]]
+
+    def plan(self) -> list[int]:
+        """The versions that may go now, lowest first.
+
+        Raises:
+            StepError: nobody can tell which version is live, or S3 failed.
+        """
+        files = files_of_versions(self.bucket, self.keys.root)
+        complete = sorted(version for version, ages in files.items() if MODEL_FILE in ages)
+        # What a killed run had begun to remove is no version any more, and whole in the archive.
+        halves = [v for v in files if v not in complete and self._was_being_removed(v)]
+        old = sorted([*complete[: -self.keep], *halves]) if self.keep else []
+        if not old:
+            return []
+        stands = self.standing()
+        return [v for v in old if v not in stands and not self._under_way(v, files[v])]
+
+    def run(self, owner: str) -> list[int]:
+        """Move what may go; the versions that went, lowest first.
+
+        Args:
+            owner: who does it, as the lease names it.
+
+        Raises:
+            StepError: nobody can tell which version is live, another step held a lease, or S3 failed; what
+                did not go is where it was, and the others went.
+        """
+        if not self.plan():
+            return []
+        with kept(self.bucket, self.keys.lock("archiving"), owner, _ARCHIVING_PATIENCE) as alone:
+            return self._move(owner, alone.renew)
+
+    def _move(self, owner: str, renew: Callable[[], None]) -> list[int]:
+        """Copy and let go what is still old, now that nobody else archives."""
+        copied, errors = _each(self._in_time(self.plan()), lambda version: self._copy(version, renew))
+        gone: list[int] = []
+        if copied:
+            with kept(self.bucket, self.keys.lock("serving"), owner, _ARCHIVING_PATIENCE) as held:
+                still = set(self.plan())
+                moved, more = _each(
+                    (version for version in copied if version in still),
+                    lambda version: self._leave(version, held.renew),
+                )
+                gone, errors = moved, [*errors, *more]
+        if errors:
+            told = "; ".join(dict.fromkeys(map(str, errors)))
+            raise StepError(f"{gone or 'none'} of {self.keys.model!r} archived: {told}") from errors[0]
+        return gone
+
+    def _in_time(self, versions: Iterable[int]) -> Iterable[int]:
+        until = time.monotonic() + _COPYING_SECONDS
+        for version in versions:
+            if time.monotonic() > until:
+                log.warning("versions from %d on are archived after the next deployment", version)
+                return
+            yield version
+
+    def _copy(self, version: int, renew: Callable[[], None]) -> bool:
+        copy_aside(self.bucket, self.keys, version, renew)
+        return True
+
+    def _leave(self, version: int, renew: Callable[[], None]) -> bool:
+        """Let a version that was copied leave the repository, unless it changed or is wanted again."""
+        source, target = self.keys.version(version), self.keys.archived(version)
+        if not _has_same(self.bucket, source, target):
+            raise StepError(f"{source} changed while it was archived; it stays")
+        renew()
+        if not mark_archived(self.bucket, self.keys, version):
+            log.info("version %d of %s stays: it is deployed again", version, self.keys.model)
+            return False
+        clear_folder(self.bucket, source)
+        log.info("version %d of %s is archived in %s", version, self.keys.model, target)
+        return True
+
+    def _was_being_removed(self, version: int) -> bool:
+        source, target = self.keys.version(version), self.keys.archived(version)
+        if self.bucket.head(source + MODEL_FILE) is not None or self.bucket.head(target + MODEL_FILE) is None:
+            return False
+        return _has_same(self.bucket, source, target)
+
+    def _under_way(self, version: int, ages: Mapping[str, float]) -> bool:
+        flying = is_in_flight(self.bucket, self.keys, version)
+        return min(ages.values()) < IN_FLIGHT_SECONDS if flying is None else flying
 
 
 def is_archived(bucket: Bucket, keys: ModelKeys, version: int) -> bool:
@@ -163,106 +346,6 @@ def _same(bucket: Bucket, one: str, other: str) -> bool:
     if first is None or second is None or first.size != second.size:
         return False
     return noted_sha256(bucket, one) == noted_sha256(bucket, other)
-
-
-@dataclass(frozen=True)
-class Archiving:
-    """The versions that may be archived.
-
-    Attributes:
-        bucket: where the repository is.
-        keys: the model's keys.
-        keep: how many of the newest complete versions stay; 0: all of them.
-        standing: asks which versions something stands on, and why; asked only where some are old.
-    """
-
-    bucket: Bucket
-    keys: ModelKeys
-    keep: int
-    standing: Callable[[], Mapping[int, str]]
-
-    def plan(self) -> list[int]:
-        """The versions that may go now, lowest first.
-
-        Raises:
-            StepError: nobody can tell which version is live, or S3 failed.
-        """
-        files = files_of_versions(self.bucket, self.keys.root)
-        complete = sorted(version for version, ages in files.items() if MODEL_FILE in ages)
-        # What a killed run had begun to remove is no version any more, and whole in the archive.
-        halves = [v for v in files if v not in complete and self._was_being_removed(v)]
-        old = sorted([*complete[: -self.keep], *halves]) if self.keep else []
-        if not old:
-            return []
-        stands = self.standing()
-        return [v for v in old if v not in stands and not self._under_way(v, files[v])]
-
-    def run(self, owner: str) -> list[int]:
-        """Move what may go; the versions that went, lowest first.
-
-        Args:
-            owner: who does it, as the lease names it.
-
-        Raises:
-            StepError: nobody can tell which version is live, another step held a lease, or S3 failed; what
-                did not go is where it was, and the others went.
-        """
-        if not self.plan():
-            return []
-        with kept(self.bucket, self.keys.lock("archiving"), owner, _ARCHIVING_PATIENCE) as alone:
-            return self._move(owner, alone.renew)
-
-    def _move(self, owner: str, renew: Callable[[], None]) -> list[int]:
-        """Copy and let go what is still old, now that nobody else archives."""
-        copied, errors = _each(self._in_time(self.plan()), lambda version: self._copy(version, renew))
-        gone: list[int] = []
-        if copied:
-            with kept(self.bucket, self.keys.lock("serving"), owner, _ARCHIVING_PATIENCE) as held:
-                still = set(self.plan())
-                moved, more = _each(
-                    (version for version in copied if version in still),
-                    lambda version: self._leave(version, held.renew),
-                )
-                gone, errors = moved, [*errors, *more]
-        if errors:
-            told = "; ".join(dict.fromkeys(map(str, errors)))
-            raise StepError(f"{gone or 'none'} of {self.keys.model!r} archived: {told}") from errors[0]
-        return gone
-
-    def _in_time(self, versions: Iterable[int]) -> Iterable[int]:
-        until = time.monotonic() + _COPYING_SECONDS
-        for version in versions:
-            if time.monotonic() > until:
-                log.warning("versions from %d on are archived after the next deployment", version)
-                return
-            yield version
-
-    def _copy(self, version: int, renew: Callable[[], None]) -> bool:
-        copy_aside(self.bucket, self.keys, version, renew)
-        return True
-
-    def _leave(self, version: int, renew: Callable[[], None]) -> bool:
-        """Let a version that was copied leave the repository, unless it changed or is wanted again."""
-        source, target = self.keys.version(version), self.keys.archived(version)
-        if not _has_same(self.bucket, source, target):
-            raise StepError(f"{source} changed while it was archived; it stays")
-        renew()
-        if not mark_archived(self.bucket, self.keys, version):
-            log.info("version %d of %s stays: it is deployed again", version, self.keys.model)
-            return False
-        clear_folder(self.bucket, source)
-        log.info("version %d of %s is archived in %s", version, self.keys.model, target)
-        return True
-
-    def _was_being_removed(self, version: int) -> bool:
-        source, target = self.keys.version(version), self.keys.archived(version)
-        if self.bucket.head(source + MODEL_FILE) is not None or self.bucket.head(target + MODEL_FILE) is None:
-            return False
-        return _has_same(self.bucket, source, target)
-
-    def _under_way(self, version: int, ages: Mapping[str, float]) -> bool:
-        flying = is_in_flight(self.bucket, self.keys, version)
-        return min(ages.values()) < IN_FLIGHT_SECONDS if flying is None else flying
 
 
 def _each(versions: Iterable[int], call: Callable[[int], bool]) -> tuple[list[int], list[ArgosyError]]:
