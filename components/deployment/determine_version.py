@@ -71,8 +71,8 @@ def determine_version(
     check_version(force_version)
     bucket = s3.connect(s3_bucket)
     if replace and published_sha256(bucket, keys, force_version) not in (None, model_sha256):
+        from argosy.components.deployment.repository.archive import standing
         from argosy.components.deployment.repository.publishing import check_replaceable
-        from argosy.components.deployment.repository.standing import standing
         from argosy.components.shared import registry
 
         client = registry.connect_lightly(mlflow_tracking_uri)

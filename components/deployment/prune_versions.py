@@ -56,8 +56,8 @@ def prune_versions(
     import uuid
 
     from argosy.components.deployment.model.layout import ModelKeys, check_name
+    from argosy.components.deployment.repository.archive import standing
     from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
-    from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
 

@@ -69,8 +69,8 @@ def upload_to_s3(
     if not replace or force_version is None:
         return Published(publish(place, prepared))
 
+    from argosy.components.deployment.repository.archive import standing
     from argosy.components.deployment.repository.publishing import replace as publish_over
-    from argosy.components.deployment.repository.standing import standing
     from argosy.components.shared import registry
 
     client = registry.connect_lightly(mlflow_tracking_uri)

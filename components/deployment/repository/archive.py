@@ -40,9 +40,10 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
+from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys, version_number
+from argosy.components.deployment.model.triton_config import named_versions
 from argosy.components.deployment.repository.claims import (
     IN_FLIGHT_SECONDS,
     is_in_flight,
@@ -57,12 +58,14 @@ from argosy.components.deployment.repository.published import (
     published_versions,
 )
 from argosy.components.deployment.repository.records import amend_record
-from argosy.components.deployment.repository.standing import standing
 from argosy.components.deployment.swap.sole import kept
 from argosy.components.shared import registry, s3
 from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import ArgosyError, StepError
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,8 @@ _ARCHIVING_PATIENCE = 120.0
 _COPYING_SECONDS = 600.0
 
 _LONGEST_REASON = 1000
+_ALIASES = ("live", "previous")
+_TRITON_VERSION = "triton.version"
 
 
 @dataclass(frozen=True)
@@ -359,3 +364,34 @@ def _each(versions: Iterable[int], call: Callable[[int], bool]) -> tuple[list[in
             log.warning("version %d is not archived: %s", version, error)
             errors.append(error)
     return done, errors
+
+
+def standing(client: MlflowClient, bucket: Bucket, keys: ModelKeys) -> dict[int, str]:
+    """The versions that `live` and `previous` stand for, and those that config.pbtxt names: number -> why.
+
+    Raises:
+        StepError: MLflow or S3 failed, MLflow does not know the model, or an alias's version does not say
+            which Triton version it is: then nobody can tell what is live.
+    """
+    config = bucket.read(keys.config)
+    named = named_versions(config[0].decode("utf-8", "replace")) if config else None
+    return dict.fromkeys(named or (), "named in config.pbtxt") | _behind_aliases(client, keys.model)
+
+
+def _behind_aliases(client: MlflowClient, name: str) -> dict[int, str]:
+    model = registry.find_model(client, name)
+    if model is None:
+        raise StepError(f"MLflow has no registered model {name!r}: nobody can tell which version is live")
+    found = {}
+    for alias in reversed(_ALIASES):
+        if alias not in model.aliases:
+            continue
+        version = registry.get_version(client, name, model.aliases[alias])
+        number = version_number(version.tags.get(_TRITON_VERSION, ""))
+        if number is None:
+            raise StepError(
+                f"version {version.version} of {name!r} has alias {alias!r} and no tag {_TRITON_VERSION!r}: "
+                "nobody can tell which version is live; deploy it again, or set the tag"
+            )
+        found[number] = alias
+    return found

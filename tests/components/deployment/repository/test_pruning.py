@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment import prune_versions
 from argosy.components.deployment.model.layout import ModelKeys
+from argosy.components.deployment.repository.archive import standing
 from argosy.components.deployment.repository.claims import (
     claim_forced,
     claim_next,
@@ -19,7 +20,6 @@ from argosy.components.deployment.repository.claims import (
     read_claim,
 )
 from argosy.components.deployment.repository.pruning import Pruned, Pruning, clear_leftovers
-from argosy.components.deployment.repository.standing import standing
 from argosy.components.shared import lease, registry
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError, UsageError
