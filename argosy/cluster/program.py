@@ -309,9 +309,9 @@ class Session:
         """Couler has put a task into its table."""
         self._composition.on_couler_task(name, entry)
 
-    def name_couler_step(self, name: str) -> str:
+    def name_couler_step(self, name: str, called: Any) -> str:
         """The name of a task for one of Couler's own steps."""
-        return self._composition.name_couler_step(name)
+        return self._composition.name_couler_step(name, called)
 
     def map(self, function: Callable[..., Any], *lists: Any) -> Any:
         """`couler.map`."""

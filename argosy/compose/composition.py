@@ -26,7 +26,14 @@ from argosy.compose.loops import (
 )
 from argosy.compose.placeholders import explained, nothing_swallowed
 from argosy.compose.references import TaskHandle
-from argosy.compose.surroundings import Chain, Surroundings, Templates, compose_body, read_surroundings
+from argosy.compose.surroundings import (
+    Chain,
+    RenderedTemplate,
+    Surroundings,
+    Templates,
+    compose_body,
+    read_surroundings,
+)
 from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Condition, Task
 from argosy.declare.component import Component, composing
@@ -58,6 +65,8 @@ class Composition:
         # How often a name was taken: the second `promote` is `promote-2`.
         self._numbers: defaultdict[str, int] = defaultdict(lambda: 1)
         self._names: set[str] = set()
+        # Steps of Couler's own, with what they call.
+        self._drawn: dict[str, Any] = {}
         self._adding = False
         # The DAG that tasks go into, innermost last.
         self._scopes: list[dict[str, Task]] = [self.tasks]
@@ -180,14 +189,25 @@ class Composition:
         self._order(task, around)
         self._chain_bare(task, around)
 
-    def name_couler_step(self, name: str) -> str:
-        """The name of a task for one of Couler's own steps: in a DAG that the user draws the step's own.
+    def name_couler_step(self, name: str, called: Any) -> str:
+        """The name of a task for one of Couler's own steps; `called` is what it calls, and with what.
 
-        Elsewhere each call is a task of its own.
+        In a DAG that the user draws it is the step's own, as often as that is named.  Elsewhere each call is
+        a task of its own.
+
+        Raises:
+            ComposeError: the DAG has another step of that name.
         """
         around = read_surroundings()
-        in_graph = "dag" in around.verbs or "set_dependencies" in around.verbs
-        return name if in_graph else self._free_name(name)
+        if not ("dag" in around.verbs or "set_dependencies" in around.verbs):
+            name = self._free_name(name)
+        elif name in self._names and self._drawn.get(name) != called:
+            raise ComposeError(
+                f"{call_site()}: there is a step '{name}' already, with another program or other arguments, "
+                "and in a graph a name stands for one step: give this one a step_name of its own"
+            )
+        self._drawn[name] = called
+        return name
 
     def map(self, function: Callable[..., Any], *lists: Any) -> TaskHandle:
         """`couler.map`: add the task of a loop, and return the handle of what its items put out."""
@@ -250,7 +270,12 @@ class Composition:
             self._note(task, around)
 
     def _group(self, prefix: str, number: int, body: dict[str, Task]) -> Group:
-        group = Group(self._free_name(f"{prefix}-{next(iter(body))}"), number, body)
+        base = f"{prefix}-{next(iter(body))}"
+        name = self._free_name(base)
+        while states.workflow.get_template(name) is not None:
+            name = self._free_name(base)
+        group = Group(name, number, body)
+        states.workflow.add_template(RenderedTemplate({"name": name, "dag": {}}))  # keeps the name
         group.close()
         self.groups.append(group)
         return group

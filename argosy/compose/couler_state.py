@@ -10,8 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, Protocol
 
 import couler.argo as couler
@@ -19,43 +18,13 @@ from couler.argo_submitter import ArgoSubmitter
 from couler.core import states, step_update_utils, utils
 from couler.core.templates import output
 from couler.core.templates.script import Script
-from couler.core.utils import argo_safe_name
 
-from argosy.compose.couler_steps import careful_outputs, refuse_lost, script_of
+from argosy.compose.couler_names import Places
+from argosy.compose.couler_steps import careful_outputs, script_of
 from argosy.compose.placeholders import Placeholder
 from argosy.compose.tasks import predicate
 from argosy.compose.upstream import complete_couler
-from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 from argosy.step.quiet import keep_couler_quiet
-
-
-class Places:
-    """Takes the place of Couler's `invocation_location`, once for a composition.
-
-    Couler's own counts on the program being the outermost frame, gives all steps that are made in one
-    function one name, and therefore one template, and reads the whole stack's source each time.
-    """
-
-    def __init__(self) -> None:
-        self._first: dict[str, tuple[CodeType, int]] = {}
-
-    def __call__(self) -> tuple[str, int]:
-        """The name for the step that is being made, and the line where its function was called."""
-        refuse_lost(sys._getframe(1).f_locals)
-        maker = sys._getframe(2)  # above this function and the verb that asks
-        function, line = maker.f_code.co_name, maker.f_lineno
-        if function.startswith("<") and function != "<lambda>":  # the top of a module, or a comprehension
-            return f"{_safe(Path(maker.f_code.co_filename).stem)}-{line}", line
-        name, place = _safe(function), (maker.f_code, line)
-        if self._first.setdefault(name, place) != place or name in (ENTRYPOINT, EXIT_HANDLER):
-            name = f"{name}-{line}"
-        return name, maker.f_back.f_lineno if maker.f_back else line
-
-
-def _safe(name: str) -> str:
-    safe: str = argo_safe_name(name)
-    return safe.strip("-") or "step"
-
 
 keep_couler_quiet()
 complete_couler()
@@ -75,7 +44,7 @@ _FORGOTTEN: dict[str, Any] = {
 }
 
 OnTask = Callable[[str, dict[str, Any]], None]
-NameStep = Callable[[str], str]
+NameStep = Callable[[str, Any], str]
 
 
 class Follower(Protocol):
@@ -84,8 +53,8 @@ class Follower(Protocol):
     def on_couler_task(self, name: str, entry: dict[str, Any]) -> None:
         """Couler has put a task into its table."""
 
-    def name_couler_step(self, name: str) -> str:
-        """The name of a task for one of Couler's own steps."""
+    def name_couler_step(self, name: str, called: Any) -> str:
+        """The name of a task for one of Couler's own steps; `called` is what it calls, and with what."""
 
     def map(self, function: Callable[..., Any], *lists: Any) -> Any:
         """`couler.map`."""
@@ -198,6 +167,7 @@ def _script_dict(script: Any) -> Any:
 
 
 _couler_script_dict = Script.script_dict
+_couler_update_step = step_update_utils.update_step
 
 
 @contextmanager
@@ -206,16 +176,22 @@ def _named(name_step: NameStep) -> Iterator[None]:
 
     In DAG mode Couler calls each step of a function `function-None`, and takes two for one.
     """
-    update_step, locate, extract = (
+    update_step, locate, safe_name, extract = (
         step_update_utils.update_step,
         utils.invocation_location,
+        utils.argo_safe_name,
         output.extract_step_return,
     )
+    places = Places()
 
     def named_update(function: str, args: Any, step_name: str | None, line: int | None) -> Any:
-        return update_step(function, args, name_step(step_name or function), line)
+        places.remember()
+        name = name_step(places.name, places.called)
+        # Where two steps share a template, Couler leaves out what comes from the second one's dependencies.
+        return _couler_update_step(function, places.args if args is not None else args, name, line)
 
-    step_update_utils.update_step, utils.invocation_location = named_update, Places()
+    step_update_utils.update_step, utils.invocation_location = named_update, places
+    utils.argo_safe_name = places.safe_name
     Script.script_dict = _script_dict
     output.extract_step_return = _any_operand
     try:
@@ -223,6 +199,7 @@ def _named(name_step: NameStep) -> Iterator[None]:
     finally:
         Script.script_dict = _couler_script_dict
         step_update_utils.update_step, utils.invocation_location = update_step, locate
+        utils.argo_safe_name = safe_name
         output.extract_step_return = extract
 
 

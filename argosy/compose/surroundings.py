@@ -199,7 +199,7 @@ class Templates:
         """The template that a component's task calls: one that is added here, or one published elsewhere.
 
         A second template of the same name and other content is numbered, and so is one that has the name of a
-        template of the workflow's own.
+        template of the workflow's own, or of a step of Couler's.
         """
         if component.template_ref is not None:
             return component.template_ref
@@ -215,8 +215,8 @@ class Templates:
     def _add(self, component: Component[Any, Any]) -> str:
         base, number = component.template_name, 2
         rendered = render_template(component, base)
-        while (known := self._by_name.get(rendered["name"])) is not None or rendered["name"] in OWN_NAMES:
-            if known == rendered:
+        while (known := states.workflow.get_template(rendered["name"])) or rendered["name"] in OWN_NAMES:
+            if isinstance(known, RenderedTemplate) and known.template == rendered:
                 return str(rendered["name"])
             rendered, number = {**rendered, "name": f"{base}-{number}"}, number + 1
         name: str = rendered["name"]

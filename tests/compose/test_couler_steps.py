@@ -10,8 +10,9 @@ from typing import Any
 
 import couler.argo as couler
 import pytest
+from couler.core.templates.volume import VolumeMount
 
-from argosy import compile, pipeline
+from argosy import compile, component, pipeline
 from argosy.errors import ComposeError
 from tests.compose import steps as local_steps
 from tests.compose.steps import make, notify, publish
@@ -65,6 +66,154 @@ def test_unnamed_steps_of_one_function_keep_their_templates() -> None:
     tasks, templates = compiled(program)
     images = [templates[t["template"]]["container"]["image"] for t in tasks.values()]
     assert images == ["first", "second", "third", "fourth"]
+
+
+def said(*args: Any, **options: Any) -> Any:
+    return couler.run_container(**{"image": "i:1", "command": ["c"], "step_name": "notify"} | options)
+
+
+@pytest.mark.parametrize("component_first", [False, True])
+def test_a_step_named_like_a_component_keeps_its_own_program(component_first: bool) -> None:
+    def program() -> None:
+        calls = [said, lambda: notify("a")]
+        for call in reversed(calls) if component_first else calls:
+            call()
+
+    tasks, templates = compiled(program)
+    images = [templates[t["template"]]["container"]["image"] for t in tasks.values()]
+    assert images == (["example/steps:1", "i:1"] if component_first else ["i:1", "example/steps:1"])
+    assert [t["template"] for t in tasks.values()] == ["notify", "notify-2"]
+
+
+@component(image="example/steps:1")
+def map_publish() -> None:
+    """Do what the body of a loop is named after."""
+
+
+@pytest.mark.parametrize("loop_first", [False, True])
+def test_the_body_of_a_loop_has_a_name_of_its_own(loop_first: bool) -> None:
+    def program() -> None:
+        calls = [
+            lambda: map_publish.options(name="other")(),
+            lambda: couler.map(lambda n: (publish(make(times=n).model), notify("b")), [1]),
+        ]
+        for call in reversed(calls) if loop_first else calls:
+            call()
+
+    program_templates = compile(pipeline(name="p")(program))["spec"]["templates"]
+    names = [t["name"] for t in program_templates]
+    assert len(set(names)) == len(names)
+
+
+Options = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"image": "other:2"}),
+        ({}, {"command": ["d"]}),
+        ({}, {"env": {"A": "b"}}),
+        ({"env": {"A": "b"}}, {"env": {"A": "c"}}),
+        ({"env": {"A": True}}, {"env": {"A": 1}}),
+        ({}, {"args": ["a"]}),
+        ({"args": ["a"]}, {"args": ["a", "b"]}),
+        ({}, {"timeout": 5}),
+        ({}, {"resources": {"cpu": 1}}),
+        ({}, {"node_selector": {"a": "b"}}),
+        ({}, {"output": couler.create_parameter_artifact(path="/tmp/a")}),
+        (
+            {"output": couler.create_parameter_artifact(path="/tmp/a")},
+            {"output": couler.create_parameter_artifact(path="/tmp/b")},
+        ),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_steps_of_one_name_with_other_content_have_templates_of_their_own(
+    first: Options, second: Options, named: bool
+) -> None:
+    def step(options: Options) -> Any:
+        return couler.run_container(
+            **{"image": "i:1", "command": ["c"], "step_name": "step" if named else None} | options
+        )
+
+    def program() -> None:
+        for options in (first, second, first, second):
+            step(options)
+
+    tasks, templates = compiled(program)
+    assert list(tasks) == ["step", "step-2", "step-3", "step-4"]
+    assert [t["template"] for t in tasks.values()] == ["step", "step-2", "step", "step-2"]
+    assert list(templates) == ["main", "step", "step-2"]
+    for task in tasks.values():
+        given = [p["name"] for p in task.get("arguments", {}).get("parameters", ())]
+        declared = [p["name"] for p in templates[task["template"]].get("inputs", {}).get("parameters", ())]
+        assert given == declared
+
+
+def test_scripts_of_one_name_with_other_content_have_templates_of_their_own() -> None:
+    def program() -> None:
+        for text in ("print(1)", "print(2)", "print(1)"):
+            couler.run_script(image="python:3", source=text, step_name="say")
+
+    tasks, templates = compiled(program)
+    sources = [templates[t["template"]]["script"]["source"] for t in tasks.values()]
+    assert sources == ["print(1)\n", "print(2)\n", "print(1)\n"]
+    assert list(templates) == ["main", "say", "say-2"]
+
+
+def test_steps_of_one_program_share_their_template_and_leave_its_lists_alone() -> None:
+    mounts = [VolumeMount("data", "/data")]
+    words = ["a"]
+
+    def step() -> Any:
+        # An artifact has another name in each call: that makes no other program.
+        place = couler.create_local_artifact(path="/tmp/out/a")
+        return said(args=words, output=place, volume_mounts=mounts)
+
+    def program() -> None:
+        step()
+        step()
+        made = couler.run_container(
+            image="i", command=["m"], output=couler.create_parameter_artifact(path="/a"), step_name="made"
+        )
+        assert made
+        couler.set_dependencies(lambda: said(args=words, step_name="after"), dependencies=["made"])
+
+    tasks, templates = compiled(program)
+    assert tasks["notify-2"]["template"] == "notify"
+    assert [m["name"] for m in templates["notify"]["container"]["volumeMounts"]] == [
+        "data",
+        "couler-out-dir-0",
+    ]
+    assert words == ["a"]
+    assert [m.name for m in mounts] == ["data"]
+    assert len(templates["notify"]["inputs"]["parameters"]) == 1
+    assert len(tasks["after"]["arguments"]["parameters"]) == 2
+
+
+GRAPH = "there is a step 'notify' already, with another program or other arguments"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda: couler.dag([[lambda: said()], [lambda: said(image="j:2")]]),
+        lambda: couler.dag([[lambda: said(args=["a"])], [lambda: said(args=["b"])]]),
+        lambda: (notify("a"), couler.set_dependencies(said, dependencies=None)),
+        lambda: (said(), couler.set_dependencies(lambda: said(image="j:2"), dependencies=None)),
+        lambda: (
+            said(args=["a"]),
+            couler.set_exit_handler(
+                couler.WFStatus.Failed,
+                lambda: couler.set_dependencies(lambda: said(args=["b"]), dependencies=None),
+            ),
+        ),
+    ],
+)
+def test_a_name_in_a_graph_stands_for_one_step(program: Callable[[], Any]) -> None:
+    with pytest.raises(ComposeError, match=rf"test_couler_steps\.py:\d+: {GRAPH}"):
+        compiled(program)
 
 
 @pytest.mark.parametrize("subtasks", [False, True])
