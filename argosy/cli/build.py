@@ -194,13 +194,10 @@ def _push(
 
 def _write_dockerfiles(builder: "Builder", chosen: list["Recipe"], folder: Path) -> None:
     from argosy.code.images.builder import write_dockerfile
-    from argosy.code.images.code import code_of
 
     for recipe in chosen:
         place = folder if len(chosen) == 1 else folder / recipe.name
-        code = code_of(recipe.modules)
-        for note in code.notes:
-            builder.report(f"warning: {note}")
+        code = builder.code(recipe)
         locked = builder.locked_for_dockerfile(recipe)
         click.echo(f"{write_dockerfile(recipe, code, place, locked, builder.labels)}: written")
 

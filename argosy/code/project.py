@@ -10,6 +10,7 @@ import ast
 import importlib.machinery
 import os
 import pkgutil
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -19,12 +20,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from argosy.compose.settings import Settings
 from argosy.errors import UsageError
 from argosy.step.runtime import MODULES as RUNTIME
 
 SITES = ("site-packages", "dist-packages")
 _FOLDERS_LEFT_OUT = ("__pycache__", "node_modules")
 _SUFFIXES_LEFT_OUT = (".pyc", ".pyo", ".pyi", ".env")
+# Files that hold private keys by their names; others are told by what is in them.
+_KEYS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
+_SSH_KEYS = ("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk")
+_KEY_INSIDE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
+_KEY_BELOW = 1024 * 1024  # bytes: what holds more than this is no file of keys
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OURS, COULER = "argosy", "couler"
 _ALL = ".*"
@@ -71,6 +78,7 @@ class _Collector:
 
     def __init__(self, search: list[str], whole: bool) -> None:
         self._search, self._whole = search, whole
+        self._secret = secret_file()
         self._found = Found()
         self._seen: set[str] = set()
         self._taken: set[Path] = set()
@@ -130,7 +138,7 @@ class _Collector:
             return []
         found.files[f"{stem}/__init__.py" if is_package else f"{stem}.py"] = source
         if is_package and not self._whole:
-            data = files_below(source.parent, found.notes, modules=False)
+            data = files_below(source.parent, found.notes, self._secret, modules=False)
             found.files |= {f"{stem}/{path}": file for path, file in data}
         text = _text_of(source)
         package = name if is_package else name.rpartition(".")[0]
@@ -159,7 +167,7 @@ class _Collector:
             return
         package, folder = unit
         self._taken.add(folder)
-        for path, file in files_below(folder, self._found.notes):
+        for path, file in files_below(folder, self._found.notes, self._secret):
             stem = f"{package.replace('.', '/')}/{path}"
             if stem not in self._found.files:
                 self._found.files[stem] = file
@@ -267,11 +275,20 @@ def _is_runtime(name: str) -> bool:
     return name in RUNTIME or name.startswith(f"{OURS}.step")
 
 
-def files_below(folder: Path, notes: list[str], *, modules: bool = True) -> Iterator[tuple[str, Path]]:
+def secret_file() -> Path | None:
+    """The file of Secrets that the settings name, which no code takes along."""
+    secret = Settings.find().secrets
+    return None if secret is None else secret.resolve()
+
+
+def files_below(
+    folder: Path, notes: list[str], secret: Path | None = None, *, modules: bool = True
+) -> Iterator[tuple[str, Path]]:
     """The files of a folder by their paths in it, but for what a project keeps to itself.
 
-    That is: names that begin with a dot, `*.env`, caches, environments, and links out of the folder, of which
-    `notes` get a line. Without `modules` the data of one package: no modules, and no packages below.
+    That is: names that begin with a dot, `*.env`, caches and environments; and with a line for `notes` each
+    the file `secret`, private keys, and links out of the folder. Without `modules` the data of one package:
+    no modules, and no packages below.
     """
     suffixes = _SUFFIXES_LEFT_OUT if modules else (*_SUFFIXES_LEFT_OUT, ".py", *_EXTENSIONS)
     for base, folders, names in os.walk(folder):
@@ -288,7 +305,7 @@ def files_below(folder: Path, notes: list[str], *, modules: bool = True) -> Iter
             path = here / name
             if name.startswith(".") or name.endswith(suffixes):
                 continue
-            if hindrance := _hindrance(path, folder):
+            if hindrance := _hindrance(path, folder) or _secrecy(path, secret):
                 notes.append(f"{printable(path)}: {hindrance} does not travel")
                 continue
             yield path.relative_to(folder).as_posix(), path
@@ -301,6 +318,31 @@ def _hindrance(path: Path, folder: Path) -> str:
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         return "a link out of its package"
     return "a name that is not UTF-8" if _is_no_text(path) else ""
+
+
+def _secrecy(path: Path, secret: Path | None) -> str:
+    """Why a file is nobody else's to see; empty where others may."""
+    if secret is not None and path.resolve() == secret:
+        return "the file that 'secrets' in argosy.yaml names"
+    return "a private key" if _is_key(path) else ""
+
+
+def _is_key(path: Path) -> bool:
+    """Whether a file is one of private keys; a certificate alone is none."""
+    if path.suffix.lower() in _KEYS or path.name in _SSH_KEYS:
+        return True
+    try:
+        state = path.stat()
+        small = path.suffix != ".py" and state.st_size <= _KEY_BELOW
+        return small and _has_key(path, state.st_mtime_ns, state.st_size)
+    except OSError:  # whoever takes the file along says so
+        return False
+
+
+@cache
+def _has_key(path: Path, changed: int, size: int) -> bool:
+    """Whether a key stands in a file; `changed` and `size` tell it from what it was before."""
+    return _KEY_INSIDE.search(path.read_bytes()) is not None
 
 
 def _is_no_text(path: Path) -> bool:

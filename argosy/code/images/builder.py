@@ -77,6 +77,7 @@ class Builder:
     labels: Mapping[str, str] = field(default_factory=dict)
     registries: dict[str, Registry] = field(default_factory=dict)
     report: Callable[[str], None] = lambda line: None
+    _said: set[str] = field(default_factory=set)
 
     def registry(self, host: str, plain: bool | None = None) -> Registry:
         """The registry of that host, one for all images."""
@@ -88,9 +89,7 @@ class Builder:
         Raises:
             BuildError: its base, its packages or its code are not to be had.
         """
-        code = code_of(recipe.modules)
-        for note in code.notes:
-            self.report(f"warning: {note}")
+        code = self.code(recipe)
         own = code.layers()
         images, locked = [], {}
         for platform in self.platforms:
@@ -101,6 +100,19 @@ class Builder:
             layers = [*self._packages(recipe, base, platform, locked[str(platform)]), *own]
             images.append(make_image(base, layers, platform, _variables(base), self._labels(recipe, base)))
         return Built(recipe, images, locked)
+
+    def code(self, recipe: Recipe) -> Code:
+        """The code of an image; what is to be said of it is said once, however many images have it.
+
+        Raises:
+            BuildError: it is not to be had.
+        """
+        code = code_of(recipe.modules)
+        for note in code.notes:
+            if note not in self._said:
+                self._said.add(note)
+                self.report(f"warning: {note}")
+        return code
 
     def locked_for_dockerfile(self, recipe: Recipe) -> list[str]:
         """The packages that a Dockerfile installs: also those without a wheel, which it builds.

@@ -1,5 +1,6 @@
 """The bundle: what of a project travels, and that a step runs from it alone."""
 
+import base64
 import io
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from argosy.code import project
 from argosy.code.bundle.archive import Bundle
@@ -160,6 +162,59 @@ def test_a_package_takes_its_data_and_leaves_what_is_private(tmp_path: Path) -> 
         "pkg/labels",
         "pkg/steps.py",
     ]
+
+
+SECRETS = {
+    "argosy.yaml": "secrets: pkg/values.yaml\n",
+    "pkg/__init__.py": "",
+    "pkg/steps.py": step(),
+    "pkg/values.yaml": "db/password: hunter2\n",
+    "pkg/tls.pem": "-----BEGIN EC PRIVATE KEY-----\n",
+    "pkg/deep/account.json": '{"private_key": "-----BEGIN PRIVATE KEY-----\\nMII"}',
+    "pkg/tls.key": "x",
+    "pkg/store.p12": "x",
+    "pkg/id_ed25519": "x",
+    "pkg/authority.pem": "-----BEGIN CERTIFICATE-----\n",
+    "pkg/labels": "a",
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_secrets_of_the_settings_and_private_keys_stay_here_and_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    write(tmp_path, SECRETS)
+    (tmp_path / "pkg" / "linked.yaml").symlink_to("values.yaml")
+    monkeypatch.chdir(tmp_path)
+    found = project.find(["pkg.steps"], [str(tmp_path)], whole=whole)
+    own = ["pkg/__init__.py", "pkg/authority.pem", "pkg/labels", "pkg/steps.py"]
+    assert sorted(found.files) == own
+    keys = {f"pkg/{n}" for n in ("tls.pem", "tls.key", "store.p12", "id_ed25519", "deep/account.json")}
+    said = {f"{tmp_path / key}: a private key does not travel" for key in keys}
+    named = "the file that 'secrets' in argosy.yaml names does not travel"
+    said |= {f"{tmp_path / 'pkg' / name}: {named}" for name in ("values.yaml", "linked.yaml")}
+    assert len(found.notes) == len(said) and set(found.notes) == said
+
+
+def test_compile_and_build_leave_secrets_out_and_say_so_once(tmp_path: Path) -> None:
+    flow = "\nfrom argosy import pipeline\n@pipeline()\ndef flow():\n    greet(who='a')\n    wave(who='b')\n"
+    wave = step().replace("greet", "wave").replace("3.11", "3.12")
+    write(tmp_path, {**SECRETS, "pkg/steps.py": step() + wave + flow})
+    command = [sys.executable, "-m", "argosy"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ARGOSY_")}
+    for words in ("compile pkg/steps.py -o out", "build pkg/steps.py --dockerfile made"):
+        done = subprocess.run(
+            [*command, *words.split()], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("pkg/values.yaml: the file that 'secrets' in argosy.yaml names") == 1
+        assert done.stderr.count("pkg/tls.pem: a private key does not travel") == 1
+    code = yaml.safe_load((tmp_path / "out" / "flow.code.yaml").read_text())["binaryData"]["code.zip"]
+    packed = zipfile.ZipFile(io.BytesIO(base64.b64decode(code))).namelist()
+    made = [str(p.relative_to(tmp_path)) for p in (tmp_path / "made").rglob("*")]
+    for name in ("values.yaml", "tls.pem", "tls.key", "account.json"):
+        assert not [p for p in (*packed, *made) if p.endswith(name)]
+    assert "pkg/authority.pem" in packed and sum(p.endswith("authority.pem") for p in made) == 2
 
 
 def test_a_link_out_of_the_package_stays_here(tmp_path: Path) -> None:
