@@ -242,7 +242,7 @@ def _check(folder: Path, texts: dict[str, str], unused: Sequence[Path], report: 
     differing = len(unused)
     for path in unused:
         said = "no step needs this code any more"
-        click.echo(annotation(said, file=str(path)) if report == "github" else f"{path}: {said}")
+        click.echo(_annotation(said, file=str(path)) if report == "github" else f"{path}: {said}")
     for name, text in texts.items():
         path = folder / name
         committed = path.read_text(encoding="utf-8") if path.is_file() else ""

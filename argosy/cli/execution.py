@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from argosy.manifest.linking import with_values
 from argosy.text import one_line
 
 if TYPE_CHECKING:
-    from argosy.cli.detach import Leave
     from argosy.local import WorkflowResult
     from argosy.local.approval import Approval
     from argosy.local.containers import Containers
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
 
+Leave = Callable[[], None]
+"""Called when the person at the terminal detaches."""
 
 _STYLES = {
     "Succeeded": "green",
@@ -179,7 +180,7 @@ def execute(
     only: "Only | None" = None,
     reuse: "StepCache | None" = None,
     approval: "Approval | None" = None,
-    leave: "Leave | None" = None,
+    leave: Leave | None = None,
 ) -> "WorkflowResult":
     """Run to the end and say what came of it; `only` one step, where one is given.
 

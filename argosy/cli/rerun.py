@@ -16,7 +16,7 @@ from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
 if TYPE_CHECKING:
-    from argosy.cli.detach import Leave
+    from argosy.cli.execution import Leave
     from argosy.local.context import Only
     from argosy.local.runs.record import Record
 
@@ -45,8 +45,7 @@ def rerun(
     With --from, what Succeeded before the step is taken over; what failed elsewhere runs, too. With --step,
     an input is set anew by -p. The manifest is RUN's; the code of steps is that on disk.
     """
-    from argosy.cli.attach import left
-    from argosy.cli.detach import detachable
+    from argosy.cli.attach import detachable, left
     from argosy.cli.execution import Work, execute, kept_values, start_stack, with_config_maps
     from argosy.local.check import check
     from argosy.local.runs.record import History

@@ -21,7 +21,7 @@ from argosy.errors import UsageError
 from argosy.local.stacks import Binding, Stack, bind_locally
 
 if TYPE_CHECKING:
-    from argosy.cli.detach import Leave
+    from argosy.cli.execution import Leave
     from argosy.local.approval import Approval
     from argosy.local.containers import Containers
     from argosy.local.kept import Kept
@@ -167,8 +167,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     Exit code 0: the workflow Succeeded, or you detached; 1: it did not; 2: the input is wrong and nothing
     was started.
     """
-    from argosy.cli.attach import left
-    from argosy.cli.detach import detachable
+    from argosy.cli.attach import detachable, left
     from argosy.local.check import check
 
     request = _request(state_dir=state_dir, **how)
