@@ -20,7 +20,7 @@ COMMANDS = {
     "open": ("argosy.cli.open", "open_command"),
     "compare": ("argosy.cli.compare", "compare"),
     "attach": ("argosy.cli.attach", "attach"),
-    "rerun": ("argosy.cli.rerun", "rerun"),
+    "rerun": ("argosy.cli.run", "rerun"),
     "submit": ("argosy.cli.submit", "submit"),
     "runs": ("argosy.cli.runs", "runs"),
     "show": ("argosy.cli.runs", "show"),
