@@ -18,7 +18,7 @@ COMMANDS = {
     "lint": ("argosy.cli.lint", "lint"),
     "run": ("argosy.cli.run", "run"),
     "open": ("argosy.cli.open", "open_command"),
-    "compare": ("argosy.cli.compare", "compare"),
+    "compare": ("argosy.cli.runs", "compare"),
     "attach": ("argosy.cli.attach", "attach"),
     "rerun": ("argosy.cli.run", "rerun"),
     "submit": ("argosy.cli.submit", "submit"),
