@@ -45,7 +45,7 @@ COMMANDS = {
 # The same verb for a workflow of a cluster, whose name has a slash: NAMESPACE/WORKFLOW.
 OF_A_CLUSTER = {
     "show": ("argosy.cli.cluster", "show"),
-    "logs": ("argosy.cli.logs", "logs"),
+    "logs": ("argosy.cli.cluster", "logs"),
     "open": ("argosy.cli.cluster", "open_command"),
 }
 
