@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from argosy.cli.documents import schema_of
+from argosy.cli.schema import schema_of
 
 FORMATS = jsonschema.FormatChecker(formats=())
 

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-from argosy.cli.documents import DOCUMENTS, schema_of
 from argosy.cli.main import COMMANDS
+from argosy.cli.schema import DOCUMENTS, schema_of
 from argosy.local.state import lock
 from tests.documents import hold
 from tests.local.conftest import manifest
