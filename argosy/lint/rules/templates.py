@@ -6,9 +6,9 @@ import yaml
 
 from argosy.lint.registry import Found, rule
 from argosy.lint.subject import Subject
-from argosy.manifest.builder import Builder, Loader, Trouble
 from argosy.manifest.graph import find_cycle
 from argosy.manifest.model import TYPES, Entry, Template, mapping, sequence, text, texts
+from argosy.manifest.reading import Builder, Loader, Trouble
 from argosy.manifest.tagged import has_tag, replace
 from argosy.manifest.tree import Map, Seq
 
