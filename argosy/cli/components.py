@@ -5,8 +5,8 @@ import json
 import click
 
 from argosy.catalogue import listing
-from argosy.catalogue.description import describe
 from argosy.catalogue.discover import find_components, pick
+from argosy.catalogue.listing import describe
 
 module_option = click.option(
     "--module",

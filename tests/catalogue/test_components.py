@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from argosy.catalogue.description import describe
 from argosy.catalogue.discover import find_components, pick
-from argosy.catalogue.listing import prose, table
+from argosy.catalogue.listing import describe, prose, table
 from argosy.cli.components import components
 from argosy.errors import UsageError
 
