@@ -6,7 +6,7 @@ import re
 import sys
 import uuid
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
 
 
 def reuse_of(
-    request: Request, cached: bool | None, containers: "Containers | None", *, dry: bool = False
+    request: Request,
+    cached: bool | None,
+    containers: "Containers | None",
+    kept: "Kept",
+    *,
+    dry: bool = False,
 ) -> "StepCache | None":
     """The cache as this run uses it; None where no step may be reused."""
     from argosy.local.runs.cache import StepCache, may_be_reused
@@ -45,7 +50,8 @@ def reuse_of(
         return None
     place = (request.state_dir, request.run, request.run_dir)
     images = None if containers is None else containers.known
-    return StepCache(*place, templates, request.module_dirs, bool(cached), dry, images)
+    variables = kept.variables
+    return StepCache(*place, templates, request.module_dirs, bool(cached), dry, images, variables)
 
 
 def print_plan(
@@ -62,7 +68,7 @@ def print_plan(
     from argosy.local import NullReporter, run_manifest
     from argosy.local.job import planned
 
-    reuse = reuse_of(request, cached, containers, dry=True)
+    reuse = reuse_of(request, cached, containers, kept, dry=True)
     if reuse is None:
         raise UsageError("--plan tells what would be reused; with --no-cache nothing would")
     with TemporaryDirectory(prefix="argosy-plan-") as folder:
@@ -194,7 +200,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
 
     def whole(leave: Leave | None) -> int:
         with shown_live(request, console) if how["opened"] else nullcontext():
-            reuse = reuse_of(request, how["cached"], containers)
+            reuse = reuse_of(request, how["cached"], containers, kept)
             options = {"resume": bool(how["resume"]), "max_parallel": how["max_parallel"], "reuse": reuse}
             return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
 
@@ -232,15 +238,22 @@ def _request(
 
 
 def _sorted_out(files: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
-    """The file of parameters, if one is there, and those that hold objects, which have a `kind`."""
-    objects = tuple(file for file in files if _HAS_KIND.search(_content(file)))
+    """The file of parameters, if one is there, and those that hold objects.
+
+    Objects have `apiVersion` and `kind`; either alone is a parameter like any other.
+    """
+    objects = tuple(file for file in files if _holds_objects(_content(file)))
     others = [file for file in files if file not in objects]
     if len(others) > 1:
         raise UsageError(f"-f: {' and '.join(map(str, others))} are files of parameters; one is taken")
     return (others[0] if others else None), objects
 
 
-_HAS_KIND = re.compile(rb"^kind\s*:|^\s*\{?\s*\"kind\"\s*:", re.MULTILINE)
+def _holds_objects(content: bytes) -> bool:
+    with suppress(ValueError):
+        document = json.loads(content)
+        return isinstance(document, dict) and document.keys() >= {"apiVersion", "kind"}
+    return all(re.search(rb"^%b\s*:" % field, content, re.MULTILINE) for field in (b"apiVersion", b"kind"))
 
 
 def _content(file: Path) -> bytes:

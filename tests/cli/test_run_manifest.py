@@ -88,3 +88,14 @@ def test_isolation_is_of_processes(write: Callable[[str], Path]) -> None:
     words = ["run", str(write(GOOD)), "-p", "who=Ada", "--runner", "podman", "--isolated"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2 and "--isolated is of processes" in done.output
+
+
+def test_a_parameter_may_be_called_kind(write: Callable[[str], Path], tmp_path: Path) -> None:
+    file = write(GOOD.replace("who", "kind"))
+    (tmp_path / "values.yaml").write_text("kind: tabular\n")
+    words = ["run", str(file), "-f", "values.yaml", "--state-dir", "state"]
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert "a | tabular" in done.stderr, done.stderr
+    (tmp_path / "values.yaml").write_text("kind: Secret\ndata: {}\n")
+    done = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert (done.exit_code, "there is no parameter 'data'" in done.stderr) == (2, True), done.stderr

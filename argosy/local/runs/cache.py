@@ -21,6 +21,7 @@ from argosy import __version__
 from argosy.code.project import find
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
+from argosy.local.artifacts import FETCHERS
 from argosy.local.job import Inputs, Produced
 from argosy.local.node import Values, folder_name
 from argosy.local.runs.rerun import share
@@ -43,6 +44,7 @@ class StepCache:
         everything: all steps may be reused, not only those declared with `cache=True`.
         dry: nothing is carried out and nothing written: a step that is not found ends at once.
         image_id: the id of an image by its name, where steps run in theirs; None of one that is not known.
+        environment: variables that every step is given beside those that it declares.
     """
 
     state_dir: Path
@@ -53,6 +55,7 @@ class StepCache:
     everything: bool = False
     dry: bool = False
     image_id: Callable[[str], str | None] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
     _codes: dict[str, str | None] = field(default_factory=dict)
 
     def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
@@ -61,8 +64,9 @@ class StepCache:
         if not may_be_reused(raw, everything=self.everything):
             return None
         ports = (raw.get("inputs") or {}).get("artifacts") or ()
-        if any("raw" not in port and port.get("name") not in inputs.artifacts for port in ports):
-            return None  # it is fetched, from a place that may have changed
+        fetched = (port for port in ports if any(kind in port for kind in FETCHERS))
+        if any(port.get("name") not in inputs.artifacts for port in fetched):
+            return None  # from a place that may have changed
         spec = spec_of(raw)
         read = variables_in(spec)
         code = self._code(raw)
@@ -75,6 +79,8 @@ class StepCache:
             )
             if known["image"] is None:
                 return None
+        if self.environment:
+            known["environment"] = dict(self.environment)
         try:
             artifacts = {name: content_hash(path) for name, path in inputs.artifacts.items()}
         except OSError:

@@ -131,6 +131,34 @@ def test_a_change_of_what_decides_the_outputs_runs_the_step(what: str, project: 
     assert reused(project)["make"] is False
 
 
+def test_a_variable_for_every_step_counts_as_its_environment(project: Path, argosy: Argosy) -> None:
+    for value, again in (("1", False), ("1", True), ("2", False), ("1", True)):
+        (project / "every.env").write_text(f"V={value}\n")
+        argosy("run", "words.py", "--env-file", "every.env")
+        assert reused(project)["make"] is again
+
+
+OPTIONAL = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: optional-}
+spec:
+  entrypoint: main
+  templates:
+  - {name: main, steps: [[{name: use, template: use}]]}
+  - name: use
+    inputs: {artifacts: [{name: f, path: /tmp/f, optional: true}]}
+    container: {image: x, command: [echo, used]}
+"""
+
+
+def test_a_step_without_its_optional_file_is_reused(project: Path, argosy: Argosy) -> None:
+    (project / "optional.yaml").write_text(OPTIONAL)
+    for again in (False, True):
+        assert argosy("run", "optional.yaml", "--cache").returncode == 0
+        assert reused(project) == {"use": again}
+
+
 def test_artifacts_are_verified_before_they_are_used(project: Path, argosy: Argosy) -> None:
     argosy("run", "files.yaml", "--cache")
     first = History(project).find("last")
