@@ -86,6 +86,9 @@ class LazyGroup(click.Group):
             click.echo(f"argosy: {error}", err=True)
             sys.exit(error.exit_code)
         except OSError as error:
+            if error.errno in NOT_OURS and error.filename:
+                click.echo(f"argosy: {error.filename}: {error.strerror}", err=True)
+                sys.exit(UsageError.exit_code)
             if error.errno not in FULL:
                 raise
             for stream in (sys.stdout, sys.stderr):
@@ -141,6 +144,8 @@ def _first_argument(words: list[str], commands: Iterable[click.Command]) -> str:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Errors of a place that the user names, where nothing may be written or read."""
 
 
 def _empty(stream: TextIO) -> None:

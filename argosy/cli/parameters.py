@@ -87,12 +87,20 @@ def _text(node: yaml.Node, place: str) -> str | None:
         if node.tag == "tag:yaml.org,2002:null":
             return None
         quoted = node.style is not None
-        return str(node.value) if quoted else Unquoted(node.value, as_text(resolve(node.value)))
+        return _paired(node.value) if quoted else Unquoted(node.value, as_text(resolve(node.value)))
     try:
-        return json.dumps(_value_of(node), ensure_ascii=False, allow_nan=False)
+        return _paired(json.dumps(_value_of(node), ensure_ascii=False, allow_nan=False))
     except (yaml.YAMLError, ValueError, TypeError) as error:
         problem = getattr(error, "problem", None) or error
         raise UsageError(f"{place} cannot be written as JSON: {problem}") from None
+
+
+def _paired(text: str) -> str:
+    """The text with JSON's pairs of escapes, which YAML reads as two characters, as the one that they are."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:  # half a pair, which is refused where the value is checked
+        return text
 
 
 def _value_of(node: yaml.Node) -> Any:

@@ -155,3 +155,14 @@ def test_an_installations_settings_are_found(folder: Path) -> None:
     refused = argosy(folder, "compile", "greet_all.py", settings="other.yaml")
     assert refused.returncode == 2
     assert "unknown setting 'namespce'; did you mean 'namespace'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["compile", "greet_all.py", "-o"], 2), (["build", "greet_all.py", "--dockerfile"], 1)],
+)
+def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, words: list[str], code: int) -> None:
+    (folder / "taken").write_text("a file\n")
+    done = argosy(folder, *words, "taken/out")
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+    assert "taken" in done.stderr and "Not a directory" in done.stderr

@@ -74,8 +74,9 @@ def test_where_nothing_is_declared_a_scalar_stays_as_it_is_written(tmp_path: Pat
 
 
 def test_a_file_of_json_gives_back_what_was_put_in(tmp_path: Path) -> None:
-    value = {"rates": [1e-05, 3], "names": {"ö": ["{{x}}", "$(HOME)"]}}
-    assert json.loads(read(tmp_path, json.dumps({"all": value}))["all"]) == value
+    value = {"rates": [1e-05, 3], "names": {"ö": ["{{x}}", "$(HOME)", "\U0001f600"]}}
+    given = read(tmp_path, json.dumps({"all": value, "one": "\U0001f600"}))
+    assert json.loads(given["all"]) == value and given["one"] == "\U0001f600"
 
 
 def test_a_time_stays_a_text_and_a_key_is_as_it_is_written(tmp_path: Path) -> None:
