@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import io
 import logging
 import os
 import sys
@@ -86,7 +87,13 @@ def _left_early(interface: Interface, code: object) -> int:
 
 
 def begin_log() -> None:
-    """Let the log of this program go to standard error."""
+    """Let the log of this program go to standard error, and show each line that it prints at once.
+
+    Python keeps the lines of a program whose output is no terminal back, which in a pod would show nothing
+    for minutes, and lose what a killed step said last.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     logging.basicConfig(
         level=os.environ.get("ARGOSY_LOG_LEVEL", "INFO"),
         stream=sys.stderr,

@@ -271,3 +271,14 @@ def test_where_no_termination_log_is_none_is_made(folder: Path, tmp_path: Path) 
     command = [sys.executable, "-m", "shown", "--source=source", "--fail=step"]
     assert subprocess.run(command, cwd=folder, capture_output=True, env=environment).returncode == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_a_line_is_shown_at_once_where_the_output_is_no_terminal(folder: Path) -> None:
+    (folder / "killed.py").write_text(
+        "import os\nfrom argosy import component\n\n@component(image='a:1')\ndef step() -> None:\n"
+        "    print('said before')\n    os.kill(os.getpid(), 9)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "argosy.step", "killed:step"]
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (-9, b"said before\n")
