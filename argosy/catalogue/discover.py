@@ -7,7 +7,7 @@ imported.
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,13 +52,31 @@ def find_components(target: str | None = None) -> list[Entry]:
     Raises:
         UsageError: there is no such module, it cannot be imported, or it declares no component.
     """
-    try:
-        found = _distinct(entry for module in _modules(target or BUILT_IN) for entry in _declared(module))
-    finally:
-        keep_couler_quiet()
+    found = declared_in(modules_of(target or BUILT_IN))
     if not found:
         raise UsageError(f"'{target}' declares no component; mark a function with @component(...)")
     return sorted(found, key=lambda e: (e.module, e.component.interface.name))
+
+
+def modules_of(target: str, *, pipelines: bool = False) -> list[ModuleType]:
+    """The modules of an importable name, a folder or a `.py` file whose text declares components.
+
+    Args:
+        target: as `find_components` takes it.
+        pipelines: whether modules that declare a pipeline count, too.
+
+    Raises:
+        UsageError: there is no such module, or one cannot be imported.
+    """
+    try:
+        return list(_modules(target, _MAKERS | {"pipeline"} if pipelines else _MAKERS))
+    finally:
+        keep_couler_quiet()
+
+
+def declared_in(modules: Iterable[ModuleType]) -> list[Entry]:
+    """The components that modules declare, each once."""
+    return list({id(e.component): e for module in modules for e in _declared(module)}.values())
 
 
 def pick(entries: list[Entry], name: str) -> Entry:
@@ -79,11 +97,7 @@ def pick(entries: list[Entry], name: str) -> Entry:
     return found[0]
 
 
-def _distinct(entries: Iterator[Entry]) -> list[Entry]:
-    return list({id(e.component): e for e in entries}.values())
-
-
-def _modules(target: str) -> Iterator[ModuleType]:
+def _modules(target: str, makers: Set[str]) -> Iterator[ModuleType]:
     path = Path(target)
     if path.suffix == ".py" and path.name != "__init__.py":
         yield load_file(path)
@@ -103,7 +117,7 @@ def _modules(target: str) -> Iterator[ModuleType]:
         return
     for folder in map(Path, spec.submodule_search_locations):
         for file in sorted(folder.rglob("*.py")):
-            if _declares(file):
+            if _declares(file, makers):
                 yield import_module(_dotted(name, folder, file))
 
 
@@ -122,17 +136,17 @@ def _dotted(package: str, folder: Path, file: Path) -> str:
     return ".".join((package, *parts)).removesuffix(".__init__")
 
 
-def _declares(file: Path) -> bool:
-    """Whether a module's text makes components of Argosy's; unreadable text is left to the import."""
+def _declares(file: Path, makers: Set[str]) -> bool:
+    """Whether a module's text makes something with these of Argosy; unreadable text is left to the import."""
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
         return True
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "argosy":
-            if _MAKERS & {a.name for a in node.names}:
+            if makers & {a.name for a in node.names}:
                 return True
-        elif isinstance(node, ast.Attribute) and node.attr in _MAKERS:
+        elif isinstance(node, ast.Attribute) and node.attr in makers:
             return True
     return False
 

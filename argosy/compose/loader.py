@@ -67,7 +67,7 @@ def load_pipelines(target: str) -> list[Pipeline[Any, Any]]:
         return [load_pipeline(target)]
     import_couler()
     try:
-        found = _declared(load_file(Path(path)))
+        found = pipelines_in(load_file(Path(path)))
     finally:
         keep_couler_quiet()
     if not found:
@@ -75,7 +75,8 @@ def load_pipelines(target: str) -> list[Pipeline[Any, Any]]:
     return list(found.values())
 
 
-def _declared(module: ModuleType) -> dict[str, Pipeline[Any, Any]]:
+def pipelines_in(module: ModuleType) -> dict[str, Pipeline[Any, Any]]:
+    """The pipelines that a module declares, by their names; where it declares none, those that it imports."""
     every = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
     own = {name: value for name, value in every.items() if value.function.__module__ == module.__name__}
     return own or every
@@ -200,7 +201,7 @@ def _misspelt(error: BaseException) -> str:
 
 def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:
     every = {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
-    found = every if function else _declared(module)
+    found = every if function else pipelines_in(module)
     if function:
         if function not in found:
             raise UsageError(f"'{target}': no pipeline '{function}'{did_you_mean(function, found)}")

@@ -5,7 +5,6 @@ A project needs one image for each base image and set of packages. `argosy.image
 """
 
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +13,17 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
-from argosy.catalogue.discover import find_components
+from argosy.catalogue.discover import declared_in, modules_of
 from argosy.code.images import BuildError
 from argosy.code.images.code import code_of, sdk_digest
 from argosy.code.images.packages import alone_in, write_whole
 from argosy.compose.compiler import components_of
-from argosy.compose.loader import built_in_names, load_pipeline
+from argosy.compose.loader import built_in_names, explain, load_pipeline, pipelines_in
 from argosy.compose.settings import IMAGES, Settings
 from argosy.declare.component import Component
 from argosy.declare.pipeline import Pipeline
 from argosy.declare.template import render_template
-from argosy.errors import UsageError
+from argosy.errors import ArgosyError, UsageError
 from argosy.manifest.code import OURS, declared_packages, step_of
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import templates_in, with_templates
@@ -98,17 +97,30 @@ def module_of_step(reference: str) -> str:
 
 
 def steps_of(target: str) -> list[Step]:
-    """The steps of a pipeline's name, a Python file, or a module or folder of components.
+    """The steps of a pipeline's name, or of what a Python file, a module or a folder declares.
+
+    Those are its components, and the steps of its pipelines, wherever these come from.
 
     Raises:
-        UsageError: there is no such thing, or it has no step.
+        UsageError: there is no such thing, it has no step, or a pipeline's program fails.
     """
     path, _, function = target.partition(":")
     if function or target.replace("_", "-") in built_in_names():
-        return _steps(components_of(load_pipeline(target)).values())
-    entries = find_components(path)
-    declared = [entry.component for entry in entries]
-    return _steps([*declared, *_of_pipelines(entries[0].module if path.endswith(".py") else "")])
+        return _steps(_called_by(load_pipeline(target)))
+    modules = modules_of(path, pipelines=True)
+    declared = [entry.component for entry in declared_in(modules)]
+    pipelines = {
+        id(p): p
+        for module in modules
+        for p in pipelines_in(module).values()
+        if p.function.__module__ == module.__name__ or not declared
+    }
+    if not declared and not pipelines:
+        raise UsageError(
+            f"'{target}' declares no component and no pipeline; mark a function with @component(...) or "
+            "@pipeline"
+        )
+    return _steps([*declared, *(c for p in pipelines.values() for c in _called_by(p))])
 
 
 def _steps(components: Iterable[Component[Any, Any]]) -> list[Step]:
@@ -116,11 +128,14 @@ def _steps(components: Iterable[Component[Any, Any]]) -> list[Step]:
     return [step for step in found if step]
 
 
-def _of_pipelines(module: str) -> Iterator[Component[Any, Any]]:
-    """The components of the pipelines of a module, among them those that come from elsewhere."""
-    for value in list(vars(sys.modules[module]).values()) if module else ():
-        if isinstance(value, Pipeline) and value.function.__module__ == module:
-            yield from components_of(value).values()
+def _called_by(pipeline: Pipeline[Any, Any]) -> Iterable[Component[Any, Any]]:
+    """The components that a pipeline calls; an error in its program becomes one line with its place."""
+    try:
+        return components_of(pipeline).values()
+    except ArgosyError:
+        raise
+    except Exception as error:
+        raise UsageError(explain(error)) from error
 
 
 def recipes(
