@@ -37,9 +37,8 @@ from argosy.components.deployment.aliases.history import (
 from argosy.components.deployment.aliases.moves import PREVIOUS, go_live, held_aliases, undo
 from argosy.components.deployment.comparison.candidate import clear_candidate
 from argosy.components.deployment.model.layout import version_number
-from argosy.components.deployment.repository.claims import read_claim, versions_of
 from argosy.components.deployment.repository.published_model import read_metadata
-from argosy.components.deployment.repository.records import amend_record, read_record
+from argosy.components.deployment.repository.records import amend_record, read_claim, read_record, versions_of
 from argosy.components.deployment.swap.replicas import answering, joined, ready_each
 from argosy.components.deployment.swap.served_versions import TRITON_VERSION, Registered, Serving, registered
 from argosy.components.deployment.swap.serving import (

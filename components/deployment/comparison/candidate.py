@@ -31,10 +31,9 @@ from typing import TYPE_CHECKING
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
 from argosy.components.deployment.model.triton_config import load_config
 from argosy.components.deployment.repository.archive import standing
-from argosy.components.deployment.repository.claims import mark_pruned
 from argosy.components.deployment.repository.pruning import remove_version
 from argosy.components.deployment.repository.published import folder_of, model_files
-from argosy.components.deployment.repository.records import read_record
+from argosy.components.deployment.repository.records import mark_pruned, read_record
 from argosy.components.deployment.swap.replicas import on_each, ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.sole import Place, kept
 from argosy.components.shared.files import PART_BYTES, Fingerprint

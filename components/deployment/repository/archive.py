@@ -44,20 +44,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys, version_number
 from argosy.components.deployment.model.triton_config import named_versions
-from argosy.components.deployment.repository.claims import (
-    IN_FLIGHT_SECONDS,
-    is_in_flight,
-    mark_archived,
-    mark_restored,
-    read_claim,
-)
 from argosy.components.deployment.repository.published import (
     files_of_versions,
     folder_of,
     noted_sha256,
     published_versions,
 )
-from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.repository.records import (
+    IN_FLIGHT_SECONDS,
+    amend_record,
+    is_in_flight,
+    mark_archived,
+    mark_restored,
+    read_claim,
+)
 from argosy.components.deployment.swap.sole import kept
 from argosy.components.shared import registry, s3
 from argosy.components.shared.files import PART_BYTES, Fingerprint

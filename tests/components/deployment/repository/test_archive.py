@@ -20,18 +20,22 @@ from argosy.components.deployment.repository.archive import (
     copy_aside,
     is_archived,
 )
-from argosy.components.deployment.repository.claims import (
+from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
+from argosy.components.deployment.repository.published import (
+    files_of_versions,
+    folder_of,
+    published_sha256,
+    published_versions,
+)
+from argosy.components.deployment.repository.published_model import read_metadata
+from argosy.components.deployment.repository.records import (
+    amend_record,
     claim_forced,
     claim_next,
     mark_archived,
-    published_sha256,
-    published_versions,
     read_claim,
+    read_record,
 )
-from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
-from argosy.components.deployment.repository.published import files_of_versions, folder_of
-from argosy.components.deployment.repository.published_model import read_metadata
-from argosy.components.deployment.repository.records import amend_record, read_record
 from argosy.components.shared import lease
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError, UsageError

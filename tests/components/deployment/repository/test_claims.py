@@ -7,17 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository import claims
-from argosy.components.deployment.repository.claims import (
+from argosy.components.deployment.repository import records
+from argosy.components.deployment.repository.published import published_versions
+from argosy.components.deployment.repository.records import (
     Claim,
+    amend_record,
     claim_forced,
     claim_next,
     claimed_versions,
-    published_versions,
     read_claim,
-    take,
+    take_claim,
 )
-from argosy.components.deployment.repository.records import amend_record
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
 from tests.components.deployment.conftest import claim_for
@@ -102,7 +102,7 @@ def test_a_killed_workflow_leaves_no_gap_when_it_is_run_again(bucket: Bucket, ke
 def test_a_claim_whose_answer_was_lost_is_ours(bucket: Bucket, keys: ModelKeys) -> None:
     """The client's second try of a writing that arrived is refused; what lies there says whose it is."""
     assert bucket.write_if_absent(keys.claim(1), claim_for(MODEL).encode())
-    assert take(bucket, keys, 1, claim_for(MODEL))
+    assert take_claim(bucket, keys, 1, claim_for(MODEL))
 
 
 def test_a_forced_version_is_taken_over_once_its_deployment_is_over(
@@ -112,7 +112,7 @@ def test_a_forced_version_is_taken_over_once_its_deployment_is_over(
     publish(bucket, keys, 1)
     assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
     assert _owner(bucket, keys, 1) == "old"  # its deployment may still run
-    monkeypatch.setattr(claims, "IN_FLIGHT_SECONDS", -1)
+    monkeypatch.setattr(records, "IN_FLIGHT_SECONDS", -1)
     assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
     assert _owner(bucket, keys, 1) == "new"
 

@@ -14,9 +14,9 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment import determine_version, upload_to_s3
 from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository import claims
-from argosy.components.deployment.repository.claims import read_claim, take
+from argosy.components.deployment.repository import records
 from argosy.components.deployment.repository.publishing import Publication, publish, replace
+from argosy.components.deployment.repository.records import read_claim, take_claim
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket, Pending
 from argosy.components.shared.triton import Triton
@@ -37,9 +37,9 @@ def nothing_stands() -> Mapping[int, str]:
 def place(bucket: Bucket, keys: ModelKeys, tmp_path: Path) -> Publication:
     """Version 1, published with the old bytes, and claimed for the new ones."""
     old = Publication(bucket, keys, 1, "workflow-1")
-    assert take(bucket, keys, 1, claim_for(OLD))
+    assert take_claim(bucket, keys, 1, claim_for(OLD))
     publish(old, read_artifacts(prepared(tmp_path / "old", keys.model, 1, OLD), 1))
-    assert take(bucket, keys, 1, claim_for(NEW))
+    assert take_claim(bucket, keys, 1, claim_for(NEW))
     prepared(tmp_path / "new", keys.model, 1, NEW)
     return old
 
@@ -228,7 +228,7 @@ def test_force_version(
     claim = read_claim(bucket, keys, 1)
     assert claim is not None
     assert claim.owner == "a"  # a refused deployment owns nothing
-    monkeypatch.setattr(claims, "IN_FLIGHT_SECONDS", -1)
+    monkeypatch.setattr(records, "IN_FLIGHT_SECONDS", -1)
     assert steps(NEW, "g", force_version=2, replace=True).endswith("/2/")
     assert (bucket.read(keys.version(2) + "model.onnx") or (b"",))[0] == NEW
     assert (read_claim(bucket, keys, 2) or pytest.fail("no claim")).owner == "g"
