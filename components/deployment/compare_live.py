@@ -73,8 +73,8 @@ def compare_live(
     """
     from argosy.components.deployment.aliases.moves import own_name
     from argosy.components.deployment.comparison import comparing
-    from argosy.components.deployment.comparison.inputs import check_prefix
     from argosy.components.deployment.comparison.rules import Limits
+    from argosy.components.deployment.comparison.traffic import check_prefix
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from argosy.components.deployment.comparison.candidate import loaded_beside, still_served
-from argosy.components.deployment.comparison.inputs import gather
 from argosy.components.deployment.comparison.memory import footprint
 from argosy.components.deployment.comparison.noting import Compared
 from argosy.components.deployment.comparison.rules import Limits, Measured, Side, judge, verdict
@@ -19,6 +18,7 @@ from argosy.components.deployment.comparison.traffic import (
     Pair,
     Served,
     check_answers,
+    gather,
     percentile,
     send_both,
 )

@@ -10,11 +10,14 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from argosy.components.deployment.comparison.traffic import Inputs
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from argosy.components.deployment.comparison.traffic import Inputs
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from argosy.components.deployment.aliases.history import now
-from argosy.components.deployment.comparison.inputs import Sent
 from argosy.components.deployment.comparison.rules import Finding, Result
-from argosy.components.deployment.comparison.traffic import Pair
+from argosy.components.deployment.comparison.traffic import Pair, Sent
 from argosy.components.deployment.repository.records import amend_record
 from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
