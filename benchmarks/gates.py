@@ -64,14 +64,14 @@ def _gate(stored: Path, exported: Path) -> float:
     """What `validate-onnx` does with the two files."""
     import torch
 
+    from argosy.components.training import validation
     from argosy.components.training.export import check_onnx
-    from argosy.components.training.numerical import comparison
 
     check_onnx(exported)
-    session = comparison.open_session(str(exported), torch.get_num_threads())
-    baseline = comparison.pytorch_predictor(torch.export.load(stored).module())
-    batches = comparison.random_batches(SAMPLES, comparison.sample_shape(session), seed=0)
-    return comparison.compare(baseline, comparison.onnx_predictor(session), batches).max
+    session = validation.open_session(str(exported), torch.get_num_threads())
+    baseline = validation.pytorch_predictor(torch.export.load(stored).module())
+    batches = validation.random_batches(SAMPLES, validation.sample_shape(session), seed=0)
+    return validation.compare(baseline, validation.onnx_predictor(session), batches).max
 
 
 def _plain_loop(stored: Path, exported: Path) -> float:

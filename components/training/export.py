@@ -36,8 +36,8 @@ from torch import nn
 from argosy.components.shared import registry
 from argosy.components.shared.registry import get_run, mlflow_errors
 from argosy.components.shared.run_files import download
-from argosy.components.shared.shape import InputShape
 from argosy.components.training.champion import fingerprint
+from argosy.components.training.recipe import InputShape
 from argosy.errors import StepError, UsageError
 
 log = logging.getLogger(__name__)

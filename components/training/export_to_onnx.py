@@ -46,8 +46,8 @@ def export_to_onnx(
             the batch is left free.
     """
     from argosy.components.shared.registry import connect, get_version
-    from argosy.components.shared.shape import parse_input_shape
     from argosy.components.training.export import export_version
+    from argosy.components.training.recipe import parse_input_shape
 
     shape = parse_input_shape(input_shape)
     client = connect(mlflow_tracking_uri)

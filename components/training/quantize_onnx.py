@@ -72,7 +72,7 @@ def quantize_onnx(
         seed: start of their random numbers.
     """
     from argosy.components.shared.registry import connect
-    from argosy.components.training.numerical.variants import VariantRule, make_variant
+    from argosy.components.training.variants import VariantRule, make_variant
 
     rule = VariantRule(variant, min_agreement, max_accuracy_drop, samples, seed)
     outcome = make_variant(connect(mlflow_tracking_uri), model_name, onnx_model_version, rule)

@@ -75,9 +75,8 @@ def train(
             from all that decides the result, so that the same command goes on.
     """
     from argosy.components.shared.registry import connect
-    from argosy.components.shared.shape import parse_input_shape
     from argosy.components.training.fitting import run_training
-    from argosy.components.training.recipe import load
+    from argosy.components.training.recipe import load, parse_input_shape
 
     recipe = load().override(
         config,

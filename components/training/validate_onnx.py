@@ -68,8 +68,7 @@ def validate_onnx(
         seed: start of the random numbers.
     """
     from argosy.components.shared.registry import connect
-    from argosy.components.training.numerical.comparison import check_settings
-    from argosy.components.training.numerical.validation import validate
+    from argosy.components.training.validation import check_settings, validate
 
     check_settings(samples, tolerance, seed)
     client = connect(mlflow_tracking_uri)

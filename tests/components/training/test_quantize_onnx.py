@@ -16,11 +16,11 @@ from argosy.components.deployment.prepare_artifacts import prepare_artifacts
 from argosy.components.shared import registry
 from argosy.components.shared.run_files import RealSamples
 from argosy.components.training.export_to_onnx import export_to_onnx
-from argosy.components.training.numerical.comparison import Difference
-from argosy.components.training.numerical.variants import Judged, VariantRule, accuracy, judge
 from argosy.components.training.promote import promote
 from argosy.components.training.quantize_onnx import Quantized, quantize_onnx
 from argosy.components.training.validate_onnx import Validation, validate_onnx
+from argosy.components.training.validation import Difference
+from argosy.components.training.variants import Judged, VariantRule, accuracy, judge
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import Model, Servers
 from tests.components.training.cutting import Cut, Writes

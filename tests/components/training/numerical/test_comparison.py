@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from argosy.components.training.numerical.comparison import (
+from argosy.components.training.validation import (
     Array,
     Difference,
     check_settings,

@@ -9,7 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.shared.run_files import read_real_samples
-from argosy.components.training.numerical.comparison import (
+from argosy.components.training.validation import (
     BATCHES,
     MOST_BYTES,
     batch_sizes,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from argosy.components.shared.shape import parse_input_shape
+from argosy.components.training.recipe import parse_input_shape
 from argosy.errors import UsageError
 
 

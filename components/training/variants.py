@@ -39,7 +39,8 @@ from argosy.components.training.export import (
     complete_run,
     sha256,
 )
-from argosy.components.training.numerical.comparison import (
+from argosy.components.training.validation import (
+    PASSED,
     Array,
     Difference,
     Predict,
@@ -49,10 +50,11 @@ from argosy.components.training.numerical.comparison import (
     open_session,
     random_batches,
     real_batches,
+    record_metrics,
+    register_onnx,
     sample_shape,
     speedup,
 )
-from argosy.components.training.numerical.validation import PASSED, record_metrics, register_onnx
 from argosy.errors import StepError, UsageError
 
 log = logging.getLogger(__name__)
