@@ -11,7 +11,7 @@ from argosy.declare.pipeline import TTL, Pipeline, pipeline
 from argosy.declare.pod import FromConfigMap, FromField, FromSecret, Resources, Scratch, SharedMemory, Volume
 from argosy.declare.retry import Retry
 from argosy.declare.schedule import Schedule
-from argosy.step.artifacts import Artifact, Directory, File, Stored
+from argosy.step.interface import Artifact, Directory, File, Stored
 from argosy.step.outputs import Outputs
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from argosy.compose.placeholders import Placeholder, refuse_unseen
 from argosy.compose.references import Fields, ItemRef, OutputRef, TaskHandle, couler_output_text
 from argosy.compose.tags import json_of_text, names_in, path_of, tasks_in
 from argosy.errors import ComposeError
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import Interface, Port
+from argosy.step.interface import ArtifactKind, Interface, Port
 from argosy.step.values import ValueType, shown, unboxed, unfit
 from argosy.text import did_you_mean
 

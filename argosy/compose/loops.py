@@ -28,8 +28,7 @@ from argosy.compose.tags import names_in, path_of, renamed, tasks_in
 from argosy.compose.tasks import Condition, Task, check_comparable, read_condition
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import Port, argo_name
+from argosy.step.interface import ArtifactKind, Port, argo_name
 from argosy.step.values import ValueType
 
 Items = dict[str, Any]

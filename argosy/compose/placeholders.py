@@ -17,7 +17,7 @@ from couler.core.templates.output import Output
 from argosy.compose.tags import path_of
 from argosy.declare.source import call_site, is_user_code, placed, raised_at
 from argosy.errors import ComposeError, DeclarationError
-from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import ArtifactKind
 from argosy.step.values import ValueType
 
 UNSEEN = ", no value yet>"

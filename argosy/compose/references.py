@@ -11,8 +11,7 @@ from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 from argosy.compose.placeholders import Placeholder, name_in_text
 from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import Port
+from argosy.step.interface import ArtifactKind, Port
 from argosy.step.values import SCALARS, ValueType
 from argosy.text import did_you_mean
 

@@ -16,7 +16,7 @@ from argosy.declare.reference import TemplateRef
 from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
 from argosy.manifest.depends import references
-from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import ArtifactKind
 from argosy.step.values import ValueType, unboxed
 
 # What govaluate, the evaluator of `when`, reads as one word or one number without quotes.

@@ -13,8 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from argosy.declare.groups import Group, fields_of, is_group
 from argosy.errors import DeclarationError
 from argosy.step.arguments import ambiguous
-from argosy.step.artifacts import ArtifactKind, Stored
-from argosy.step.interface import REQUIRED, Interface, Port, argo_name
+from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, Stored, argo_name
 from argosy.step.values import ValueType, unfit
 
 _REFUSED_KINDS = {

@@ -6,8 +6,7 @@ from typing import Any
 from argosy.declare.names import python_name, step_name
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.typename import type_from_data, type_to_data
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import REQUIRED, Interface, Port
+from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port
 from argosy.step.values import ValueType
 from argosy.text import did_you_mean
 

@@ -6,8 +6,7 @@ from argosy.declare.container import ContainerSpec
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.kfp_types import FILE_NAME, TYPE, Ports, from_kfp, interface_of, make_port
 from argosy.reuse.loaded import CommandLine, Concat, IfPresent, LoadedComponent, Tag, Word, resolved
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import REQUIRED, Port
+from argosy.step.interface import REQUIRED, ArtifactKind, Port
 from argosy.step.values import ValueType
 
 _PATHS = {"inputPath", "inputUri"}

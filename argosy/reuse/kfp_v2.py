@@ -9,8 +9,7 @@ from argosy.declare.pod import Resources
 from argosy.reuse.document import Mapping, Source
 from argosy.reuse.kfp_types import Ports, from_kfp, interface_of, make_port
 from argosy.reuse.loaded import CommandLine, Concat, IfPresent, LoadedComponent, Tag, Word, resolved
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import REQUIRED, Port
+from argosy.step.interface import REQUIRED, ArtifactKind, Port
 from argosy.step.values import ValueType
 
 _TAG = re.compile(r"\{\{\s*\$(?P<path>.*?)\}\}", re.S)

@@ -22,8 +22,7 @@ from argosy.manifest.emit import to_yaml
 from argosy.manifest.scalars import as_text
 from argosy.reuse.document import Manifest, Mapping, Source
 from argosy.reuse.typename import type_from_data, type_to_data
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import REQUIRED, Interface, Port, argo_name
+from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, argo_name
 from argosy.step.values import ValueType
 from argosy.text import did_you_mean
 

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence  # noqa: UP035 - Python 3.9
 
-from argosy.step.artifacts import ArtifactKind
 from argosy.step.errors import UsageError
-from argosy.step.interface import Interface, Port
+from argosy.step.interface import ArtifactKind, Interface, Port
 
 OPTIONAL = "optional-"
 """`--optional-NAME=PATH` is an artifact that may be missing; `--NAME=PATH` must be there."""

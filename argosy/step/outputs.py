@@ -7,10 +7,9 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any, Mapping, NamedTuple, get_origin  # noqa: UP035 - Python 3.9
 
-from argosy.step.artifacts import ArtifactKind
 from argosy.step.errors import StepError, UsageError
 from argosy.step.files import copy_to, refuse_occupied, write_text
-from argosy.step.interface import Interface, Port
+from argosy.step.interface import ArtifactKind, Interface, Port
 from argosy.step.values import ValueType, shown, unfit
 
 _BEGINNING = 30

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.declare.component import Component
-from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import ArtifactKind
 from tests.faults.child import STEPS, run_step
 from tests.forking import processes
 

@@ -9,8 +9,7 @@ from argosy import load_component
 from argosy.declare.template import render_template
 from argosy.errors import DeclarationError, UsageError
 from argosy.reuse.loaded import LoadedComponent
-from argosy.step.artifacts import ArtifactKind
-from argosy.step.interface import REQUIRED
+from argosy.step.interface import REQUIRED, ArtifactKind
 from argosy.step.values import ValueType
 
 V1 = """\

@@ -13,7 +13,7 @@ from argosy.components.shared.s3 import Bucket
 from argosy.compose.given import check_values
 from argosy.declare.component import Component
 from argosy.errors import ArgosyError, StepError, UsageError
-from argosy.step.artifacts import ArtifactKind
+from argosy.step.interface import ArtifactKind
 from argosy.step.values import ValueType
 from tests.components.deployment.conftest import Servers
 from tests.security.hostile import CANARY, VALUES
