@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from argosy.declare.approval import approval
 from argosy.declare.component import Component, component
 from argosy.declare.container import Toleration
-from argosy.declare.pipeline import TTL, Pipeline, pipeline
+from argosy.declare.pipeline import TTL, Pipeline, Schedule, pipeline
 from argosy.declare.pod import FromConfigMap, FromField, FromSecret, Resources, Scratch, SharedMemory, Volume
 from argosy.declare.retry import Retry
-from argosy.declare.schedule import Schedule
 from argosy.step.interface import Artifact, Directory, File, Stored
 from argosy.step.outputs import Outputs
 
