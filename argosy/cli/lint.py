@@ -17,7 +17,7 @@ from argosy.lint.engine import STDIN, Options, lint_sources, load
 from argosy.lint.fix import fix_files
 from argosy.lint.registry import rules
 from argosy.lint.report import FORMATS
-from argosy.manifest.reading import Document, Source, from_object, read
+from argosy.manifest.reading import Document, Source, from_object, read, unlisted
 from argosy.manifest.tree import Map, Mark, Seq
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _sources(paths: tuple[str, ...]) -> list[Source]:
     sources = load(_files(paths))
     sources += [_compiled(path) for path in paths if _is_program(path)]
     if STDIN in paths:
-        sources.append(read("<stdin>", sys.stdin.buffer.read()))
+        sources.append(unlisted(read("<stdin>", sys.stdin.buffer.read())))
     return sources
 
 

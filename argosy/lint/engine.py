@@ -18,7 +18,7 @@ from argosy.lint.schema import check
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Resource
 from argosy.manifest.parts import parameters_of
-from argosy.manifest.reading import Document, Problem, Source, from_object, read
+from argosy.manifest.reading import Document, Problem, Source, from_object, read, unlisted
 from argosy.manifest.tree import Map, locate
 
 _COMMENT = re.compile(r"(?:^|\s)#\s*argosy:\s*(ignore(?:-file)?)(?:\[([A-Z0-9,\s]*)\])?")
@@ -121,14 +121,14 @@ def load(paths: Sequence[str | Path]) -> list[Source]:
 
 def _read(path: Path, name: str, explicit: bool) -> Source:
     try:
-        return read(name, path.read_bytes(), explicit)
+        return unlisted(read(name, path.read_bytes(), explicit))
     except OSError as error:
         raise UsageError(f"cannot read '{name}': {error.strerror}") from error
 
 
 def lint_sources(sources: Iterable[Source], options: Options | None = None) -> list[Violation]:
     """Run the rules over what was read; sorted by file and line."""
-    options, sources = options or Options(), list(sources)
+    options, sources = options or Options(), [unlisted(source) for source in sources]
     documents = [d for source in sources for d in _documents(source)]
     resources = [Resource(d) for d in documents if d.is_argo and not _unreadable(d)]
     defects = [check(resource.body, resource.kind) for resource in resources]  # first: it mends
@@ -174,7 +174,7 @@ def _violation(rule: Rule, found: Found, document: Document) -> Violation:
         rule.code,
         found.message,
         found.hint,
-        render(found.path),
+        render((*document.place, *found.path)),
         rule.severity,
         rule.name,
     )

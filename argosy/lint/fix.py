@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.lint.schema import Defect, check
-from argosy.manifest.reading import STOPS_ARGO, Document, Source, read
+from argosy.manifest.reading import STOPS_ARGO, Document, Source, read, unlisted
 from argosy.manifest.tree import Map, Mark
 
 LISTS = {"schedule": "schedules", "mutex": "mutexes", "semaphore": "semaphores"}
@@ -42,7 +42,7 @@ def fix_files(sources: Iterable[Source]) -> dict[str, int]:
 def fixed(source: Source) -> tuple[str, int]:
     """The text with all safe edits, and their number."""
     lines, count = source.text.splitlines(keepends=True), 0
-    edits = [e for d in source.documents if d.is_argo for e in _edits(d, lines)]
+    edits = [e for d in unlisted(source).documents if d.is_argo for e in _edits(d, lines)]
     for edit in sorted(set(edits), key=lambda e: e.mark, reverse=True):
         row, column = edit.mark[0] - 1, edit.mark[1] - 1
         if row < len(lines) and lines[row].startswith(edit.old, column):
@@ -118,6 +118,6 @@ def _rest(lines: list[str], mark: Mark) -> str:
 
 def _broken(source: Source, text: str) -> bool:
     """True if the edited text can no longer be read, or has other documents."""
-    again = read(source.file, text.encode())
+    again, source = unlisted(read(source.file, text.encode())), unlisted(source)
     problems = [p for d in again.documents for p in d.problems if p.code in STOPS_ARGO]
     return bool(problems) or [d.kind for d in again.documents] != [d.kind for d in source.documents]

@@ -7,7 +7,7 @@ exhaust anything: reading stops at the first limit that is passed.
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -19,6 +19,8 @@ from argosy.manifest.tree import Map, Mark, Path, Seq, marked, unmarked
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
 GROUP = "argoproj.io/"
+# What holds objects under `items`: `kubectl get` writes the first, an API server the others.
+LISTS = ("List", *(f"{kind}List" for kind in KINDS))
 # Kubernetes refuses an object of more than 1.5 MiB; a file may hold many objects.
 MAX_BYTES = 16 * 1024 * 1024
 # Documents of one file.
@@ -224,6 +226,7 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
     explicit: bool = True  # named by the user, not met while walking a folder
     size: int = 0
+    place: Path = ()  # within the YAML document, of an object of a list
 
     @property
     def kind(self) -> str:
@@ -234,9 +237,17 @@ class Document:
     @property
     def is_argo(self) -> bool:
         """True for the four kinds that are linted, whatever their version."""
+        return self.kind in KINDS and not self._is_foreign
+
+    @property
+    def is_list(self) -> bool:
+        """True for an object that holds others under `items`."""
+        return self.kind in LISTS and (self.kind == "List" or not self._is_foreign)
+
+    @property
+    def _is_foreign(self) -> bool:
         version = self.root.get("apiVersion") if isinstance(self.root, Map) else None
-        foreign = isinstance(version, str) and bool(version) and not version.startswith(GROUP)
-        return self.kind in KINDS and not foreign
+        return isinstance(version, str) and bool(version) and not version.startswith(GROUP)
 
 
 @dataclass
@@ -258,6 +269,43 @@ def read(file: str, data: bytes, explicit: bool = True) -> Source:
     if problem:
         return Source(file, [Document(file, None, [problem], explicit)], text)
     return Source(file, list(_documents(file, text, explicit)), text, explicit)
+
+
+def unlisted(source: Source) -> Source:
+    """The source with a document of its own for each object of a list, after that of the list itself."""
+    if any(d.place for d in source.documents) or not any(d.is_list for d in source.documents):
+        return source
+    return replace(source, documents=[d for listed in source.documents for d in _objects(listed)])
+
+
+def _objects(document: Document) -> Iterator[Document]:
+    """A document and, of a list, what it holds: Kubernetes takes lists within lists apart, too."""
+    items = document.root.get("items") if document.is_list else None
+    if not isinstance(items, Seq):
+        yield document
+        return
+    below: dict[Path, list[Problem]] = {}
+    for problem in document.problems:
+        place = problem.path[:2] if len(problem.path) > 2 and problem.path[0] == "items" else ()
+        below.setdefault(place, []).append(replace(problem, path=problem.path[len(place) :]))
+    yield replace(document, problems=below.get((), []))
+    for number, item in enumerate(items):
+        place = ("items", number)
+        problems = below.get(place, [])
+        if isinstance(item, Map):
+            _give_kind(item, document.kind.removesuffix("List"))
+        else:
+            message = f"item {number} of the list is no object"
+            item, problems = None, [*problems, Problem("ARG002", message, items.place(number))]
+        at = (*document.place, *place)
+        yield from _objects(replace(document, root=item, problems=problems, place=at))
+
+
+def _give_kind(item: Map, kind: str) -> None:
+    """An object that says neither its kind nor its version has those of its list, as kubectl has it."""
+    if kind and not item.get("kind") and not item.get("apiVersion"):
+        item.put("kind", kind, item.mark, item.mark)
+        item.put("apiVersion", f"{GROUP}v1alpha1", item.mark, item.mark)
 
 
 class Unreadable(ValueError):

@@ -82,6 +82,67 @@ def test_a_file_that_holds_nothing_is_a_finding(tmp_path: Path, text: str) -> No
     assert done.exit_code == 1 and "ARG002" in done.output and "holds no manifest" in done.output
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\n", "1:1: error ARG002 the document is no manifest: it has no kind"),
+        ("apiVersion: v1\nkind: List\nitems: []\n", "ARG002 the list has no items"),
+        ("apiVersion: v1\nkind: List\nitems: [null]\n", "3:9: error ARG002 item 0 of the list is no object"),
+        ("apiVersion: argoproj/v1alpha1\nkind: Workflow\n", "1:1: error ARG003 there is no apiVersion"),
+        ("apiVersion: aroproj.io/v1alpha1\nkind: WorkflowList\n", "ARG003 there is no apiVersion"),
+        ("apiVersion: v1\nkind: ConfigMap\n", ""),
+        ("apiVersion: example.com/v1\nkind: Workflow\nspec: {entrypoint: x}\n", ""),
+    ],
+)
+def test_what_is_no_manifest_is_a_finding_and_another_kind_is_not(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(text)
+    done = run(str(file))
+    assert done.exit_code == bool(told) and told in done.output and bool(told) == bool(done.output)
+
+
+LIST = """\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: argoproj.io/v1alpha1
+  kind: Workflow
+  metadata: {generateName: x-}
+  spec:
+    entrypoint: nope
+    foo: 1
+    foo: 2
+    templates: [{name: a, suspend: {}}]
+- apiVersion: v1
+  kind: ConfigMap
+- apiVersion: argoproj.io/v1alpha1
+  kind: WorkflowList
+  items:
+  - metadata: {generateName: y-}
+    spec: {entrypoint: never, templates: [{name: a, suspend: {}}]}
+"""
+
+
+def test_each_object_of_a_list_is_looked_at_with_its_place(tmp_path: Path) -> None:
+    done = run("-", "--quiet", "--format", "json", stdin=LIST)
+    found = [(v["line"], v["rule"], v["path"]) for v in json.loads(done.output)]
+    assert done.exit_code == 1 and found == [
+        (8, "ARG202", "items[0].spec.entrypoint"),
+        (10, "ARG004", "items[0].spec.foo"),
+        (10, "ARG005", "items[0].spec.foo"),
+        (18, "ARG202", "items[2].items[0].spec.entrypoint"),
+    ]
+
+
+def test_a_list_is_mended_as_its_objects_are(tmp_path: Path) -> None:
+    file = tmp_path / "list.yaml"
+    file.write_text(LIST.replace("    foo: 2\n", "").replace("foo: 1", "serviceaccountname: on"))
+    run(str(file), "--fix")
+    assert '    serviceAccountName: "on"\n' in file.read_text()
+
+
 def test_an_empty_file_of_a_folder_is_a_finding_and_comments_alone_are_not(tmp_path: Path) -> None:
     (tmp_path / "comments.yaml").write_text("# kept for later\n")
     assert run(str(tmp_path)).exit_code == 0

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from argosy.lint.registry import MAX_OBJECT_BYTES, Found, Severity, rule
 from argosy.lint.schema import Defect, describe, rewritten
 from argosy.lint.subject import Subject
-from argosy.manifest.reading import GROUP, KINDS, Document
+from argosy.manifest.model import mapping, sequence, text
+from argosy.manifest.reading import GROUP, KINDS, LISTS, Document
 from argosy.manifest.scalars import as_text, resolve
 from argosy.manifest.tree import Map, Path, Seq
 from argosy.text import remedy
@@ -42,7 +43,10 @@ def unreadable(document: Document) -> Iterator[Found]:
 
 @rule("ARG002", "not-an-object", on="document")
 def not_an_object(document: Document) -> Iterator[Found]:
-    """The document is a list or a text, where Kubernetes wants an object, or the file is empty.
+    """The document is no object of Kubernetes: a list, a text, a mapping without a kind, or nothing at all.
+
+    Of a folder, files of another sort may lie beside the manifests: only an empty one is reported there. The
+    objects of a list (`kind: List`, `kind: WorkflowList`) are looked at one by one.
 
     Why: a file that lost its first lines, or is no manifest, should not pass as "nothing to lint".
 
@@ -56,22 +60,29 @@ def not_an_object(document: Document) -> Iterator[Found]:
         if problem.code == "ARG002":
             yield Found((), problem.message, "Write a manifest, or leave the file out.", mark=problem.mark)
     unreadable_too = any(p.code == "ARG001" for p in document.problems)
-    if (
-        document.explicit
-        and document.root is not None
-        and not unreadable_too
-        and not isinstance(document.root, Map)
-    ):
-        yield Found((), "the document is not a mapping", "Write one Kubernetes object in each document.")
+    looked_at = document.explicit and document.root is not None and not unreadable_too
+    if looked_at and (message := _no_object(document)):
+        yield Found((), message, "Write one Kubernetes object in each document.")
+
+
+def _no_object(document: Document) -> str:
+    """Why the document is no object; of an object, and of what ARG003 speaks of, the empty string."""
+    if not isinstance(document.root, Map):
+        return "the document is not a mapping"
+    if document.is_list:
+        return "" if sequence(document.root.get("items")) else "the list has no items"
+    if document.kind or _is_argo_without_kind(document.root):
+        return ""
+    return "the document is no manifest: it has no kind"
 
 
 @rule("ARG003", "kind-missing", on="document")
 def kind_missing(document: Document) -> Iterator[Found]:
-    """An Argo object does not say its kind, or misspells it.
+    """An Argo object does not say its kind, or misspells it or the group of its apiVersion.
 
     Reported where the apiVersion or the spec's fields are Argo's.
 
-    Why: Argo skips a document without a kind, and one of an unknown kind, silently.
+    Why: Argo skips a document without a kind, and one of an unknown kind or group, silently.
 
     Bad:
         apiVersion: argoproj.io/v1alpha1
@@ -82,21 +93,39 @@ def kind_missing(document: Document) -> Iterator[Found]:
         kind: Workflow
         metadata: {name: hello}
     """
-    if not isinstance(document.root, Map) or document.kind in KINDS:
+    root = document.root
+    if not isinstance(root, Map) or document.is_argo or document.is_list:
         return
-    version, spec = document.root.get("apiVersion"), document.root.get("spec")
-    group = isinstance(version, str) and version.startswith(GROUP)
-    if not group and not (isinstance(spec, Map) and ARGO_FIELDS & spec.keys()):
-        return
-    if not document.kind:
+    if _is_argo_without_kind(root):
         yield Found(("kind",), "the object has no kind", f"Add 'kind:', one of {', '.join(KINDS)}.")
-    elif meant := _meant(document.kind):
+    elif document.kind in (*KINDS, *LISTS):
+        if _is_argo_of_no_group(root):
+            message = f"there is no apiVersion '{root['apiVersion']}' of a {document.kind}"
+            yield Found(("apiVersion",), message, f"Write 'apiVersion: {GROUP}v1alpha1'.")
+    elif _is_argo(root) and (meant := _meant(document.kind)):
         yield Found(("kind",), f"there is no kind '{document.kind}'", f"Write 'kind: {meant}'.")
+
+
+def _is_argo_without_kind(root: Map) -> bool:
+    return not text(root.get("kind")) and _is_argo(root)
+
+
+def _is_argo(root: Map) -> bool:
+    """True if the apiVersion or the spec's fields are Argo's."""
+    group = text(root.get("apiVersion")).startswith(GROUP)
+    return group or bool(ARGO_FIELDS & mapping(root.get("spec")).keys())
+
+
+def _is_argo_of_no_group(root: Map) -> bool:
+    """True if Argo is meant by an apiVersion of another group; others have a kind `Workflow`, too."""
+    version = text(root.get("apiVersion")).lower()
+    close = get_close_matches(version, [GROUP + "v1alpha1"], 1, 0.8)
+    return bool(close) or "argo" in version or "/" not in version
 
 
 def _meant(kind: str) -> str:
     """The kind that is misspelt; empty for another of Argo's group, `Application` or `WorkflowTaskSet`."""
-    known = {name.lower(): name for name in KINDS}
+    known = {name.lower(): name for name in (*KINDS, *LISTS)}
     return next((known[name] for name in get_close_matches(kind.lower(), known, 1, 0.85)), "")
 
 
@@ -115,7 +144,7 @@ def duplicate_key(document: Document) -> Iterator[Found]:
         container:
           image: alpine:3.21
     """
-    if document.is_argo:
+    if document.is_argo or document.is_list:
         yield from _problems(document, "ARG004")
 
 
