@@ -32,6 +32,7 @@ from argosy.compose.loader import explain
 from argosy.compose.placeholders import explained
 from argosy.compose.settings import Settings
 from argosy.declare.component import Component, composing
+from argosy.declare.source import raised_at
 from argosy.errors import ArgosyError, ComposeError, UsageError
 from argosy.lint.schema import conformed
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
@@ -132,7 +133,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except SystemExit as end:
         if end.code not in (None, 0):
-            raise UsageError(f"{path}: ended with {end.code}") from None
+            raise UsageError(f"{raised_at(end, str(path))}: ended with {end.code}") from None
     except Exception as error:
         if mistake := explained(error):
             raise mistake from error

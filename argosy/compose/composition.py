@@ -38,7 +38,7 @@ from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Condition, Task
 from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
-from argosy.declare.source import call_site
+from argosy.declare.source import call_site, left_at
 from argosy.errors import ComposeError
 from argosy.manifest.parts import spec_of
 
@@ -87,6 +87,8 @@ class Composition:
             try:
                 with nothing_swallowed():
                     composition.result = program()
+            except SystemExit as end:
+                raise ComposeError(left_at(end, "the pipeline is composed; write 'return'")) from end
             except Exception as error:
                 if mistake := explained(error):
                     raise mistake from error

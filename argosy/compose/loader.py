@@ -18,7 +18,7 @@ from argosy.compose.upstream import import_couler
 from argosy.declare.component import Component, composing
 from argosy.declare.modules import home_of, is_from, prefer
 from argosy.declare.pipeline import Pipeline
-from argosy.declare.source import call_site, placed, raised_at
+from argosy.declare.source import call_site, left_at, placed, raised_at
 from argosy.errors import ArgosyError, ComposeError, DeclarationError, ManifestError, UsageError
 from argosy.manifest.reading import STOPS_ARGO, Document, read
 from argosy.manifest.tree import place, unmarked
@@ -117,7 +117,7 @@ def import_module(name: str, place: Path | None = None) -> ModuleType:
         raise DeclarationError(placed(error)) from error
     except ArgosyError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(explain(error, place or Path(name))) from error
 
 
@@ -159,7 +159,7 @@ def _load_module(name: str) -> ModuleType:
         spec = None
     except ArgosyError:
         raise
-    except Exception as error:  # of the packages around it
+    except (Exception, SystemExit) as error:  # of the packages around it
         if not isinstance(error, ModuleNotFoundError) or not f"{name}.".startswith(f"{error.name}."):
             raise UsageError(explain(error, Path(name))) from error
         spec = None
@@ -182,10 +182,15 @@ def _nearest_file(path: Path) -> str:
     return nearest(str(path), path.parent.glob("*.py")) if path.parent.is_dir() else ""
 
 
+_GUARD = "leave it out, or put it under 'if __name__ == \"__main__\":'"
+
+
 def explain(error: BaseException, path: Path | None = None) -> str:
     """One line for an error in the user's own code: file, line, what."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: {error.msg}"
+    if isinstance(error, SystemExit):
+        return left_at(error, f"the file is read; {_GUARD}", str(path))
     return f"{raised_at(error, str(path))}: {_misspelt(error) or f'{type(error).__name__}: {error}'}"
 
 

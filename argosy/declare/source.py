@@ -85,3 +85,9 @@ def raised_at(error: BaseException, otherwise: str = NOWHERE) -> str:
             place = place_of(frame.f_code.co_filename, trace.tb_lineno)
         trace = trace.tb_next
     return place
+
+
+def left_at(end: SystemExit, what: str, otherwise: str = NOWHERE) -> str:
+    """The message for a program that ends Python while `what`, whose end says what to write instead."""
+    code = "" if end.code is None else repr(end.code)
+    return f"{raised_at(end, otherwise)}: sys.exit({code}) ends Python while {what}"

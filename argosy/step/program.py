@@ -162,7 +162,10 @@ def _load(target: str) -> Step:
         raise UsageError(f"argosy.step: there is no component {target!r}: {error}") from None
     except UsageError:  # a declaration that cannot be, with its own place
         raise
-    except Exception as error:
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # at the end of Python a step would look done
         frame = traceback.extract_tb(error.__traceback__)[-1]
         problem = f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
         raise UsageError(f"argosy.step: {module!r} cannot be imported: {problem}") from error

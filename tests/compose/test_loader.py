@@ -82,6 +82,13 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
             "bad_field.py:2: Retry\\(\\) has no 'limits'; did you mean 'limit'",
         ),
         ("bad_code", "x = 1\ny = x / 0\n", "bad_code.py:2: ZeroDivisionError"),
+        (
+            "exit_0",
+            "import sys\nsys.exit(0)\n",
+            r"exit_0.py:2: sys.exit\(0\) ends Python while the file",
+        ),
+        ("exit_text", "import sys\nsys.exit('bye')\n", r"exit_text.py:2: sys.exit\('bye'\) ends Python"),
+        ("exit_3", "def f():\n    raise SystemExit(3)\nf()\n", r"exit_3.py:2: sys.exit\(3\) ends Python"),
         ("json", "", "a module 'json' exists already"),
     ],
 )

@@ -1,6 +1,7 @@
 """Mistakes in a pipeline: one line each, naming the user's own line, when it is composed."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -67,9 +68,15 @@ def unknown_dependency() -> None:
     couler.set_dependencies(lambda: notify(text="a"), dependencies=["maek"])
 
 
+def end_of_python() -> None:
+    notify(text="a")
+    sys.exit(0)
+
+
 @pytest.mark.parametrize(
     ("program", "fragment"),
     [
+        (end_of_python, "sys.exit(0) ends Python while the pipeline is composed; write 'return'"),
         (undeclared_input, "gate() got an undeclared input 'leest'; did you mean 'least'?"),
         (missing_input, "gate() misses the input 'number' (int)"),
         (two_values, "gate() got two values for the input 'number'"),

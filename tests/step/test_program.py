@@ -186,12 +186,18 @@ def test_a_file_of_several_steps_is_entered_by_name(folder: Path) -> None:
     assert "there is no component 'shown:nobody'" in refused.stderr
 
 
-def test_a_module_that_cannot_be_imported_is_one_line_with_its_place(folder: Path) -> None:
-    (folder / "broken.py").write_text("import couler.argo  # which prints a workflow at the end\n1 / 0\n")
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [("1 / 0", "ZeroDivisionError: division by zero"), ("raise SystemExit(0)", "SystemExit: 0")],
+)
+def test_a_module_that_cannot_be_imported_is_one_line_with_its_place(
+    folder: Path, line: str, problem: str
+) -> None:
+    (folder / "broken.py").write_text(f"import couler.argo  # which prints a workflow at the end\n{line}\n")
     done = run(folder, "broken:step", module="argosy.step")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert "'broken' cannot be imported: " in done.stderr
-    assert "broken.py:2: ZeroDivisionError: division by zero" in done.stderr
+    assert f"broken.py:2: {problem}" in done.stderr
 
 
 def test_what_is_registered_for_the_end_of_the_program_happens(folder: Path) -> None:
