@@ -31,7 +31,7 @@ class Defect:
     `value` is what stands there; of an unquoted number or boolean, how it is written.
     """
 
-    kind: str  # unknown, case, type, enum, quantity, unquoted, rewritten, required
+    kind: str  # unknown, case, type, null, enum, quantity, unquoted, rewritten, required
     path: Path
     type: str
     value: Any = None
@@ -56,7 +56,10 @@ def check(root: Any, kind: str) -> list[Defect]:
     types = table()["types"]
     while stack and len(found) < MAX_FINDINGS:
         value, wanted, path, parent = stack.pop()
-        if value is None or wanted == "*":
+        if wanted == "*":
+            continue
+        if value is None:
+            found += [Defect("null", path, wanted)] if isinstance(parent, Seq) else []
             continue
         if wanted[0] == "[" and isinstance(value, Seq):
             stack.extend((v, wanted[1:], (*path, i), value) for i, v in reversed(list(enumerate(value))))

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -222,3 +224,46 @@ def test_a_tag_within_a_tag_has_a_name_that_is_known(argument: str, env: str, un
     say["container"]["env"][0]["value"] = env
     found = [v.message for v in lint_manifest(manifest) if v.code.startswith("ARG3")]
     assert len(found) == bool(unknown) and all(f"'{{{{{unknown}}}}}'" in message for message in found), found
+
+
+FULL = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: x-}
+spec:
+  entrypoint: main
+  arguments: {parameters: [{name: p, value: x}], artifacts: [{name: z, raw: {data: x}}]}
+  volumes: [{name: v, emptyDir: {}}]
+  templates:
+  - name: main
+    dag: {tasks: [{name: a, template: t, arguments: {parameters: [{name: i, value: x}]}}]}
+  - name: steps
+    steps: [[{name: a, template: t, arguments: {parameters: [{name: i, value: x}]}}]]
+  - name: t
+    inputs: {parameters: [{name: i}], artifacts: [{name: a, path: /x, raw: {data: x}}]}
+    outputs: {parameters: [{name: o, valueFrom: {path: /o}}], artifacts: [{name: q, path: /q}]}
+    metrics: {prometheus: [{name: m, help: h, counter: {value: "1"}}]}
+    initContainers: [{name: ii, image: "alpine:3.20"}]
+    sidecars: [{name: ss, image: "alpine:3.20"}]
+    container:
+      image: "alpine:3.20"
+      command: [date]
+      env: [{name: E, value: x}]
+      volumeMounts: [{name: v, mountPath: /v}]
+"""
+
+
+def lists_in(node: Any) -> Iterator[list[Any]]:
+    if isinstance(node, dict | list):
+        yield from [node] if isinstance(node, list) else []
+        for value in node if isinstance(node, list) else node.values():
+            yield from lists_in(value)
+
+
+def test_no_list_has_an_element_that_is_null() -> None:
+    assert "ARG007" not in codes(lint_manifest(FULL))
+    manifest = yaml.safe_load(FULL)
+    for found in lists_in(manifest):
+        found.append(None)
+        assert [v.code for v in lint_manifest(manifest) if v.is_error] == ["ARG007"]
+        found.pop()

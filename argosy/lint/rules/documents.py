@@ -296,9 +296,10 @@ def field_case(subject: Subject) -> Iterator[Found]:
 
 @rule("ARG007", "wrong-type")
 def wrong_type(subject: Subject) -> Iterator[Found]:
-    """A value has another type than its field.
+    """A value has another type than its field, or is null where a list has an element.
 
-    Why: Argo cannot read the manifest: "cannot unmarshal ... into Go struct field".
+    Why: Argo cannot read the manifest: "cannot unmarshal ... into Go struct field". Of a null it makes an
+    element that says nothing, a task without a name or a text of no letters.
 
     Bad:
         parallelism: "3"
@@ -314,6 +315,10 @@ def wrong_type(subject: Subject) -> Iterator[Found]:
             f"{_show(defect.value)} is not {describe(defect.type)}",
             f"Give {describe(defect.type)}.",
         )
+    for defect in _found(subject, "null"):
+        listed = next(part for part in reversed(defect.path) if isinstance(part, str))
+        hint = f"Remove it, or give {describe(defect.type)}."
+        yield Found(defect.path, f"element {defect.path[-1]} of '{listed}' is null", hint)
 
 
 @rule("ARG008", "unknown-value")
