@@ -19,9 +19,16 @@ _NAMES = {
     "s": "a text",
     "b": "true or false",
     "i": "an integer",
+    "i32": "an integer",
+    "u": "an integer",
     "n": "a number",
     "is": "an integer or a text",
 }
+
+
+# The smallest and the largest integer that fits, by type; Kubernetes' integers or texts have 32 bits.
+RANGES = {"i": (-(2**63), 2**63 - 1), "u": (0, 2**64 - 1), "i32": (-(2**31), 2**31 - 1)}
+RANGES["is"] = RANGES["i32"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Defect:
     `value` is what stands there; of an unquoted number or boolean, how it is written.
     """
 
-    kind: str  # unknown, case, type, null, enum, quantity, unquoted, rewritten, required
+    kind: str  # unknown, case, type, null, range, enum, quantity, unquoted, rewritten, required
     path: Path
     type: str
     value: Any = None
@@ -122,6 +129,8 @@ def _scalar(value: Any, wanted: str, path: Path) -> Iterator[Defect]:
             yield Defect("quantity", path, wanted, value)
     elif not _fits(wanted, text, number, whole, value):
         yield Defect("type", path, wanted, value)
+    elif number and wanted in RANGES and not RANGES[wanted][0] <= value <= RANGES[wanted][1]:
+        yield Defect("range", path, wanted, value)
 
 
 def _fits(wanted: str, text: bool, number: bool, whole: bool, value: Any) -> bool:
@@ -129,7 +138,9 @@ def _fits(wanted: str, text: bool, number: bool, whole: bool, value: Any) -> boo
         return isinstance(value, bool)
     if wanted == "a":
         return not isinstance(value, Map | Seq)
-    return {"s": text, "i": whole, "n": number, "is": text or whole}.get(wanted, False)
+    if wanted in RANGES:
+        return whole or (text and wanted == "is")
+    return {"s": text, "n": number}.get(wanted, False)
 
 
 def conformed(value: Any, wanted: str) -> Any:
@@ -146,7 +157,7 @@ def conformed(value: Any, wanted: str) -> Any:
         return [conformed(v, wanted[1:] if wanted[0] == "[" else "*") for v in value]
     if wanted == "s" and isinstance(value, bool | int | float):
         return as_text(value)
-    if wanted in ("i", "is") and isinstance(value, float) and math.isfinite(value):
+    if wanted in RANGES and isinstance(value, float) and math.isfinite(value):
         return round(value) or math.ceil(value)
     return value
 

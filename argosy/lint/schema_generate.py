@@ -3,8 +3,9 @@
 Importing Hera's models takes longer than linting a large manifest does, so the linter reads a compact
 table instead. It is made here, once for each new version of Hera, and committed. A test compares.
 
-A field's type is a short text: `s` string, `b` boolean, `i` integer, `n` number, `is` integer or string,
-`q` quantity, `a` a string that may be written as a number or a boolean, `*` anything, `e:X|Y` one of X and Y,
+A field's type is a short text: `s` string, `b` boolean, `i` integer (`i32` of 32 bits, `u` without a sign),
+`n` number, `is` integer or string, `q` quantity, `a` a string that may be written as a number or a boolean,
+`*` anything, `e:X|Y` one of X and Y,
 `[T` a list of T, `{T` a mapping from string to T, else the name of a type in the table.
 """
 
@@ -33,6 +34,40 @@ OVERRIDES = {
     "WorkflowStep.name": "s",
     "HTTPGetAction.port": "is",
 }
+# Integers of 32 bits, of which neither the OpenAPI document nor Hera says so; of the others, one has no sign.
+INT32 = {
+    "AWSElasticBlockStoreVolumeSource": ("partition",),
+    "Artifact": ("mode",),
+    "ArtifactPaths": ("mode",),
+    "ConfigMapVolumeSource": ("defaultMode",),
+    "ContainerPort": ("containerPort", "hostPort"),
+    "CronWorkflowSpec": ("failedJobsHistoryLimit", "successfulJobsHistoryLimit"),
+    "DownwardAPIVolumeFile": ("mode",),
+    "DownwardAPIVolumeSource": ("defaultMode",),
+    "FCVolumeSource": ("lun",),
+    "GCEPersistentDiskVolumeSource": ("partition",),
+    "GRPCAction": ("port",),
+    "ISCSIVolumeSource": ("lun",),
+    "KeyToPath": ("mode",),
+    "OSSLifecycleRule": ("markDeletionAfterDays", "markInfrequentAccessAfterDays"),
+    "PluginArtifact": ("connectionTimeoutSeconds",),
+    "PreferredSchedulingTerm": ("weight",),
+    "Probe": (
+        "failureThreshold",
+        "initialDelaySeconds",
+        "periodSeconds",
+        "successThreshold",
+        "timeoutSeconds",
+    ),
+    "ProjectedVolumeSource": ("defaultMode",),
+    "SecretVolumeSource": ("defaultMode",),
+    "TTLStrategy": ("secondsAfterCompletion", "secondsAfterFailure", "secondsAfterSuccess"),
+    "TarStrategy": ("compressionLevel",),
+    "WeightedPodAffinityTerm": ("weight",),
+    "WorkflowSpec": ("priority",),
+}
+OVERRIDES |= {f"{name}.{field}": "i32" for name, fields in INT32.items() for field in fields}
+OVERRIDES["GitArtifact.depth"] = "u"
 # Fields of Argo 4.1, and of the Kubernetes it is built with, that Hera's models do not have yet.
 ADDITIONS = {
     "WorkflowSpec": {

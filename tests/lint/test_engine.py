@@ -267,3 +267,48 @@ def test_no_list_has_an_element_that_is_null() -> None:
         found.append(None)
         assert [v.code for v in lint_manifest(manifest) if v.is_error] == ["ARG007"]
         found.pop()
+
+
+INTEGERS = """
+apiVersion: argoproj.io/v1alpha1
+kind: CronWorkflow
+metadata: {name: x}
+spec:
+  schedules: ["0 3 * * *"]
+  failedJobsHistoryLimit: 2147483648
+  startingDeadlineSeconds: 2147483648
+  workflowSpec:
+    entrypoint: main
+    priority: 3000000000
+    ttlStrategy: {secondsAfterCompletion: 2147483648, secondsAfterFailure: 2147483647}
+    activeDeadlineSeconds: 99999999999999999999
+    parallelism: 9223372036854775808
+    templates:
+    - name: main
+      parallelism: 9223372036854775807
+      activeDeadlineSeconds: 99999999999
+      retryStrategy: {limit: 99999999999}
+      inputs: {artifacts: [{name: a, path: /a, mode: 99999999999, git: {repo: "https://x", depth: -1}}]}
+      container:
+        image: "alpine:3.20"
+        ports: [{containerPort: 99999999999}]
+        securityContext: {runAsUser: 99999999999999999999, runAsGroup: 4294967296}
+"""
+
+
+def test_an_integer_that_does_not_fit_is_told_with_its_range() -> None:
+    found = [v for v in lint_manifest(INTEGERS) if v.code == "ARG007"]
+    assert [v.path.rpartition(".")[2] for v in found] == [
+        "failedJobsHistoryLimit",
+        "priority",
+        "secondsAfterCompletion",
+        "activeDeadlineSeconds",
+        "parallelism",
+        "activeDeadlineSeconds",
+        "limit",
+        "mode",
+        "depth",
+        "containerPort",
+        "runAsUser",
+    ]
+    assert "'3000000000' is outside of -2147483648 to 2147483647" in found[1].message

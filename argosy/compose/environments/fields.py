@@ -19,7 +19,7 @@ from argosy.declare.merge import merged
 from argosy.declare.merge import plain as plain_value
 from argosy.errors import UsageError
 from argosy.lint.registry import render
-from argosy.lint.schema import Defect, check, describe, table
+from argosy.lint.schema import RANGES, Defect, check, describe, table
 from argosy.manifest.parts import spec_of, with_spec
 from argosy.manifest.reading import Unreadable, plain, read
 from argosy.manifest.tree import locate
@@ -305,6 +305,9 @@ def _error(defect: Defect, place: Place) -> Exception:
         return place.error(f"{defect.value!r} is not a quantity such as 500m, 2 or 1Gi")
     if defect.kind == "unquoted":
         return place.error(f"{defect.value} is not a text; put it into quotes")
+    if defect.kind == "range":
+        low, high = RANGES[defect.type]
+        return place.error(f"{defect.value} is outside of {low} to {high}, the integers that fit")
     return place.error(f"{defect.value!r} is not {describe(defect.type)}")
 
 

@@ -301,7 +301,7 @@ def is_well_formed(manifest: Mapping[str, Any]) -> bool:
     kind, names = str(manifest.get("kind")), ("metadata", "spec")
     if kind not in table()["types"] or not all(isinstance(manifest.get(n), Mapping) for n in names):
         return False
-    return not any(d.kind in ("type", "unquoted") for d in check(marked(manifest), kind))
+    return not any(d.kind in ("type", "unquoted", "null") for d in check(marked(manifest), kind))
 
 
 def _declared(spec: Mapping[str, Any]) -> list[dict[str, Any]]:

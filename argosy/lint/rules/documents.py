@@ -5,7 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from argosy.lint.registry import MAX_OBJECT_BYTES, Found, Severity, rule
-from argosy.lint.schema import Defect, describe, rewritten
+from argosy.lint.schema import RANGES, Defect, describe, rewritten
 from argosy.lint.subject import Subject
 from argosy.manifest.model import mapping, sequence, text
 from argosy.manifest.reading import GROUP, KINDS, LISTS, Document
@@ -296,7 +296,10 @@ def field_case(subject: Subject) -> Iterator[Found]:
 
 @rule("ARG007", "wrong-type")
 def wrong_type(subject: Subject) -> Iterator[Found]:
-    """A value has another type than its field, or is null where a list has an element.
+    """A value has another type than its field, is too large for it, or is null where a list has an element.
+
+    Integers have 64 bits; priorities, modes, ports, history limits, the seconds of a ttlStrategy and of a
+    probe, and integers for which a text may stand, 32.
 
     Why: Argo cannot read the manifest: "cannot unmarshal ... into Go struct field". Of a null it makes an
     element that says nothing, a task without a name or a text of no letters.
@@ -315,6 +318,10 @@ def wrong_type(subject: Subject) -> Iterator[Found]:
             f"{_show(defect.value)} is not {describe(defect.type)}",
             f"Give {describe(defect.type)}.",
         )
+    for defect in _found(subject, "range"):
+        low, high = RANGES[defect.type]
+        message = f"{_show(defect.value)} is outside of {low} to {high}, the integers that fit"
+        yield Found(defect.path, message, "Give one of them.")
     for defect in _found(subject, "null"):
         listed = next(part for part in reversed(defect.path) if isinstance(part, str))
         hint = f"Remove it, or give {describe(defect.type)}."
