@@ -6,6 +6,8 @@ imported.
 
 import ast
 import importlib.util
+import keyword
+import os
 import sys
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import Any
 
 from argosy.compose.loader import import_module, load_file
 from argosy.declare.component import Component
-from argosy.declare.modules import home_of, prefer
+from argosy.declare.modules import home_of, is_from, prefer
 from argosy.errors import UsageError
 from argosy.step.quiet import keep_couler_quiet
 from argosy.text import did_you_mean
@@ -99,26 +101,82 @@ def pick(entries: list[Entry], name: str) -> Entry:
 
 def _modules(target: str, makers: Set[str]) -> Iterator[ModuleType]:
     path = Path(target)
+    if path.suffix == ".py" and not path.exists():
+        raise UsageError(f"there is no file '{target}'")
     if path.suffix == ".py" and path.name != "__init__.py":
         yield load_file(path)
-        return
-    if path.suffix == ".py" or path.is_dir():
-        if not path.exists():
-            raise UsageError(f"there is no file '{target}'")
-        home = home_of(path)
-        prefer(*home.folders)
-        name = home.name
+    elif path.suffix == ".py" or (path / "__init__.py").is_file():
+        yield from _in_package(path, makers)
+    elif path.is_dir():
+        yield from _in_folder(path, makers)
     else:
-        name = target
         prefer(str(Path.cwd()))
+        yield from _in_module(target, target, makers)
+
+
+def _in_folder(folder: Path, makers: Set[str]) -> Iterator[ModuleType]:
+    """The modules in a folder that is no package, each under the name that other programs import it by.
+
+    Those that lie higher come first: a package's copy, as in `build/lib/`, is passed over.
+    """
+    folders = [folder]
+    for here in folders:
+        for file in sorted(here.glob("*.py")):
+            if _declares(file, makers):
+                yield load_file(file)
+        for below in _folders(here):
+            if not (below / "__init__.py").is_file():
+                folders.append(below)
+            elif _is_free(below):
+                yield from _in_package(below, makers)
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(f for f in folder.iterdir() if f.is_dir() and not _is_passed_over(f))
+    except OSError:  # a folder that is somebody else's
+        return []
+
+
+def _in_package(path: Path, makers: Set[str]) -> Iterator[ModuleType]:
+    home = home_of(path)
+    prefer(*home.folders)
+    yield from _in_module(home.name, str(path), makers)
+
+
+def _in_module(name: str, target: str, makers: Set[str]) -> Iterator[ModuleType]:
+    """A module, or those of a package whose text declares something."""
     spec = _spec(name, target)
     if not spec.submodule_search_locations:
         yield import_module(name)
         return
     for folder in map(Path, spec.submodule_search_locations):
-        for file in sorted(folder.rglob("*.py")):
+        for file in _files(folder):
             if _declares(file, makers):
                 yield import_module(_dotted(name, folder, file))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The Python files of a package that an import can name."""
+    found = []
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_passed_over(Path(base, name))]
+        found += [Path(base, name) for name in names if name.endswith(".py")]
+    return iter(sorted(found))
+
+
+def _is_passed_over(folder: Path) -> bool:
+    """Whether no module of a project lies in a folder: no import can name it, or its content is a copy."""
+    name = folder.name
+    foreign = name == "__pycache__" or (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+    copied = (folder / "sdk" / "argosy").is_dir()  # by `argosy build --dockerfile`
+    return not name.isidentifier() or keyword.iskeyword(name) or foreign or copied or folder.is_symlink()
+
+
+def _is_free(package: Path) -> bool:
+    """Whether no other package of that name has been imported."""
+    known = sys.modules.get(package.name)
+    return known is None or getattr(known, "__file__", None) is None or is_from(known, package)
 
 
 def _spec(name: str, target: str) -> Any:

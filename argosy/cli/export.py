@@ -65,4 +65,6 @@ def library(module: str | None, name: str | None, kind: LibraryKind, output: Pat
 
 def _last_word(module: str) -> str:
     """`training`, for `components/training/` as for `argosy.components.training`."""
-    return step_name(Path(module.removesuffix(".py")).name.rpartition(".")[2])
+    path = Path(module)
+    name = path.resolve().name if path.is_dir() else Path(module.removesuffix(".py")).name
+    return step_name(name.rpartition(".")[2])

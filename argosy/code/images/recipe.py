@@ -193,6 +193,8 @@ def _named_by(steps: Iterable[Step], settings: Settings) -> tuple[str, ...]:
 def image_name(target: str) -> str:
     """A name that a registry takes, from a file, a module or a pipeline."""
     path = Path(target.partition(":")[0])
+    if path.is_dir():
+        path = path.resolve()  # `.` has a name, too
     word = path.stem if path.suffix == ".py" or path.is_dir() else target.rpartition(".")[2]
     letters = (c if c.isascii() and c.isalnum() else "-" for c in word.lower())
     return "-".join(filter(None, "".join(letters).split("-"))) or "steps"

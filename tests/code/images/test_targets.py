@@ -90,3 +90,37 @@ def test_a_module_that_declares_neither_is_one_line(project: Path) -> None:
     done = argosy(project, "build", "flows.empty", "--dockerfile", "made")
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "'flows.empty' declares no component and no pipeline" in done.stderr
+
+
+@pytest.fixture
+def absolute(tmp_path: Path) -> Path:
+    """A project whose modules import each other absolutely, with what is left over in such folders."""
+    step = STEP.format(name="one") + "from pkg import rates\n"
+    files = {"pyproject.toml": "", "pkg/__init__.py": "", "pkg/steps.py": step, "pkg/rates.py": "X = 1\n"}
+    copy = {f"{place}/{n}": t for place in ("build/lib", "d.14830/code", "venv") for n, t in files.items()}
+    left = {"d.14830/steps.py": step, "pkg/d.14830/steps.py": step, "venv/pyvenv.cfg": ""}
+    write(tmp_path / "bm", {**files, **copy, **left})
+    return tmp_path / "bm"
+
+
+@pytest.mark.parametrize("target", [".", "pkg", "../bm", "pkg/steps.py"])
+def test_the_modules_of_a_folder_have_the_names_that_their_project_gives_them(
+    absolute: Path, target: str
+) -> None:
+    built(absolute, target)
+    assert {"pkg/__init__.py", "pkg/rates.py", "pkg/steps.py"} <= set(
+        built(absolute, target)
+    )  # copies are there
+    done = argosy(absolute, "components", "--module", target)
+    assert (done.returncode, done.stdout.count("one")) == (0, 1), done.stderr
+    done = argosy(absolute, "export", "library", target)
+    assert done.returncode == 0 and "pkg.steps:one" in done.stdout, done.stderr
+
+
+def test_a_folder_is_the_same_from_wherever_it_is_named(absolute: Path) -> None:
+    words = ("export", "library")
+    inside, outside = argosy(absolute, *words, "."), argosy(absolute.parent, *words, "bm")
+    assert (inside.returncode, inside.stderr, outside.stderr) == (0, "", "")
+    assert inside.stdout == outside.stdout and "\n  name: bm\n" in inside.stdout
+    done = argosy(absolute.parent, "build", "bm", "--dockerfile", "made")
+    assert done.returncode == 0 and (absolute.parent / "made/code/pkg/rates.py").is_file(), done.stderr
