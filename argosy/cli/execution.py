@@ -206,6 +206,7 @@ def execute(
         approval=approval,
         linted=True,
         containers=work.containers,
+        name=work.request.workflow_name,
     )
     _say(work, result, again=only is None)
     return result

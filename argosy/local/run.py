@@ -65,6 +65,7 @@ def run_manifest(
     approval: Approval | None = None,
     linted: bool = False,
     containers: Containers | None = None,
+    name: str | None = None,
 ) -> WorkflowResult:
     """Run a Workflow, WorkflowTemplate or CronWorkflow on this machine.
 
@@ -76,7 +77,8 @@ def run_manifest(
     under the same name and uid, with the parameters of the first time where none are given. `environment`
     is added to what a process needs of this one's; `kept` has the keys of Secrets and ConfigMaps.
     `approval` tells which suspended steps go on. `max_parallel` programs run at once (4, or less if the
-    workflow's `parallelism` says so). `linted`: the linter has seen the manifest.
+    workflow's `parallelism` says so). `linted`: the linter has seen the manifest. `name` is the workflow's;
+    without it the manifest says, as to Argo.
 
     Raises UsageError (ManifestError for the manifest) before anything is started. A later failure is in
     the result; SIGINT, SIGTERM and SIGHUP (unless `nohup` ignores it) stop every step and end the workflow
@@ -93,7 +95,7 @@ def run_manifest(
     _make_folder(run_dir, resume)
     lock = states.lock(run_dir)
     try:
-        plan = _named(plan, run_dir, earlier)
+        plan = _named(plan, run_dir, earlier, name)
         write_text(run_dir / "workflow.yaml", _as_run(manifest, plan), sync=True)
         how = (only, reuse, approval or Approval(), containers)
         return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
@@ -235,12 +237,13 @@ def _plain_path(run_dir: Path) -> Iterator[Path]:
         yield link
 
 
-def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None) -> Plan:
+def _named(plan: Plan, run_dir: Path, earlier: dict[str, Any] | None, name: str | None) -> Plan:
     """The plan with name and uid, the tags in the manifest's own parameter values replaced."""
     if earlier:
         name, uid, created = earlier["name"], earlier["uid"], parse_time(earlier["startedAt"])
     else:
-        name, uid, created = _name(plan.workflow), str(uuid.uuid4()), datetime.now(timezone.utc)
+        name = name or _name(plan.workflow)
+        uid, created = str(uuid.uuid4()), datetime.now(timezone.utc)
     scope = Scope()
     scope.variables.update(global_variables(plan.workflow, name, uid, created.astimezone(timezone.utc)))
     parameters = {

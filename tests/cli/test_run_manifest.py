@@ -99,3 +99,20 @@ def test_a_parameter_may_be_called_kind(write: Callable[[str], Path], tmp_path: 
     (tmp_path / "values.yaml").write_text("kind: Secret\ndata: {}\n")
     done = CliRunner().invoke(main, words, catch_exceptions=False)
     assert (done.exit_code, "there is no parameter 'data'" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowTemplate", "CronWorkflow"])
+def test_a_run_is_announced_by_the_name_that_commands_know(
+    write: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    text = GOOD.replace("kind: Workflow", f"kind: {kind}").replace("name: who", "name: who, value: x")
+    if kind != "Workflow":
+        text = text.replace("generateName: t-", "name: t")
+    if kind == "CronWorkflow":
+        head, spec = text.split("spec:\n")
+        inner = "".join(f"  {line}\n" for line in spec.splitlines())
+        text = f"{head}spec:\n  schedules: ['0 3 * * *']\n  workflowSpec:\n{inner}"
+    file = write(text)
+    done = CliRunner().invoke(main, ["run", str(file), "--state-dir", "state"], catch_exceptions=False)
+    (run,) = (tmp_path / "state" / "runs").iterdir()
+    assert f"\n{run.name}: Succeeded" in done.stderr and f"workflow {run.name}  " in done.stderr, done.stderr
