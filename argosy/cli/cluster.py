@@ -12,7 +12,7 @@ from rich.console import Console
 
 from argosy.cli.open import no_browser_option, show_page
 from argosy.cli.open import output_option as open_output_option
-from argosy.cli.parameters import argo_server_options, cluster_options, output_option
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option, tail_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
@@ -254,7 +254,7 @@ def _watch(api: "Api", namespace: str, name: str, destination: "Destination") ->
 @click.argument("run", metavar="NAMESPACE/WORKFLOW")
 @click.argument("step", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the end.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="LINES", help="Only the last lines of each step.")
+@tail_option
 @output_option
 @cluster_options
 @argo_server_options

@@ -19,6 +19,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 output_option = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+tail_option = click.option(
+    "--tail", type=click.IntRange(min=0), metavar="LINES", help="Only the last lines of each step."
+)
 parameter_option = click.option(
     "-p",
     "--parameter",

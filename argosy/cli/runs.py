@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argosy.cli import completion
-from argosy.cli.parameters import argo_server_options, cluster_options, output_option
+from argosy.cli.parameters import argo_server_options, cluster_options, output_option, tail_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
@@ -163,9 +163,10 @@ def show(run: str, output: str, state_dir: Path) -> None:
 @click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", shell_complete=completion.runs)
 @click.argument("step", required=False, shell_complete=completion.steps)
 @click.option("-f", "--follow", "wait", is_flag=True, help="Go on with what is written, until the end.")
+@tail_option
 @output_option
 @state_dir_option
-def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -> None:
+def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, state_dir: Path) -> None:
     """Print what the steps of a run wrote: all of them, or one STEP and what is inside of it.
 
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
@@ -177,7 +178,7 @@ def logs(run: str, step: str | None, wait: bool, output: str, state_dir: Path) -
 
     folder = History(state_dir).find(run).folder
     try:
-        for line in follow(folder, step, wait=wait):
+        for line in follow(folder, step, wait=wait, tail=tail):
             if output == "json":
                 known = {"step": line.step, "attempt": line.attempt, "line": line.text}
                 click.echo(json.dumps(known, ensure_ascii=False))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +18,16 @@ INTERVAL = 0.3
 
 
 def follow(
-    folder: Path, step: str | None, *, wait: bool, sleep: Callable[[float], None] = time.sleep
+    folder: Path,
+    step: str | None,
+    *,
+    wait: bool,
+    tail: int | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Line]:
     """The lines of a run; with `wait`, those to come, until the run is over.
+
+    With `tail`, of those that are there only so many of each step, the last ones.
 
     Raises:
         UsageError: the folder holds no run, or `step` is not a step of it.
@@ -33,11 +41,20 @@ def follow(
     logs = RunLogs(folder)
     while True:
         logs.steps = inside(record, wanted) if wanted else None
-        yield from logs.new(record)
+        yield from logs.new(record) if tail is None else _last(logs.new(record), tail)
+        tail = None
         if not wait or record.state != "running":
             return
         sleep(INTERVAL)
         record = Record.read(folder).whole()
+
+
+def _last(lines: Iterable[Line], count: int) -> Iterator[Line]:
+    kept: dict[str, deque[Line]] = {}
+    for line in lines:
+        kept.setdefault(line.step, deque(maxlen=count)).append(line)
+    for of_step in kept.values():
+        yield from of_step
 
 
 @dataclass(frozen=True)

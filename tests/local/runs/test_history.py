@@ -75,6 +75,8 @@ def test_logs_of_all_steps_and_of_one(made: Made, argosy: Argosy) -> None:
     made(GATED)
     assert argosy("logs", "last").stdout == "make | making one\nbad | the reason\n"
     assert argosy("logs", "last", "bad").stdout == "the reason\n"
+    assert argosy("logs", "last", "--tail", "0").stdout == ""
+    assert argosy("logs", "last", "--tail", "1").stdout == "make | making one\nbad | the reason\n"
     assert json.loads(argosy("logs", "last", "mak", "--output", "json").stdout) == {
         "step": "make", "attempt": 0, "line": "making one",
     }  # fmt: skip
