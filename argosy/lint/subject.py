@@ -287,11 +287,11 @@ def _reference(tag: Tag) -> tuple[str, str, str]:
 
 @dataclass(frozen=True)
 class Missing:
-    """A tag that has no value, and from where in the linted resource its template is reached."""
+    """A tag that has no value, whose it is, and from where in the linted resource that is reached."""
 
     tag: Tag
-    template: Template
-    reached_from: Path | None  # None: the template is one of the resource's own
+    resource: Resource
+    reached_from: Path | None  # None: it is the resource's own
 
 
 Visit = tuple[Template, Path | None]
@@ -313,6 +313,7 @@ class WorkflowScope:
         self.missing: list[Missing] = []
         self._seen: set[tuple[int, int]] = set()
         self._any_output: set[str] = set()
+        self._outputs_known = True  # False: templates may give global outputs of any name
 
     def walk(self) -> list[Missing]:
         """The missing names, in the order in which they are met, each place once."""
@@ -332,6 +333,8 @@ class WorkflowScope:
             self._enter(spec, handler, reached)
         for template in spec.templates:
             self._run(template, reached)
+        for resource, place in ((self.resource, None), *([(spec, reached)] if reached else [])):
+            self._settings(resource, place)
         return list({(m.tag.path, m.tag.text): m for m in reversed(self.missing)}.values())[::-1]
 
     def _globals(self, spec: Resource) -> None:
@@ -344,6 +347,17 @@ class WorkflowScope:
                 self.known.add("workflow.priority")
             for kind, entry in _workflow_metadata(resource, own=resource is self.resource):
                 self.known |= {f"workflow.{kind}.{key}" for key in entry}
+
+    def _settings(self, resource: Resource, reached: Path | None) -> None:
+        """Looks at the fields beside the templates, which Argo fills in as the workflow goes on."""
+        for template in resource.all_templates:
+            self._outputs(template)
+        for place in resource.settings:
+            always = ("workflow.failures",) if place[-1] == "hooks" else ()
+            for tag in resource.tags.plain(place):
+                later = not self._outputs_known and tag.text.startswith("workflow.outputs.")
+                if not later and tag.text not in always:
+                    self._look(tag, resource, reached)
 
     def _dynamic_artifacts(self, spec: Resource) -> bool:
         artifacts = (a for t in spec.templates for a in t.entries("outputs", "artifacts"))
@@ -400,19 +414,24 @@ class WorkflowScope:
 
     def _outputs(self, template: Template | None) -> None:
         if template is None:
+            self._outputs_known = False
             return
         for kind in ("parameters", "artifacts"):
             for output in template.entries("outputs", kind):
                 name = text(output.body.get("globalName"))
                 if has_tag(name):
+                    self._outputs_known = False
                     self._any_output.add(f"workflow.outputs.{kind}.")
                 elif name:
                     self.known.add(f"workflow.outputs.{kind}.{name}")
 
     def _scan(self, template: Template, path: Path, reached: Path | None) -> None:
         for tag in template.resource.tags.plain(path):
-            if tag.text.startswith("workflow.") and not self._resolves(tag.text):
-                self.missing.append(Missing(tag, template, reached))
+            self._look(tag, template.resource, reached)
+
+    def _look(self, tag: Tag, resource: Resource, reached: Path | None) -> None:
+        if tag.text.startswith("workflow.") and not self._resolves(tag.text):
+            self.missing.append(Missing(tag, resource, reached))
 
     def _resolves(self, name: str) -> bool:
         if name in self.known or name.startswith((*AT_RUN_TIME, *self._any_output)):

@@ -228,12 +228,17 @@ class Resource(Entry):
 
     @cached_property
     def tags(self) -> TagIndex:
-        """Its tags, by template, call and outputs."""
-        places: list[Path] = []
+        """Its tags, by template, call and outputs, and by each field of the spec beside the templates."""
+        places = list(self.settings)
         for template in self.all_templates:
             places += [template.path, template.at("outputs"), template.at("dag", "target")]
             places += [call.path for call in template.calls]
         return TagIndex(self.body, places, self.values, self._entered)
+
+    @property
+    def settings(self) -> list[Path]:
+        """The fields of the spec but for the templates: Argo replaces the tags in all of them."""
+        return [self.spec.at(key) for key in self.spec.body if key != "templates"]
 
     @cached_property
     def values(self) -> dict[str, str]:

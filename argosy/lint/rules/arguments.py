@@ -191,9 +191,11 @@ def workflow_variable(subject: Subject) -> Iterator[Found]:
     """{{workflow.…}} names a parameter, label or output that the workflow does not have.
 
     A WorkflowTemplate may use parameters of the workflow that calls it; that workflow must have them.
-    workflow.failures is known in exit handlers; a global output after the step that makes it.
+    workflow.failures is known in exit handlers; a global output after the step that makes it. The fields
+    beside the templates (locks, volumes, metadata of pods, arguments) are looked at, too.
 
-    Why: Argo refuses it: "failed to resolve".
+    Why: Argo refuses it: "failed to resolve". Beside the templates it leaves the tag as it is: a lock or a
+    volume of that name.
 
     Bad:
         arguments: {parameters: [{name: bucket, value: models}]}
@@ -210,7 +212,7 @@ def workflow_variable(subject: Subject) -> Iterator[Found]:
             hint = _near(name, known) or "Declare it, or correct the name."
             yield Found(missing.tag.path, f"'{{{{{name}}}}}' is not known to this workflow", hint)
         else:
-            there = f"'{missing.template.resource.name}' at {render(missing.tag.path)}"
+            there = f"'{missing.resource.name}' at {render(missing.tag.path)}"
             message = f"'{{{{{name}}}}}', which {there} uses, is not known to this workflow"
             yield Found(missing.reached_from, message, "Declare it in this workflow.")
 
