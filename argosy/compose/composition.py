@@ -34,6 +34,7 @@ from argosy.compose.surroundings import (
     compose_body,
     read_surroundings,
 )
+from argosy.compose.tag_text import made
 from argosy.compose.tags import tasks_in
 from argosy.compose.tasks import Condition, Task
 from argosy.declare.component import Component, composing
@@ -55,6 +56,7 @@ class Composition:
     """
 
     def __init__(self) -> None:
+        made.clear()
         self.tasks: dict[str, Task] = {}
         self.exit_tasks: dict[str, Task] = {}
         self.groups: list[Group] = []

@@ -15,7 +15,8 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import CodeType, FunctionType, ModuleType
+from functools import partial
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from couler.core import run_templates
@@ -24,8 +25,9 @@ from couler.core.templates.artifact import TypedArtifact
 from couler.core.templates.output import Output, OutputEmpty
 from couler.core.utils import body as couler_body
 
-from argosy.compose.placeholders import BRANCH, UNSEEN, Placeholder, refuse_unseen
+from argosy.compose.placeholders import UNSEEN, Placeholder, refuse_unseen
 from argosy.compose.references import TaskHandle, couler_output_text
+from argosy.compose.tag_text import BRANCH, refuse_format, text_for
 from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
 from argosy.declare.merge import plain
@@ -363,15 +365,19 @@ def _ne(self: Output, other: Any) -> bool:
 
 
 def _str(self: Output) -> str:
+    return _text(self, sys._getframe(1))
+
+
+def _text(self: Output, frame: FrameType) -> str:
     if isinstance(self, OutputEmpty):
         raise ComposeError(f"{call_site()}: '{self.value.split('.')[1]}' has no output to put into a text")
-    return str(couler_output_text(self))
+    return text_for(frame, str(couler_output_text(self)), partial(_refuse, self))
 
 
 def _format(self: Output, spec: str) -> str:
     if spec:
-        _refuse(self, f"the format ':{spec}' must be made of the value: compute it in a component")
-    return _str(self)
+        refuse_format(spec, partial(_refuse, self))
+    return _text(self, sys._getframe(1))
 
 
 def _repr(self: Output) -> str:
@@ -425,10 +431,12 @@ class StepOutputs(list[Any]):
         return super().__getitem__(key)
 
     def __str__(self) -> str:
-        return _str(self[0])
+        return _text(self[0], sys._getframe(1))
 
     def __format__(self, spec: str) -> str:
-        return _format(self[0], spec)
+        if spec:
+            refuse_format(spec, partial(_refuse, self[0]))
+        return _text(self[0], sys._getframe(1))
 
 
 def _wrapped(maker: Callable[..., list[Any]]) -> Callable[..., list[Any]]:

@@ -28,7 +28,8 @@ class _OfTheEnd(Placeholder):
 
 
 class _Failed(_OfTheEnd):
-    def __str__(self) -> str:
+    @property
+    def tag(self) -> str:
         return f"{{{{={_FAILED}}}}}"
 
 

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output
 
+from argosy.compose.tag_text import BRANCH, COMPUTE, made, refuse_format, text_for
 from argosy.compose.tags import path_of
 from argosy.declare.source import call_site, is_user_code, placed, raised_at
 from argosy.errors import ComposeError, DeclarationError
@@ -23,8 +25,6 @@ from argosy.step.values import ValueType
 UNSEEN = ", no value yet>"
 """How the `repr` of a placeholder ends: a text that holds it was made from one by mistake."""
 
-BRANCH = "branch on it with couler.when(couler.equal(...), ...)"
-_COMPUTE = "compute it in a component that takes the value as an input"
 _LOOP = "loop over it with couler.map(...), or take it apart in a component"
 _ARITHMETIC = (
     "sub",
@@ -44,7 +44,7 @@ _ARITHMETIC = (
 _REMEDIES = {
     BRANCH: ("bool", "eq", "ne", "lt", "le", "gt", "ge", "contains"),
     _LOOP: ("len", "iter", "reversed", "getitem", "setitem", "delitem"),
-    _COMPUTE: (
+    COMPUTE: (
         *_ARITHMETIC,
         *(f"r{name}" for name in _ARITHMETIC),
         *(
@@ -109,16 +109,21 @@ class Placeholder:
             refusals.append(refusal)
         raise refusal
 
-    def __str__(self) -> str:
+    @property
+    def tag(self) -> str:
+        """The tag, as Argo has it."""
         return f"{{{{{self.name}}}}}"
+
+    def __str__(self) -> str:
+        return text_for(sys._getframe(1), self.tag, self.refuse)
 
     def __repr__(self) -> str:
         return f"<{self.what}{UNSEEN}"
 
     def __format__(self, spec: str) -> str:
         if spec:
-            self.refuse(f"the format ':{spec}' must be made of the value: {_COMPUTE}")
-        return str(self)
+            refuse_format(spec, self.refuse)
+        return text_for(sys._getframe(1), self.tag, self.refuse)
 
     def __add__(self, other: Any) -> str:
         self._refuse_sum(other)
@@ -132,7 +137,7 @@ class Placeholder:
         """Text may be put together, numbers may not be added."""
         kind = getattr(other, "kind", None) if isinstance(other, Placeholder) else ValueType(str)
         if not isinstance(other, (str, Placeholder)) or not (_is_text(self.kind) and _is_text(kind)):
-            self.refuse(f"{_COMPUTE}; text is put together with f'...'")
+            self.refuse(f"{COMPUTE}; text is put together with f'...'")
 
     def __getattribute__(self, name: str) -> Any:
         # Attributes are ours and Couler's; the user would ask for one of the value.
@@ -144,7 +149,7 @@ class Placeholder:
         """The user asked for an attribute; `isinstance` and `match` ask for the class."""
         if name == "__class__":
             self.refuse(f"ask for its type in a component, or {BRANCH}")
-        self.refuse(f"'.{name}' must be made of the value: {_COMPUTE}")
+        self.refuse(f"'.{name}' must be made of the value: {COMPUTE}")
 
     def __copy__(self) -> "Placeholder":
         return self
@@ -181,6 +186,22 @@ _TAG = re.compile(r"\{\{=.*?\}\}|\{\{\s*[a-z][\w.-]*\s*\}\}", re.S)
 _NAME = r"(?:inputs\.(?:parameters|artifacts)|tasks\.[\w-]+\.outputs|loops\.\d+\.item)\b[\w.-]*"
 # What is left of a tag that Python's own functions have cut, or written in capitals.
 _PART = re.compile(rf"\{{\{{\s*{_NAME}(?:\s*\}}\}})?|{_NAME}\s*\}}\}}|\A{_NAME}\Z", re.I)
+
+
+_TAG_NAME = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
+# How names begin that Argo knows, whoever wrote them.
+_KNOWN = re.compile(
+    r"(?:workflow|pod|node|item|steps|outputs|retries|lastRetry|cronworkflow|execution)\b"
+    r"|inputs\.(?:parameters|artifacts)\.|tasks\.[\w-]+\.(?:status|id|ip|startedAt|finishedAt)\b"
+    r"|tasks\.[\w-]+\.outputs\.(?:parameters|artifacts|result|exitCode)\b|loops\.\d+\.item\b"
+)
+
+
+def _name_before(name: str) -> str:
+    """The name that a tag's had before Python changed it; empty for one that is as somebody wrote it."""
+    if name in made or _KNOWN.match(name):
+        return ""
+    return next(iter(get_close_matches(name, made, 1, 0.75)), "")
 
 
 def name_in_text(task: str, outputs: list[str]) -> str:
@@ -242,7 +263,7 @@ def _kinds(kind: type[Any]) -> list[type[Any]]:
 
 def refuse_unseen(text: str, what: str, site: str) -> None:
     """Raise ComposeError for the text of what has none: a `repr`, a file, a step, a part of a tag."""
-    if "." not in text and UNSEEN not in text:
+    if "." not in text and "{{" not in text and UNSEEN not in text:
         return
     if step := _STEP.search(text):
         outputs = step[2].split(", ")
@@ -254,6 +275,12 @@ def refuse_unseen(text: str, what: str, site: str) -> None:
             f"{site}: {what} holds '{part[0]}', a part of a tag: the text of a value that is not there "
             "yet was changed or taken apart in Python; do that in a component"
         )
+    for tag in _TAG_NAME.findall(text):
+        if was := _name_before(tag):
+            raise ComposeError(
+                f"{site}: {what} holds '{{{{{tag}}}}}': Python has changed the text '{{{{{was}}}}}' before "
+                "its value was there; do that in a component"
+            )
     if file := _FILE.search(text):
         raise ComposeError(
             f"{site}: {what} holds '{file[0]}', and a file has no text in a workflow: give it to an input "

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from couler.core.templates.output import Output, OutputEmpty, OutputParameter
 
 from argosy.compose.placeholders import Placeholder, name_in_text
+from argosy.compose.tag_text import TagText
 from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
 from argosy.step.interface import ArtifactKind, Port
@@ -255,6 +256,8 @@ def _type_of(value: Any) -> Any:
     return (
         value.kind
         if isinstance(value, Placeholder)
+        else ValueType(str)
+        if isinstance(value, TagText)
         else ValueType(type(value))
         if type(value) in SCALARS
         else None

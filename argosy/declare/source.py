@@ -52,14 +52,15 @@ def _site_above(frame: FrameType | None) -> str:
     while frame is not None and frame.f_globals.get("__name__") != _BELOW:
         if is_user_code(frame):
             found = found or frame
-            if not _is_installed(frame):
+            if not is_installed(frame):
                 found = frame
                 break
         frame = frame.f_back
     return place_of(found.f_code.co_filename, found.f_lineno) if found else NOWHERE
 
 
-def _is_installed(frame: FrameType) -> bool:
+def is_installed(frame: FrameType) -> bool:
+    """Whether a frame belongs to an installed library."""
     return f"{os.sep}site-packages{os.sep}" in frame.f_code.co_filename
 
 
@@ -80,8 +81,8 @@ def raised_at(error: BaseException, otherwise: str = NOWHERE) -> str:
     own = False
     while trace is not None:
         frame = trace.tb_frame
-        if is_user_code(frame) and not (own and _is_installed(frame)):
-            own = not _is_installed(frame)
+        if is_user_code(frame) and not (own and is_installed(frame)):
+            own = not is_installed(frame)
             place = place_of(frame.f_code.co_filename, trace.tb_lineno)
         trace = trace.tb_next
     return place

@@ -196,6 +196,72 @@ def test_a_file_is_no_text(code: str) -> None:
     assert re.match(r"users_program\.py:1: .*\bfile\b", str(caught.value)), str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'FORMAT = "[%40s]"\nshow(FORMAT % text)',
+        'show(("[%40s]" " and more") % number)',
+        'show("%(a)9s" % {"a": text})',
+        'show("%40s" % f"{text}")',
+        'show("{!s:>40}".format(text))',
+        'show("{:>40}".format(str(text)))',
+        'show("%*s" % (9, text))',
+    ],
+)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_width_is_not_that_of_the_tag(code: str, source: Callable[..., Any]) -> None:
+    with pytest.raises(
+        ComposeError, match=r"users_program\.py:\d: .* must be made of the value: compute it in"
+    ):
+        compile(pipeline(name="p")(source(code)))
+
+
+def test_a_width_is_not_that_of_the_tag_of_a_step_of_coulers() -> None:
+    def program() -> None:
+        made = couler.run_script(image="python:3", source="print(1)", step_name="said")
+        use('show("%40s" % made)', made, made=made)
+
+    with pytest.raises(ComposeError, match=r"users_program\.py:1: .* the width in '%40s' must be made"):
+        compile(pipeline(name="p")(program))
+
+
+@pytest.mark.parametrize(
+    ("code", "value"),
+    [
+        (
+            'show("%s of %s" % (str(text), number))',
+            "{{inputs.parameters.text}} of {{inputs.parameters.number}}",
+        ),
+        ('show("%d%% of %s" % (40, text))', "40% of {{inputs.parameters.text}}"),
+        ('show(str(text).join(["a", "b"]))', "a{{inputs.parameters.text}}b"),
+        ("show(str(str(text)))", "{{inputs.parameters.text}}"),
+        ('show("a" if str(text) == f"{text}" else "b")', "a"),
+        ('show({f"{text}": "a"}[f"{text}"])', "a"),
+        ('show(__import__("copy").deepcopy(f"{text}"))', "{{inputs.parameters.text}}"),
+        ('show(__import__("yaml").safe_dump([f"{text}"]))', "- '{{inputs.parameters.text}}'\n"),
+        ('show(__import__("yaml").dump([f"{text}"]))', "- '{{inputs.parameters.text}}'\n"),
+        ('show(str(__import__("pathlib").Path(str(text)) / "b"))', "{{inputs.parameters.text}}/b"),
+        (
+            'show(f"{{{{inputs.parameters.text}}}} {text}")',
+            "{{inputs.parameters.text}} {{inputs.parameters.text}}",
+        ),
+    ],
+)
+def test_what_the_text_of_a_value_may_still_do(code: str, value: str) -> None:
+    tasks = compile(pipeline(name="p")(of_parameters(code)))["spec"]["templates"][0]["dag"]["tasks"]
+    assert tasks[-1]["arguments"]["parameters"] == [{"name": "text", "value": value}]
+
+
+@pytest.mark.parametrize(
+    "change", ['.replace("a", "b")', '.replace(".", "_")', '.replace("param", "")', '.replace("e", "")']
+)
+def test_a_text_that_python_has_changed_is_told(change: str) -> None:
+    with pytest.raises(
+        ComposeError, match=r"users_program\.py:1: .* Python has changed the text '\{\{inputs\."
+    ):
+        compile(pipeline(name="p")(of_parameters(f'show(f"on {{text}}"{change})')))
+
+
 def test_the_tables_are_read() -> None:
     assert len(MAY) > 25
     assert len(REFUSED) > 50
