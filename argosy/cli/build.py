@@ -136,7 +136,7 @@ def _steps(target: str) -> list["Step"]:
     from argosy.compose.upstream import import_couler
 
     import_couler()
-    from argosy.cluster.program import called_by, composing_only, is_program
+    from argosy.cluster.program import called_by, composing_only, imports_from_its_package, is_program
     from argosy.code.images.recipe import Step, steps_of
     from argosy.declare.modules import home_of, prefer
 
@@ -145,7 +145,7 @@ def _steps(target: str) -> list["Step"]:
             f"'{target}' is a manifest, and images are made of code: name a pipeline or a module"
         )
     path = Path(target)
-    if is_program(target):
+    if is_program(target) and not imports_from_its_package(path):
         prefer(*home_of(path).folders)
         called = called_by(path)
         if called is not None:

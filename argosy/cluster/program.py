@@ -202,6 +202,15 @@ def is_program(target: str) -> bool:
     return not any(_is_pipeline(d) for f in functions for d in f.decorator_list)
 
 
+def imports_from_its_package(path: Path) -> bool:
+    """Whether a file is a module of a package and no script: as one, `from . import x` fails."""
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError, OSError):
+        return False
+    return any(isinstance(n, ast.ImportFrom) and n.level for n in ast.walk(tree))
+
+
 def _is_pipeline(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")

@@ -124,3 +124,9 @@ def test_a_folder_is_the_same_from_wherever_it_is_named(absolute: Path) -> None:
     assert inside.stdout == outside.stdout and "\n  name: bm\n" in inside.stdout
     done = argosy(absolute.parent, "build", "bm", "--dockerfile", "made")
     assert done.returncode == 0 and (absolute.parent / "made/code/pkg/rates.py").is_file(), done.stderr
+
+
+@pytest.mark.parametrize("target", ["pkg/near.py", "pkg.near"])
+def test_a_file_that_imports_from_its_package_is_a_module_of_it(project: Path, target: str) -> None:
+    write(project, {"pkg/near.py": STEP.format(name="two") + "from . import rates\n", "pkg/rates.py": ""})
+    assert {"pkg/near.py", "pkg/rates.py"} <= set(built(project, target))
