@@ -53,8 +53,12 @@ def determine_version(
         mlflow_tracking_uri: the MLflow server; asked only which version is live, and only with `replace`.
     """
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.repository.published import published_sha256
-    from argosy.components.deployment.repository.records import Claim, claim_forced, claim_next
+    from argosy.components.deployment.repository.versions import (
+        Claim,
+        claim_forced,
+        claim_next,
+        published_sha256,
+    )
     from argosy.components.shared import s3
     from argosy.errors import UsageError
 

@@ -68,7 +68,7 @@ def update_aliases(
     from argosy.components.deployment.aliases.history import now
     from argosy.components.deployment.aliases.moves import go_live, held_aliases, own_name
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
-    from argosy.components.deployment.repository.records import amend_record, was_rolled_back
+    from argosy.components.deployment.repository.versions import amend_record, was_rolled_back
     from argosy.components.shared import registry, s3
     from argosy.errors import UsageError
     from argosy.step.values import shown

@@ -7,8 +7,7 @@ import onnxruntime
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
-from argosy.components.deployment.repository.published import published_versions
-from argosy.components.deployment.repository.records import claimed_versions
+from argosy.components.deployment.repository.versions import claimed_versions, published_versions
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from tests.components.deployment.models import SIZE

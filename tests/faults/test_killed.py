@@ -9,8 +9,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.published import published_versions
-from argosy.components.deployment.repository.records import claimed_versions
+from argosy.components.deployment.repository.versions import claimed_versions, published_versions
 from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -39,7 +39,7 @@ from argosy.components.deployment.aliases.history import (
     write_history,
 )
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.records import BY_HAND
+from argosy.components.deployment.repository.versions import BY_HAND
 from argosy.components.deployment.swap.sole import kept
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket

@@ -38,7 +38,12 @@ from argosy.components.deployment.aliases.moves import PREVIOUS, go_live, held_a
 from argosy.components.deployment.comparison.candidate import clear_candidate
 from argosy.components.deployment.model.layout import version_number
 from argosy.components.deployment.repository.published_model import read_metadata
-from argosy.components.deployment.repository.records import amend_record, read_claim, read_record, versions_of
+from argosy.components.deployment.repository.versions import (
+    amend_record,
+    read_claim,
+    read_record,
+    versions_of,
+)
 from argosy.components.deployment.swap.replicas import answering, joined, ready_each
 from argosy.components.deployment.swap.served_versions import TRITON_VERSION, Registered, Serving, registered
 from argosy.components.deployment.swap.serving import (

@@ -34,9 +34,8 @@ from argosy.components.deployment.comparison.traffic import (
     send_both,
 )
 from argosy.components.deployment.model.layout import METADATA_FILE
-from argosy.components.deployment.repository.published import folder_of
 from argosy.components.deployment.repository.published_model import PublishedModel, download_published
-from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.repository.versions import amend_record, folder_of
 from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.served_versions import Serving, registered, versions_beside
 from argosy.components.deployment.swap.serving import bring_into_service, sole

@@ -44,18 +44,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys, version_number
 from argosy.components.deployment.model.triton_config import named_versions
-from argosy.components.deployment.repository.published import (
-    files_of_versions,
-    folder_of,
-    noted_sha256,
-    published_versions,
-)
-from argosy.components.deployment.repository.records import (
+from argosy.components.deployment.repository.versions import (
     IN_FLIGHT_SECONDS,
     amend_record,
+    files_of_versions,
+    folder_of,
     is_in_flight,
     mark_archived,
     mark_restored,
+    noted_sha256,
+    published_versions,
     read_claim,
 )
 from argosy.components.deployment.swap.sole import kept

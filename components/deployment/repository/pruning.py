@@ -28,8 +28,12 @@ from botocore.exceptions import ClientError
 
 from argosy.components.deployment.model.layout import MODEL_FILE, ModelKeys
 from argosy.components.deployment.repository.archive import clear_folder
-from argosy.components.deployment.repository.published import files_of_versions
-from argosy.components.deployment.repository.records import IN_FLIGHT_SECONDS, mark_pruned, read_claim
+from argosy.components.deployment.repository.versions import (
+    IN_FLIGHT_SECONDS,
+    files_of_versions,
+    mark_pruned,
+    read_claim,
+)
 from argosy.components.shared import lease
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.s3_client import status

@@ -11,7 +11,7 @@ from boto3.exceptions import Boto3Error
 
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, Metadata, ModelKeys
 from argosy.components.deployment.model.onnx_model import check_location
-from argosy.components.deployment.repository.published import folder_of
+from argosy.components.deployment.repository.versions import folder_of
 from argosy.components.shared.files import MIB
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError

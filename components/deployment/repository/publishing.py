@@ -45,8 +45,7 @@ from dataclasses import dataclass
 from argosy.components.deployment.model.artifacts import Artifacts, LocalFile
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, ModelKeys
 from argosy.components.deployment.model.triton_config import describe, fits
-from argosy.components.deployment.repository.published import immutable, published_sha256
-from argosy.components.deployment.repository.records import read_claim
+from argosy.components.deployment.repository.versions import immutable, published_sha256, read_claim
 from argosy.components.shared import lease
 from argosy.components.shared.files import MIB, PART_BYTES, Fingerprint
 from argosy.components.shared.lease import Lease

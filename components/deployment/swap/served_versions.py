@@ -40,7 +40,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from argosy.components.deployment.model.layout import version_number
-from argosy.components.deployment.repository.records import IN_FLIGHT_SECONDS, is_over, read_claim
+from argosy.components.deployment.repository.versions import IN_FLIGHT_SECONDS, is_over, read_claim
 from argosy.components.deployment.swap.replicas import answering, joined, ready_each, ready_everywhere
 from argosy.components.deployment.swap.serving import (
     bring_each_into_service,

@@ -26,7 +26,7 @@ from collections.abc import Collection, Sequence
 
 from argosy.components.deployment.model.triton_config import load_config, named_versions, naming
 from argosy.components.deployment.repository.archive import restore
-from argosy.components.deployment.repository.published import folder_of
+from argosy.components.deployment.repository.versions import folder_of
 from argosy.components.deployment.swap.replicas import (
     joined,
     on_each,

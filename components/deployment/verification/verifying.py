@@ -15,7 +15,7 @@ from argosy.components.deployment.aliases.history import now
 from argosy.components.deployment.aliases.moves import go_live, held_aliases
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.published_model import download_published
-from argosy.components.deployment.repository.records import amend_record, read_record, was_rolled_back
+from argosy.components.deployment.repository.versions import amend_record, read_record, was_rolled_back
 from argosy.components.deployment.swap.replicas import ready_each
 from argosy.components.deployment.swap.served_versions import Place, served_again
 from argosy.components.deployment.swap.serving import Deadline, bring_into_service, config_names, sole

@@ -19,7 +19,7 @@ from argosy.components.deployment.model.layout import (
     ModelKeys,
     ValidationFacts,
 )
-from argosy.components.deployment.repository.records import Claim
+from argosy.components.deployment.repository.versions import Claim
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -14,7 +14,7 @@ from argosy.components.deployment.aliases.moves import AliasTable
 from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import Metadata, ModelKeys
 from argosy.components.deployment.repository.publishing import Publication, publish
-from argosy.components.deployment.repository.records import Claim, claim_next
+from argosy.components.deployment.repository.versions import Claim, claim_next
 from argosy.components.deployment.rollback import RolledBack
 from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.serving import Place, config_names

@@ -14,8 +14,12 @@ from argosy.components.deployment import archive_versions, determine_version, sy
 from argosy.components.deployment.archive_versions import Archived
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.archive import bring_back
-from argosy.components.deployment.repository.published import files_of_versions, folder_of, published_versions
-from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.repository.versions import (
+    amend_record,
+    files_of_versions,
+    folder_of,
+    published_versions,
+)
 from argosy.components.deployment.swap.serving import Place
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

@@ -21,18 +21,16 @@ from argosy.components.deployment.repository.archive import (
     is_archived,
 )
 from argosy.components.deployment.repository.pruning import Pruning, clear_leftovers
-from argosy.components.deployment.repository.published import (
-    files_of_versions,
-    folder_of,
-    published_sha256,
-    published_versions,
-)
 from argosy.components.deployment.repository.published_model import read_metadata
-from argosy.components.deployment.repository.records import (
+from argosy.components.deployment.repository.versions import (
     amend_record,
     claim_forced,
     claim_next,
+    files_of_versions,
+    folder_of,
     mark_archived,
+    published_sha256,
+    published_versions,
     read_claim,
     read_record,
 )

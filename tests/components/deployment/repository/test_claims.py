@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository import records
-from argosy.components.deployment.repository.published import published_versions
-from argosy.components.deployment.repository.records import (
+from argosy.components.deployment.repository import versions
+from argosy.components.deployment.repository.versions import (
     Claim,
     amend_record,
     claim_forced,
     claim_next,
     claimed_versions,
+    published_versions,
     read_claim,
     take_claim,
 )
@@ -112,7 +112,7 @@ def test_a_forced_version_is_taken_over_once_its_deployment_is_over(
     publish(bucket, keys, 1)
     assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
     assert _owner(bucket, keys, 1) == "old"  # its deployment may still run
-    monkeypatch.setattr(records, "IN_FLIGHT_SECONDS", -1)
+    monkeypatch.setattr(versions, "IN_FLIGHT_SECONDS", -1)
     assert claim_forced(bucket, keys, 1, claim_for(MODEL, "new")) == 1
     assert _owner(bucket, keys, 1) == "new"
 

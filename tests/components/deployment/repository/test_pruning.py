@@ -13,8 +13,13 @@ from argosy.components.deployment import prune_versions
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.archive import standing
 from argosy.components.deployment.repository.pruning import Pruned, Pruning, clear_leftovers
-from argosy.components.deployment.repository.published import published_versions
-from argosy.components.deployment.repository.records import claim_forced, claim_next, mark_pruned, read_claim
+from argosy.components.deployment.repository.versions import (
+    claim_forced,
+    claim_next,
+    mark_pruned,
+    published_versions,
+    read_claim,
+)
 from argosy.components.shared import lease, registry
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError, UsageError

@@ -17,9 +17,8 @@ from argosy.components.deployment.model.layout import (
     ValidationFacts,
 )
 from argosy.components.deployment.model.onnx_model import pack
-from argosy.components.deployment.repository.published import published_sha256
 from argosy.components.deployment.repository.publishing import Publication, publish
-from argosy.components.deployment.repository.records import Claim, claim_forced, claim_next
+from argosy.components.deployment.repository.versions import Claim, claim_forced, claim_next, published_sha256
 from argosy.components.shared.files import fingerprint
 from argosy.components.shared.s3 import Bucket, Pending
 from argosy.components.shared.triton import Triton

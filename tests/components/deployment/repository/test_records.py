@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.records import amend_record, read_record, was_rolled_back
+from argosy.components.deployment.repository.versions import amend_record, read_record, was_rolled_back
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
 

@@ -14,9 +14,9 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment import determine_version, upload_to_s3
 from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository import records
+from argosy.components.deployment.repository import versions
 from argosy.components.deployment.repository.publishing import Publication, publish, replace
-from argosy.components.deployment.repository.records import read_claim, take_claim
+from argosy.components.deployment.repository.versions import read_claim, take_claim
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket, Pending
 from argosy.components.shared.triton import Triton
@@ -228,7 +228,7 @@ def test_force_version(
     claim = read_claim(bucket, keys, 1)
     assert claim is not None
     assert claim.owner == "a"  # a refused deployment owns nothing
-    monkeypatch.setattr(records, "IN_FLIGHT_SECONDS", -1)
+    monkeypatch.setattr(versions, "IN_FLIGHT_SECONDS", -1)
     assert steps(NEW, "g", force_version=2, replace=True).endswith("/2/")
     assert (bucket.read(keys.version(2) + "model.onnx") or (b"",))[0] == NEW
     assert (read_claim(bucket, keys, 2) or pytest.fail("no claim")).owner == "g"

@@ -10,7 +10,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.repository.records import amend_record
+from argosy.components.deployment.repository.versions import amend_record
 from argosy.components.deployment.swap import served_versions, sole
 from argosy.components.deployment.swap.served_versions import Registered, Serving, registered
 from argosy.components.deployment.swap.serving import Deadline, Place, serve_exactly

@@ -13,7 +13,7 @@ from argosy.components.deployment import verify_deployment
 from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.publishing import Publication, publish
-from argosy.components.deployment.repository.records import claim_next
+from argosy.components.deployment.repository.versions import claim_next
 from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
 from argosy.components.deployment.verification.checks import Expectation, Reference, compare, synthetic
 from argosy.components.deployment.verify_deployment import Verified

@@ -1,6 +1,10 @@
-"""The notes about a version, outside of Triton's repository: whose its number is, and what became of it.
+"""The versions of a model: which are there, of which bytes, whose each number is, and what became of it.
 
-A version's folder is never written to once it is published: Triton would take it for a changed model.
+A version is complete when its folder holds model.onnx: its data files, where it has any, come before it.  An
+old one may lie in the archive (see `archive`), which Triton does not read, and everybody else finds.
+
+A version's folder is never written to once it is published: Triton would take it for a changed model.  The
+notes about it lie outside of Triton's repository.
 
 The record of a deployment holds metadata.json's content, and what happened to the version after publication.
 
@@ -29,8 +33,13 @@ from typing import Any
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from argosy.components.deployment.model.layout import METADATA_FILE, ModelKeys, version_number
-from argosy.components.deployment.repository.published import immutable, published_sha256, published_versions
+from argosy.components.deployment.model.layout import (
+    METADATA_FILE,
+    MODEL_FILE,
+    ModelKeys,
+    identity,
+    version_number,
+)
 from argosy.components.shared.s3 import Bucket, Stored
 from argosy.errors import StepError
 
@@ -343,3 +352,70 @@ def _fetch_claim(bucket: Bucket, keys: ModelKeys, version: int) -> tuple[Claim, 
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat()
+
+
+def folder_of(bucket: Bucket, keys: ModelKeys, version: int) -> str | None:
+    """The folder in which a version lies whole, the repository's or else the archive's; None for none."""
+    published, archived = keys.version(version), keys.archived(version)
+    # The repository once more at the end: it may have come back while the archive was asked.
+    for folder in (published, archived, published):
+        if bucket.head(folder + MODEL_FILE) is not None:
+            return folder
+    return None
+
+
+def files_of_versions(bucket: Bucket, root: str) -> dict[int, dict[str, float]]:
+    """Every version that has a key, complete or not: number -> file name -> age in seconds by S3's clock.
+
+    Folders that Triton ignores do not count.  The keys are listed, not the folders: some servers show a
+    folder for a while after its last key is gone.
+
+    Args:
+        bucket: where.
+        root: the model's folder in the repository, or in the archive.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for key, age in bucket.ages(root):
+        folder, slash, name = key.removeprefix(root).partition("/")
+        number = version_number(folder)
+        if slash and number is not None:
+            found.setdefault(number, {})[name] = age
+    return found
+
+
+def published_versions(bucket: Bucket, keys: ModelKeys) -> set[int]:
+    """The numbers of all versions that have a key in the repository."""
+    return set(files_of_versions(bucket, keys.root))
+
+
+def published_sha256(bucket: Bucket, keys: ModelKeys, version: int) -> str | None:
+    """The checksum of a complete version's model, as fetch-model gives it; None for any other version.
+
+    It may lie in the archive.
+
+    Checksums are those noted at upload; files that somebody put there by hand are read.
+    """
+    folder = folder_of(bucket, keys, version)
+    if folder is None:
+        return None
+    return identity({name: noted_sha256(bucket, folder + name) for name in model_files(bucket, folder)})
+
+
+def model_files(bucket: Bucket, folder: str) -> set[str]:
+    """The names of a version's model.onnx and data files, as far as they are in its folder."""
+    return {key.removeprefix(folder) for key in bucket.keys(folder)} - {METADATA_FILE}
+
+
+def immutable(keys: ModelKeys, version: int, published: str, wanted: str) -> str:
+    """The message that refuses to replace a published version."""
+    return (
+        f"version {version} of {keys.model!r} is published with other bytes (sha256 {published[:12]}..., "
+        f"this model has {wanted[:12]}...): published versions are immutable; leave force-version empty, "
+        "force another version, or say replace=true"
+    )
+
+
+def noted_sha256(bucket: Bucket, key: str) -> str:
+    """The checksum that was noted at an object's upload; of one that somebody put there by hand, its own."""
+    info = bucket.head(key)
+    return info.sha256 if info and info.sha256 else bucket.sha256(key)
