@@ -60,9 +60,11 @@ def reload_triton(
 
     from argosy.components.deployment.model.layout import ModelKeys, check_name, check_version
     from argosy.components.deployment.swap.served_versions import versions_beside
-    from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
+    from argosy.components.deployment.swap.serving import bring_into_service
+    from argosy.components.deployment.swap.sole import Place, sole
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import connect_all
+    from argosy.components.shared.triton_deadline import Deadline
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)

@@ -71,9 +71,10 @@ def rollback(
     from argosy.components.deployment.aliases.moves import own_name
     from argosy.components.deployment.aliases.recovery import Site, check_to, go_back, roll_back
     from argosy.components.deployment.model.layout import ModelKeys, check_name
-    from argosy.components.deployment.swap.serving import Deadline, Place
+    from argosy.components.deployment.swap.sole import Place
     from argosy.components.shared import registry, s3
     from argosy.components.shared.triton import connect_all
+    from argosy.components.shared.triton_deadline import Deadline
     from argosy.errors import UsageError
 
     keys = ModelKeys(s3_prefix, model_name)

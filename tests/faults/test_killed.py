@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.versions import claimed_versions, published_versions
-from argosy.components.deployment.swap.replicas import ready_versions
+from argosy.components.deployment.swap.serving import ready_versions
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from tests.components.deployment.models import SIZE, conv_net

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.swap.serving import Place, config_names
+from argosy.components.deployment.swap.serving import config_names
+from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from tests.components.deployment.configuring import published_config

@@ -44,17 +44,18 @@ from argosy.components.deployment.repository.versions import (
     read_record,
     versions_of,
 )
-from argosy.components.deployment.swap.replicas import answering, joined, ready_each
 from argosy.components.deployment.swap.served_versions import TRITON_VERSION, Registered, Serving, registered
 from argosy.components.deployment.swap.serving import (
+    answering,
     bring_each_into_service,
     bring_into_service,
     config_names,
+    joined,
     published,
+    ready_each,
     serve_exactly,
-    sole,
 )
-from argosy.components.deployment.swap.sole import Hold, Place
+from argosy.components.deployment.swap.sole import Hold, Place, sole
 from argosy.components.shared import registry
 from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import ArgosyError, StepError, UsageError

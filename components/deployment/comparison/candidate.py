@@ -33,7 +33,7 @@ from argosy.components.deployment.model.triton_config import load_config
 from argosy.components.deployment.repository.archive import standing
 from argosy.components.deployment.repository.pruning import remove_version
 from argosy.components.deployment.repository.versions import folder_of, mark_pruned, model_files, read_record
-from argosy.components.deployment.swap.replicas import on_each, ready_versions, smoke_test, wait_settled
+from argosy.components.deployment.swap.serving import on_each, ready_versions, smoke_test, wait_settled
 from argosy.components.deployment.swap.sole import Place, kept
 from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.triton import Triton

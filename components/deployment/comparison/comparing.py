@@ -36,10 +36,9 @@ from argosy.components.deployment.comparison.traffic import (
 from argosy.components.deployment.model.layout import METADATA_FILE
 from argosy.components.deployment.repository.published_model import PublishedModel, download_published
 from argosy.components.deployment.repository.versions import amend_record, folder_of
-from argosy.components.deployment.swap.replicas import ready_versions
 from argosy.components.deployment.swap.served_versions import Serving, registered, versions_beside
-from argosy.components.deployment.swap.serving import bring_into_service, sole
-from argosy.components.deployment.swap.sole import Place
+from argosy.components.deployment.swap.serving import bring_into_service, ready_versions
+from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared import registry
 from argosy.components.shared.files import scratch
 from argosy.components.shared.triton_deadline import Deadline, patiently

@@ -41,12 +41,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from argosy.components.deployment.model.layout import version_number
 from argosy.components.deployment.repository.versions import IN_FLIGHT_SECONDS, is_over, read_claim
-from argosy.components.deployment.swap.replicas import answering, joined, ready_each, ready_everywhere
 from argosy.components.deployment.swap.serving import (
+    answering,
     bring_each_into_service,
     bring_into_service,
     config_names,
+    joined,
     published,
+    ready_each,
+    ready_everywhere,
     serving_now,
 )
 from argosy.components.deployment.swap.sole import Place, sole

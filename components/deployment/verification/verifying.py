@@ -16,14 +16,15 @@ from argosy.components.deployment.aliases.moves import go_live, held_aliases
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.published_model import download_published
 from argosy.components.deployment.repository.versions import amend_record, read_record, was_rolled_back
-from argosy.components.deployment.swap.replicas import ready_each
 from argosy.components.deployment.swap.served_versions import Place, served_again
-from argosy.components.deployment.swap.serving import Deadline, bring_into_service, config_names, sole
+from argosy.components.deployment.swap.serving import bring_into_service, config_names, ready_each
+from argosy.components.deployment.swap.sole import sole
 from argosy.components.deployment.verification.checks import Expectation, Reference, Report, Subject, verify
 from argosy.components.shared import registry
 from argosy.components.shared.files import scratch
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import ArgosyError, StepError
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from argosy.components.deployment.model.layout import Metadata, ModelKeys
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.repository.versions import Claim, claim_next
 from argosy.components.deployment.rollback import RolledBack
-from argosy.components.deployment.swap.replicas import ready_versions
-from argosy.components.deployment.swap.serving import Place, config_names
+from argosy.components.deployment.swap.serving import config_names, ready_versions
+from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

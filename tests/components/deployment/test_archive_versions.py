@@ -20,7 +20,7 @@ from argosy.components.deployment.repository.versions import (
     folder_of,
     published_versions,
 )
-from argosy.components.deployment.swap.serving import Place
+from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
 from argosy.errors import StepError, UsageError

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment import reload_triton
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.model.triton_config import load_config, named_versions
-from argosy.components.deployment.swap.replicas import ready_versions
+from argosy.components.deployment.swap.serving import ready_versions
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton, TritonTimeout

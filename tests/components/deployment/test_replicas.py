@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from argosy.components.deployment import compare_live, reload_triton, sync_triton
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.swap import serving
-from argosy.components.deployment.swap.replicas import ready_versions
-from argosy.components.deployment.swap.serving import Place
+from argosy.components.deployment.swap.serving import ready_versions
+from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import connect_all

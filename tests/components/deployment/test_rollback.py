@@ -15,9 +15,10 @@ from argosy.components.deployment.aliases import recovery
 from argosy.components.deployment.aliases.moves import AliasTable, held_aliases
 from argosy.components.deployment.aliases.recovery import Site, go_back, roll_back
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.swap.serving import Deadline, Place, sole
+from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError, UsageError
 from tests.components.deployment.conftest import Servers
 from tests.components.deployment.fleet import Fleet

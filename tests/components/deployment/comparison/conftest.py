@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from argosy.components.deployment import compare_live
 from argosy.components.deployment.compare_live import Comparison
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.swap.serving import Place
+from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared.run_files import INPUTS_FILE, LABELS_FILE
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton

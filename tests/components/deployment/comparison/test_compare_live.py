@@ -15,8 +15,8 @@ from argosy.components.deployment import prune_versions, rollback, withdraw_vers
 from argosy.components.deployment.comparison import candidate, comparing
 from argosy.components.deployment.comparison.candidate import loaded_beside
 from argosy.components.deployment.repository.pruning import clear_leftovers
-from argosy.components.deployment.swap.serving import Deadline
 from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
 from tests.components.deployment.comparison.conftest import (

@@ -13,12 +13,13 @@ from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.versions import amend_record
 from argosy.components.deployment.swap import served_versions, sole
 from argosy.components.deployment.swap.served_versions import Registered, Serving, registered
-from argosy.components.deployment.swap.serving import Deadline, Place, serve_exactly
-from argosy.components.deployment.swap.sole import Hold
+from argosy.components.deployment.swap.serving import serve_exactly
+from argosy.components.deployment.swap.sole import Hold, Place
 from argosy.components.shared import registry
 from argosy.components.shared.lease import Holder
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.configuring import published_config

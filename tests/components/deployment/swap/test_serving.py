@@ -12,10 +12,12 @@ import pytest
 import requests
 
 from argosy.components.deployment.model.layout import ModelKeys
-from argosy.components.deployment.swap import replicas, serving
-from argosy.components.deployment.swap.serving import Deadline, Place, config_names, sole
+from argosy.components.deployment.swap import serving
+from argosy.components.deployment.swap.serving import config_names
+from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.configuring import published_config
@@ -44,7 +46,7 @@ class Repository:
             serving.bring_into_service(hold, version, beside, deadline)
 
     def ready(self) -> set[int]:
-        return set(replicas.ready_versions(self.place.triton, self.place.model))
+        return set(serving.ready_versions(self.place.triton, self.place.model))
 
     def named(self) -> set[int]:
         return set(config_names(self.place))
@@ -67,7 +69,7 @@ class Repository:
     def unload_by_hand(self) -> None:
         """What a restart of Triton does to the model."""
         self.place.triton.unload(self.place.model, 30)
-        replicas.wait_settled(self.place.triton, self.place.model, (), Deadline.after(30))
+        serving.wait_settled(self.place.triton, self.place.model, (), Deadline.after(30))
 
     def answers(self, version: int) -> bool:
         """Whether the version answers a real request."""

@@ -14,12 +14,14 @@ from argosy.components.deployment.model.artifacts import read_artifacts
 from argosy.components.deployment.model.layout import ModelKeys
 from argosy.components.deployment.repository.publishing import Publication, publish
 from argosy.components.deployment.repository.versions import claim_next
-from argosy.components.deployment.swap.serving import Deadline, Place, bring_into_service, sole
+from argosy.components.deployment.swap.serving import bring_into_service
+from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.deployment.verification.checks import Expectation, Reference, compare, synthetic
 from argosy.components.deployment.verify_deployment import Verified
 from argosy.components.shared import registry, s3
 from argosy.components.shared.s3 import Bucket
 from argosy.components.shared.triton import Tensor, Triton
+from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError, UsageError
 from tests.components.deployment import models
 from tests.components.deployment.conftest import Servers, claim_for, prepared
