@@ -53,7 +53,7 @@ def _parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
     for parameter in workflow.parameters:
         value = given.get(parameter.name, parameter.value)
         if value is None:  # as in Argo, the default of a workflow's own argument is not looked at
-            raise UsageError(f"parameter '{parameter.name}' has no value: give {parameter.name}=VALUE")
+            raise UsageError(f"parameter '{parameter.name}' has no value: give -p {parameter.name}=VALUE")
         if parameter.enum and value not in parameter.enum:
             raise UsageError(
                 f"parameter '{parameter.name}' is {shown(value)}; one of {', '.join(parameter.enum)}"

@@ -79,6 +79,7 @@ def read_env_file(path: Path, environment: Mapping[str, str]) -> Kept:
     """
     values: dict[Source, str] = {}
     variables: dict[str, str] = {}
+    seen: dict[tuple[str | None, str], int] = {}
     for number, line in enumerate(_read(path).splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -86,6 +87,11 @@ def read_env_file(path: Path, environment: Mapping[str, str]) -> Kept:
         if match is None:
             raise UsageError(f"{path}:{number}: is none of VARIABLE=VALUE and NAME/KEY=VALUE")
         name, key, value = match["name"], match["key"], _unquoted(match["value"])
+        if (before := seen.setdefault((name, key), number)) != number:
+            said = f"{name}/{key}" if name else key
+            raise UsageError(
+                f"{path}:{number}: '{said}' is given twice, in line {before}, too; keep one of them"
+            )
         if name is None and (match["equals"] or key in environment):
             variables[key] = value if match["equals"] else environment[key]
         elif name is not None and match["equals"]:
@@ -194,7 +200,7 @@ def _unquoted(value: str | None) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # an editor may have put a mark in front
     except OSError as error:
         raise UsageError(f"cannot read '{path}': {error.strerror}") from None
     except UnicodeDecodeError:

@@ -20,9 +20,9 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_file_of_lines(tmp_path: Path) -> None:
-    text = "# keys\n\ns3/access=A=1\nexport s3/secret='b c'\nREGION=eu\nEMPTY=\nFROM_SHELL\n"
+    text = "\ufeffFIRST=1\n# keys\n\ns3/access=A=1\nexport s3/secret='b c'\nREGION=eu\nEMPTY=\nFROM_SHELL\n"
     kept = read_env_file(written(tmp_path, text), {"FROM_SHELL": "here", "OTHER": "x"})
-    assert kept.variables == {"REGION": "eu", "EMPTY": "", "FROM_SHELL": "here"}
+    assert kept.variables == {"FIRST": "1", "REGION": "eu", "EMPTY": "", "FROM_SHELL": "here"}
     for kind in (SECRET, CONFIG_MAP):
         assert kept.value(Source(kind, "s3", "access")) == "A=1"
         assert kept.value(Source(kind, "s3", "secret")) == "b c"
@@ -65,6 +65,8 @@ def test_what_stands_in_the_later_file_counts(tmp_path: Path) -> None:
         (f"a/b/c={HIDDEN}\n", ":1: is none of VARIABLE=VALUE"),
         ("NOT_IN_THE_SHELL\n", ":1: 'NOT_IN_THE_SHELL' has no value"),
         ("a/b\n", ":1: 'a/b' has no value"),
+        (f"a/b=1\nX=2\na/b={HIDDEN}\n", ":3: 'a/b' is given twice, in line 1, too"),
+        (f"X=2\nexport X={HIDDEN}\n", ":2: 'X' is given twice, in line 1, too"),
     ],
 )
 def test_a_line_that_says_nothing_is_refused_without_its_value(
