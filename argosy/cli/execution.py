@@ -46,7 +46,7 @@ _LONGEST = 40
 
 
 def print_summary(console: Console, result: WorkflowResult, places: Mapping[str, str]) -> None:
-    """Print the nodes with their output parameters, long loops folded, then phase and places."""
+    """Print the nodes with their outputs, long loops folded, then phase, outputs and places."""
     from argosy.local.runs.screen import folded
 
     console.print()
@@ -60,6 +60,7 @@ def print_summary(console: Console, result: WorkflowResult, places: Mapping[str,
     console.print(Text.assemble(f"{result.name}: ", _phase(result.phase.value)), soft_wrap=True)
     if result.message:
         console.print(Text(one_line(result.message)), soft_wrap=True)
+    _print_outputs(console, result.outputs.parameters)
     for what, place in places.items():
         console.print(Text(f"{what:<8}{place}"), soft_wrap=True)
 
@@ -70,8 +71,12 @@ def _print_node(console: Console, node: Node, width: int) -> None:
     origin = f"  from {node.reused}" if node.reused else ""
     line = Text.assemble(name, _phase(node.phase.value), (seconds, "dim"), (origin, "magenta"))
     console.print(line, soft_wrap=True)
-    longest = max(map(len, node.outputs.parameters), default=0)
-    for name, value in node.outputs.parameters.items():
+    _print_outputs(console, node.outputs.parameters)
+
+
+def _print_outputs(console: Console, parameters: Mapping[str, str]) -> None:
+    longest = max(map(len, parameters), default=0)
+    for name, value in parameters.items():
         line = Text.assemble("    ", (f"{name:<{longest}}  ", "dim"), one_line(value) or "-")
         console.print(line, soft_wrap=True)
 

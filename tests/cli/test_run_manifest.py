@@ -62,7 +62,7 @@ def test_a_parameter_may_be_given_on_the_command_line_alone(write: Callable[[str
     done = CliRunner().invoke(main, ["run", str(write(GOOD)), "-p", "who=Ada"])
     assert done.exit_code == 0, done.output
     done = CliRunner().invoke(main, ["run", str(write(GOOD))])
-    assert (done.exit_code, "give who=VALUE" in done.output) == (2, True), done.output
+    assert (done.exit_code, "give -p who=VALUE" in done.output) == (2, True), done.output
 
 
 @pytest.mark.parametrize(("option", "settings"), [(["--runner", "podman"], ""), ([], "runner: podman")])
@@ -116,3 +116,11 @@ def test_a_run_is_announced_by_the_name_that_commands_know(
     done = CliRunner().invoke(main, ["run", str(file), "--state-dir", "state"], catch_exceptions=False)
     (run,) = (tmp_path / "state" / "runs").iterdir()
     assert f"\n{run.name}: Succeeded" in done.stderr and f"workflow {run.name}  " in done.stderr, done.stderr
+
+
+def test_the_workflows_own_outputs_are_told_at_the_end(write: Callable[[str], Path]) -> None:
+    own = "outputs: {parameters: [{name: verdict, valueFrom: {expression: '1 + 1'}}]}\n    dag:"
+    file = write(GOOD.replace("name: who", "name: who, value: x").replace("dag:", own))
+    done = CliRunner().invoke(main, ["run", str(file), "--state-dir", "state"], catch_exceptions=False)
+    end = done.stderr.partition(": Succeeded\n")[2].splitlines()
+    assert end[0].split() == ["verdict", "2"], done.stderr
