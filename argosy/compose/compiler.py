@@ -11,7 +11,7 @@ from argosy.declare.signature import where
 from argosy.errors import ComposeError, UsageError
 from argosy.manifest import emit
 from argosy.manifest.emit import to_yaml
-from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER, Port
+from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER, Interface, Port
 
 API_VERSION = "argoproj.io/v1alpha1"
 
@@ -54,8 +54,15 @@ def compile(
         "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
     }
     manifest = settings.over(manifest)
-    fitting(pipeline.interface, settings.given(manifest))
+    _check_settings(pipeline.interface, settings.given(manifest))
     return manifest
+
+
+def _check_settings(interface: Interface, given: Mapping[str, str]) -> None:
+    """Raise UsageError for values of the settings that the pipeline does not take as they are."""
+    for name, value in fitting(interface, given).items():
+        if value != given[name]:
+            raise UsageError(f"parameter '{name}': the settings have {given[name]!r}; write {value!r}")
 
 
 def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
@@ -83,13 +90,14 @@ def _metadata(pipeline: Pipeline[Any, Any], kind: Kind, settings: Settings) -> d
     if interface.summary:
         annotations.setdefault("workflows.argoproj.io/description", interface.summary)
     if spec.local:
-        annotations[LOCAL_PARAMETERS] = to_yaml({p: spec.local[n] for n, p in _local_names(pipeline)})
+        annotations[LOCAL_PARAMETERS] = to_yaml(_local_values(pipeline))
     labels = {"app.kubernetes.io/managed-by": "argosy", **spec.labels}
     return {**name, "labels": labels, **({"annotations": annotations} if annotations else {})}
 
 
-def _local_names(pipeline: Pipeline[Any, Any]) -> list[tuple[str, str]]:
-    return [(p.name, p.argo_name) for p in pipeline.interface.inputs if p.name in pipeline.spec.local]
+def _local_values(pipeline: Pipeline[Any, Any]) -> dict[str, str]:
+    local = pipeline.spec.local
+    return {p.argo_name: p.type.plain(local[p.name]) for p in pipeline.interface.inputs if p.name in local}  # type: ignore[union-attr]
 
 
 # What Couler's own verbs say of the whole workflow.

@@ -45,6 +45,9 @@ class Unquoted(str):
 def fitting(interface: Interface, given: Mapping[str, str]) -> dict[str, str]:
     """The values as a declaration takes them: texts as written, numbers and booleans as Argo reads them.
 
+    A number or a boolean in Python's spelling (`True`, `007`, `1_000`) has that of a step's output, because
+    conditions compare texts.
+
     Raises:
         UsageError: the declaration does not allow a value.
     """
@@ -63,10 +66,9 @@ def _fitting(port: Port, value: str) -> str:
     if isinstance(value, Unquoted) and port.type.base in (bool, int, float):
         value = value.meant
     try:
-        port.type.decode(value)
+        return port.type.plain(str(value))
     except ValueError as error:
         raise UsageError(f"parameter '{port.argo_name}': {error}") from None
-    return str(value)
 
 
 def check_values(given: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
 from argosy.declare.signature import check_function, read_pipeline, where
 from argosy.errors import DeclarationError, UsageError
-from argosy.step.interface import Interface
+from argosy.step.interface import Interface, Port
 from argosy.step.quiet import keep_couler_quiet
 
 if TYPE_CHECKING:
@@ -242,9 +242,21 @@ def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = No
             raise DeclarationError(
                 f"{where(function)}: 'local' names no parameter: {unknown}; there is: {', '.join(names)}"
             )
+        for port in interface.inputs:
+            if port.name in workflow_spec.local:
+                _check_local(function, port, workflow_spec.local[port.name])
         return Pipeline(function, interface, workflow_spec, groups)
 
     return declare if function is None else declare(function)
+
+
+def _check_local(function: Callable[..., Any], port: Port, value: Any) -> None:
+    try:
+        expect_text(f"local: '{port.name}'", value)
+        port.type.decode(value)  # type: ignore[union-attr]  # a pipeline's parameters are no files
+    except (DeclarationError, ValueError) as error:
+        told = error if isinstance(error, DeclarationError) else f"local: '{port.name}': {error}"
+        raise DeclarationError(f"{where(function)}: {told}") from None
 
 
 def _spec_of(options: dict[str, Any]) -> WorkflowSpec:

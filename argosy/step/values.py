@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ SCALARS = (str, int, float, bool)
 _UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 _JSON = (list, dict)
 _SHOWN = 200
+_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
 def shown(value: Any, form: Callable[[Any], str] = repr) -> str:
@@ -204,6 +206,16 @@ class ValueType:
         if not self._accepts(value):
             raise ValueError(f"{shown(text)} is not {self.expectation}")
         return value
+
+    def plain(self, text: str) -> str:
+        """The same value in the spelling that others than a step read, too; raises as `decode`.
+
+        A step takes `True`, `007` and `1_000`; to a condition of the workflow they are texts.
+        """
+        value = self.decode(text)
+        if value is None or self.base not in (bool, int, float):
+            return text
+        return text if self.base is not bool and _PLAIN.fullmatch(text) else self.encode(value)
 
     def _accepts(self, value: Any) -> bool:
         if self.base is float:

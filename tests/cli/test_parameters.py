@@ -57,6 +57,39 @@ def test_without_quotes_a_declared_type_has_what_argo_reads(tmp_path: Path) -> N
     assert {type(value) for value in found.values()} == {str}
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "meant"),
+    [
+        ("flag", "True", "true"),
+        ("flag", "FALSE", "false"),
+        ("flag", " true ", "true"),
+        ("whole", "007", "7"),
+        ("whole", "1_000", "1000"),
+        ("whole", "٣", "3"),
+        ("whole", "+5", "5"),
+        ("whole", "-12", "-12"),
+        ("whole", "0", "0"),
+        ("share", "0.50", "0.50"),
+        ("share", "3", "3"),
+        ("share", "1_0.5", "10.5"),
+        ("share", ".5", "0.5"),
+        ("maybe", "True", "true"),
+        ("maybe", "", ""),
+        ("word", "True", "True"),
+        ("numbers", "[1, 2]", "[1, 2]"),
+    ],
+)
+def test_a_number_and_a_boolean_are_spelt_as_a_condition_reads_them(
+    name: str, given: str, meant: str
+) -> None:
+    @pipeline
+    def flow(
+        flag: bool, whole: int, share: float, maybe: bool | None, word: str, numbers: list[int]
+    ) -> None: ...
+
+    assert fitting(flow.interface, {name: given}) == {name: meant}
+
+
 def test_quotes_make_a_text_and_so_no_boolean(tmp_path: Path) -> None:
     @pipeline
     def typed(on: bool) -> None:

@@ -65,6 +65,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "no option 'retires'; did you mean 'retry'",
         ),
         ("@pipeline(timout=3)\ndef f() -> None: ...\n", 2, "no option 'timout'; did you mean 'timeout'?"),
+        (
+            "@pipeline(local={'b': 'maybe'})\ndef f(b: bool) -> None: ...\n",
+            2,
+            "local: 'b': 'maybe' is not 'true' or 'false'",
+        ),
+        ("@pipeline(local={'b': True})\ndef f(b: bool) -> None: ...\n", 2, "local: 'b': True is not a text"),
         ("@pipeline\nasync def f() -> None: ...\n", 2, "a pipeline is no 'async def'"),
         (
             "@component(image='x:1')\ndef f() -> None: ...\ng = f.options(nme='x')\n",

@@ -269,6 +269,7 @@ components: {train: {imagePullPolicy: Never, labels: {team: settings}}}
         ("components: {train: 5}", "the fields of a step are a mapping"),
         ("parameters: {datset: x}", "no pipeline has a parameter 'datset'; did you mean 'dataset'"),
         ("parameters: {epochs: many}", "parameter 'epochs'"),
+        ("parameters: {epochs: '007'}", "parameter 'epochs': the settings have '007'; write '7'"),
         ("parameters: {epochs: null}", "is not a value"),
         ("parameters: {dataset: 'http://me:secret@host'}", "holds a password"),
         ("pipelines: {lern: {}}", "no pipeline 'lern'; did you mean 'learn'"),
