@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
+from argosy.lint.names import refused
 from argosy.lint.registry import MAX_FINDINGS
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tree import Map, Path, Seq
@@ -38,7 +39,7 @@ class Defect:
     `value` is what stands there; of an unquoted number or boolean, how it is written.
     """
 
-    kind: str  # unknown, case, type, null, range, enum, quantity, unquoted, rewritten, required
+    kind: str  # unknown, case, type, null, name, range, enum, quantity, unquoted, rewritten, required
     path: Path
     type: str
     value: Any = None
@@ -112,6 +113,8 @@ def _fields(value: Map, wanted: str, path: Path) -> Iterator[Defect]:
             places = value.marks.pop(key), value.value_marks.pop(key)
             value.put(canonical, value.pop(key), *places, value.written.pop(key, None))
             yield Defect("case", (*path, canonical), wanted, key, (canonical,))
+    for where, problem in refused(value, wanted):
+        yield Defect("name", (*path, *where), wanted, problem)
     for field in table()["required"].get(wanted, ()):
         if value.get(field) is None:
             yield Defect("required", (*path, field), wanted)

@@ -305,6 +305,8 @@ def _error(defect: Defect, place: Place) -> Exception:
         return place.error(f"{defect.value!r} is not a quantity such as 500m, 2 or 1Gi")
     if defect.kind == "unquoted":
         return place.error(f"{defect.value} is not a text; put it into quotes")
+    if defect.kind == "name":
+        return place.error(str(defect.value))
     if defect.kind == "range":
         low, high = RANGES[defect.type]
         return place.error(f"{defect.value} is outside of {low} to {high}, the integers that fit")

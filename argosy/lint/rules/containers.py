@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterator
 
 from argosy.declare.container import CODE_ANNOTATION
+from argosy.lint.names import is_image
 from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.code import STEP, VOLUME, in_images, is_in_every_image, module_in
 from argosy.manifest.model import Entry, Template, mapping, sequence, text, texts
+from argosy.manifest.reading import Unreadable, plain
 from argosy.manifest.tagged import has_tag, split
 from argosy.manifest.tree import Path
 
@@ -99,6 +101,59 @@ def image_unpinned(subject: Subject) -> Iterator[Found]:
 def _floating(image: str) -> bool:
     name = image.rpartition("/")[2]
     return "@" not in image and (":" not in name or name.endswith(":latest"))
+
+
+@rule("ARG513", "image-invalid")
+def image_invalid(subject: Subject) -> Iterator[Found]:
+    """An image's name is one that no runtime takes.
+
+    Small letters and digits, with '.', '_' and '-' between them, in parts that '/' divides; a registry may
+    stand before them, a tag (`:1.0`) or a digest (`@sha256:...`) after them.
+
+    Why: the API server takes the pod, and it waits for ever: InvalidImageName.
+
+    Bad:
+        image: registry.example/Vision/Train:1.0
+
+    Good:
+        image: registry.example/vision/train:1.0
+    """
+    for template in subject.templates:
+        for container in template.containers:
+            image = text(container.get("image"))
+            if image and not has_tag(image) and not is_image(image):
+                hint = "Use small letters and digits, and no spaces."
+                yield Found(container.at("image"), f"'{image}' is not the name of an image", hint)
+
+
+@rule("ARG514", "pod-spec-patch")
+def pod_spec_patch(subject: Subject) -> Iterator[Found]:
+    """podSpecPatch is no mapping, in YAML or JSON.
+
+    One with tags is read only once they are filled in.
+
+    Why: Argo's validator does not look; the step ends in Error when its pod is made.
+
+    Bad:
+        podSpecPatch: "containers: [{name: main"
+
+    Good:
+        podSpecPatch: '{"containers": [{"name": "main", "tty": true}]}'
+    """
+    spec = subject.resource.spec
+    defaults = Entry(spec.at("templateDefaults"), mapping(spec.get("templateDefaults")))
+    for holder in (spec, defaults, *subject.templates):
+        patch = text(holder.get("podSpecPatch"))
+        if patch.strip() and not has_tag(patch) and not _is_mapping(patch):
+            hint = "Write it as a pod's spec has it."
+            yield Found(holder.at("podSpecPatch"), "the podSpecPatch is not a mapping", hint)
+
+
+def _is_mapping(patch: str) -> bool:
+    try:
+        return isinstance(plain(patch), dict)
+    except Unreadable:
+        return False
 
 
 @rule("ARG510", "resources-missing", Severity.WARNING)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from argosy.lint.names import OBJECT
 from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Call, Entry, Resource, text
@@ -138,9 +139,6 @@ def global_name_invalid(subject: Subject) -> Iterator[Found]:
                     yield Found(entry.at("globalName"), f"globalName '{name}' is invalid", hint)
 
 
-OBJECT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-
-
 LONGEST = {"CronWorkflow": 52}
 
 
@@ -190,6 +188,27 @@ def object_name_invalid(subject: Subject) -> Iterator[Found]:
         yield Found(
             ("metadata", key), f"'{name or prefix}' is not a Kubernetes name", "Use a-z, 0-9, '-' and '.'."
         )
+
+
+@rule("ARG108", "kubernetes-name")
+def kubernetes_name(subject: Subject) -> Iterator[Found]:
+    """A label, an annotation, or a reference to a Secret or a ConfigMap has a name that Kubernetes refuses.
+
+    Keys and the values of labels are letters, digits, '-', '_' and '.', at most 63, with a letter or a digit
+    at both ends; a domain and a '/' may stand before a key. Secrets and ConfigMaps have names of small
+    letters, digits, '-' and '.'.
+
+    Why: Argo's validator does not look; the API server refuses the workflow or its pods.
+
+    Bad:
+        metadata: {labels: {the team: vision & text}}
+
+    Good:
+        metadata: {labels: {the-team: vision-and-text}}
+    """
+    for defect in subject.defects:
+        if defect.kind == "name":
+            yield Found(defect.path, str(defect.value), "Use letters, digits, '-' and '.'.")
 
 
 @rule("ARG106", "container-name-reserved", Severity.WARNING)
