@@ -32,6 +32,8 @@ _KEYS = (".key", ".p12", ".pfx", ".jks", ".keystore", ".ppk")
 _SSH_KEYS = ("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk")
 _KEY_INSIDE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _KEY_BELOW = 1024 * 1024  # bytes: what holds more than this is no file of keys
+_UNASKED = 512 * 1024
+"""Bytes that sub-packages may have that travel for their data's sake alone: a ConfigMap takes 1 MiB."""
 _EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 OURS, COULER = "argosy", "couler"
 _ALL = ".*"
@@ -88,10 +90,58 @@ class _Collector:
         found = self._found
         found.missing = [m for m in modules if not _is_standard(m) and _locate(m, self._search) is None]
         self._pending = [(m, "") for m in modules]
-        while self._pending:
-            self._follow(*self._pending.pop())
+        self._follow_all()
+        if not self._whole:
+            self._take_data_below()
         found.absent -= found.modules
         return found
+
+    def _follow_all(self) -> None:
+        while self._pending:
+            self._follow(*self._pending.pop())
+
+    def _take_data_below(self) -> None:
+        """Put the sub-packages that hold data among the files, with what they import, while they are small.
+
+        A step reads `files("shop.data")`, or `files("shop") / "data"`, without any import.
+        """
+        found, left = self._found, _UNASKED
+        for name, folder in self._holding_data():
+            inner = _Collector(self._search, whole=False)
+            inner._pending = [(name, "")]
+            try:
+                inner._follow_all()
+            except UsageError as error:
+                found.notes.append(f"{error}; the data of '{name}', which nothing imports, does not travel")
+                continue
+            part = inner._found
+            new = {n: path for n, path in part.files.items() if n not in found.files}
+            size = sum(path.stat().st_size for path in new.values() if path.is_file())
+            if size > left:
+                found.notes.append(
+                    f"{printable(folder)}: {size / 2**20:.1f} MiB of a package that nothing imports do not "
+                    f"travel; 'import {name}' in the module of a step that reads its data"
+                )
+                continue
+            left -= size
+            found.files |= new
+            found.modules |= part.modules
+            found.absent |= part.absent
+            found.notes += [note for note in part.notes if note not in found.notes]
+
+    def _holding_data(self) -> Iterator[tuple[str, Path]]:
+        """The sub-packages of the packages that travel which hold data, and are not among them yet."""
+        own = {n: p.parent for n, p in self._found.files.items() if n.endswith("/__init__.py")}
+        places = {n.removesuffix("/__init__.py"): p for n, p in own.items() if not n.startswith(f"{OURS}/")}
+        below = {
+            f"{stem.replace('/', '.')}.{'.'.join(folder.relative_to(top).parts)}": folder
+            for stem, top in places.items()
+            for folder in _packages_below(top)
+        }
+        for name, folder in sorted(below.items()):
+            data = files_below(folder, [], self._secret, modules=False)
+            if name not in self._found.modules and next(data, None) is not None:
+                yield name, folder
 
     def _follow(self, name: str, importer: str) -> None:
         if name.endswith(_ALL):
@@ -309,6 +359,14 @@ def files_below(
                 notes.append(f"{printable(path)}: {hindrance} does not travel")
                 continue
             yield path.relative_to(folder).as_posix(), path
+
+
+def _packages_below(top: Path) -> Iterator[Path]:
+    """The packages below a package's folder that an import can name."""
+    for base, folders, _ in os.walk(top):
+        below = [Path(base, name) for name in folders if name.isidentifier()]
+        folders[:] = [f.name for f in below if not _is_left_out(f) and not f.is_symlink()]
+        yield from (f for f in below if f.name in folders and (f / "__init__.py").is_file())
 
 
 def _hindrance(path: Path, folder: Path) -> str:

@@ -154,7 +154,8 @@ def test_a_package_takes_its_data_and_leaves_what_is_private(tmp_path: Path) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("private")
     write(
-        tmp_path, {"beside": "not in a package", "pkg/sub/__init__.py": "", "pkg/sub/table": "not imported"}
+        tmp_path,
+        {"beside": "not in a package", "pkg/sub/__init__.py": "", "pkg/sub/alone.py": "not imported"},
     )
     assert names(bundled(tmp_path, "pkg.steps")) == [
         "pkg/__init__.py",
@@ -162,6 +163,54 @@ def test_a_package_takes_its_data_and_leaves_what_is_private(tmp_path: Path) -> 
         "pkg/labels",
         "pkg/steps.py",
     ]
+
+
+DATA = {
+    "shop/__init__.py": "",
+    "shop/steps.py": step(
+        "from importlib.resources import files",
+        "return type('R', (), {'text': files('shop.data').joinpath('a').read_text() "
+        "+ (files('shop') / 'more' / 'deep' / 'b').read_text()})",
+    ),
+    "shop/data/__init__.py": "from shop.words import hi",
+    "shop/data/a": "a",
+    "shop/data/unused.py": "",
+    "shop/more/__init__.py": "",
+    "shop/more/deep/__init__.py": "",
+    "shop/more/deep/b": "b",
+    "shop/words.py": "hi = 'hi'",
+    "shop/none/__init__.py": "",
+    "shop/none/code.py": "",
+}
+
+
+def test_the_data_of_a_sub_package_goes_along_with_what_its_init_imports(tmp_path: Path) -> None:
+    write(tmp_path, DATA)
+    attached = bundled(tmp_path, "shop.steps")
+    left_out = ("shop/data/unused.py", "shop/none/__init__.py", "shop/none/code.py")
+    assert names(attached) == sorted(set(DATA) - set(left_out)) and attached.notes == ()
+    done = run(attached.bundle, tmp_path, "argosy.step", "shop.steps:greet", "--who=Ada")
+    assert (done.returncode, done.stdout) == (0, "text = 'ab'\n"), done.stderr
+
+
+def test_a_large_sub_package_or_one_that_cannot_travel_stays_here_and_is_named(tmp_path: Path) -> None:
+    more = {
+        "shop/big/__init__.py": "",
+        "shop/big/c": "c" * 600_000,
+        "shop/odd/__init__.py": "(",
+        "shop/odd/d": "d",
+    }
+    write(tmp_path, {**DATA, **more})
+    attached = bundled(tmp_path, "shop.steps")
+    assert "shop/data/a" in names(attached) and not set(more) & set(names(attached))
+    big, odd = attached.notes
+    assert big == (
+        f"{tmp_path}/shop/big: 0.6 MiB of a package that nothing imports do not travel; "
+        "'import shop.big' in the module of a step that reads its data"
+    )
+    assert odd.startswith(f"{tmp_path}/shop/odd/__init__.py:1: ") and "the data of 'shop.odd'" in odd
+    write(tmp_path, {"shop/steps.py": step("import shop.big")})
+    assert "shop/big/c" in names(bundled(tmp_path, "shop.steps"))
 
 
 SECRETS = {
