@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 
 _OURS = ("argosy", "couler")
@@ -40,6 +41,23 @@ NOWHERE = "<unknown>"
 def call_site() -> str:
     """`file:line` of the nearest caller in the user's code; in an installed library if there is no other."""
     return _site_above(sys._getframe(1))
+
+
+def beside_caller(path: Path) -> Path:
+    """A relative path as the nearest caller outside of the SDK means it: beside its own file, if it is there.
+
+    Else it is as it was: in the current folder.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not is_user_code(frame):
+        frame = frame.f_back
+    if path.is_absolute() or frame is None:
+        return path
+    beside = Path(frame.f_code.co_filename).resolve().parent / path
+    if not beside.exists() or (path.exists() and beside.samefile(path)):
+        return path
+    here = Path.cwd()
+    return beside.relative_to(here) if beside.is_relative_to(here) else beside
 
 
 def site_in(thread: threading.Thread) -> str:

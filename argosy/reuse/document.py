@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from argosy.declare.source import beside_caller
 from argosy.errors import DeclarationError
 from argosy.manifest.reading import STOPS_ARGO, read
 from argosy.manifest.tree import Map, Seq
@@ -50,14 +51,17 @@ class Source:
     def __init__(self, source: str | Path) -> None:
         """A `Path`, the path of a file, or a text of several lines.
 
+        A relative path is looked for beside the file of the user's that names it, then in the current folder.
+
         Raises:
             DeclarationError: the file cannot be read, or is not YAML.
         """
         if isinstance(source, str) and source.startswith(("http://", "https://")):
             raise DeclarationError(f"{source} is a URL; download the file, and load that")
         is_text = isinstance(source, str) and "\n" in source
-        self.name = "<text>" if is_text else str(source)
-        self.documents = self._parse(str(source) if is_text else self._read(Path(source)))
+        path = Path() if is_text else beside_caller(Path(source))
+        self.name = "<text>" if is_text else str(path)
+        self.documents = self._parse(str(source) if is_text else self._read(path))
 
     def _read(self, path: Path) -> str:
         try:

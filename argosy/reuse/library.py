@@ -6,7 +6,7 @@ components to call.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -22,6 +22,7 @@ from argosy.manifest.emit import to_yaml
 from argosy.manifest.scalars import as_text
 from argosy.reuse.document import Manifest, Mapping, Source
 from argosy.reuse.typename import type_from_data, type_to_data
+from argosy.step.absent import Absent, is_loading
 from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, argo_name
 from argosy.step.values import ValueType
 from argosy.text import did_you_mean
@@ -121,11 +122,15 @@ def load_library(source: str | Path) -> Library:
     """The components of a WorkflowTemplate's file; their tasks compile to `templateRef`.
 
     Types are those that `argosy export library` has noted; of a template from elsewhere, parameters are text.
-    A template that is the entrypoint is a step called as the WorkflowTemplate itself.
+    A template that is the entrypoint is a step called as the WorkflowTemplate itself. A relative path is one
+    from the file that calls this, else from the current folder. In the container of a step of the same file
+    it is a stand-in: only who composes reads the file.
 
     Raises:
         DeclarationError: the file cannot be read, or is no (Cluster)WorkflowTemplate.
     """
+    if is_loading():
+        return cast(Library, Absent(f"argosy.load_library({str(source)!r})"))
     document = Manifest(source)
     if len(document.documents) != 1:
         raise document.error(f"holds {len(document.documents)} documents; one WorkflowTemplate is wanted")
