@@ -147,7 +147,7 @@ class _Given:
         if kind.base in (list, dict) and isinstance(value, kind.base):
             return self._json(value, ValueType(kind.item) if kind.item else None)
         try:
-            text = kind.encode(value)
+            text = kind.comparable(value)
         except TypeError:
             raise self.mismatch(shown(value) + _rewritten(value, kind)) from None
         refuse_unseen(text, f"{self.interface.name}(): the input '{self.port.name}'", self.site)

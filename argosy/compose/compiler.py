@@ -153,7 +153,7 @@ def _argument(port: Port) -> dict[str, Any]:
     if port.description:
         entry["description"] = port.description
     if not port.required:
-        entry["value"] = port.default_text
+        entry["value"] = port.comparable_default
     if getattr(port.type, "choices", ()):
         entry["enum"] = list(port.type.choices)  # type: ignore[union-attr]
     return entry
@@ -193,7 +193,7 @@ def _outputs(pipeline: Pipeline[Any, Any], composition: Any) -> dict[str, Any]:
 def _output(port: Port, source: str | None, tasks: Mapping[str, Any]) -> dict[str, Any]:
     from argosy.compose.tags import tasks_in
 
-    value_from = {"parameter": source, **({} if port.required else {"default": port.default_text})}
+    value_from = {"parameter": source, **({} if port.required else {"default": port.comparable_default})}
     if any("withParam" in tasks[name].items for name in tasks_in(source or "") if name in tasks):
         value_from.setdefault("default", "[]")  # a loop over nothing makes no output
     return {"name": port.argo_name, "valueFrom": value_from}
@@ -226,7 +226,7 @@ def _dag(name: str, ports: Sequence[Port], tasks: Mapping[str, Any]) -> dict[str
 
 
 def _input(port: Port) -> dict[str, Any]:
-    return {"name": port.argo_name, **({} if port.required else {"value": port.default_text})}
+    return {"name": port.argo_name, **({} if port.required else {"value": port.comparable_default})}
 
 
 def _cleaned(template: dict[str, Any]) -> dict[str, Any]:

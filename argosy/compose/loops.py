@@ -29,7 +29,7 @@ from argosy.compose.tasks import Condition, Task, check_comparable, read_conditi
 from argosy.declare.source import call_site
 from argosy.errors import ComposeError
 from argosy.step.interface import ArtifactKind, Port, argo_name
-from argosy.step.values import ValueType
+from argosy.step.values import ValueType, fixed
 
 Items = dict[str, Any]
 FILES = (
@@ -121,7 +121,7 @@ def read_items(items: Any, used: set[str]) -> Items:
     if "item" not in used or not any(
         isinstance(i, (list, tuple)) for i in items if couler_output_text(i) is None
     ):
-        return {"withItems": [_item(i) for i in items]}
+        return {"withItems": [_item(i, whole="item" in used) for i in items]}
     if any(name.startswith("item.v") for name in used):
         raise ComposeError(
             f"{call_site()}: the body of couler.map uses an item, a list, as a whole and in parts; Argo "
@@ -159,11 +159,17 @@ def _own(name: str, loop: int) -> str:
     return f"item{name[len(prefix) :]}" if name == prefix or name.startswith(f"{prefix}.") else name
 
 
-def _item(item: Any) -> Any:
+def _item(item: Any, whole: bool) -> Any:
+    """An item as YAML; `whole` is whether the body hands it on as JSON, if it has parts."""
     fields = Fields.of(item)
     if fields is None:
-        return _part(item)
-    return {name: _part(value) for name, value in fields.items()}
+        return _comparable(_part(item))
+    return {name: _part(value) if whole else _comparable(_part(value)) for name, value in fields.items()}
+
+
+def _comparable(value: Any) -> Any:
+    """A number as a text where its own would have an exponent, which no condition can read."""
+    return fixed(value) if isinstance(value, float) and "e" in repr(value) else value
 
 
 def _part(value: Any) -> Any:

@@ -17,7 +17,7 @@ from argosy.declare.source import call_site, is_user_code
 from argosy.errors import ComposeError
 from argosy.manifest.depends import references
 from argosy.step.interface import ArtifactKind
-from argosy.step.values import ValueType, unboxed
+from argosy.step.values import ValueType, fixed, unboxed
 
 # What govaluate, the evaluator of `when`, reads as one word or one number without quotes.
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?\d+(\.\d+)?")
@@ -283,4 +283,6 @@ def _operand(value: Any, quote: bool) -> str:
 
 def _text_of(value: Any) -> str:
     """A constant as the workflow writes it, or the tag of a value that is not there yet."""
-    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return fixed(value) if isinstance(value, float) else str(value)

@@ -73,6 +73,12 @@ class Port:
         assert isinstance(self.type, ValueType) and not self.required
         return self.type.encode(self.default)
 
+    @property
+    def comparable_default(self) -> str:
+        """The default of a workflow's parameter, which may get into a condition."""
+        assert isinstance(self.type, ValueType) and not self.required
+        return self.type.comparable(self.default)
+
 
 @dataclass(frozen=True)
 class Interface:

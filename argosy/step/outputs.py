@@ -118,7 +118,7 @@ def _checked(interface: Interface, port: Port, value: Any) -> str | Path | None:
         return _checked_path(interface, port, port.type, value)
     assert isinstance(port.type, ValueType)
     try:
-        text = port.type.encode(value)
+        text = port.type.comparable(value)
     except TypeError as error:
         raise _problem(interface, port, str(error)) from None
     if problem := unfit(text):

@@ -21,6 +21,7 @@ SCALARS = (str, int, float, bool)
 _UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
 _JSON = (list, dict)
 _SHOWN = 200
+_LONGEST = 30
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
@@ -31,6 +32,21 @@ def shown(value: Any, form: Callable[[Any], str] = repr) -> str:
     except ValueError:  # a whole number of more than 4300 digits
         text = f"<{type(value).__name__} too long to be shown>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def fixed(number: float, longest: int | None = None) -> str:
+    """The same number without an exponent, which a condition of the workflow cannot read.
+
+    With an exponent where it would have more characters than `longest`.
+    """
+    text = repr(number)
+    if "e" not in text:
+        return text
+    from decimal import Decimal  # most steps write no such number
+
+    plain = format(Decimal(text), "f")
+    plain = plain if "." in plain else f"{plain}.0"
+    return text if longest is not None and len(plain) > longest else plain
 
 
 def unfit(text: str) -> str:
@@ -207,6 +223,11 @@ class ValueType:
             raise ValueError(f"{shown(text)} is not {self.expectation}")
         return value
 
+    def comparable(self, value: Any) -> str:
+        """As `encode`, for a text that may get into a condition: a number there has no exponent."""
+        text = self.encode(value)
+        return fixed(float(value), _LONGEST) if self.base is float and text else text
+
     def plain(self, text: str) -> str:
         """The same value in the spelling that others than a step read, too; raises as `decode`.
 
@@ -215,7 +236,7 @@ class ValueType:
         value = self.decode(text)
         if value is None or self.base not in (bool, int, float):
             return text
-        return text if self.base is not bool and _PLAIN.fullmatch(text) else self.encode(value)
+        return text if self.base is not bool and _PLAIN.fullmatch(text) else self.comparable(value)
 
     def _accepts(self, value: Any) -> bool:
         if self.base is float:

@@ -73,6 +73,8 @@ def test_without_quotes_a_declared_type_has_what_argo_reads(tmp_path: Path) -> N
         ("share", "3", "3"),
         ("share", "1_0.5", "10.5"),
         ("share", ".5", "0.5"),
+        ("share", "1e-5", "0.00001"),
+        ("share", "2E+16", "20000000000000000.0"),
         ("maybe", "True", "true"),
         ("maybe", "", ""),
         ("word", "True", "True"),

@@ -324,3 +324,31 @@ def test_a_step_that_returns_a_bare_value_has_one_output_named_result() -> None:
         {"number": "1", "least": "{{tasks.measure.outputs.parameters.result}}"},
         {"text": "{{tasks.measure-2.outputs.parameters.result}}"},
     ]
+
+
+def test_a_condition_has_no_exponent() -> None:
+    @pipeline
+    def flow(rate: float = 1e-5) -> None:
+        couler.when(couler.bigger(2.5e-7, rate), lambda: notify(text="a"))
+        couler.when(couler.smaller(gate(number=1).score, 1e16), lambda: notify(text="b"))
+        couler.map(lambda each: couler.when(couler.equal(each, 0.5), lambda: notify(text="c")), [1e-9, 0.5])
+
+    spec = compile(flow)["spec"]
+    assert spec["arguments"]["parameters"] == [{"name": "rate", "value": "0.00001"}]
+    tasks = spec["templates"][0]["dag"]["tasks"]
+    assert tasks[0]["when"] == "0.00000025 > {{inputs.parameters.rate}}"
+    assert tasks[2]["when"] == "{{tasks.gate.outputs.parameters.score}} < 10000000000000000.0"
+    assert tasks[3]["withItems"] == ["0.000000001", 0.5]
+
+
+@component(image="example/steps:1")
+def configured(config: dict[str, Any]) -> None:
+    """Take a whole item."""
+
+
+def test_an_item_that_goes_on_as_json_keeps_its_numbers() -> None:
+    def program() -> None:
+        couler.map(lambda each: configured(config=each), [{"rate": 1e-9}])
+
+    tasks = compile(pipeline(name="p")(program))["spec"]["templates"][0]["dag"]["tasks"]
+    assert tasks[0]["withItems"] == [{"rate": 1e-9}]

@@ -67,9 +67,9 @@ def test_each_output_is_a_list_that_is_read_as_its_input_is_declared(tmp_path: P
     }
     assert got(result, "texts") == {
         "floats": [0.0, 2.0, 0.0],
-        "texts": ["0.2", "4.0", "2e-05"],
+        "texts": ["0.2", "4.0", "0.00002"],
         "any": [[0], [2], [0]],
-        "text": '["0.2","4.0","2e-05"]',
+        "text": '["0.2","4.0","0.00002"]',
     }
 
 

@@ -140,3 +140,20 @@ def test_refused_types(hint: Any) -> None:
 )
 def test_what_feeds_what(source: Any, target: Any, fits: bool) -> None:
     assert ValueType.from_hint(source).feeds(ValueType.from_hint(target)) is fits
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1e-5, "0.00001"),
+        (-2.5e-7, "-0.00000025"),
+        (1e16, "10000000000000000.0"),
+        (1.5e300, "1.5e+300"),
+        (5e-324, "5e-324"),
+        (0.1, "0.1"),
+        (3, "3.0"),
+    ],
+)
+def test_a_number_is_written_as_a_condition_reads_it(number: float, text: str) -> None:
+    assert ValueType(float).comparable(number) == text
+    assert ValueType(float).decode(text) == number

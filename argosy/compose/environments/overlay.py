@@ -12,7 +12,7 @@ from argosy.compose.environments.names import Names, names_below
 from argosy.lint.schema import check, table
 from argosy.manifest.parts import spec_of, title_of, with_spec
 from argosy.manifest.tree import marked
-from argosy.step.values import shown
+from argosy.step.values import ValueType, shown
 from argosy.text import nearest
 
 Template = dict[str, Any]
@@ -354,4 +354,4 @@ def _value(value: Any, place: Place) -> str:
         check_for_cluster({str(place.path[-1]): str(value)})
     except Exception as error:
         raise place.error(str(error)) from None
-    return str(value)
+    return ValueType(float).comparable(value) if isinstance(value, float) else str(value)
