@@ -1,5 +1,6 @@
 """ARG4: loops and hooks of steps and tasks."""
 
+import json
 from collections.abc import Iterator
 
 from argosy.lint.registry import Found, Severity, rule
@@ -67,6 +68,33 @@ def sequence_numbers(subject: Subject) -> Iterator[Found]:
                 yield Found(
                     call.at("withSequence", key), f"{key} '{value}' is no number", "Write whole numbers."
                 )
+
+
+@rule("ARG437", "loop-list")
+def loop_list(subject: Subject) -> Iterator[Found]:
+    """withParam is a text without tags that is no JSON list.
+
+    Why: Argo's validator does not look; the step ends in Error: "withParam value could not be parsed as a
+    JSON list".
+
+    Bad:
+        withParam: "a, b"
+
+    Good:
+        withParam: '["a", "b"]'
+    """
+    for call in subject.calls:
+        given = call.get("withParam")
+        if isinstance(given, str) and given and not has_tag(given) and not _is_list(given):
+            message = f"withParam of '{call.name}' is no JSON list"
+            yield Found(call.at("withParam"), message, "Write '[...]', or use withItems.")
+
+
+def _is_list(given: str) -> bool:
+    try:
+        return isinstance(json.loads(given), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 @rule("ARG434", "loop-empty", Severity.WARNING)

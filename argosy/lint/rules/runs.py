@@ -174,6 +174,8 @@ def _cron_part(part: str, name: str, low: int, high: int, names: dict[str, int])
     return f"{name} '{span}' runs backwards" if values != sorted(values) else ""
 
 
+TTL = ("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure")
+HISTORY = ("successfulJobsHistoryLimit", "failedJobsHistoryLimit")
 POLICIES = ("Allow", "Forbid", "Replace")
 
 
@@ -278,6 +280,27 @@ def starting_deadline(subject: Subject) -> Iterator[Found]:
         if isinstance(seconds, int) and seconds < 0:
             message = f"startingDeadlineSeconds is {seconds}"
             yield Found(spec.at("startingDeadlineSeconds"), message, "Give 0 or more seconds.")
+
+
+@rule("ARG616", "negative-limit", Severity.WARNING)
+def negative_limit(subject: Subject) -> Iterator[Found]:
+    """A history limit, or the seconds of a ttlStrategy, is negative.
+
+    Why: Argo's validator does not look. The finished workflow is deleted at once, with its record.
+
+    Bad:
+        ttlStrategy: {secondsAfterCompletion: -1}
+
+    Good:
+        ttlStrategy: {secondsAfterCompletion: 86400}
+    """
+    spec = subject.resource.spec
+    places = [(Entry(spec.at("ttlStrategy"), mapping(spec.get("ttlStrategy"))), key) for key in TTL]
+    places += [(cron, key) for cron in _cron(subject) for key in HISTORY]
+    for entry, key in places:
+        number = entry.get(key)
+        if isinstance(number, int | float) and number < 0:
+            yield Found(entry.at(key), f"{key} is {number}", "Give 0 or more, or leave it out.")
 
 
 RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")

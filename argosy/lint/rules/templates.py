@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import yaml
 
 from argosy.lint.registry import Found, rule
+from argosy.lint.rules.runs import DURATION, GO_DURATION
 from argosy.lint.subject import Subject
 from argosy.manifest.graph import find_cycle
 from argosy.manifest.model import TYPES, Entry, Template, mapping, sequence, text, texts
@@ -283,9 +284,11 @@ def _seconds(value: object) -> bool:
 
 @rule("ARG214", "timeout")
 def timeout(subject: Subject) -> Iterator[Found]:
-    """timeout or pendingTimeout is on a template that has none, or is a number without a unit.
+    """timeout or pendingTimeout is on a template that has none, or is no duration; nor is that of a suspend.
 
-    Why: Argo refuses both; a duration has a unit: 30s, 5m, 1h.
+    A number without a unit is seconds to suspend, and none to the others.
+
+    Why: Argo refuses a timeout, and a step that suspends ends in Error; a duration has a unit: 30s, 5m, 1h.
 
     Bad:
         - {name: train, timeout: "60", container: {image: alpine}}
@@ -303,6 +306,15 @@ def timeout(subject: Subject) -> Iterator[Found]:
                 yield Found(template.at(key), message, "Set it on the leaves.")
             elif isinstance(value, int) or (isinstance(value, str) and value.lstrip("+-").isdecimal()):
                 yield Found(template.at(key), f"{key} '{value}' has no unit", f"Write '{value}s'.")
+            elif isinstance(value, str) and not has_tag(value) and not GO_DURATION.fullmatch(value):
+                yield Found(template.at(key), f"{key} '{value}' is no duration", _DURATION_HINT)
+        waits = template.get("suspend", "duration")
+        if isinstance(waits, str) and waits and not has_tag(waits) and not DURATION.fullmatch(waits):
+            message = f"duration '{waits}' of a suspend is no duration"
+            yield Found(template.at("suspend", "duration"), message, _DURATION_HINT)
+
+
+_DURATION_HINT = "Write '30s', '5m' or '1h'."
 
 
 @rule("ARG219", "pod-settings")
