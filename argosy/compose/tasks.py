@@ -22,6 +22,8 @@ from argosy.step.values import ValueType, fixed, unboxed
 # What govaluate, the evaluator of `when`, reads as one word or one number without quotes.
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?\d+(\.\d+)?")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+# Both kinds of quotes end a text there, whichever began it.
+_ENDS = re.compile(r"""[\\"']""")
 
 
 @dataclass
@@ -278,7 +280,7 @@ def _operand(value: Any, quote: bool) -> str:
     text = couler_output_text(value) or _text_of(value)
     if not quote:
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + _ENDS.sub(r"\\\g<0>", text) + '"'
 
 
 def _text_of(value: Any) -> str:

@@ -117,6 +117,7 @@ def test_nested_conditions_on_results_of_the_outside_are_joined() -> None:
         (couler.equal, "in review", '"{{T}}" == "in review"'),
         (couler.not_equal, "a", '"{{T}}" != "a"'),
         (couler.equal, 'say "x"', '"{{T}}" == "say \\"x\\""'),
+        (couler.equal, 'it\'s "q" \\', '"{{T}}" == "it\\\'s \\"q\\" \\\\"'),
     ],
 )
 def test_free_text_is_quoted_in_when(predicate: Any, value: str, text: str) -> None:
