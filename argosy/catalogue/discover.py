@@ -184,6 +184,8 @@ def _spec(name: str, target: str) -> Any:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
+    if spec is None and Path(target).is_file():
+        raise UsageError(f"'{target}' is no Python file (.py), no module and no folder")
     if spec is None:
         raise UsageError(f"there is no module, folder or file '{target}'")
     return spec

@@ -171,8 +171,13 @@ def _load_module(name: str) -> ModuleType:
 def _unknown(name: str) -> str:
     if is_manifest(name):
         return f"'{name}' is a manifest, as pipelines compile to; name a pipeline"
-    if Path(name).is_dir() or "/" in name:
+    path = Path(name)
+    if path.is_file():
+        return f"'{name}' is no Python file (.py) and no manifest (.yaml, .yml, .json)"
+    if path.is_dir():
         return f"'{name}' is no pipeline; name its file, as in '{name.rstrip('/')}/train.py'"
+    if "/" in name:
+        return f"there is no file '{name}'{_nearest_file(path)}"
     if "." in name:
         return f"there is no module '{name}' here or among what is installed"
     return f"unknown pipeline '{name}'{did_you_mean(name.replace('_', '-'), built_in_names())}"

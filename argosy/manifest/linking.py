@@ -29,7 +29,7 @@ def main_of(documents: Sequence[Raw], where: str) -> Raw:
     for kinds in (("Workflow",), ("CronWorkflow",), REFERENCED):
         found = [document for document in documents if document.get("kind") in kinds]
         if len(found) > 1:
-            names = ", ".join(name_of(document) or "one without a name" for document in found)
+            names = ", ".join(map(_called, found))
             raise ManifestError(
                 f"{where}: holds {len(found)} of kind {kinds[0]} ({names}); give one file for each"
             )
@@ -37,6 +37,12 @@ def main_of(documents: Sequence[Raw], where: str) -> Raw:
             return found[0]
     kinds_there = ", ".join(sorted({str(document.get("kind")) for document in documents})) or "nothing"
     raise ManifestError(f"{where}: holds {kinds_there}; one workflow is wanted")
+
+
+def _called(document: Raw) -> str:
+    """An object in a message: by its name, or by the beginning of those that it is given."""
+    begins = (document.get("metadata") or {}).get("generateName")
+    return name_of(document) or (f"generateName {begins}" if begins else "one without a name")
 
 
 def name_of(document: Raw) -> str:

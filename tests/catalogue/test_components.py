@@ -127,10 +127,14 @@ def test_markdown_keeps_bars_and_angle_brackets(mine: Path) -> None:
         ("trian", None, "unknown component 'trian'; did you mean 'train'"),
         (None, "no.such.module", "there is no module, folder or file 'no.such.module'"),
         (None, "nowhere.py", "there is no file 'nowhere.py'"),
+        (None, "docs/components.md", "'docs/components.md' is no Python file (.py), no module and no folder"),
         (None, "argosy.errors", "'argosy.errors' declares no component"),
     ],
 )
-def test_what_is_not_there_is_one_line(name: str | None, module: str | None, message: str) -> None:
+def test_what_is_not_there_is_one_line(
+    name: str | None, module: str | None, message: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
     with pytest.raises(UsageError) as caught:
         pick(find_components(module), name or "")
     assert message in str(caught.value)

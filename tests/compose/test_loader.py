@@ -150,3 +150,22 @@ def test_a_manifest_is_read_as_argo_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "workflow.yaml"
     file.write_text("kind: Workflow\nspec:\n  labels: {on: 12:30}\n  priority: 1_0\n  day: 2024-01-01\n")
     assert load_manifest(file)["spec"] == {"labels": {"true": "12:30"}, "priority": 10, "day": "2024-01-01"}
+
+
+def test_a_file_that_is_neither_python_nor_a_manifest_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("data/regions.csv", "flows/train.py", "Makefile"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    told = {
+        "data/regions.csv": "'data/regions.csv' is no Python file (.py) and no manifest (.yaml, .yml, .json)",
+        "Makefile": "'Makefile' is no Python file (.py) and no manifest (.yaml, .yml, .json)",
+        "flows/train": "there is no file 'flows/train'; did you mean 'flows/train.py'?",
+        "flows/": "'flows/' is no pipeline; name its file, as in 'flows/train.py'",
+    }
+    for name, message in told.items():
+        with pytest.raises(UsageError) as caught:
+            load_pipeline(name)
+        assert str(caught.value) == message

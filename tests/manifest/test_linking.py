@@ -106,5 +106,8 @@ def test_the_workflow_of_a_file_is_what_runs() -> None:
     assert main_of([LIBRARY], "f.yaml") is LIBRARY
     with pytest.raises(ManifestError, match="holds 2 of kind Workflow"):
         main_of([CALLER, CALLER], "f.yaml")
+    generated = [{"kind": "Workflow", "metadata": {"generateName": f"{n}-"}} for n in "ab"]
+    with pytest.raises(ManifestError, match=r"\(generateName a-, generateName b-, one without a name\)"):
+        main_of([*generated, {"kind": "Workflow"}], "f.yaml")
     with pytest.raises(ManifestError, match="holds ConfigMap; one workflow is wanted"):
         main_of([{"kind": "ConfigMap"}], "f.yaml")
