@@ -3,7 +3,8 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -20,14 +21,14 @@ from argosy.cli.parameters import (
 )
 from argosy.code.bundle.attach import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.attach import attach, described_code, holds_code, same_code
-from argosy.compose.compiler import Kind, compile
+from argosy.compose.compiler import Kind, compile, place_of
 from argosy.compose.given import check_for_cluster, fitting, with_parameters
 from argosy.compose.loader import built_in_names, explain, is_manifest, load_manifest, load_pipeline
 from argosy.compose.settings import IMAGES, Settings
 from argosy.declare.pipeline import Pipeline
 from argosy.declare.signature import where
-from argosy.errors import ArgosyError, UsageError
-from argosy.lint.engine import refuse_invalid, refuse_too_large
+from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.lint.engine import InvalidManifest, refuse_invalid, refuse_too_large
 from argosy.manifest.code import FILE as ZIP
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text
@@ -66,8 +67,18 @@ def compiled(pipeline: Pipeline[Any, Any], kind: Kind = "Workflow") -> dict[str,
     manifest = composed(pipeline, kind)
     name = pipeline.interface.name
     refuse_too_large(len(json.dumps(manifest, separators=(",", ":")).encode()), f"{name}: the manifest")
-    refuse_invalid(manifest, name)
+    with placed_in(pipeline, manifest):
+        refuse_invalid(manifest, name)
     return manifest
+
+
+@contextmanager
+def placed_in(pipeline: Pipeline[Any, Any], manifest: dict[str, Any]) -> Iterator[None]:
+    """The linter's error in a compiled manifest gets the line of the program that it comes from."""
+    try:
+        yield
+    except InvalidManifest as error:
+        raise ManifestError(f"{place_of(pipeline, manifest, error.path)}: {error}") from None
 
 
 def with_images(manifest: dict[str, Any], folders: Iterable[str] = ()) -> dict[str, Any]:

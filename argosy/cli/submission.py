@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from argosy.cli.compile import composed, with_images, with_memoize
+from argosy.cli.compile import composed, placed_in, with_images, with_memoize
 from argosy.cluster.api import Api
 from argosy.cluster.delivery import Delivered, check_manifest, deliver
 from argosy.cluster.destination import Destination
@@ -133,7 +133,8 @@ def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission
         pipeline = load_pipeline(target)
         given = fitting(pipeline.interface, given)
         manifest = composed(pipeline, kind or "Workflow")
-        submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
+        with placed_in(pipeline, manifest):
+            submission(with_parameters(manifest, given, complete=_is_run(manifest)), [], Destination())
 
 
 def _refuse_kind(kind: Kind | None, why: str) -> None:

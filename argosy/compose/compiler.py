@@ -1,5 +1,6 @@
 """From a pipeline to the manifest that Argo runs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -11,6 +12,7 @@ from argosy.declare.signature import where
 from argosy.errors import ComposeError, UsageError
 from argosy.manifest import emit
 from argosy.manifest.emit import to_yaml
+from argosy.manifest.parts import spec_of
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER, Interface, Port
 
 API_VERSION = "argoproj.io/v1alpha1"
@@ -72,6 +74,39 @@ def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
 
     parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
     return Composition.of(lambda: pipeline.composed(parameters)).components
+
+
+_TEMPLATE = re.compile(r"\btemplates\[(\d+)\](?:\.dag\.tasks\[(\d+)\])?")
+
+
+def place_of(pipeline: Pipeline[Any, Any], manifest: Mapping[str, Any], path: str) -> str:
+    """The user's line that a place of the manifest comes from: a step's call, a component or the pipeline.
+
+    The program runs once more for it.
+    """
+    from argosy.compose.composition import Composition
+    from argosy.compose.references import ParameterRef
+
+    match = _TEMPLATE.search(path)
+    templates = spec_of(manifest).get("templates") or []
+    if match is None or int(match[1]) >= len(templates):
+        return where(pipeline.function)
+    template = templates[int(match[1])]
+    parameters = {p.name: ParameterRef(p) for p in pipeline.interface.inputs}
+    found = Composition.of(lambda: pipeline.composed(parameters))
+    scopes = {
+        ENTRYPOINT: found.tasks,
+        EXIT_HANDLER: found.exit_tasks,
+        **{g.name: g.tasks for g in found.groups},
+    }
+    if match[2]:
+        name = template["dag"]["tasks"][int(match[2])]["name"]
+        task = scopes.get(template["name"], {}).get(name)
+        return task.site if task else where(pipeline.function)
+    if component := found.components.get(template["name"]):
+        return where(component.function)
+    calls = (t.site for tasks in scopes.values() for t in tasks.values() if t.template == template["name"])
+    return next(calls, where(pipeline.function))
 
 
 def _scheduled(pipeline: Pipeline[Any, Any], kind: Kind, spec: dict[str, Any]) -> dict[str, Any]:

@@ -30,10 +30,11 @@ from argosy.compose.references import TaskHandle, couler_output_text
 from argosy.compose.tag_text import BRANCH, refuse_format, text_for
 from argosy.compose.tags import names_in, renamed, tasks_in
 from argosy.compose.tasks import Task
+from argosy.declare.fields import expect_name
 from argosy.declare.merge import plain
 from argosy.declare.signature import where
 from argosy.declare.source import call_site, is_user_code
-from argosy.errors import ComposeError
+from argosy.errors import ComposeError, DeclarationError
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER
 from argosy.step.values import SCALARS, unboxed
 
@@ -78,6 +79,11 @@ def refuse_lost(call: Mapping[str, Any]) -> None:
     name = call.get("step_name")
     if name is not None and (not isinstance(name, str) or "{{" in name):
         raise ComposeError(f"{call_site()}: step_name: {name!r} has to be a text of the program's own")
+    if name is not None:
+        try:
+            expect_name("step_name", name)
+        except DeclarationError as error:
+            raise ComposeError(f"{call_site()}: {error}") from None
     if name in (ENTRYPOINT, EXIT_HANDLER):
         raise ComposeError(
             f"{call_site()}: step_name: {name!r} is a template that each workflow has by itself; take another"

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, TypedDict
 
-from argosy.declare.fields import expect, expect_list, expect_text, expect_texts, expect_variables
+from argosy.declare.fields import (
+    expect,
+    expect_annotations,
+    expect_labels,
+    expect_list,
+    expect_qualified,
+    expect_text,
+    expect_variables,
+)
 from argosy.declare.pod import EnvValue, FromConfigMap, FromField, FromSecret, Resources, Volume
 from argosy.declare.retry import Retry, seconds
 from argosy.errors import DeclarationError
@@ -21,7 +29,6 @@ _PACKAGE = re.compile(
     r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?\s*(?:\[[\w.,\s-]*\]\s*)?"
     rf"(?:{_WHEEL}|{_VERSIONS}|\(\s*{_VERSIONS}\s*\))?\s*(?:;.*)?"
 )
-_LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -40,6 +47,8 @@ class Toleration:
         for name in ("key", "value", "effect"):
             if (value := getattr(self, name)) is not None or name == "key":
                 expect_text(f"toleration: {name}", value)
+        if self.key:
+            expect_qualified("toleration", self.key)
         if self.effect not in (*_EFFECTS, None):
             raise DeclarationError(f"toleration: effect {self.effect!r} is none of {', '.join(_EFFECTS)}")
 
@@ -129,16 +138,16 @@ class ContainerSpec:
                 raise DeclarationError(f"packages: {package!r} is not a package such as 'pandas==2.2.3'")
         if reserved := {"name", "inputs", "outputs"} & set(self.template):
             raise DeclarationError(f"template: '{min(reserved)}' comes from the component's signature")
-        for key, value in self.labels.items():
-            if len(value) > 63 or not _LABEL.fullmatch(value):
-                raise DeclarationError(f"label {key}: {value!r} is not a label's value")
+        if (patch := self.template.get("podSpecPatch")) is not None:
+            expect_text("template: podSpecPatch", patch)
 
     def _check_types(self) -> None:
         expect_text("image", self.image)
         expect("resources", self.resources, "Resources(...)", Resources)
         expect_variables("env", self.env, FromSecret, FromConfigMap, FromField)
-        for name in ("node_selector", "labels", "annotations"):
-            expect_texts(name, getattr(self, name))
+        for name in ("node_selector", "labels"):
+            expect_labels(name, getattr(self, name))
+        expect_annotations("annotations", self.annotations)
         expect_list("tolerations", self.tolerations, "Toleration(...)", Toleration)
         expect_list("volumes", self.volumes, "SharedMemory(...), Scratch(...) or Volume(...)", Volume)
         expect_list("packages", self.packages, "texts", str)

@@ -9,6 +9,15 @@ from typing import Any
 from argosy.errors import DeclarationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_LONGEST_NAME = 128
+# Names of Kubernetes' objects, of the keys in them, and of labels and annotations.
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_KEY = re.compile(r"[-._A-Za-z0-9]+")
+_QUALIFIED = re.compile(
+    r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
+_LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LARGEST = 2**31 - 1
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 
@@ -33,6 +42,57 @@ def expect_name(what: str, value: object) -> None:
         raise DeclarationError(
             f"{what}: {value!r} is no name; write letters, digits and '-', as in 'train-again'"
         )
+    if len(str(value)) > _LONGEST_NAME:
+        raise DeclarationError(f"{what}: a name of {len(str(value))} characters; Argo takes {_LONGEST_NAME}")
+
+
+def expect_object(what: str, value: object, longest: int = 253) -> None:
+    """Raises DeclarationError unless it can be the name of an object; one with a tag is Argo's to judge."""
+    expect_text(what, value)
+    if "{{" not in str(value) and (len(str(value)) > longest or not _OBJECT.fullmatch(str(value))):
+        raise DeclarationError(
+            f"{what}: {value!r} is no name in Kubernetes; write lowercase letters, digits and '-', at most "
+            f"{longest}"
+        )
+
+
+def expect_key(what: str, value: object) -> None:
+    """Raises DeclarationError unless it can be a key of a Secret or a ConfigMap."""
+    expect_text(what, value)
+    if "{{" not in str(value) and not _KEY.fullmatch(str(value)):
+        raise DeclarationError(f"{what}: {value!r} is no key; write letters, digits, '-', '_' and '.'")
+
+
+def expect_qualified(what: str, value: object) -> None:
+    """Raises DeclarationError unless it can be the key of a label, an annotation or a taint."""
+    expect_text(f"{what}: the key", value)
+    if "{{" not in str(value) and not _QUALIFIED.fullmatch(str(value)):
+        raise DeclarationError(
+            f"{what}: the key {value!r} is none; write letters, digits, '-', '_' and '.', behind a domain "
+            "and '/' if you like"
+        )
+
+
+def expect_labels(what: str, values: object) -> None:
+    """Raises DeclarationError unless it maps keys of labels to values of labels."""
+    expect_texts(what, values)
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        expect_qualified(what, key)
+        if "{{" not in value and not _LABEL.fullmatch(value):
+            raise DeclarationError(f"{what}: '{key}': {value!r} is not a label's value")
+
+
+def expect_annotations(what: str, values: object) -> None:
+    """Raises DeclarationError unless it maps keys of annotations to texts."""
+    expect_texts(what, values)
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        expect_qualified(what, key)
+        _expect_no_nul(f"{what}: '{key}'", value)
+
+
+def _expect_no_nul(what: str, value: object) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise DeclarationError(f"{what}: {value!r} holds a NUL character, which no program can be given")
 
 
 def expect_count(what: str, value: object, least: int = 0) -> None:
@@ -40,6 +100,8 @@ def expect_count(what: str, value: object, least: int = 0) -> None:
     expect(what, value, "a whole number", int)
     if isinstance(value, int) and value < least:
         raise DeclarationError(f"{what} {value} is below {least}")
+    if isinstance(value, int) and value > _LARGEST:
+        raise DeclarationError(f"{what} {value} is above {_LARGEST}, and Argo counts no further")
 
 
 def expect_texts(what: str, values: object) -> None:
@@ -66,3 +128,4 @@ def expect_variables(what: str, values: Any, *kinds: type) -> None:
         if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
             raise DeclarationError(f"{what}: {name!r} is not the name of a variable")
         expect(f"{what}: '{name}'", value, "a text", str, *kinds)
+        _expect_no_nul(f"{what}: '{name}'", value)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, get_args, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from argosy.declare.component import current_composer
-from argosy.declare.fields import expect, expect_count, expect_text, expect_texts
+from argosy.declare.fields import (
+    expect,
+    expect_annotations,
+    expect_count,
+    expect_labels,
+    expect_object,
+    expect_text,
+)
 from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
 from argosy.declare.signature import check_function, read_pipeline, where
@@ -141,16 +149,19 @@ class WorkflowSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", seconds("timeout", self.timeout))
-        for name in ("service_account", "mutex"):
-            if (value := getattr(self, name)) is not None:
-                expect_text(name, value)
+        if self.service_account is not None:
+            expect_object("service_account", self.service_account)
+        if self.mutex is not None:
+            expect_text("mutex", self.mutex)
+        if self.pod_gc not in (*get_args(PodGC), None):
+            raise DeclarationError(f"pod_gc {self.pod_gc!r} is none of {', '.join(get_args(PodGC))}")
         for name, kind in (("ttl", TTL), ("schedule", Schedule)):
             if (value := getattr(self, name)) is not None:
                 expect(name, value, f"{kind.__name__}(...)", kind)
         if self.parallelism is not None:
             expect_count("parallelism", self.parallelism, 1)
-        for name in ("labels", "annotations"):
-            expect_texts(name, getattr(self, name))
+        expect_labels("labels", self.labels)
+        expect_annotations("annotations", self.annotations)
         for name in ("spec", "local"):
             expect(name, getattr(self, name), "a mapping", Mapping)
 
@@ -236,6 +247,7 @@ def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = No
         keep_couler_quiet()
         check_function(function, "pipeline", name)
         interface, groups = read_pipeline(function, name)
+        _check_name(function, interface.name)
         names = [p.name for p in interface.inputs]
         unknown = next((local for local in workflow_spec.local if local not in names), None)
         if unknown:
@@ -248,6 +260,14 @@ def pipeline(function: Callable[P, R] | None = None, /, *, name: str | None = No
         return Pipeline(function, interface, workflow_spec, groups)
 
     return declare if function is None else declare(function)
+
+
+def _check_name(function: Callable[..., Any], name: str) -> None:
+    try:
+        expect_object("the name of a pipeline", name, 63)
+    except DeclarationError as error:
+        hint = re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:63] or "pipeline"
+        raise DeclarationError(f"{where(function)}: {error}: @pipeline(name={hint!r})") from None
 
 
 def _check_local(function: Callable[..., Any], port: Port, value: Any) -> None:

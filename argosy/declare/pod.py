@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Union
 
-from argosy.declare.fields import expect, expect_count, expect_text
+from argosy.declare.fields import expect, expect_count, expect_key, expect_object, expect_text
 from argosy.errors import DeclarationError
 
 # Kubernetes' quantity suffixes: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -17,6 +17,10 @@ _SUFFIXES = {
     **{s: Decimal(1000) ** n for n, s in enumerate(("k", "M", "G", "T", "P", "E"), start=1)},
     **{s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},
 }
+_FIELD = re.compile(
+    r"metadata\.(?:name|namespace|uid|labels|annotations|(?:labels|annotations)\['[^']+'\])"
+    r"|spec\.(?:nodeName|serviceAccountName)|status\.(?:host|pod)IPs?"
+)
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
 
 
@@ -82,7 +86,7 @@ class Volume:
     read_only: bool = False
 
     def __post_init__(self) -> None:
-        expect_text("volume: name", self.name)
+        expect_object("volume: name", self.name, 63)
         expect_text(f"volume '{self.name}': mount_path", self.mount_path)
         if not self.mount_path.startswith("/"):
             raise DeclarationError(f"volume '{self.name}': {self.mount_path!r} is not an absolute path")
@@ -125,8 +129,8 @@ class FromSecret:
     optional: bool = False
 
     def __post_init__(self) -> None:
-        expect_text("FromSecret: name", self.name)
-        expect_text("FromSecret: key", self.key)
+        expect_object("FromSecret: name", self.name)
+        expect_key("FromSecret: key", self.key)
 
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""
@@ -142,8 +146,8 @@ class FromConfigMap:
     optional: bool = False
 
     def __post_init__(self) -> None:
-        expect_text("FromConfigMap: name", self.name)
-        expect_text("FromConfigMap: key", self.key)
+        expect_object("FromConfigMap: name", self.name)
+        expect_key("FromConfigMap: key", self.key)
 
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""
@@ -158,6 +162,12 @@ class FromField:
 
     def __post_init__(self) -> None:
         expect_text("FromField: path", self.path)
+        if not _FIELD.fullmatch(self.path):
+            raise DeclarationError(
+                f"FromField: {self.path!r} is no field that a pod tells of itself: metadata.name, "
+                ".namespace, .uid, .labels['KEY'], .annotations['KEY']; spec.nodeName, .serviceAccountName; "
+                "status.hostIP, .podIP"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Kubernetes' `valueFrom`."""

@@ -39,6 +39,7 @@ def seconds(name: str, value: int | str | None) -> int | None:
         total = sum((Decimal(number) * _SECONDS[unit or "s"] for number, unit in parts), Decimal(0))
     if isinstance(total, bool) or not isinstance(total, _NUMBERS) or total <= 0 or total % 1:
         raise DeclarationError(f"{name} {value!r} is no whole number of seconds above 0: 90, '1m30s'")
+    expect_count(name, int(total))
     return int(total)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from argosy.declare.fields import expect_name
 from argosy.declare.groups import Group, fields_of, is_group
 from argosy.errors import DeclarationError
 from argosy.step.arguments import ambiguous
@@ -152,8 +153,14 @@ def _group(function: Callable[..., Any], parameter: inspect.Parameter, group: ty
 def _interface(function: Callable[..., Any], name: str | None, told: _Documentation) -> Interface:
     if not name and not function.__name__.isascii():
         raise _fail(function, "Argo's names are letters without accents, digits and '-'; give it name='...'")
+    own = name or argo_name(function.__name__)
+    try:
+        expect_name("its name", own)
+    except DeclarationError as error:
+        if not name:
+            raise _fail(function, f"{error}; rename it, or give it name='...'") from None
     return Interface(
-        name=name or argo_name(function.__name__),
+        name=own,
         summary=told.summary,
         description=told.description,
         inputs=(),

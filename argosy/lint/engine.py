@@ -190,11 +190,23 @@ def refuse_too_large(size: int, name: str) -> None:
         )
 
 
+class InvalidManifest(ManifestError):
+    """The linter's first error in a manifest.
+
+    Attributes:
+        path: where in the manifest it is.
+    """
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 def refuse_invalid(manifest: Mapping[str, Any], name: str) -> None:
-    """Raises ManifestError with the linter's first error, if it finds any."""
+    """Raises InvalidManifest with the linter's first error, if it finds any."""
     errors = _errors([from_object(dict(manifest), name)])
     if errors:
-        raise ManifestError(f"{name}: {errors[0].path}: {_said(errors)}")
+        raise InvalidManifest(f"{name}: {errors[0].path}: {_said(errors)}", errors[0].path)
 
 
 def refuse_invalid_files(files: Iterable[Path]) -> None:

@@ -139,6 +139,55 @@ def test_what_is_not_valid_is_not_written(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("program", "place", "problem"),
+    [
+        (
+            "@pipeline(spec={'foo': 1})\ndef odd():\n    say(text='b')\n",
+            1,
+            "odd: spec.foo: ARG005 'foo' is not a field of WorkflowSpec",
+        ),
+        (
+            "@component(image='x', template={'foo': 1})\ndef other() -> None: ...\n"
+            "@pipeline\ndef odd():\n    other()\n",
+            1,
+            "odd: spec.templates[1].foo: ARG005",
+        ),
+        (
+            "@pipeline\ndef odd():\n    say(text='a')\n"
+            "    couler.set_dependencies(lambda: say(text='b'), dependencies='a &&')\n",
+            4,
+            "odd: spec.templates[0].dag.tasks[1].depends: ARG",
+        ),
+        (
+            "@pipeline\ndef odd():\n    couler.map(lambda n: (say(text='b'),\n"
+            "        couler.set_dependencies(lambda: say(text='b'), dependencies='a &&')), [1, 2])\n",
+            4,
+            "odd: spec.templates[1].dag.tasks[1].depends: ARG",
+        ),
+        (
+            "@pipeline\ndef odd():\n    couler.run_container(image='a', command=['b'], working_dir=[1])\n",
+            3,
+            "odd: spec.templates[1].container.workingDir: ARG",
+        ),
+        (
+            "@pipeline(schedule=Schedule('61 * * * *'))\ndef odd():\n    say(text='b')\n",
+            1,
+            "odd: spec.schedules[0]: ARG612 schedule '61 * * * *' is malformed",
+        ),
+    ],
+)
+def test_what_is_not_valid_is_told_on_the_users_line(
+    folder: Path, program: str, place: int, problem: str
+) -> None:
+    head = STEPS + "from argosy import Schedule\n"
+    (folder / "odd_one.py").write_text(head + program)
+    kind = ["--kind", "CronWorkflow"] if "Schedule(" in program else []
+    done = argosy(folder, "compile", "odd_one.py", *kind)
+    assert done.returncode == 2
+    assert f"odd_one.py:{head.count(chr(10)) + place}: {problem}" in done.stderr
+
+
 def test_a_manifest_too_large_for_kubernetes_is_refused_with_a_way_out(folder: Path) -> None:
     program = "@pipeline()\ndef big():\n    for n in range(4000):\n        say(text=str(n) * 200)\n"
     (folder / "big_one.py").write_text(STEPS + program)

@@ -68,6 +68,10 @@ def unknown_dependency() -> None:
     couler.set_dependencies(lambda: notify(text="a"), dependencies=["maek"])
 
 
+def bad_step_name() -> None:
+    couler.run_container(image="a", command=["b"], step_name="DUP_b.c")
+
+
 def end_of_python() -> None:
     notify(text="a")
     sys.exit(0)
@@ -76,6 +80,7 @@ def end_of_python() -> None:
 @pytest.mark.parametrize(
     ("program", "fragment"),
     [
+        (bad_step_name, "step_name: 'DUP_b.c' is no name; write letters, digits and '-'"),
         (end_of_python, "sys.exit(0) ends Python while the pipeline is composed; write 'return'"),
         (undeclared_input, "gate() got an undeclared input 'leest'; did you mean 'least'?"),
         (missing_input, "gate() misses the input 'number' (int)"),

@@ -71,6 +71,14 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "local: 'b': 'maybe' is not 'true' or 'false'",
         ),
         ("@pipeline(local={'b': True})\ndef f(b: bool) -> None: ...\n", 2, "local: 'b': True is not a text"),
+        ("@component(image='x:1')\ndef _f() -> None: ...\n", 2, "_f(): its name: '-f' is no name; write"),
+        (
+            f"@component(image='x:1')\ndef {'a' * 130}() -> None: ...\n",
+            2,
+            "of 130 characters; Argo takes 128",
+        ),
+        ("@pipeline(name='A_b')\ndef f() -> None: ...\n", 2, "at most 63: @pipeline(name='a-b')"),
+        ("@pipeline\ndef Flow() -> None: ...\n", 2, "'Flow' is no name in Kubernetes"),
         ("@pipeline\nasync def f() -> None: ...\n", 2, "a pipeline is no 'async def'"),
         (
             "@component(image='x:1')\ndef f() -> None: ...\ng = f.options(nme='x')\n",
