@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.parameters import environment_option
+from argosy.cli.parameters import environment_option, settings_beside
 from argosy.compose.settings import IMAGES, LOCK, Settings
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
@@ -21,7 +21,7 @@ _PLATFORM = "linux/amd64"
 
 
 @click.command("build")
-@click.argument("targets", nargs=-1, metavar="[PIPELINE|FILE.py|MODULE|FOLDER]...")
+@click.argument("targets", nargs=-1, metavar="[PIPELINE|FILE.py|MODULE|FOLDER]...", callback=settings_beside)
 @click.option("--push", metavar="PREFIX", help="Send to PREFIX/NAME; default: build.push of argosy.yaml.")
 @click.option("--tag", "tags", multiple=True, help="Default: one that follows from the content.")
 @click.option("--name", help="The image's name below PREFIX; default: the first target's.")

@@ -18,6 +18,7 @@ from argosy.cli.parameters import (
     parameter_file_option,
     parameter_option,
     read_parameters,
+    settings_beside,
 )
 from argosy.code.bundle.attach import SUFFIX as CODE_SUFFIX
 from argosy.code.bundle.attach import attach, described_code, holds_code, same_code
@@ -112,7 +113,13 @@ def manifest_of(target: str) -> dict[str, Any]:
 
 
 @click.command("compile")
-@click.argument("pipelines", nargs=-1, metavar="[PIPELINE|FILE.py[:FUNCTION]]...", shell_complete=complete)
+@click.argument(
+    "pipelines",
+    nargs=-1,
+    metavar="[PIPELINE|FILE.py[:FUNCTION]]...",
+    shell_complete=complete,
+    callback=settings_beside,
+)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write into DIR.")
 @click.option(
     "--kind",

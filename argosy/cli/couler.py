@@ -8,7 +8,13 @@ import click
 from argosy import __version__
 from argosy.cli.cluster import watch_to_the_end
 from argosy.cli.main import couler_missing
-from argosy.cli.parameters import cluster_options, environment_option, parameter_option, read_parameters
+from argosy.cli.parameters import (
+    cluster_options,
+    environment_option,
+    parameter_option,
+    read_parameters,
+    settings_beside,
+)
 from argosy.errors import ArgosyError
 
 
@@ -35,7 +41,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("file", metavar="FILE.py[:FUNCTION]")
+@click.argument("file", metavar="FILE.py[:FUNCTION]", callback=settings_beside)
 @cluster_options
 @parameter_option
 @click.option("--watch", is_flag=True, help="Show the workflow until its end; exit 0 only if it Succeeded.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from argosy.cli.parameters import settings_beside
 from argosy.compose.settings import in_environment
 from argosy.manifest.parts import templates_in, with_templates
 
@@ -18,7 +19,7 @@ def env() -> None:
 @env.command()
 @click.argument("before", metavar="ENV")
 @click.argument("after", metavar="ENV")
-@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml")
+@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", callback=settings_beside)
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def diff(before: str, after: str, target: str, output: str) -> None:
     """Show what a pipeline has otherwise in one environment than in another, field by field."""

@@ -7,7 +7,7 @@ import click
 from argosy.catalogue.discover import find_components, pick
 from argosy.cli.components import module_option
 from argosy.cli.graph import write_text
-from argosy.cli.parameters import environment_option
+from argosy.cli.parameters import environment_option, settings_beside
 from argosy.compose.settings import Settings
 from argosy.declare.names import step_name
 from argosy.manifest.emit import to_yaml
@@ -41,7 +41,7 @@ def kfp(name: str, module: str | None, output: Path | None) -> None:
 
 
 @export.command()
-@click.argument("module", required=False, metavar="[MODULE|FOLDER|FILE.py]")
+@click.argument("module", required=False, metavar="[MODULE|FOLDER|FILE.py]", callback=settings_beside)
 @click.option("--name", help="Of the WorkflowTemplate; by default the module's.")
 @click.option(
     "--kind",

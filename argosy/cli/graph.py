@@ -9,12 +9,17 @@ from argosy.catalogue.mermaid import to_mermaid
 from argosy.catalogue.svg import to_svg
 from argosy.cli.compile import manifest_of
 from argosy.cli.completion import targets
-from argosy.cli.parameters import environment_option
+from argosy.cli.parameters import environment_option, settings_beside
 from argosy.errors import UsageError
 
 
 @click.command()
-@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", shell_complete=targets)
+@click.argument(
+    "target",
+    metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml",
+    shell_complete=targets,
+    callback=settings_beside,
+)
 @click.option(
     "--format",
     "form",

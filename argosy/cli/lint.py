@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy.cli.completion import sources as complete
-from argosy.cli.parameters import environment_option
+from argosy.cli.parameters import environment_option, settings_beside
 from argosy.code.bundle.attach import attach, images_with_code
 from argosy.compose.settings import Settings
 from argosy.errors import UsageError
@@ -31,7 +31,13 @@ def _codes(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @click.command("lint")
-@click.argument("paths", nargs=-1, metavar="[FILE|FOLDER|FILE.py[:FUNCTION]|-]...", shell_complete=complete)
+@click.argument(
+    "paths",
+    nargs=-1,
+    metavar="[FILE|FOLDER|FILE.py[:FUNCTION]|-]...",
+    shell_complete=complete,
+    callback=settings_beside,
+)
 @click.option("--format", "style", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option(
     "--select", multiple=True, metavar="CODES", help="Only these rules: ARG301, or ARG3 for a family."

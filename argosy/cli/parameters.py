@@ -10,7 +10,7 @@ import yaml
 
 from argosy.cli.completion import assignments
 from argosy.compose.given import Unquoted
-from argosy.compose.settings import ENVIRONMENT, in_environment
+from argosy.compose.settings import ENVIRONMENT, beside, in_environment
 from argosy.errors import UsageError
 from argosy.manifest.scalars import as_text, resolve
 
@@ -125,6 +125,13 @@ env_file_option = click.option(
     help="NAME/KEY=VALUE for a key of a Secret or ConfigMap, VARIABLE=VALUE for every step.",
 )
 """Files with the values of Secrets, for a run or a part of one."""
+
+
+def settings_beside(context: click.Context, _: click.Parameter | None, value: Any) -> Any:
+    """For as long as the command runs, settings are also looked for beside what it names."""
+    words = (value,) if isinstance(value, str) else value or ()
+    context.with_resource(beside(*words))
+    return value
 
 
 def environment_option(command: F) -> F:

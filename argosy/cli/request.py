@@ -148,6 +148,11 @@ class Request:
         runner = str(content.get("runner", RUNNERS[0]))
         return cls(manifest, given, folders, state_dir, record.run, pipeline, files, runner)
 
+    @property
+    def project(self) -> str:
+        """The folder of what was asked for, or the current one of then."""
+        return self.module_dirs[:-1][-1] if self.module_dirs[1:] else "".join(self.module_dirs)
+
     def containers(self) -> "Containers | None":
         """The engine that runs its steps; None: they are processes. Raises UsageError if it is not there."""
         if self.runner == RUNNERS[0]:

@@ -15,7 +15,13 @@ from rich.console import Console
 
 from argosy.cli.completion import runs, steps, targets
 from argosy.cli.execution import Leave, Work, execute, kept_values, shown_live, start_stack, with_config_maps
-from argosy.cli.parameters import env_file_option, environment_option, parameter_option, read_parameters
+from argosy.cli.parameters import (
+    env_file_option,
+    environment_option,
+    parameter_option,
+    read_parameters,
+    settings_beside,
+)
 from argosy.cli.request import Request
 from argosy.cli.stack import state_dir_option
 from argosy.compose.settings import RUNNERS, Settings
@@ -101,6 +107,7 @@ _OPTIONS = (
         required=False,
         metavar="[PIPELINE|FILE.py[:FUNCTION]|FILE.yaml]",
         shell_complete=targets,
+        callback=settings_beside,
     ),
     parameter_option,
     click.option(
@@ -225,6 +232,7 @@ def _request(
         if target or given or isolated:
             raise UsageError("--resume continues a run as it was: no pipeline, no parameters, no --isolated")
         request = Request.load(state_dir, resume)
+        settings_beside(click.get_current_context(), None, request.project)
         if runner not in (None, request.runner):
             raise UsageError(
                 f"--resume continues {request.run} as it was, with --runner {request.runner}; "
@@ -309,6 +317,7 @@ def rerun(
         raise UsageError("--debug runs one step: it needs --step")
     record = History(state_dir).find(run).whole()
     asked = Request.load(state_dir, record.run).again(given if first else {})
+    settings_beside(click.get_current_context(), None, asked.project)
     containers = asked.containers()
     if debug and containers is not None:
         raise UsageError(

@@ -16,13 +16,19 @@ from argosy.cli.parameters import (
     parameter_file_option,
     parameter_option,
     read_parameters,
+    settings_beside,
 )
 from argosy.compose.compiler import Kind
 from argosy.errors import UsageError
 
 
 @click.command()
-@click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", shell_complete=targets)
+@click.argument(
+    "target",
+    metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml",
+    shell_complete=targets,
+    callback=settings_beside,
+)
 @parameter_option
 @parameter_file_option
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Of a pipeline; default: Workflow.")

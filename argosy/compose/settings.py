@@ -28,7 +28,7 @@ themselves are defaults, which a pipeline's own fields win over; those of an env
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -83,12 +83,45 @@ def in_environment(name: str | None) -> Iterator[None]:
         _environment.reset(token)
 
 
+# Of the command that runs: a step's thread asks for the same settings, and a context's variable ends there.
+_beside: list[Path] = []
+
+
+@contextmanager
+def beside(*targets: str) -> Iterator[None]:
+    """While inside: where no `argosy.yaml` is above the current folder, the one above these files counts."""
+    before = [*_beside]
+    paths = [Path(target.partition(":")[0]) for target in targets]
+    _beside[:] = [folder for path in paths if (folder := _folder_at(path))]
+    try:
+        yield
+    finally:
+        _beside[:] = before
+
+
 def _folder_of(*names: str) -> Path | None:
-    """The nearest folder from here upwards that has one of these files; this one is the empty path."""
+    """The nearest folder from here upwards that has one of these files; this one is the empty path.
+
+    Where there is none, that of what the command names, if all of it has the same.
+    """
     here = Path.cwd()
-    found = (f for f in (here, *here.parents) if any((f / name).is_file() for name in names))
-    folder = next(found, None)
-    return Path() if folder == here else folder
+    if folder := _upwards(here, names):
+        return Path() if folder == here else folder
+    found = {_upwards(place, names) for place in _beside}
+    return found.pop() if len(found) == 1 else None
+
+
+def _folder_at(path: Path) -> Path | None:
+    """The folder that a path leads to, or that its file is in."""
+    try:
+        return (path if path.is_dir() else path.parent).resolve() if path.exists() else None
+    except OSError:  # a name that no file can have
+        return None
+
+
+def _upwards(start: Path, names: Iterable[str]) -> Path | None:
+    above = (start, *start.parents)
+    return next((f for f in above if any((f / name).is_file() for name in names)), None)
 
 
 @dataclass(frozen=True)
@@ -119,6 +152,7 @@ class Settings:
     def find(cls) -> "Settings":
         """The settings of $ARGOSY_SETTINGS, else of the nearest `argosy.yaml` upwards from here, or none.
 
+        Where there is none, the nearest one upwards from what the command names counts: `beside`.
         In the environment of `in_environment`, else of $ARGOSY_ENV, else in none. Where no `argosy.yaml`
         tells the project's folder, it is the nearest that has what `argosy build` wrote, else this one.
         """

@@ -154,3 +154,52 @@ def test_the_examples_environments_compile_and_lint_for_the_whole_system(
     assert any(needs_gpu) is (name == "prod")
     with_steps = [f for f in files if "container:" in f]
     assert all("AWS_ENDPOINT_URL_S3" in f for f in with_steps) is (name != "prod")
+
+
+SECRET = """
+from typing import NamedTuple
+from argosy import FromSecret, component, pipeline
+
+class Said(NamedTuple):
+    text: str
+
+@component(image="python:3.11", env={"WORD": FromSecret("words", "word")})
+def say() -> Said:
+    "Say it."
+    import os
+    return Said(os.environ["WORD"])
+
+@pipeline()
+def etl() -> None:
+    "Say it."
+    say()
+"""
+
+
+def test_a_command_takes_the_settings_above_the_file_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "proj/flows").mkdir(parents=True), (tmp_path / "here").mkdir()
+    (tmp_path / "proj/argosy.yaml").write_text("namespace: theirs\nsecrets: values.yaml\n")
+    (tmp_path / "proj/values.yaml").write_text("secrets: {words: {word: sesame}}\n")
+    file = tmp_path / "proj/flows/etl.py"
+    file.write_text(SECRET)
+    ignored = ("ARGOSY_ENV", "ARGOSY_SETTINGS", "ARGOSY_STATE_DIR")
+    environment = {k: v for k, v in os.environ.items() if k not in ignored}
+
+    def said(*words: str) -> str:
+        done = subprocess.run(
+            [ARGOSY, *words],
+            cwd=tmp_path / "here",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "  namespace: theirs\n" in said("compile", str(file))
+    assert "  namespace: theirs\n" in said("submit", str(file), "--dry-run")
+    run = Path(json.loads(said("run", str(file), "--output", "json"))["runDir"]).name
+    assert "sesame" in said("rerun", run, "--from", "say", "--output", "json")
+    assert "sesame" in said("run", "--resume", run, "--output", "json")
+    assert (tmp_path / "here/.argosy").is_dir() and not (tmp_path / "proj/.argosy").exists()

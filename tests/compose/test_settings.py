@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from argosy import Schedule, compile, component, pipeline
-from argosy.compose.settings import Settings
+from argosy.compose.settings import Settings, beside
 from argosy.errors import DeclarationError, UsageError
 
 
@@ -159,3 +159,27 @@ def test_what_a_build_wrote_is_found_from_below_also_without_settings(
     assert Settings.find().folder == tmp_path / "project"
     monkeypatch.chdir(tmp_path / "project")
     assert Settings.find().folder == Path()
+
+
+def test_settings_above_what_a_command_names_hold_where_none_are_above_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "here/own", "one/flows", "two"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "one/argosy.yaml").write_text("namespace: one\nsecrets: values.yaml\n")
+    (tmp_path / "two/argosy.yaml").write_text("namespace: two\n")
+    etl, other = tmp_path / "one/flows/etl.py", tmp_path / "two/x.py"
+    etl.touch(), other.touch()
+    monkeypatch.delenv("ARGOSY_SETTINGS", raising=False)
+    monkeypatch.chdir(tmp_path / "here")
+    with beside(f"{etl}:etl", "a-built-in-name", "x" * 5000):
+        found = Settings.find()
+        assert (found.namespace, found.folder) == ("one", tmp_path / "one")
+        assert found.secrets == tmp_path / "one/values.yaml"
+    with beside(str(etl), str(other)):  # they differ: neither
+        assert Settings.find() == Settings()
+    (tmp_path / "here/argosy.yaml").write_text("namespace: here\n")
+    monkeypatch.chdir(tmp_path / "here/own")
+    with beside(str(etl)):
+        assert Settings.find().namespace == "here"
+    assert Settings.find().namespace == "here"
