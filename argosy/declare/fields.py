@@ -10,6 +10,7 @@ from argosy.errors import DeclarationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _LONGEST_NAME = 128
+_OF_THE_RUN = re.compile(r"\{\{=|\{\{\s*(?:inputs|tasks|loops)\b")
 # Names of Kubernetes' objects, of the keys in them, and of labels and annotations.
 _OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _KEY = re.compile(r"[-._A-Za-z0-9]+")
@@ -36,8 +37,13 @@ def expect_text(what: str, value: object) -> None:
 
 
 def expect_name(what: str, value: object) -> None:
-    """Raises DeclarationError unless it can be the name of a step; a name with a tag is Argo's to judge."""
+    """Raises DeclarationError unless it can be the name of a step.
+
+    One with a tag is Argo's to judge, unless that is of a value of the run: a step has one name in all runs.
+    """
     expect_text(what, value)
+    if _OF_THE_RUN.search(str(value)):
+        raise DeclarationError(f"{what}: {value!r} has to be a text of the program's own")
     if "{{" not in str(value) and not _NAME.fullmatch(str(value)):
         raise DeclarationError(
             f"{what}: {value!r} is no name; write letters, digits and '-', as in 'train-again'"
