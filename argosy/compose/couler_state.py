@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import couler.argo as couler
 from couler.argo_submitter import ArgoSubmitter
 from couler.core import states, step_update_utils, utils
+from couler.core.constants import ImagePullPolicy
 from couler.core.templates import output
 from couler.core.templates.script import Script
 
@@ -192,6 +193,9 @@ def _named(name_step: NameStep) -> Iterator[None]:
 
     step_update_utils.update_step, utils.invocation_location = named_update, places
     utils.argo_safe_name = places.safe_name
+    pull_policy = utils.config_image_pull_policy
+    # Couler refuses the very texts that it then names as those to take.
+    utils.config_image_pull_policy = lambda policy: ImagePullPolicy(policy).value
     Script.script_dict = _script_dict
     output.extract_step_return = _any_operand
     try:
@@ -199,7 +203,7 @@ def _named(name_step: NameStep) -> Iterator[None]:
     finally:
         Script.script_dict = _couler_script_dict
         step_update_utils.update_step, utils.invocation_location = update_step, locate
-        utils.argo_safe_name = safe_name
+        utils.argo_safe_name, utils.config_image_pull_policy = safe_name, pull_policy
         output.extract_step_return = extract
 
 

@@ -20,6 +20,7 @@ from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn
 
 from couler.core import run_templates
+from couler.core.constants import ImagePullPolicy
 from couler.core.templates import OutputArtifact, OutputJob
 from couler.core.templates.artifact import TypedArtifact
 from couler.core.templates.output import Output, OutputEmpty
@@ -76,6 +77,15 @@ def refuse_lost(call: Mapping[str, Any]) -> None:
                 f"{call_site()}: input: {value!r} is no artifact of Couler's, and Couler would drop it; "
                 "give values to args, and files to a component's input declared as File"
             )
+    policy = call.get("image_pull_policy")
+    if (
+        policy is not None
+        and not isinstance(policy, ImagePullPolicy)
+        and policy not in ImagePullPolicy.values()
+    ):
+        raise ComposeError(
+            f"{call_site()}: image_pull_policy: {policy!r} is none of {', '.join(ImagePullPolicy.values())}"
+        )
     name = call.get("step_name")
     if name is not None and (not isinstance(name, str) or "{{" in name):
         raise ComposeError(f"{call_site()}: step_name: {name!r} has to be a text of the program's own")

@@ -196,6 +196,10 @@ def explain(error: BaseException, path: Path | None = None) -> str:
         return f"{error.filename}:{error.lineno}: {error.msg}"
     if isinstance(error, SystemExit):
         return left_at(error, f"the file is read; {_GUARD}", str(path))
+    from argosy.compose.placeholders import unknown_verb
+
+    if found := unknown_verb(error):
+        return found
     return f"{raised_at(error, str(path))}: {_misspelt(error) or f'{type(error).__name__}: {error}'}"
 
 

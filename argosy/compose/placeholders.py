@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from difflib import get_close_matches
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from couler.core.templates.output import Output
 
-from argosy.compose.tag_text import BRANCH, COMPUTE, made, refuse_format, text_for
+from argosy.compose.tag_text import BRANCH, COMPUTE, TagText, made, refuse_format, text_for, values_in
 from argosy.compose.tags import path_of
-from argosy.declare.source import call_site, is_user_code, placed, raised_at
+from argosy.declare.source import call_site, is_installed, is_user_code, placed, raised_at
 from argosy.errors import ComposeError, DeclarationError
 from argosy.step.interface import ArtifactKind
 from argosy.step.values import ValueType
+from argosy.text import did_you_mean
 
 UNSEEN = ", no value yet>"
 """How the `repr` of a placeholder ends: a text that holds it was made from one by mistake."""
@@ -226,15 +228,63 @@ def explained(error: Exception) -> ComposeError | None:
         return None
     if verb := _verb_that_raised(error):
         return ComposeError(f"{raised_at(error)}: couler.{verb} {_TAKES[verb]} ({error})")
+    if found := unknown_verb(error):
+        return ComposeError(found)
     text = str(error)
     kinds = {kind.__name__ for kind in _kinds(Placeholder)} | {kind.__name__ for kind in _kinds(Output)}
     if UNSEEN not in text and kinds.isdisjoint(re.findall(r"\w+", text)):
-        return None
+        hint = _hint(error)
+        told = f"{raised_at(error)}: {type(error).__name__}: {text.rstrip('.')}; {hint}"
+        return ComposeError(" ".join(told.split("\n"))) if hint else None
     return ComposeError(
         f"{raised_at(error)}: a value that is not there while the pipeline is composed was given to a "
         f"function that is no component ({text}); give it, or the list or dict that holds it, to a "
         "component, or write f'...' where a text is wanted"
     )
+
+
+def unknown_verb(error: BaseException) -> str:
+    """The line for a name that Couler does not have, with the nearest that it has; else empty."""
+    module = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
+    if getattr(module, "__name__", "") not in ("couler", "couler.argo") or not isinstance(module, ModuleType):
+        return ""
+    verbs = [n for n, v in vars(module).items() if callable(v) and n[0].islower()]
+    name = str(error.name)  # type: ignore[attr-defined]
+    return f"{raised_at(error)}: couler has no '{name}'{did_you_mean(name, verbs)}"
+
+
+# Python's own words for a call that is wrong whatever the values are.
+_NOTHING_BACK = ("when", "dag", "set_exit_handler")
+_WRONG_CALL = re.compile(
+    r"unexpected keyword|required (?:positional|keyword)|positional arguments? but|has no attr"
+)
+
+
+def _hint(error: Exception) -> str:
+    """The part that values which are not there yet have in an error of Python's own; empty if none."""
+    frame = _users_place(error)
+    if isinstance(error, AttributeError) and getattr(error, "obj", error) is None:
+        names = set(frame[0].f_code.co_names) if frame else set()
+        if names.isdisjoint(_NOTHING_BACK):
+            return ""
+        return (
+            "nothing comes back from couler.when, couler.dag and couler.set_exit_handler: a step's outputs "
+            "are what its own call returns"
+        )
+    values = values_in(*frame) if frame and not _WRONG_CALL.search(str(error)) else ()
+    for value in (v for v in values if issubclass(type(v), (Placeholder, TagText))):
+        what = value.what if isinstance(value, Placeholder) else "a text with a tag in it"
+        return f"{what} has no value while the pipeline is composed: {COMPUTE}"
+    return ""
+
+
+def _users_place(error: BaseException) -> tuple[FrameType, int] | None:
+    """The last frame of the user's own that an error passed through, and where in its code it was."""
+    trace, own = error.__traceback__, None
+    while trace is not None:
+        own = trace if is_user_code(trace.tb_frame) and not is_installed(trace.tb_frame) else own
+        trace = trace.tb_next
+    return (own.tb_frame, own.tb_lasti) if own else None
 
 
 _TAKES = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dis
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
@@ -160,19 +160,23 @@ def _padded_by(frame: FrameType) -> str:
 
 def _left_operand(code: CodeType, at: int, frame: FrameType) -> Any:
     """The value to the left of the `%` at this place of the code, where that is a constant or a name."""
-    before = [i for i in dis.get_instructions(code) if i.offset <= at]
-    last = before.pop()
-    if last.argrepr not in ("%", "%=") or last.positions is None or last.positions.lineno is None:
-        return None
-    span = last.positions
+    last = next(i for i in dis.get_instructions(code) if i.offset == at)
+    return next(values_in(frame, at), None) if last.argrepr in ("%", "%=") else None
+
+
+def values_in(frame: FrameType, at: int) -> Iterator[Any]:
+    """The constants and variables in the expression that a frame is at, from left to right."""
+    before = [i for i in dis.get_instructions(frame.f_code) if i.offset <= at]
+    span = getattr(before[-1], "positions", None) if before else None  # Python 3.10 has none
+    if span is None or span.lineno is None:
+        return
     start, end = (span.lineno, span.col_offset), (span.end_lineno, span.end_col_offset)
     for instruction in before:
         own = instruction.positions
         if own is None or own.lineno is None or not instruction.opname.startswith("LOAD_"):
             continue
         if start <= (own.lineno, own.col_offset) and (own.end_lineno, own.end_col_offset) <= end:  # type: ignore[operator]
-            return _loaded(instruction, frame)
-    return None
+            yield _loaded(instruction, frame)
 
 
 def _loaded(instruction: dis.Instruction, frame: FrameType) -> Any:

@@ -243,6 +243,12 @@ class Component(Generic[P, R]):
 def _why_hidden(function: Callable[..., Any]) -> str:
     outer = function.__qualname__.rpartition(".<locals>")[0]
     if not outer:
+        hidden = vars(sys.modules.get(function.__module__, inspect)).get(function.__name__)
+        if callable(hidden) and not isinstance(hidden, Component):
+            return (
+                "is hidden by a decorator that stands above @component, and a container would import that; "
+                "put @component on top"
+            )
         return f"is no component of the module '{function.__module__}' that a container could import"
     used = inspect.unwrap(function).__code__.co_freevars
     inputs = f", and make {', '.join(map(repr, used))} an input of it" if used else ""

@@ -215,3 +215,36 @@ def test_a_folder_that_cannot_be_made_is_one_line(folder: Path, words: list[str]
     done = argosy(folder, *words, "taken/out")
     assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
     assert "taken" in done.stderr and "Not a directory" in done.stderr
+
+
+HIDDEN = """
+import functools
+import couler.argo as couler
+from argosy import component, pipeline
+
+def loud(function):
+    @functools.wraps(function)
+    def inner(*args):
+        return function(*args)
+    return inner
+
+@loud
+@component(image="a:1")
+def say() -> None:
+    print("x")
+
+@pipeline
+def hidden():
+    say()
+    couler.run_container(image="a:1", command=["x"], image_pull_policy="Always", step_name="pull")
+"""
+
+
+def test_a_component_below_another_decorator_is_told_to_be_on_top(folder: Path) -> None:
+    (folder / "hidden.py").write_text(HIDDEN)
+    done = argosy(folder, "compile", "hidden.py")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "hidden.py:" in done.stderr and "put @component on top" in done.stderr
+    (folder / "hidden.py").write_text(HIDDEN.replace("\n@loud\n", "\n"))
+    done = argosy(folder, "compile", "hidden.py")
+    assert "imagePullPolicy: Always" in done.stdout, done.stderr

@@ -68,6 +68,19 @@ def unknown_dependency() -> None:
     couler.set_dependencies(lambda: notify(text="a"), dependencies=["maek"])
 
 
+def unknown_verb() -> None:
+    couler.run_contaner(image="a")
+
+
+def unknown_policy() -> None:
+    couler.run_container(image="a", command=["b"], image_pull_policy="Often", step_name="c")
+
+
+def nothing_came_back() -> None:
+    result: Any = couler.when(couler.equal(gate(number=1).result, "passed"), lambda: notify(text="a"))
+    result.text  # noqa: B018
+
+
 def bad_step_name() -> None:
     couler.run_container(image="a", command=["b"], step_name="DUP_b.c")
 
@@ -80,6 +93,9 @@ def end_of_python() -> None:
 @pytest.mark.parametrize(
     ("program", "fragment"),
     [
+        (unknown_verb, "couler has no 'run_contaner'; did you mean 'run_container'?"),
+        (unknown_policy, "image_pull_policy: 'Often' is none of IfNotPresent, Always, Never"),
+        (nothing_came_back, "nothing comes back from couler.when"),
         (bad_step_name, "step_name: 'DUP_b.c' is no name; write letters, digits and '-'"),
         (end_of_python, "sys.exit(0) ends Python while the pipeline is composed; write 'return'"),
         (undeclared_input, "gate() got an undeclared input 'leest'; did you mean 'least'?"),
