@@ -104,16 +104,14 @@ def test_parameters(parameters: dict[str, str], says: str) -> None:
         ("image: x, command", "image: x, commnd", "no field 'commnd'; did you mean 'command'"),
         ('command: [echo, "{{inputs.parameters.x}}"]', "args: [x]", "no command"),
         ("path: /tmp/y", "path: '/tmp/{{workflow.name}}'", "cannot hold tags"),
-        ("container: {image", "timeout: soon\n  container: {image", None),
+        ("container: {image", "timeout: soon\n  container: {image", "timeout 'soon' is no duration"),
     ],
 )
 def test_manifests_that_cannot_work(old: str, new: str, says: str | None) -> None:
     assert old in GOOD
     broken = manifest(GOOD.replace(old, new, 1))
     if says is None:
-        check(
-            broken, {"count": "1"}
-        )  # a timeout is read when its step starts; {{item}} without a loop is text
+        check(broken, {"count": "1"})  # {{item}} without a loop is text
         return
     with pytest.raises(ManifestError, match=re.escape(says)):
         check(broken, {"count": "1"})

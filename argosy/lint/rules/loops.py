@@ -70,7 +70,7 @@ def sequence_numbers(subject: Subject) -> Iterator[Found]:
                 )
 
 
-@rule("ARG437", "loop-list")
+@rule("ARG437", "loop-list", Severity.WARNING)
 def loop_list(subject: Subject) -> Iterator[Found]:
     """withParam is a text without tags that is no JSON list.
 
