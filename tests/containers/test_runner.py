@@ -190,6 +190,8 @@ templates:
 def test_how_a_program_fails_is_told_as_in_a_cluster(
     run: Run, engine: Used, container: str, phase: str, code: int, message: str
 ) -> None:
+    if code == 137 and not Containers.open(engine.kind).init:
+        pytest.skip("skipped: no catatonit, without which a container's first process cannot kill itself")
     outputs = "outputs: {parameters: [{name: p, valueFrom: {path: /tmp/p}}]}"
     step = f"{{name: a, {outputs}, container: {{image: IMAGE, {container}}}}}"
     found = node(run(f"templates: [{{name: main, steps: [[{{name: a, template: a}}]]}}, {step}]"), "a")
