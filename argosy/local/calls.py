@@ -11,7 +11,7 @@ import json
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -382,6 +382,7 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
     if not items:
         node = site.end(call, name, site.parent, Phase.SKIPPED, "Skipped, empty params")
         return site.finished(call, node, Produced())
+    earlier = ctx.state.kept(name)
     ctx.state.put(Node(name, call.template, "Loop", Phase.RUNNING, site.parent, started_at=now()))
     try:
         turns = Turns(len(items)) if site.kind == "tasks" else None
@@ -394,6 +395,7 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
         raise
     if any(node.name in ctx.executed for node, _ in done):
         ctx.executed.add(name)
+        earlier = None
     bad = [node.phase for node, _ in done if node.phase.is_bad]
     lists, problem = _gathered([produced for node, produced in done if node.phase is Phase.SUCCEEDED])
     parameters = {
@@ -402,6 +404,8 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
     outputs = Values(parameters, {}, lists.get("outputs.result"))
     message = f"{len(bad)} of {len(done)} items failed" if bad else ""
     node = _close(site, name, bad[-1] if bad else Phase.SUCCEEDED, message, outputs)
+    if earlier:
+        node = ctx.state.put(replace(node, started_at=earlier.started_at, finished_at=earlier.finished_at))
     if call.exit_hook and site.kind == "tasks":  # a DAG's loop has the hook of its items, and its own
         over = site.finished(call, node, Produced(), lists=lists)
         await _run_hook(site, call.exit_hook, name, site.scope.inner(over.variables))

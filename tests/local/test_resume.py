@@ -73,6 +73,24 @@ def test_a_failed_run_goes_on(run: Run, tmp_path: Path) -> None:
     assert node(resumed, "first") == node(failed, "first")
 
 
+LOOP = """
+templates:
+- name: main
+  steps: [[{name: each, template: wait, withItems: [1, 2]}], [{name: last, template: door}]]
+- {name: wait, container: {image: x, command: [sleep, "0.1"]}}
+- {name: door, container: {image: x, command: [test, -e, "$(OPEN)"]}}
+"""
+
+
+def test_a_loop_that_was_over_keeps_its_times(run: Run, tmp_path: Path) -> None:
+    failed = run(LOOP, environment=environment(tmp_path))
+    (tmp_path / "open").touch()
+    resumed = run(LOOP, environment=environment(tmp_path), resume=True)
+    assert resumed.succeeded
+    assert node(resumed, "each") == node(failed, "each")
+    assert node(resumed, "each").seconds >= 0.1
+
+
 def test_what_depends_on_something_that_ran_again_runs_again(run: Run, tmp_path: Path) -> None:
     spec = """
 templates:
