@@ -16,7 +16,7 @@ from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
 from argosy.local.errors import NodeError
-from argosy.local.job import WOULD_RUN, Inputs, Job, Outcome, Produced
+from argosy.local.job import WOULD_ASK, WOULD_RUN, Inputs, Job, Outcome, Produced
 from argosy.local.model import Request, Retry, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now, parse_time
 from argosy.local.pod import Pod
@@ -109,6 +109,9 @@ class Engine:
     async def _unless_known(self, job: Job) -> tuple[Node, Produced]:
         """Take the outputs of an earlier run, or carry the job out and remember what it made."""
         reuse, memo = self.ctx.reuse, job.template.memo
+        asks = job.template.suspended is not None and self.ctx.approval.beforehand(job.name) is None
+        if self._dry and asks:
+            return self.ctx.state.put(self._ended(job.name, Phase.ERROR, WOULD_ASK)), Produced()
         if reuse is None or not (job.template.acts or memo):
             return await self._attempts(job)
         key: str | None = None

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from argosy.local.model import Template, Workflow
-from argosy.local.node import PROGRAMS, Node, Phase, Values
+from argosy.local.node import Node, Phase, Values
 
 WOULD_RUN = "it would run"
 """Message of a step that a dry run did not find."""
+
+WOULD_ASK = "it would wait for approval"
+"""Message of a suspended step in a dry run."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +87,20 @@ class Planned:
 
 
 def planned(result: WorkflowResult) -> list[Planned]:
-    """The steps, from a dry run's result."""
+    """The steps, from a dry run's result; a loop or a DAG is one of them while nobody knows what is in it."""
     found = []
+    known = {node.parent for node in result.nodes}
     for node in result.nodes:
-        if node.kind not in PROGRAMS and node.phase is not Phase.SKIPPED:
+        if node.name in known and node.phase is not Phase.SKIPPED:
             continue
         if node.reused:
             found.append(Planned(node.name, f"reused from {node.reused}", node.reused))
         elif node.phase is Phase.SKIPPED:
             found.append(Planned(node.name, f"skipped: {node.message}"))
-        elif node.message == WOULD_RUN:
-            found.append(Planned(node.name, "runs"))
+        elif node.message in (WOULD_RUN, WOULD_ASK):
+            found.append(Planned(node.name, "runs" if node.message == WOULD_RUN else "waits for approval"))
+        elif node.phase is Phase.SUCCEEDED:
+            found.append(Planned(node.name, "approved"))
         else:
             found.append(Planned(node.name, "waits for what runs"))
     return found

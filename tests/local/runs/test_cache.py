@@ -199,6 +199,45 @@ def test_the_plan_says_before_the_run_what_would_be_reused(project: Path, argosy
     assert len(History(project).names()) == 1
 
 
+PLANNED = """
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {generateName: planned-}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    dag:
+      tasks:
+      - {name: review, template: ask}
+      - {name: soon, template: soon}
+      - {name: make, template: say}
+      - {name: each, template: say, depends: make, withParam: "{{tasks.make.outputs.result}}"}
+      - {name: both, template: both, depends: make}
+      - {name: later, template: ask, depends: make}
+      - {name: two, template: say, withItems: [1, 2]}
+  - {name: ask, suspend: {}}
+  - {name: soon, suspend: {duration: 1h}}
+  - {name: both, steps: [[{name: first, template: say}]]}
+  - {name: say, container: {image: x, command: [echo, "[1]"]}}
+"""
+
+
+def test_the_plan_names_what_nobody_can_look_into_yet(tmp_path: Path, argosy: Argosy) -> None:
+    (tmp_path / "planned.yaml").write_text(PLANNED)
+    done = argosy("run", "planned.yaml", "--plan", "--output", "json")
+    assert {step["step"]: step["plan"] for step in json.loads(done.stdout)["steps"]} == {
+        "review": "waits for approval",
+        "soon": "waits for approval",
+        "make": "runs",
+        "each": "waits for what runs",
+        "both": "waits for what runs",
+        "later": "waits for what runs",
+        "two(0:1)": "runs",
+        "two(1:2)": "runs",
+    }
+
+
 def test_what_changes_the_world_is_declared_so(tmp_path: Path) -> None:
     assert update_aliases.container.changes_world
     with pytest.raises(DeclarationError, match="never reused"):
