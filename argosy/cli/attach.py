@@ -41,7 +41,7 @@ def attach(run: str, state_dir: Path) -> None:
     On a terminal `q` detaches again, and Ctrl-C stops the run. Elsewhere lines are printed, and Ctrl-C ends
     this command alone.
     """
-    from argosy.cli.execution import print_summary
+    from argosy.cli.execution import print_summary, resume_command
     from argosy.errors import UsageError
     from argosy.local.runs.attach import died, watch
     from argosy.local.runs.record import History
@@ -64,7 +64,7 @@ def attach(run: str, state_dir: Path) -> None:
         return
     places = {"run": str(result.run_dir)}
     if not result.succeeded:
-        places["again"] = f"argosy run --resume {record.run}"
+        places["again"] = resume_command(record.run, result)
     print_summary(Console(stderr=True, highlight=False), result, places)
     sys.exit(0 if result.succeeded else 1)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,12 @@ _STYLES = {
 }
 # Of a step's name, in characters; a longer one, as of a loop's item, puts its phase out of line.
 _LONGEST = 40
+
+
+def resume_command(run: str, result: WorkflowResult) -> str:
+    """The command that goes on with a run, with the approvals that it lacked."""
+    asked = (node.name for node in result.failed_nodes if node.kind == "Suspend")
+    return shlex.join(["argosy", "run", "--resume", run, *(f"--approve={name}" for name in asked)])
 
 
 def print_summary(console: Console, result: WorkflowResult, places: Mapping[str, str]) -> None:
@@ -223,7 +230,7 @@ def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
     if work.stack:
         places |= work.stack.endpoints().pages()
     if not result.succeeded and again:
-        places["again"] = f"argosy run --resume {work.request.run}"
+        places["again"] = resume_command(work.request.run, result)
     console = Console(stderr=True, highlight=False)
     places |= _write_page(work.request, console)
     print_summary(console, result, places)

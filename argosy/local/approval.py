@@ -18,7 +18,8 @@ _WORD = re.compile(r"((?:[^:()]|\([^()]*\))+)(?::([^=]+)=(.*))?", re.DOTALL)  # 
 _LOOP_ITEM = re.compile(r"\(.*\)$")
 
 
-Ask = Callable[[str], Awaitable[bool]]
+Ask = Callable[[str], Awaitable[bool | None]]
+"""Asks whether a step may go on; the answer is None where nobody is there any more."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,30 @@ class Approval:
         supplied = self.beforehand(node)
         if supplied is not None:
             return supplied
-        if self.ask is None:
-            return None
-        async with self._asking:  # one question at a time
-            return {} if await self.ask(node) else None
+        return {} if await self._answer(node) else None
 
     async def within(self, node: str, seconds: float) -> Mapping[str, str] | None:
         """The same of a step that goes on by itself after a time, without supplied outputs.
 
         None where somebody who is asked says no.
         """
-        if self.ask is None:
-            await asyncio.sleep(seconds)
-            return {}
+        over = asyncio.create_task(asyncio.sleep(seconds))
         try:
-            return await asyncio.wait_for(self.of(node), seconds)
+            answer = await asyncio.wait_for(self._answer(node), seconds)
+            if answer is None:
+                await over
         except asyncio.TimeoutError:
-            return {}
+            answer = True
+        finally:
+            over.cancel()
+        return None if answer is False else {}
+
+    async def _answer(self, node: str) -> bool | None:
+        """What the person says who is there; None without one."""
+        if self.ask is None:
+            return None
+        async with self._asking:  # one question at a time
+            return await self.ask(node)
 
 
 def suspended_steps(workflow: Workflow) -> list[str]:
@@ -92,8 +100,11 @@ def suspended_steps(workflow: Workflow) -> list[str]:
     return sorted(found | {EXIT_HANDLER for hook in ends if hook and hook.template in suspended})
 
 
-async def ask_terminal(node: str) -> bool:
-    """Ask the person at the terminal, who may as well stop the run: no thread is left reading."""
+async def ask_terminal(node: str) -> bool | None:
+    """Ask the person at the terminal, who may as well stop the run: no thread is left reading.
+
+    The answer is None once the terminal is gone.
+    """
     sys.stderr.write(f"approve '{node}'? [y/N] ")
     sys.stderr.flush()
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
@@ -102,4 +113,7 @@ async def ask_terminal(node: str) -> bool:
         await answered.wait()
     finally:
         loop.remove_reader(sys.stdin.fileno())
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    except OSError:
+        return None

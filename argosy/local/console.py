@@ -119,11 +119,13 @@ class ConsoleReporter:
             self._console.print(Text(f"{result.phase.value}: {one_line(result.message)}", "red"))
 
     def asked(self, ask: Ask) -> Ask:
-        """A question to the person at the terminal, whose answer is not taken for keys."""
+        """A question to the person at the terminal, whose answer is not taken for keys; a run may be left."""
 
-        async def asking(node: str) -> bool:
+        async def asking(node: str) -> bool | None:
             keys, loop = self._keys, asyncio.get_running_loop()
-            if keys is None or self._is_left:
+            if self._is_left:
+                return None
+            if keys is None:
                 return await ask(node)
             loop.remove_reader(keys.descriptor)
             try:

@@ -217,3 +217,22 @@ def test_what_cannot_be_followed_is_one_line(made: Made, argosy: Argosy) -> None
     )  # fmt: skip
     (record.folder / "run.json").unlink()
     assert "nothing was begun" in argosy("attach", "pipe-aaaaa").stderr
+
+
+@pytest.mark.parametrize(("suspend", "phase"), [("{}", "Failed"), ("{duration: 1s}", "Succeeded")])
+def test_a_run_that_was_left_asks_nobody(folder: Path, suspend: str, phase: str) -> None:
+    asking = "wait}], [{name: review, template: ask}]]"
+    manifest = (folder / "slow.yaml").read_text().replace("wait}]]", asking)
+    (folder / "slow.yaml").write_text(f"{manifest}  - {{name: ask, suspend: {suspend}}}\n")
+    with terminal(folder, "run", "slow.yaml") as first:
+        first.until("38%")
+        first.press("q")
+        assert first.code() == 0
+    with terminal(folder, "attach") as second:
+        second.until("38%")
+        (folder / "go").touch()
+        assert second.code() == int(phase == "Failed")
+    record = only_run(folder)
+    assert (record.state, record.phase) == ("finished", phase)
+    again = f"argosy run --resume {record.run} --approve=review"
+    assert ("nobody has approved 'review'" in second.shown) is (again in second.shown) is (phase == "Failed")
