@@ -78,7 +78,7 @@ templates:
 - name: main
   steps: [[{name: each, template: wait, withItems: [1, 2]}], [{name: last, template: door}]]
 - {name: wait, container: {image: x, command: [sleep, "0.1"]}}
-- {name: door, container: {image: x, command: [test, -e, "$(OPEN)"]}}
+- {name: door, container: {image: x, command: [sh, -c, 'test -e "$OPEN"']}}
 """
 
 
