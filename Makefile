@@ -1,10 +1,13 @@
 # Everything works in .venv at the root; versions are pinned in constraints.txt alone.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-# Python compiles what is imported, when it first is: half the time of installing goes into the rest.
+# Half the time of installing would go into compiling what nothing imports.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 DECLARED := setup.cfg pyproject.toml constraints.txt
 
+# Python compiles what is imported, when it first is, and keeps it: images of containers often forbid the latter,
+# and every process of a test would compile MLflow and PyTorch anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Spinning OpenMP threads cost several times more than they win on a machine that does anything else.
 export OMP_WAIT_POLICY := PASSIVE
 export MLFLOW_DISABLE_TELEMETRY := true
