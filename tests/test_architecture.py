@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def _walk(user: str, node: ast.AST, at_once: bool, for_types: bool = False) -> I
         yield from _walk(user, child, now, for_types or _for_types(child))
 
 
-IMPORTS = [one for name, file in FILES.items() for one in _walk(name, ast.parse(file.read_text()), True)]
+@cache
+def _imports() -> list[Import]:
+    """All imports of the project: read in the tests, since each worker imports this file."""
+    return [one for name, file in FILES.items() for one in _walk(name, ast.parse(file.read_text()), True)]
 
 
 def _room(module: str) -> str:
@@ -103,25 +107,25 @@ def test_every_folder_is_a_room_and_every_room_is_there() -> None:
 
 
 def test_arrows_go_down() -> None:
-    assert len(IMPORTS) > 1000
-    assert [str(one) for one in IMPORTS if _rises(one)] == []
+    assert len(_imports()) > 1000
+    assert [str(one) for one in _imports() if _rises(one)] == []
 
 
 def test_the_ground_rests_on_nothing() -> None:
     """`argosy.errors` and `argosy.text` import `step` alone, the package that and the declaration."""
-    rests = [one for one in IMPORTS if one.user in GROUND and one.at_once and one.used not in GROUND]
+    rests = [one for one in _imports() if one.user in GROUND and one.at_once and one.used not in GROUND]
     assert {_room(one.used) for one in rests} <= {"declare", "step"}
     assert [str(one) for one in rests if one.user != "argosy" and _room(one.used) != "step"] == []
 
 
 def test_a_step_needs_the_standard_library_alone() -> None:
-    steps = [one for one in IMPORTS if _room(one.user) == "step" and _room(one.used) != "step"]
+    steps = [one for one in _imports() if _room(one.user) == "step" and _room(one.used) != "step"]
     assert [str(one) for one in steps if one.at_once and one.used not in GROUND] == []
 
 
 def test_no_file_is_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for one in IMPORTS:
+    for one in _imports():
         # What a package offers it imports from its own modules, which may import each other through it.
         if not one.user.startswith(f"{one.used}.") and one.user != one.used:
             graph.setdefault(one.user, set()).add(one.used)

@@ -41,7 +41,7 @@ OBJECTS = [
     d
     for file in sorted(FIXTURES.glob("*/*.yaml"))
     if file.parent.name not in ("ARG001", "ARG013")
-    for d in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    for d in yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
     if isinstance(d, dict)
 ]
 
