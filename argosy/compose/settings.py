@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from argosy.declare.merge import merged
+from argosy.declare.names import NAMED, wrong_name
 from argosy.errors import UsageError
 from argosy.manifest.reading import OwnLoader
 from argosy.text import did_you_mean
@@ -190,6 +191,8 @@ class Settings:
                 raise UsageError(f"{path}: unknown setting '{key}'{did_you_mean(str(key), _KEYS)}")
             if not isinstance(value, _KEYS[key]):
                 raise UsageError(f"{path}: the setting '{key}' is not a {_NOUNS[_KEYS[key]]}")
+            if key in NAMED and value and (wrong := wrong_name(key, value)):
+                raise UsageError(f"{path}: the setting '{key}': {wrong}")
         settings = cls(
             images=content.get("images", {}),
             namespace=content.get("namespace"),

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from argosy.declare.names import (
+    FIELD,
+    LONGEST_FIELD,
+    LONGEST_LABEL,
+    LONGEST_OBJECT,
+    is_annotation,
+    is_data_key,
+    is_label,
+    is_object,
+    is_qualified,
+    is_word,
+)
 from argosy.errors import DeclarationError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_LONGEST_NAME = 128
 _OF_THE_RUN = re.compile(r"\{\{=|\{\{\s*(?:inputs|tasks|loops)\b")
-# Names of Kubernetes' objects, of the keys in them, and of labels and annotations.
-_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_KEY = re.compile(r"[-._A-Za-z0-9]+")
-_QUALIFIED = re.compile(
-    r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-)
-_LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_LARGEST = 2**31 - 1
+INT32 = (-(2**31), 2**31 - 1)  # the smallest and the largest integer that most fields of Argo's hold
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 
@@ -44,35 +47,42 @@ def expect_name(what: str, value: object) -> None:
     expect_text(what, value)
     if _OF_THE_RUN.search(str(value)):
         raise DeclarationError(f"{what}: {value!r} has to be a text of the program's own")
-    if "{{" not in str(value) and not _NAME.fullmatch(str(value)):
+    if "{{" not in str(value) and not FIELD.fullmatch(str(value)):
         raise DeclarationError(
             f"{what}: {value!r} is no name; write letters, digits and '-', as in 'train-again'"
         )
-    if len(str(value)) > _LONGEST_NAME:
-        raise DeclarationError(f"{what}: a name of {len(str(value))} characters; Argo takes {_LONGEST_NAME}")
+    if len(str(value)) > LONGEST_FIELD:
+        raise DeclarationError(f"{what}: a name of {len(str(value))} characters; Argo takes {LONGEST_FIELD}")
 
 
-def expect_object(what: str, value: object, longest: int = 253) -> None:
+def expect_object(what: str, value: object, longest: int = LONGEST_OBJECT) -> None:
     """Raises DeclarationError unless it can be the name of an object; one with a tag is Argo's to judge."""
     expect_text(what, value)
-    if "{{" not in str(value) and (len(str(value)) > longest or not _OBJECT.fullmatch(str(value))):
+    if "{{" not in str(value) and (len(str(value)) > longest or not is_object(str(value))):
         raise DeclarationError(
             f"{what}: {value!r} is no name in Kubernetes; write lowercase letters, digits and '-', at most "
             f"{longest}"
         )
 
 
+def expect_label(what: str, value: object) -> None:
+    """Raises DeclarationError unless it can be the name of a volume, which has no dots."""
+    expect_object(what, value, LONGEST_LABEL)
+    if "{{" not in str(value) and not is_label(str(value)):
+        raise DeclarationError(f"{what}: {value!r} has a dot; write lowercase letters, digits and '-'")
+
+
 def expect_key(what: str, value: object) -> None:
     """Raises DeclarationError unless it can be a key of a Secret or a ConfigMap."""
     expect_text(what, value)
-    if "{{" not in str(value) and not _KEY.fullmatch(str(value)):
+    if "{{" not in str(value) and not is_data_key(str(value)):
         raise DeclarationError(f"{what}: {value!r} is no key; write letters, digits, '-', '_' and '.'")
 
 
-def expect_qualified(what: str, value: object) -> None:
-    """Raises DeclarationError unless it can be the key of a label, an annotation or a taint."""
+def expect_qualified(what: str, value: object, good: Callable[[str], bool] = is_qualified) -> None:
+    """Raises DeclarationError unless it can be the key of a label, a taint or what else `good` says."""
     expect_text(f"{what}: the key", value)
-    if "{{" not in str(value) and not _QUALIFIED.fullmatch(str(value)):
+    if "{{" not in str(value) and not good(str(value)):
         raise DeclarationError(
             f"{what}: the key {value!r} is none; write letters, digits, '-', '_' and '.', behind a domain "
             "and '/' if you like"
@@ -84,7 +94,7 @@ def expect_labels(what: str, values: object) -> None:
     expect_texts(what, values)
     for key, value in values.items() if isinstance(values, Mapping) else ():
         expect_qualified(what, key)
-        if "{{" not in value and not _LABEL.fullmatch(value):
+        if value and "{{" not in value and not is_word(value):
             raise DeclarationError(f"{what}: '{key}': {value!r} is not a label's value")
 
 
@@ -92,7 +102,7 @@ def expect_annotations(what: str, values: object) -> None:
     """Raises DeclarationError unless it maps keys of annotations to texts."""
     expect_texts(what, values)
     for key, value in values.items() if isinstance(values, Mapping) else ():
-        expect_qualified(what, key)
+        expect_qualified(what, key, is_annotation)
         _expect_no_nul(f"{what}: '{key}'", value)
 
 
@@ -106,8 +116,8 @@ def expect_count(what: str, value: object, least: int = 0) -> None:
     expect(what, value, "a whole number", int)
     if isinstance(value, int) and value < least:
         raise DeclarationError(f"{what} {value} is below {least}")
-    if isinstance(value, int) and value > _LARGEST:
-        raise DeclarationError(f"{what} {value} is above {_LARGEST}, and Argo counts no further")
+    if isinstance(value, int) and value > INT32[1]:
+        raise DeclarationError(f"{what} {value} is above {INT32[1]}, and Argo counts no further")
 
 
 def expect_texts(what: str, values: object) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Union
 
-from argosy.declare.fields import expect, expect_count, expect_key, expect_object, expect_text
+from argosy.declare.fields import expect, expect_count, expect_key, expect_label, expect_object, expect_text
 from argosy.errors import DeclarationError
 
 # Kubernetes' quantity suffixes: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
@@ -86,7 +86,7 @@ class Volume:
     read_only: bool = False
 
     def __post_init__(self) -> None:
-        expect_object("volume: name", self.name, 63)
+        expect_label("volume: name", self.name)
         expect_text(f"volume '{self.name}': mount_path", self.mount_path)
         if not self.mount_path.startswith("/"):
             raise DeclarationError(f"volume '{self.name}': {self.mount_path!r} is not an absolute path")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
+from argosy.declare.names import FIELD, LONGEST_FIELD, is_object
 from argosy.errors import DeclarationError
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
 class TemplateRef(str):
@@ -22,9 +20,12 @@ class TemplateRef(str):
     cluster_scope: bool
 
     def __new__(cls, workflow_template: str, template: str, cluster_scope: bool = False) -> TemplateRef:
-        for name in (workflow_template, template):
-            if not _NAME.fullmatch(name):
-                raise DeclarationError(f"templateRef: {name!r} is not the name of a template")
+        if not is_object(workflow_template):
+            raise DeclarationError(
+                f"templateRef: {workflow_template!r} is not the name of a WorkflowTemplate"
+            )
+        if not FIELD.fullmatch(template) or len(template) > LONGEST_FIELD:
+            raise DeclarationError(f"templateRef: {template!r} is not the name of a template")
         ref = super().__new__(cls, template)
         ref.workflow_template, ref.cluster_scope = workflow_template, cluster_scope
         return ref

@@ -1,14 +1,12 @@
-"""Names as Kubernetes and the registries of images take them: of objects, labels, annotations and images."""
+"""Where a manifest has names of Kubernetes' objects, labels and annotations, and names of images."""
 
 import re
 from collections.abc import Iterator
 
+from argosy.declare.names import is_annotation, is_object, is_qualified, is_word
 from argosy.manifest.tagged import has_tag
 from argosy.manifest.tree import Map, Path
 
-OBJECT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-_WORD = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
-_LONGEST_WORD, _LONGEST_OBJECT = 63, 253
 # The mappings of labels and of annotations, by type.
 LABELS = {
     "ObjectMeta": ("labels",),
@@ -44,7 +42,7 @@ def refused(value: Map, wanted: str) -> Iterator[tuple[Path, str]]:
         yield from _labels(value.get(field), field)
     for field in ANNOTATIONS.get(wanted, ()):
         for key in _keys(value.get(field)):
-            if not _is_key(key.lower()):
+            if not is_annotation(key):
                 yield (field, key), f"'{key}' is no key of an annotation"
     if wanted in REFERENCES:
         yield from _reference(value, REFERENCES[wanted])
@@ -52,10 +50,10 @@ def refused(value: Map, wanted: str) -> Iterator[tuple[Path, str]]:
 
 def _labels(labels: object, field: str) -> Iterator[tuple[Path, str]]:
     for key in _keys(labels):
-        if not _is_key(key):
+        if not is_qualified(key):
             yield (field, key), f"'{key}' is no key of a label"
     for key, value in labels.items() if isinstance(labels, Map) else ():
-        if isinstance(value, str) and value and not has_tag(value) and not _is_word(value):
+        if isinstance(value, str) and value and not has_tag(value) and not is_word(value):
             yield (field, key), f"'{value}' is no value of a label"
 
 
@@ -69,20 +67,6 @@ def _reference(value: Map, field: str) -> Iterator[tuple[Path, str]]:
         yield (field,), "the Secret or ConfigMap has no name"
     elif isinstance(name, str) and not has_tag(name) and not is_object(name):
         yield (field,), f"no Secret or ConfigMap has the name '{name}'"
-
-
-def _is_key(key: str) -> bool:
-    prefix, slash, name = key.rpartition("/")
-    return _is_word(name) and (not slash or is_object(prefix))
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= _LONGEST_WORD and bool(_WORD.fullmatch(text))
-
-
-def is_object(text: str) -> bool:
-    """True for a name that an object may have."""
-    return len(text) <= _LONGEST_OBJECT and bool(OBJECT.fullmatch(text))
 
 
 _HOST = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path as FilePath
 from typing import Any
 
+from argosy.declare.fields import INT32
 from argosy.lint.names import refused
 from argosy.lint.registry import MAX_FINDINGS
 from argosy.manifest.scalars import as_text
@@ -28,7 +29,7 @@ _NAMES = {
 
 
 # The smallest and the largest integer that fits, by type; Kubernetes' integers or texts have 32 bits.
-RANGES = {"i": (-(2**63), 2**63 - 1), "u": (0, 2**64 - 1), "i32": (-(2**31), 2**31 - 1)}
+RANGES = {"i": (-(2**63), 2**63 - 1), "u": (0, 2**64 - 1), "i32": INT32}
 RANGES["is"] = RANGES["i32"]
 
 

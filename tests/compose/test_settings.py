@@ -88,6 +88,11 @@ def test_a_cluster_template_has_no_namespace(tmp_path: Path) -> None:
     ("text", "fragment"),
     [
         ("image: {}", "unknown setting 'image'; did you mean 'images'"),
+        (
+            "namespace: a.b",
+            "the setting 'namespace': 'a.b' is not a name of lowercase letters",
+        ),
+        ("serviceAccountName: a..b", "the setting 'serviceAccountName': 'a..b' is not a name"),
         ("namespace: [a]", "the setting 'namespace' is not a text"),
         ("workflow: yes", "the setting 'workflow' is not a mapping"),
         ("runner: podmen", "the setting 'runner' is 'podmen'; one of process, podman, docker"),

@@ -22,6 +22,7 @@ from argosy import (
 )
 from argosy.declare.container import ContainerSpec
 from argosy.declare.pod import env_entry
+from argosy.declare.reference import TemplateRef
 from argosy.errors import DeclarationError
 
 
@@ -139,6 +140,12 @@ def test_volumes() -> None:
         (lambda: ContainerSpec("i", timeout=10**12), "timeout 1000000000000 is above 2147483647"),
         (lambda: FromSecret("", "k"), "FromSecret: name: '' is no name in Kubernetes"),
         (lambda: FromSecret("A b", "k"), "FromSecret: name: 'A b' is no name in Kubernetes"),
+        (lambda: FromSecret("a..b", "k"), "FromSecret: name: 'a..b' is no name in Kubernetes"),
+        (lambda: FromSecret("s", "..k"), "FromSecret: key: '..k' is no key"),
+        (lambda: ContainerSpec("i", node_selector={"a..b/c": "d"}), "the key 'a..b/c' is none"),
+        (lambda: Scratch("/a", name="a.b"), "volume: name: 'a.b' has a dot"),
+        (lambda: TemplateRef("a..b", "c"), "templateRef: 'a..b' is not the name of a WorkflowTemplate"),
+        (lambda: TemplateRef("a", "b.c"), "templateRef: 'b.c' is not the name of a template"),
         (lambda: FromSecret("s", ""), "FromSecret: key: '' is no key"),
         (lambda: FromConfigMap("s", "k k"), "FromConfigMap: key: 'k k' is no key"),
         (lambda: FromField("metadata.nope"), "FromField: 'metadata.nope' is no field"),
@@ -155,3 +162,8 @@ def test_volumes() -> None:
 def test_nonsense_is_refused_when_it_is_made(make: Callable[[], Any], fragment: str) -> None:
     with pytest.raises(DeclarationError, match=re.escape(fragment)):
         make()
+
+
+def test_what_argo_takes_is_no_nonsense() -> None:
+    assert ContainerSpec("i", annotations={"Example.org/b_c": "d"}, labels={"a": ""})
+    assert TemplateRef("shared.steps", "Train").to_dict() == {"name": "shared.steps", "template": "Train"}

@@ -1,7 +1,10 @@
 """Names from elsewhere."""
 
+from collections.abc import Callable
+
 import pytest
 
+from argosy.declare import names
 from argosy.declare.names import python_name, step_name
 
 
@@ -28,3 +31,24 @@ def test_python_names(name: str, python: str) -> None:
 )
 def test_step_names(name: str, step: str) -> None:
     assert step_name(name) == step
+
+
+@pytest.mark.parametrize(
+    ("good", "taken", "refused"),
+    [
+        (
+            names.is_object,
+            ["a", "a.b", "1-a", "a" * 253],
+            ["", "a..b", "a.-b", "a.", "-a", "A", "a_b", "a" * 254],
+        ),
+        (names.is_label, ["a", "1-a", "a" * 63], ["", "a.b", "-a", "a-", "A", "a" * 64, "a\n"]),
+        (names.is_word, ["A", "a_b.c", "1", "a" * 63], ["", "_a", "a.", "a b", "é", "a" * 64]),
+        (names.is_qualified, ["A", "a.b/C_d"], ["", "/a", "a..b/c", "A.b/c", "a/b/c", "a/", "a/" + "b" * 64]),
+        (names.is_annotation, ["A", "Example.org/b_c"], ["/a", "a..b/c", "a/b/c"]),
+        (names.is_data_key, ["a", ".a", "A_b-c"], ["", ".", "..", "..a", "a b", "a/b", "a" * 254]),
+    ],
+)
+def test_names_that_kubernetes_takes(
+    good: Callable[[str], bool], taken: list[str], refused: list[str]
+) -> None:
+    assert [good(name) for name in taken + refused] == [True] * len(taken) + [False] * len(refused)

@@ -70,6 +70,12 @@ def test_a_template_alone_is_not_blamed_for_the_others_it_refers_to(tmp_path: Pa
     assert codes(lint_paths([tmp_path])) & {"ARG203", "ARG204"} == {"ARG204"}
 
 
+@pytest.mark.parametrize("name", ["a..b", "a" * 254, "A", "a-"])
+def test_an_object_has_a_name_that_kubernetes_takes(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.yaml").write_text(LIBRARY.replace("name: lib", f"name: {name}"))
+    assert "ARG107" in codes(lint_paths([tmp_path]))
+
+
 def test_a_file_named_twice_is_linted_once(folder: Path) -> None:
     file = folder / "flows" / "lib.yml"
     assert len(lint_paths([file, folder / "flows" / ".." / "flows" / "lib.yml"])) == len(lint_paths([file]))

@@ -1,6 +1,5 @@
 """One environment, read from the settings and laid over a compiled manifest."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -9,6 +8,7 @@ from typing import Any
 
 from argosy.compose.environments.fields import Place, StepFields, laid_over, refuse_defects
 from argosy.compose.environments.names import Names, names_below
+from argosy.declare.names import wrong_name
 from argosy.lint.schema import check, table
 from argosy.manifest.parts import spec_of, title_of, with_spec
 from argosy.manifest.tree import marked
@@ -126,7 +126,6 @@ def _redirected(template: Template, ids: set[int], name: str) -> Template:
     return template
 
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 Manifest = dict[str, Any]
 _OVERRIDES = ("components", "parameters", "workflow")
 KEYS = (*_OVERRIDES, "pipelines", "images", "namespace", "serviceAccountName", "templateDefaults")
@@ -326,8 +325,8 @@ def _mapping(content: Any, place: Place) -> Mapping[str, Any]:
 
 def _text(content: Mapping[str, Any], key: str, place: Place) -> str | None:
     value = content.get(key)
-    if value is not None and not (isinstance(value, str) and _NAME.fullmatch(value)):
-        raise (place / key).error(f"{value!r} is not a name of lowercase letters, digits, '-' and '.'")
+    if value is not None and (wrong := wrong_name(key, value)):
+        raise (place / key).error(wrong)
     return value
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
+from argosy.declare.fields import INT32
+from argosy.declare.names import is_label
 from argosy.declare.pod import quantity
 from argosy.errors import DeclarationError
 from argosy.lint.registry import Found, rule
@@ -12,7 +14,6 @@ from argosy.manifest.model import Entry, Template, mapping, text
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tagged import has_tag
 
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _TAGS = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _LAST_PORT = 65_535
 
@@ -63,7 +64,9 @@ def _ports(ports: Iterable[Entry]) -> Iterator[Found]:
     for entry in ports:
         for key, first in (("containerPort", 1), ("hostPort", 0)):
             port = entry.get(key)
-            if isinstance(port, int) and not first <= port <= _LAST_PORT and abs(port) < 2**31:  # else ARG007
+            if not isinstance(port, int) or not INT32[0] <= port <= INT32[1]:  # ARG007 speaks of it
+                continue
+            if not first <= port <= _LAST_PORT:
                 yield Found(entry.at(key), f"there is no port {port}", f"Use one of 1 to {_LAST_PORT}.")
 
 
@@ -107,7 +110,7 @@ def _volumes(volumes: list[Entry]) -> Iterator[Found]:
         if entry.name in names:
             yield Found(entry.path, f"a second volume has the name '{entry.name}'", "Give it another name.")
         names.add(entry.name)
-        if "name" in entry.body and not has_tag(entry.name) and not _LABEL.fullmatch(entry.name):
+        if "name" in entry.body and not has_tag(entry.name) and not is_label(entry.name):
             message = f"'{entry.name}' is not the name of a volume"
             yield Found(entry.at("name"), message, "Use a-z, 0-9 and '-'.")
         sources = [key for key, value in entry.body.items() if key != "name" and value is not None]
@@ -136,7 +139,7 @@ def _names(template: Template) -> Iterator[Found]:
                 continue
             if entry.name in names:
                 yield Found(entry.at("name"), f"a second container has the name '{entry.name}'", "Rename it.")
-            elif not has_tag(entry.name) and not _LABEL.fullmatch(entry.name):
+            elif not has_tag(entry.name) and not is_label(entry.name):
                 yield Found(
                     entry.at("name"), f"'{entry.name}' is not the name of {what}", "Use a-z, 0-9 and '-'."
                 )

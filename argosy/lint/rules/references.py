@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from argosy.lint.names import OBJECT
+from argosy.declare.names import FIELD, LONGEST_FIELD, is_object
 from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Call, Entry, Resource, text
@@ -11,10 +11,8 @@ from argosy.manifest.tagged import has_tag, substitute
 from argosy.manifest.tree import Path
 from argosy.text import remedy
 
-FIELD = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*", re.ASCII)
 VALUE = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
 KNOWN_TAG = re.compile(r"\{\{\s*(inputs|workflow)\.[^{}]+\}\}")  # in a name, it is filled in first
-LONGEST_FIELD = 128
 TAGGED = ("template", "step", "task")
 
 
@@ -183,7 +181,7 @@ def object_name_invalid(subject: Subject) -> Iterator[Found]:
     if not name and not prefix:
         hint = "Add 'name:'." if subject.resource.is_reusable else "Add 'name:' or 'generateName:'."
         yield Found(("metadata",), "the object has no name", hint)
-    elif not OBJECT.fullmatch(name or prefix.rstrip("-.") or "-"):
+    elif not is_object(name or prefix.rstrip("-.") or "-"):
         key = "name" if name else "generateName"
         yield Found(
             ("metadata", key), f"'{name or prefix}' is not a Kubernetes name", "Use a-z, 0-9, '-' and '.'."

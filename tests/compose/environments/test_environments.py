@@ -281,6 +281,8 @@ components: {train: {imagePullPolicy: Never, labels: {team: settings}}}
         ("workflow: {templates: []}", "'templates' is said by 'components'"),
         ("componets: {}", "unknown key 'componets'; did you mean 'components'"),
         ("namespace: Ünï", "'Ünï' is not a name of lowercase letters"),
+        ("namespace: a.b", "'a.b' is not a name of lowercase letters, digits and '-'"),
+        ("serviceAccountName: a..b", "'a..b' is not a name of lowercase letters, digits, '-' and '.'"),
         ("namespace: [a]", "['a'] is not a name"),
     ],
 )
