@@ -3,6 +3,7 @@
 import json
 import random
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,8 +171,8 @@ class Request:
             manifest = {**manifest, "metadata": {**metadata, "name": run}}
         return replace(self, manifest=manifest, given={**self.given, **given}, run=run, pipeline=base)
 
-    def save(self) -> None:
-        """Keep the request."""
+    def save(self, alone: Mapping[str, Any] | None = None) -> None:
+        """Keep the request; `alone` tells of which run one step is done again, and with which inputs anew."""
         content = {
             "argosy": __version__,
             "pipeline": self.pipeline,
@@ -180,6 +181,7 @@ class Request:
             "module_dirs": self.module_dirs,
             "files": self.files,
             "runner": self.runner,
+            **({"alone": alone} if alone else {}),
         }
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)

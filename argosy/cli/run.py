@@ -5,7 +5,7 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -327,13 +327,13 @@ def rerun(
     request = with_config_maps(asked, kept)
     binding = bind_locally(request.manifest, request.given)
     console = Console(stderr=True, highlight=False)
-    only = _one_step_alone(record, step, given, debug) if step is not None else None
+    only = _one_step_alone(record, step, given, debug, asked.module_dirs) if step is not None else None
     in_images = containers is not None
     plan = check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)
     work = Work(request, binding, start_stack(binding, state_dir, console), kept, output, containers)
     work.check(plan, only)
     if only is not None:
-        asked.save()
+        asked.save(alone={"run": record.run, "step": only.name, "given": sorted(given)})
     else:
         _take_over(record, str(first), asked, request, given, console)
 
@@ -343,7 +343,9 @@ def rerun(
     sys.exit(whole(None) if debug else detachable(whole, left(request.run)))
 
 
-def _one_step_alone(record: "Record", step: str, given: dict[str, str], debug: bool) -> "Only":
+def _one_step_alone(
+    record: "Record", step: str, given: dict[str, str], debug: bool, folders: Iterable[str]
+) -> "Only":
     """One step on the inputs that it had, those given set anew."""
     from argosy.local.runs.rerun import alone
 
@@ -352,8 +354,22 @@ def _one_step_alone(record: "Record", step: str, given: dict[str, str], debug: b
     if unknown:
         known = ", ".join(only.inputs.parameters) or "none"
         raise UsageError(f"'{only.name}' has no input '{unknown[0]}'; it has: {known}")
-    inputs = dataclasses.replace(only.inputs, parameters={**only.inputs.parameters, **given})
+    fitting = _fitting(record.templates.get(only.template, {}), given, folders) if given else given
+    inputs = dataclasses.replace(only.inputs, parameters={**only.inputs.parameters, **fitting})
     return dataclasses.replace(only, inputs=inputs)
+
+
+def _fitting(template: Mapping[str, Any], given: dict[str, str], folders: Iterable[str]) -> dict[str, str]:
+    """The values as the step's component takes them; as they are, where no component is known."""
+    from argosy.compose.given import as_written, check_values, fitting
+    from argosy.compose.loader import component_of
+    from argosy.manifest.code import step_of
+
+    step = step_of(template)
+    component = component_of(step, folders) if step else None
+    values = fitting(component.interface, given) if component else as_written(given)
+    check_values(values)
+    return values
 
 
 def _take_over(

@@ -6,7 +6,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -166,6 +166,20 @@ def _load_module(name: str) -> ModuleType:
     if spec is None:
         raise UsageError(_unknown(name))
     return import_module(name)
+
+
+def component_of(step: str, folders: Iterable[str]) -> Component[Any, Any] | None:
+    """The component that a container runs as `MODULE:FUNCTION`; None where its code cannot be read here."""
+    module, _, function = step.partition(":")
+    import_couler()
+    prefer(*folders)
+    try:
+        found = getattr(import_module(module), function, None)
+    except ArgosyError:  # its packages may be in its image alone
+        return None
+    finally:
+        keep_couler_quiet()
+    return found if isinstance(found, Component) else None
 
 
 def _unknown(name: str) -> str:

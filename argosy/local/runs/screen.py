@@ -74,10 +74,21 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
     if message := record.head.get("message"):
         console.print(Text(message, "red" if record.failed else ""), soft_wrap=True)
     print_values(console, "parameters", record.head.get("parameters", {}))
+    _print_inputs_alone(console, record)
     console.print()
     for line in tree(record.nodes):
         console.print(line, soft_wrap=True)
     print_results(console, record, artifacts)
+
+
+def _print_inputs_alone(console: Console, record: Record) -> None:
+    """What the one step of `argosy rerun --step` got: not all of it is what its run had."""
+    alone = record.request.get("alone") or {}
+    anew = f"; set anew: {', '.join(alone['given'])}" if alone.get("given") else ""
+    for node in record.nodes:
+        if node.name == alone.get("step"):
+            title = f"inputs of '{one_line(node.name)}', alone, as in {alone['run']}{anew}"
+            print_values(console, title, node.inputs.parameters)
 
 
 def print_results(console: Console, record: Record, artifacts: Sequence[Mapping[str, Any]]) -> None:

@@ -70,6 +70,8 @@ def test_one_step_alone_on_its_recorded_inputs(made: Made, argosy: Argosy, tmp_p
     assert newest(tmp_path) == {"use": None}
     assert argosy("rerun", "abc12", "--step", "use", "-p", "n=7").exit_code == 0
     assert argosy("logs", "last", "use").stdout == "one\n7\n"
+    shown = argosy("show", "last").stdout
+    assert "\ninputs of 'use', alone, as in pipe-abc12; set anew: n\n  n  7\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,17 @@ def summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run([ARGOSY, "run", "sums.py"], check=True, **quiet)  # type: ignore[call-overload]
     return tmp_path
+
+
+def test_an_input_that_is_set_anew_has_the_type_of_the_component(summed: Path) -> None:
+    rerun = [ARGOSY, "rerun", "last", "--step", "add", "-p"]
+    refused = subprocess.run([*rerun, "b=many"], capture_output=True, text=True)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "parameter 'b': 'many' is not a whole number" in refused.stderr
+    assert len(History(summed / "state").names()) == 1
+    assert subprocess.run([*rerun, "b=007"], capture_output=True).returncode == 0
+    record = History(summed / "state").find("last")
+    assert record.node("add").inputs.parameters == {"a": "40", "b": "7"}
 
 
 def prompt(screen: Terminal, number: int) -> None:
