@@ -244,7 +244,9 @@ _RUN_FIELDS = {
     "pipeline": _text("the name of the pipeline or workflow"),
     "startedAt": _or_null(_moment("its begin; null where nothing began")),
     "finishedAt": _or_null(_moment("its end; null where there was none")),
-    "seconds": _or_null(_number("how long it took, or has been taking; null where it never began")),
+    "seconds": _or_null(
+        _number("how long it took, has been taking, or is known to have gone on; null where it never began")
+    ),
     "phase": _text(
         "Argo's phase, or the state with a capital", *_PHASES, "Interrupted", "Unstarted", "Unreadable"
     ),

@@ -134,6 +134,8 @@ class Node:
     """While it waits for its next attempt: when that begins."""
     queued_at: str | None = None
     reused: str | None = None
+    seen_at: str | None = None
+    """Of a run whose runner died: when something was last heard of it. Of the reader, not of the record."""
 
     @property
     def display_name(self) -> str:
@@ -142,10 +144,11 @@ class Node:
 
     @property
     def seconds(self) -> float:
-        """How long it ran, or has been running."""
+        """How long it ran, has been running, or did for all that is known."""
         if self.started_at is None:
             return 0.0
-        end = parse_time(self.finished_at) if self.finished_at else datetime.now(timezone.utc)
+        known = self.finished_at or self.seen_at
+        end = parse_time(known) if known else datetime.now(timezone.utc)
         return max(0.0, (end - parse_time(self.started_at)).total_seconds())
 
     @property
@@ -220,7 +223,11 @@ def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 def now(later: float = 0) -> str:
     """This moment, or that `later` seconds from it, as RFC 3339 in UTC, with milliseconds."""
-    moment = datetime.now(timezone.utc) + timedelta(seconds=later)
+    return as_text(datetime.now(timezone.utc) + timedelta(seconds=later))
+
+
+def as_text(moment: datetime) -> str:
+    """A moment in UTC as `now` writes it."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

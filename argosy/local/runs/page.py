@@ -128,7 +128,7 @@ def page_data(record: Record, told: Told | None = None) -> dict[str, Any]:
         "message": record.problem or record.head.get("message", ""),
         "startedAt": record.started_at,
         "seconds": record.seconds,
-        "asOf": _since(now(), start),
+        "asOf": _since(str(record.head["savedAt"]) if record.state == "interrupted" else now(), start),
         "folder": str(record.folder),
         "parameters": {key: _short(value) for key, value in parameters.items()},
         "outputs": {key: _short(value) for key, value in record.outputs.parameters.items()},

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
@@ -17,7 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from argosy.errors import UsageError
-from argosy.local.node import Attempt, Node, Phase, Values, folder_name, in_order, now, parse_time
+from argosy.local.node import Attempt, Node, Phase, Values, as_text, folder_name, in_order, now, parse_time
 from argosy.local.state import STATE_FILE, lock, read_state
 from argosy.manifest.parts import templates_in
 
@@ -64,7 +65,9 @@ class Record:
             return cls(folder, "unreadable", problem=str(error))
         if state == "running" and not is_locked(folder):
             state = "interrupted"
-            nodes = tuple(replace(node, retry_at=None) for node in nodes)
+            last = _last_sign(folder, document, nodes)
+            document["savedAt"] = last
+            nodes = tuple(replace(node, retry_at=None, seen_at=last) for node in nodes)
         return cls(folder, state, document, nodes)
 
     def whole(self) -> Record:
@@ -97,7 +100,7 @@ class Record:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or has been taking; None where nobody knows."""
+        """How long it took, has been taking, or went on for all that is known; None where nothing is."""
         if self.started_at and self.state == "running":  # what was written last may be long ago
             return max(0.0, (parse_time(now()) - parse_time(self.started_at)).total_seconds())
         end = self.head.get("finishedAt") or (self.head.get("savedAt") if self.head else None)
@@ -164,6 +167,20 @@ class Record:
     def size(self) -> int:
         """Bytes on disk."""
         return size_of(self.folder)
+
+
+def _last_sign(folder: Path, head: Mapping[str, Any], nodes: Iterable[Node]) -> str:
+    """When a run whose runner died last wrote something: its state, or the log of a step that went on."""
+    moments = [str(head.get("savedAt") or head["startedAt"])]
+    files = [folder / str(head.get("journal") or STATE_FILE)]
+    for node in nodes:
+        moments += filter(None, (node.queued_at, node.started_at, node.finished_at))
+        if node.log and node.started_at and not node.phase.is_final:
+            files.append(folder / node.log)
+    for file in files:
+        with suppress(OSError):
+            moments.append(as_text(datetime.fromtimestamp(file.stat().st_mtime, timezone.utc)))
+    return max(moments, key=parse_time)
 
 
 def is_locked(folder: Path) -> bool:

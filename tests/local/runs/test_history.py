@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from argosy.components.training.promote import promote
+from argosy.local.node import as_text, now, parse_time
 from argosy.local.runs.gates import ANNOTATION, evaluated, rule_of
+from argosy.local.runs.page import page_data
 from argosy.local.runs.record import Record
 from argosy.local.runs.screen import human_size
 from argosy.local.state import lock
@@ -130,6 +132,23 @@ def test_a_run_whose_runner_died_says_how_to_go_on(made: Made, argosy: Argosy) -
     (record.folder / "run.json").write_text(text.replace('"phase": "Failed"', '"phase": "Running"', 1))
     assert "argosy run --resume pipe-abc12" in argosy("show", "last").stdout
     assert "Interrupted" in argosy("runs").stdout
+
+
+def test_a_run_whose_runner_died_took_until_its_last_sign(made: Made, argosy: Argosy) -> None:
+    folder = made(OK).folder
+    began = parse_time(now(-3600))
+    state = json.loads((folder / "run.json").read_text())
+    state |= {"phase": "Running", "startedAt": as_text(began), "savedAt": as_text(began)}
+    del state["finishedAt"]
+    (node,) = state["nodes"]
+    node |= {"phase": "Running", "startedAt": as_text(began), "finishedAt": None, "queuedAt": None}
+    (folder / "run.json").write_text(json.dumps(state))
+    for file, later in ((folder / "run.json", 1), (folder / node["log"], 754)):
+        os.utime(file, (began.timestamp() + later,) * 2)
+    shown = argosy("show", "last").stdout
+    assert "Interrupted  12m34s" in shown and "● main  12m34s" in shown
+    assert json.loads(argosy("runs", "--output", "json").stdout)["runs"][0]["seconds"] == 754
+    assert page_data(Record.read(folder))["asOf"] == 754_000
 
 
 def test_a_run_that_goes_on_is_never_removed(made: Made, argosy: Argosy) -> None:
