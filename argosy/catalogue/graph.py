@@ -60,6 +60,8 @@ class Diagram:
     title: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+    leaf: bool = False
+    """Its template is no graph: the one node is the template itself."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class _Reader:
         template = self.template(name)
         around = (*around, name)
         if not template.is_graph:
-            return Diagram(title, (self._leaf(name, template),), ())
+            return Diagram(title, (self._leaf(name, template),), (), leaf=True)
         edges = _stages(template.calls) if template.type == "steps" else _edges(template.calls)
         nodes = {call.name: self._node(call, around) for call in template.calls}
         known = [e for e in edges if e.source in nodes]

@@ -25,9 +25,10 @@ from typing import Any
 
 from argosy.catalogue.graph import Diagram, Edge, read_drawing
 from argosy.catalogue.graph import Node as Drawn
-from argosy.catalogue.layout import Box, place
+from argosy.catalogue.layout import FRAME, HEADER, Box, place
 from argosy.catalogue.svg import MARGIN, TINTS, Painter
 from argosy.errors import ArgosyError, ManifestError, UsageError
+from argosy.local.context import EXIT_HANDLER, HOOKS
 from argosy.local.node import Node, now, parse_time
 from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record, size_of
@@ -152,6 +153,7 @@ def _node(
     known: dict[str, Any] = {
         "name": node.name,
         "shown": node.display_name,
+        "role": _role(node),
         "template": node.template,
         "kind": node.kind,
         "parent": place.get(node.parent, -1),
@@ -179,6 +181,20 @@ def _node(
     }
     empty: tuple[Any, ...] = (None, "", {}, [])
     return {key: value for key, value in known.items() if value not in empty or key in ("parent",)}
+
+
+def _role(node: Node) -> str:
+    """How a node comes to run that no task stands for; empty for others."""
+    owner, _, last = node.name.rpartition(".")
+    of = f" of {owner}" if owner else ""
+    if node.display_name.endswith(EXIT_HANDLER) and last == EXIT_HANDLER:
+        return f"exit handler{of}"
+    if node.name.startswith(f"{EXIT_HANDLER}."):
+        return "part of the exit handler"
+    if node.display_name.startswith(f"{HOOKS}."):
+        of = f" of {node.parent}" if node.parent else ""
+        return f"hook '{node.display_name.removeprefix(f'{HOOKS}.')}'{of}"
+    return ""
 
 
 def _since(moment: str | None, start: float) -> int | None:
@@ -304,9 +320,12 @@ def draw(manifest: Mapping[str, Any]) -> str:
     painter = _Clickable({tint: TINTS[n % len(TINTS)] for n, tint in enumerate(drawing.tints)})
     parts = [*painter.diagram(main, MARGIN, MARGIN)]
     width, height = main.width, main.height
-    if handler is not None:
-        parts += painter.diagram(handler, MARGIN, MARGIN + height + 40, "onExit")
-        width, height = max(width, handler.width), height + 40 + handler.height
+    if drawing.exit is not None and handler is not None:
+        painter.alone = EXIT_HANDLER if drawing.exit.leaf else ""
+        wide, high = handler.width + 2 * FRAME, handler.height + HEADER + FRAME
+        parts += painter.frame("on exit", "", MARGIN, MARGIN + height + 40, wide, high, dashed=True)
+        parts += painter.diagram(handler, MARGIN + FRAME, MARGIN + height + 40 + HEADER, EXIT_HANDLER)
+        width, height = max(width, wide), height + 40 + high
     wide, high = width + 2 * MARGIN, height + 2 * MARGIN
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide:.0f}" height="{high:.0f}" id="dag">'
     return "\n".join([head, *parts, "</svg>"])
@@ -314,6 +333,12 @@ def draw(manifest: Mapping[str, Any]) -> str:
 
 class _Clickable(Painter):
     """Puts each box into a group that the page finds again."""
+
+    alone = ""
+    """The name of the node that is drawn, where that is no part of a graph."""
+
+    def path(self, node: Drawn, prefix: str) -> str:
+        return self.alone or super().path(node, prefix)
 
     def box(self, box: Box, x: float, y: float, prefix: str = "") -> Iterator[str]:
         name = self.path(box.node, prefix)
@@ -345,7 +370,7 @@ def folded(diagram: Diagram) -> Diagram:
     edges = dict.fromkeys(
         Edge(first.get(e.source, e.source), first.get(e.target, e.target), e.way) for e in diagram.edges
     )
-    return Diagram(diagram.title, tuple(nodes), tuple(edges))
+    return replace(diagram, nodes=tuple(nodes), edges=tuple(edges))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tests.local.runs.browser import CHROMIUM, Browser, browsing
 from tests.local.runs.conftest import GATED, Argosy, Made
 
 NASTY = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
+GROUP = "- {name: group, steps: [[{name: inner, template: tidy}]]}\n"
 LOOP = """
 arguments: {parameters: [{name: word, value: plain}]}
 templates:
@@ -79,6 +80,43 @@ def test_a_run_that_failed_opens_at_what_failed(made: Made, browser: Browser) ->
     assert browser.text("#details").startswith("bad")
     assert "the reason" in browser.text("#details .log")
     assert browser.value("document.querySelector('#dag [data-step=never]').classList.contains('Omitted')")
+
+
+ENDING = """
+onExit: tidy
+hooks: {done: {template: ok, expression: workflow.status == "Running"}}
+templates:
+- {name: main, dag: {tasks: [{name: one, template: ok, onExit: ok}]}}
+- {name: tidy, container: {image: x, command: [echo, bye]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "boxes"),
+    [
+        (ENDING, ["one", "onExit"]),
+        (ENDING.replace("onExit: tidy", "onExit: group") + GROUP, ["one", "onExit.inner"]),
+    ],
+    ids=["a program", "a graph"],
+)
+def test_the_exit_handler_is_marked(made: Made, spec: str, boxes: list[str]) -> None:
+    record = made(spec)
+    page = render_page(record)
+    assert re.findall('data-step="([^"]+)"', page) == boxes
+    assert '<tspan class="name">on exit</tspan>' in page
+    roles = {n["name"]: n.get("role") for n in page_data(record)["nodes"]}
+    inner = {"onExit.inner": "part of the exit handler"} if "onExit.inner" in boxes else {}
+    told = {"one.onExit": "exit handler of one", "hooks.done": "hook 'done'", "onExit": "exit handler"}
+    assert roles == {"one": None, **told, **inner}
+
+
+def test_the_exit_handler_says_so_in_its_panel(made: Made, browser: Browser) -> None:
+    show(browser, made(ENDING))
+    browser.click('#dag [data-step="onExit"]')
+    details = browser.text("#details")
+    assert "exit handler" in details and "bye" in details
+    assert "exit handler" in browser.text("#rows")
+    assert browser.complaints() == []
 
 
 def test_the_log_is_searched(made: Made, browser: Browser) -> None:

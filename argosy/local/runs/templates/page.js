@@ -98,7 +98,7 @@
         line.textContent = `${MARKS[phase]}${time || ` ${phase}`}  ${line.dataset.plain}`;
       }
       const items = children[place].length;
-      group.setAttribute("aria-label", `${node.name}, ${phase}${time}${items ? `, ${items} inside` : ""}`);
+      group.setAttribute("aria-label", `${node.name}${node.role ? `, ${node.role}` : ""}, ${phase}${time}${items ? `, ${items} inside` : ""}`);
     });
   }
 
@@ -141,7 +141,7 @@
     const fold = el("span", { class: "fold" }, inside ? (isOpen(place) ? "▾" : "▸") : "");
     const label = el("div", { class: "label", title: node.name },
       fold, el("span", { class: `mark ${node.phase}` }, MARKS[node.phase]), query || $("only-bad").checked ? node.name : node.shown,
-      inside ? el("span", { class: "dim" }, `  ${inside}`) : null, node.reused ? el("span", { class: "dim" }, "  reused") : null);
+      inside ? el("span", { class: "dim" }, `  ${inside}`) : null, node.role ? el("span", { class: "dim" }, `  ${node.role}`) : null, node.reused ? el("span", { class: "dim" }, "  reused") : null);
     label.style.paddingLeft = `${depth * 16}px`;
     const made = el("div", { class: `row${place === chosen ? " chosen" : ""}`, role: "treeitem", "data-step": node.name,
       "aria-level": depth + 1, "aria-selected": place === chosen,
@@ -187,7 +187,7 @@
     if (!node) return box.replaceChildren(el("p", { class: "dim" }, "Choose a step to see its inputs, outputs, log and artifacts."));
     const template = data.templates[node.template] || {}, list = [];
     list.push(el("h2", {}, node.name), el("span", { class: `badge ${node.phase}` }, `${MARKS[node.phase]} ${node.phase}`));
-    const facts = { template: node.template };
+    const facts = { ...(node.role ? { role: node.role } : {}), template: node.template };
     if (node.began !== undefined) facts.took = took(end(node) - node.began);
     if (node.began !== undefined && node.queued !== undefined) facts.waited = took(Math.max(0, node.began - node.queued));
     if (node.exit !== undefined) facts["exit code"] = String(node.exit);
