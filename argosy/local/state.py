@@ -16,13 +16,15 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from argosy.errors import UsageError
-from argosy.local.node import Node, Phase, in_order, now, parse_time
+from argosy.local.node import Attempt, Node, Phase, as_text, folder_name, in_order, now, parse_time
 from argosy.step.files import write_text
 
 if TYPE_CHECKING:
@@ -56,11 +58,12 @@ class RunState:
         self._reporter = reporter
         self._journal = Journal(run_dir)
         self._written: dict[str, str] = {}  # each node's JSON
+        self._earlier: dict[str, tuple[Attempt, ...]] = {}  # what earlier sessions tried, by node
         self._changes: list[str] = []
 
     def put(self, node: Node) -> Node:
         """Record a node's new state; returns it."""
-        self._remember(node)
+        node = self._remember(node)
         self.save()
         self._reporter.on_node(node)
         return node
@@ -93,10 +96,12 @@ class RunState:
         return in_order(self.nodes.values())
 
     def restore(self, raw_nodes: list[dict[str, Any]]) -> None:
-        """Take over an earlier session's nodes; those that did not succeed wait again."""
+        """Take over an earlier session's nodes; those that did not succeed wait again, their logs kept."""
         for raw in raw_nodes:
             node = Node.from_dict(raw)
             if node.phase is not Phase.SUCCEEDED:
+                if tries := tuple(laid_aside(self.run_dir, node)):
+                    self._earlier[node.name] = tries
                 node = Node(node.name, node.template, node.kind, parent=node.parent)
             self._remember(node)
 
@@ -136,10 +141,20 @@ class RunState:
     def _unwritable(self, error: OSError) -> str:
         return f"the run's folder {self.run_dir} cannot be written: {error.strerror or error}"
 
-    def _remember(self, node: Node) -> None:
+    def _remember(self, node: Node) -> Node:
+        if node.name in self._earlier:
+            node = replace(node, attempts=(*self._earlier[node.name], *self._own_attempts(node)))
         self.nodes[node.name] = node
         text = self._written[node.name] = json.dumps(node.to_dict(), ensure_ascii=False)
         self._changes.append(f'{{"node": {text}}}')
+        return node
+
+    def _own_attempts(self, node: Node) -> tuple[Attempt, ...]:
+        """This session's attempts at a node that an earlier one tried; one that is never retried is its own."""
+        own = tuple(a for a in node.attempts if a not in self._earlier[node.name])
+        if own or not (node.phase.is_final and node.log and node.started_at and node.finished_at):
+            return own
+        return (_as_attempt(node, node.finished_at),)
 
     def _forget(self, names: list[str]) -> None:
         known = [name for name in names if self.nodes.pop(name, None)]
@@ -147,6 +162,35 @@ class RunState:
             del self._written[name]
         if known:
             self._changes.append(json.dumps({"forget": known}))
+
+
+def laid_aside(run_dir: Path, node: Node) -> Iterator[Attempt]:
+    """What a node tried, under names that no attempt to come has; its logs are moved to where these are.
+
+    A log that cannot be moved stays where it is, until an attempt of the same name begins.
+    """
+    tries = list(node.attempts)
+    files = [run_dir / "steps" / folder_name(one.name) / "main.log" for one in tries]
+    current = run_dir / node.log if node.log else None
+    if current is not None and current not in files and node.started_at and current.is_file():
+        end = node.finished_at or as_text(datetime.fromtimestamp(current.stat().st_mtime, timezone.utc))
+        tries.append(_as_attempt(node, end))
+        files.append(current)
+    for number, (one, file) in enumerate(zip(tries, files, strict=True)):
+        name = f"{node.name}@{number}"
+        aside = run_dir / "steps" / folder_name(name) / "main.log"
+        if file != aside:
+            with suppress(OSError):
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(aside)
+        yield replace(one, name=name)
+
+
+def _as_attempt(node: Node, ended: str) -> Attempt:
+    """A node that is not retried, as its one attempt."""
+    assert node.started_at is not None
+    phase, message = (node.phase, node.message) if node.phase.is_final else (Phase.ERROR, "its runner died")
+    return Attempt(node.name, phase, node.started_at, ended, node.exit_code, message)
 
 
 def load(run_dir: Path) -> dict[str, Any]:

@@ -185,6 +185,8 @@ def describe(node: Node, name: str) -> Text:
         line.append(f"  {duration(node.seconds)}", "dim")
     if node.phase in (Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED):
         line.append(f"  {node.phase.value}", style)
+    if len(node.attempts) > 1:
+        line.append(f"  {len(node.attempts)} attempts", "dim")
     if node.reused:
         line.append(f"  from {one_line(node.reused)}", "magenta")
     if node.message:

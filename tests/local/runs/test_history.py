@@ -217,3 +217,22 @@ def test_the_list_keeps_gates_and_failures_on_a_narrow_terminal(
     lines = argosy("runs").stdout.splitlines()
     assert lines[1].startswith("a-pipeline-whose-name-is-rather-long-abc12  ") and "Failed" in lines[1]
     assert lines[2].strip() == "gate passed, bad failed"
+
+
+@pytest.mark.parametrize("retries", ["", "retryStrategy: {limit: 1}, "], ids=["once", "retried"])
+def test_what_a_step_wrote_before_a_run_was_resumed_stays(
+    retries: str, made: Made, argosy: Argosy, tmp_path: Path
+) -> None:
+    words = f"cat {tmp_path}/word; test $(cat {tmp_path}/word) = three"
+    spec = f"templates: [{{name: main, {retries}container: {{image: x, command: [sh, -c, '{words}']}}}}]"
+    for number, word in enumerate(("one", "two", "three")):
+        (tmp_path / "word").write_text(f"{word}\n")
+        if not number:
+            record = made(spec)
+        else:
+            argosy("run", "--resume", "last")
+    tries = ["one", "one", "two", "two", "three"] if retries else ["one", "two", "three"]
+    assert argosy("logs", "last", "main").stdout.split() == tries
+    assert f"  {len(tries)} attempts" in argosy("show", "last").stdout
+    (node,) = Record.read(record.folder).nodes
+    assert [a.phase.value for a in node.attempts] == ["Failed"] * (len(tries) - 1) + ["Succeeded"]
