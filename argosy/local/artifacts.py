@@ -17,18 +17,20 @@ import subprocess
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from argosy.local.errors import NodeError
 from argosy.local.kept import SECRET, Kept, Source
-from argosy.local.model import InputArtifact
+from argosy.local.model import InputArtifact, Template, Workflow
 from argosy.local.scope import Scope
 from argosy.step.files import copy_to, write_text
 
 _SECONDS = 60
+_PACKAGES = {"http": "requests", "s3": "boto3"}
 # Of the network, a program, and an archive that is damaged or leads out of its folder.
 _FAILURES = (OSError, EOFError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
@@ -107,6 +109,48 @@ def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> 
         raise NodeError(f"input artifact '{artifact.name}' cannot be fetched: {error}") from error
 
 
+def fetched_inputs(workflow: Workflow) -> Iterator[tuple[str, Template, InputArtifact]]:
+    """The artifacts that no call passes, so that they come from outside: who calls, the template, which."""
+    for where, name, given in _calls(workflow):
+        template = workflow.templates.get(name)
+        for artifact in template.artifacts if template else ():
+            if template and artifact.fetched and artifact.name not in given:
+                yield where, template, artifact
+
+
+def _calls(workflow: Workflow) -> Iterator[tuple[str, str, Collection[str]]]:
+    """Where a template is called, its name, and the artifacts that are passed."""
+    yield "spec.entrypoint", workflow.entrypoint, workflow.artifacts
+    if workflow.on_exit:
+        passed = {*workflow.on_exit.arguments.artifacts, *workflow.artifacts}
+        yield "the exit handler", workflow.on_exit.template, passed
+    for template in workflow.templates.values():
+        for call in template.calls:
+            yield f"template '{template.name}', '{call.name}'", call.template, call.arguments.artifacts
+
+
+def secrets_of(artifact: InputArtifact) -> list[Source]:
+    """The keys of Secrets that are needed to fetch an artifact."""
+    found = (artifact.location.get(field) for field in ("accessKeySecret", "secretKeySecret"))
+    return [Source(SECRET, str(one.get("name")), str(one.get("key"))) for one in found if one]
+
+
+def hindrance(artifact: InputArtifact) -> str:
+    """Why an artifact can never be fetched here, which is known before a run begins; empty if it may be."""
+    if artifact.fetched == "s3" and (missing := _missing(artifact.location)):
+        return f"comes from S3, and its {missing[0]} is not written: no repository is configured here"
+    if artifact.fetched == "git" and shutil.which("git") is None:
+        return "comes from git, and the program git is not on PATH"
+    package = _PACKAGES.get(artifact.fetched or "")
+    if package and find_spec(package) is None:
+        return f"needs the package {package}: pip install {package}"
+    return ""
+
+
+def _missing(location: Mapping[str, Any]) -> list[str]:
+    return [field for field in ("endpoint", "bucket", "key") if not location.get(field)]
+
+
 def _by_http(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
     try:
         import requests
@@ -149,8 +193,7 @@ def _from_s3(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:
         raise NodeError("an artifact from S3 needs the package boto3: pip install boto3") from None
-    missing = [field for field in ("endpoint", "bucket", "key") if not location.get(field)]
-    if missing:
+    if missing := _missing(location):
         raise NodeError(f"an artifact from S3 needs its {missing[0]}: no repository is configured here")
     scheme = "http" if location.get("insecure") else "https"
     client = boto3.client(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from argosy.compose.given import check_values
 from argosy.errors import ManifestError, UsageError
 from argosy.lint.engine import refuse_invalid
-from argosy.local.artifacts import FETCHERS
+from argosy.local.artifacts import FETCHERS, fetched_inputs, hindrance
 from argosy.local.job import Plan
 from argosy.local.model import Template, Workflow
 from argosy.local.parse import parse_workflow
@@ -89,23 +89,13 @@ def _check_artifacts(workflow: Workflow) -> None:
     for name, artifact in workflow.artifacts.items():
         if artifact.raw is None:
             raise ManifestError(f"spec.arguments: artifact '{name}' needs raw content to be run here")
-    for where, template, given in _calls(workflow):
-        for wanted in workflow.templates[template].artifacts:
-            if workflow.templates[template].is_leaf and wanted.fetched in FETCHERS:
-                continue
-            if wanted.fetched and wanted.name not in given and not wanted.optional:
-                raise ManifestError(
-                    f"{where}: artifact '{wanted.name}' of template '{template}' would be fetched "
-                    f"({wanted.fetched}), which is not done here; pass it with `from` or `raw`"
-                )
-
-
-def _calls(workflow: Workflow) -> Iterator[tuple[str, str, Collection[str]]]:
-    """Where a template is called, its name, and the artifacts that are passed."""
-    yield "spec.entrypoint", workflow.entrypoint, workflow.artifacts
-    if workflow.on_exit:
-        passed = {*workflow.on_exit.arguments.artifacts, *workflow.artifacts}
-        yield "the exit handler", workflow.on_exit.template, passed
-    for template in workflow.templates.values():
-        for call in template.calls:
-            yield f"template '{template.name}', '{call.name}'", call.template, call.arguments.artifacts
+    for where, template, wanted in fetched_inputs(workflow):
+        artifact = f"{where}: artifact '{wanted.name}' of template '{template.name}'"
+        if template.is_leaf and wanted.fetched in FETCHERS:
+            if problem := hindrance(wanted):
+                raise ManifestError(f"{artifact} {problem}")
+        elif not wanted.optional:
+            raise ManifestError(
+                f"{artifact} would be fetched ({wanted.fetched}), which is not done here; pass it with "
+                "`from` or `raw`"
+            )

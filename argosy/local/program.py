@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from argosy.errors import ManifestError
+from argosy.local.artifacts import fetched_inputs, secrets_of
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.kept import CONFIG_MAP, SECRET, Kept, Source
@@ -259,7 +260,7 @@ def base_environment(
 def check_environment(
     workflow: Workflow, environment: Mapping[str, str], kept: Kept, only: str | None = None
 ) -> None:
-    """Raise ManifestError for variables from Secrets or ConfigMaps that nobody gives here.
+    """Raise ManifestError for keys of Secrets or ConfigMaps that nobody gives here, and a step needs.
 
     Of all templates, or of those alone that the template `only` runs.
     """
@@ -278,6 +279,12 @@ def check_environment(
                 f"env '{variable.name}' stands for {both}, which are two values: --env-file has one line for "
                 f"both; write one for each, as {source.name}/{source.key}=VALUE"
             )
+    names = set(workflow.templates if only is None else _run_by(workflow, only))
+    for where, template, artifact in fetched_inputs(workflow):
+        for source in secrets_of(artifact) if template.name in names else ():
+            if kept.value(source) is None:
+                said = f"{where}: artifact '{artifact.name}' needs the {source}"
+                missing.setdefault(source, said)
     if missing:
         lines = ", ".join(f"{source.name}/{source.key}=VALUE" for source in missing)
         raise ManifestError(

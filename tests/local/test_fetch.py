@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from argosy.components.shared import s3
+from argosy.errors import ManifestError
 from argosy.local.kept import SECRET, Kept, Source
 from tests.components.shared.conftest import s3_server as s3_server
 from tests.local.conftest import Run, log, node
@@ -93,6 +94,35 @@ def test_from_git(run: Run, tmp_path: Path) -> None:
     )
     option = node(run(spec(f'git: {{repo: "{repository}", revision: "--x"}}', "/src"), folder="c"), "main")
     assert "is no revision" in option.message
+
+
+KEYED = 's3: {endpoint: e, bucket: b, key: k, accessKeySecret: {name: s, key: a}}'
+
+
+@pytest.mark.parametrize(
+    ("location", "problem"),
+    [
+        ("s3: {bucket: b, key: k}", "'f' of template 'main' comes from S3, and its endpoint is not written"),
+        ('s3: {endpoint: "", bucket: b, key: k}', "its endpoint is not written"),
+        (KEYED, "spec.entrypoint: artifact 'f' needs the key 'a' of the secret 's'"),
+    ],
+)
+def test_what_can_never_be_fetched_is_refused_before_anything_starts(
+    run: Run, tmp_path: Path, location: str, problem: str
+) -> None:
+    with pytest.raises(ManifestError) as refused:
+        run(spec(location))
+    assert problem in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_artifact_that_is_passed_needs_no_place(run: Run) -> None:
+    passed = spec("s3: {bucket: b, key: k}").replace("name: main", "name: read")
+    passed += """
+- name: main
+  dag: {tasks: [{name: a, template: read, arguments: {artifacts: [{name: f, raw: {data: "raw"}}]}}]}
+"""
+    assert log(run(passed), "a") == "raw"
 
 
 def test_from_s3(run: Run, s3_server: str, tmp_path: Path) -> None:
