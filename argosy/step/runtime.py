@@ -18,6 +18,7 @@ MODULES = (
     "argosy.declare.fields",
     "argosy.declare.groups",
     "argosy.declare.library",
+    "argosy.declare.names",
     "argosy.declare.pipeline",
     "argosy.declare.pod",
     "argosy.declare.reference",
