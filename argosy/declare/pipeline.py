@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, get_args, overload
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from argosy.declare.component import current_composer
 from argosy.declare.fields import (
@@ -20,6 +19,7 @@ from argosy.declare.fields import (
 )
 from argosy.declare.groups import Group, gathered
 from argosy.declare.retry import seconds
+from argosy.declare.schedule import schedule_trouble, zone_exists
 from argosy.declare.signature import check_function, read_pipeline, where
 from argosy.errors import DeclarationError, UsageError
 from argosy.step.interface import Interface, Port
@@ -38,7 +38,6 @@ else:
 R = TypeVar("R")
 
 PodGC = Literal["OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess"]
-_MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Schedule:
     """The cron part of a CronWorkflow, in the form of Argo 3.6 and later.
 
     Attributes:
-        cron: one cron expression of five fields, or several.
+        cron: one cron expression of five fields, or several; "@daily", "@every 90m" and the like, too.
         timezone: an IANA name; None is the controller's.
         concurrency_policy: what happens when the one before still runs.
         starting_deadline: seconds after a missed time in which a start still counts.
@@ -70,17 +69,14 @@ class Schedule:
         if not self.expressions:
             raise DeclarationError("schedule: no cron expression")
         for expression in self.expressions:
-            if expression not in _MACROS and len(expression.split()) != 5:
-                raise DeclarationError(f"schedule: {expression!r} is not a cron expression of five fields")
+            if trouble := schedule_trouble(expression):
+                raise DeclarationError(f"schedule: {expression!r} is no cron expression: {trouble}")
         if self.concurrency_policy not in ("Allow", "Forbid", "Replace"):
             raise DeclarationError(f"schedule: {self.concurrency_policy!r} is not a concurrency policy")
-        if self.timezone:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError):
-                if not available_timezones():  # a container without the database, where a step only runs
-                    return
-                raise DeclarationError(f"schedule: {self.timezone!r} is not a time zone") from None
+        if self.timezone is not None:
+            expect_text("schedule: timezone", self.timezone)
+            if not zone_exists(self.timezone):
+                raise DeclarationError(f"schedule: {self.timezone!r} is not a time zone")
 
     @property
     def expressions(self) -> list[str]:

@@ -23,6 +23,7 @@ MODULES = (
     "argosy.declare.pod",
     "argosy.declare.reference",
     "argosy.declare.retry",
+    "argosy.declare.schedule",
     "argosy.declare.signature",
     "argosy.errors",
 )

@@ -110,7 +110,7 @@ def test_refused_settings(tmp_path: Path, text: str, fragment: str) -> None:
 @pytest.mark.parametrize(
     ("given", "fragment"),
     [
-        ({"cron": "every day"}, "is not a cron expression of five fields"),
+        ({"cron": "every day"}, "is no cron expression: it has 2 fields instead of 5"),
         ({"cron": []}, "no cron expression"),
         ({"cron": "@daily", "timezone": "Mars/Base"}, "'Mars/Base' is not a time zone"),
         ({"cron": "@daily", "concurrency_policy": "Maybe"}, "is not a concurrency policy"),

@@ -2,7 +2,9 @@
 
 import pytest
 
-from argosy.lint.rules.runs import schedule_trouble, zone_exists
+from argosy import Schedule
+from argosy.declare.schedule import schedule_trouble, zone_exists
+from argosy.errors import DeclarationError
 
 VALID = [
     "* * * * *",
@@ -60,3 +62,14 @@ def test_invalid(schedule: str) -> None:
 )
 def test_time_zones(zone: str, exists: bool) -> None:
     assert zone_exists(zone) is exists
+
+
+@pytest.mark.parametrize("schedule", [one for one in VALID if one])
+def test_a_pipeline_may_declare_what_argo_reads(schedule: str) -> None:
+    assert Schedule(schedule).expressions == [schedule]
+
+
+@pytest.mark.parametrize("schedule", INVALID)
+def test_a_pipeline_may_not_declare_what_argo_does_not_read(schedule: str) -> None:
+    with pytest.raises(DeclarationError, match=INVALID[schedule]):
+        Schedule(["@daily", schedule])

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import yaml
 
+from argosy.declare.schedule import GO_DURATION
 from argosy.lint.registry import Found, rule
-from argosy.lint.rules.runs import DURATION, GO_DURATION
+from argosy.lint.rules.runs import DURATION
 from argosy.lint.subject import Subject
 from argosy.manifest.graph import find_cycle
 from argosy.manifest.model import TYPES, Entry, Template, mapping, sequence, text, texts
