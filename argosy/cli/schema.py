@@ -196,7 +196,9 @@ _NODE_FIELDS = {
     "message": _text("why it failed, was skipped or waits; else empty"),
     "log": _or_null(_text("the file of the last attempt's output, below `runDir`")),
     "logTail": _listed("of a node that failed, the last lines of its log", _ANY_TEXT),
-    "attempts": _listed("where it may be retried, or a resumed run had tried it before, each try", {"$ref": "#/$defs/attempt"}),
+    "attempts": _listed(
+        "where it may be retried, or a resumed run had tried it before, each try", {"$ref": "#/$defs/attempt"}
+    ),
 }
 _NODE_SOMETIMES = {
     "retryAt": _moment("while it waits for its next attempt, when that begins"),

@@ -1,5 +1,7 @@
 """Names: those from elsewhere as Python and Argo have them, and what a name may be in Argo and Kubernetes."""
 
+from __future__ import annotations
+
 import keyword
 import re
 

@@ -90,12 +90,12 @@ def _check_artifacts(workflow: Workflow) -> None:
         if artifact.raw is None:
             raise ManifestError(f"spec.arguments: artifact '{name}' needs raw content to be run here")
     for where, template, wanted in fetched_inputs(workflow):
-        artifact = f"{where}: artifact '{wanted.name}' of template '{template.name}'"
+        said = f"{where}: artifact '{wanted.name}' of template '{template.name}'"
         if template.is_leaf and wanted.fetched in FETCHERS:
             if problem := hindrance(wanted):
-                raise ManifestError(f"{artifact} {problem}")
+                raise ManifestError(f"{said} {problem}")
         elif not wanted.optional:
             raise ManifestError(
-                f"{artifact} would be fetched ({wanted.fetched}), which is not done here; pass it with "
+                f"{said} would be fetched ({wanted.fetched}), which is not done here; pass it with "
                 "`from` or `raw`"
             )

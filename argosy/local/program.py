@@ -280,8 +280,8 @@ def check_environment(
                 f"both; write one for each, as {source.name}/{source.key}=VALUE"
             )
     names = set(workflow.templates if only is None else _run_by(workflow, only))
-    for where, template, artifact in fetched_inputs(workflow):
-        for source in secrets_of(artifact) if template.name in names else ():
+    for where, taker, artifact in fetched_inputs(workflow):
+        for source in secrets_of(artifact) if taker.name in names else ():
             if kept.value(source) is None:
                 said = f"{where}: artifact '{artifact.name}' needs the {source}"
                 missing.setdefault(source, said)

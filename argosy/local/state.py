@@ -150,7 +150,7 @@ class RunState:
         return node
 
     def _own_attempts(self, node: Node) -> tuple[Attempt, ...]:
-        """This session's attempts at a node that an earlier one tried; one that is never retried is its own."""
+        """This session's attempts at a node that an earlier one tried; without retries it is one itself."""
         own = tuple(a for a in node.attempts if a not in self._earlier[node.name])
         if own or not (node.phase.is_final and node.log and node.started_at and node.finished_at):
             return own
@@ -165,7 +165,7 @@ class RunState:
 
 
 def laid_aside(run_dir: Path, node: Node) -> Iterator[Attempt]:
-    """What a node tried, under names that no attempt to come has; its logs are moved to where these are.
+    """The tries of a node, under names that no attempt to come has; its logs are moved to where these are.
 
     A log that cannot be moved stays where it is, until an attempt of the same name begins.
     """

@@ -96,7 +96,7 @@ def test_from_git(run: Run, tmp_path: Path) -> None:
     assert "is no revision" in option.message
 
 
-KEYED = 's3: {endpoint: e, bucket: b, key: k, accessKeySecret: {name: s, key: a}}'
+KEYED = "s3: {endpoint: e, bucket: b, key: k, accessKeySecret: {name: s, key: a}}"
 
 
 @pytest.mark.parametrize(

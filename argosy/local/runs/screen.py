@@ -82,7 +82,7 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
 
 
 def _print_inputs_alone(console: Console, record: Record) -> None:
-    """What the one step of `argosy rerun --step` got: not all of it is what its run had."""
+    """The inputs that the one step of `argosy rerun --step` got, which need not be those of its run."""
     alone = record.request.get("alone") or {}
     anew = f"; set anew: {', '.join(alone['given'])}" if alone.get("given") else ""
     for node in record.nodes:
