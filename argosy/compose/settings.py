@@ -103,13 +103,29 @@ def beside(*targets: str) -> Iterator[None]:
 def _folder_of(*names: str) -> Path | None:
     """The nearest folder from here upwards that has one of these files; this one is the empty path.
 
-    Where there is none, that of what the command names, if all of it has the same.
+    Where there is none, that of all that the command names; settings that `$ARGOSY_SETTINGS` names hold for
+    several projects.
+
+    Raises:
+        UsageError: of that, one part has another such folder than the rest.
     """
     here = Path.cwd()
     if folder := _upwards(here, names):
         return Path() if folder == here else folder
-    found = {_upwards(place, names) for place in _beside}
-    return found.pop() if len(found) == 1 else None
+    found = {_upwards(place, names): place for place in _beside}
+    if len(found) > 1 and not os.environ.get(VARIABLE):
+        raise UsageError(_differing(found, names))
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _differing(found: Mapping[Path | None, Path], names: Iterable[str]) -> str:
+    """The fault of one command with files of several projects, or of one and of none, in words."""
+    files = [next(folder / n for n in names if (folder / n).is_file()) for folder in found if folder]
+    if None in found:
+        holds = f"'{files[0]}' would hold for a part; none is above {found[None]}"
+    else:
+        holds = f"'{files[0]}' and '{files[1]}' would hold for a part each"
+    return f"{holds}: name the files of one project in a command, or the settings for all in ${VARIABLE}"
 
 
 def _folder_at(path: Path) -> Path | None:

@@ -181,8 +181,16 @@ def test_settings_above_what_a_command_names_hold_where_none_are_above_the_curre
         found = Settings.find()
         assert (found.namespace, found.folder) == ("one", tmp_path / "one")
         assert found.secrets == tmp_path / "one/values.yaml"
-    with beside(str(etl), str(other)):  # they differ: neither
-        assert Settings.find() == Settings()
+    for names, said in (
+        ((etl, other), "one/argosy.yaml' and '{tmp_path}/two/argosy.yaml' would hold for a part each"),
+        ((etl, tmp_path / "here"), "one/argosy.yaml' would hold for a part; none is above {tmp_path}/here"),
+    ):
+        with beside(*map(str, names)), pytest.raises(UsageError) as refused:
+            Settings.find()
+        assert said.format(tmp_path=tmp_path) in str(refused.value)
+        with beside(*map(str, names)), monkeypatch.context() as patched:
+            patched.setenv("ARGOSY_SETTINGS", str(tmp_path / "two/argosy.yaml"))
+            assert Settings.find().namespace == "two"
     (tmp_path / "here/argosy.yaml").write_text("namespace: here\n")
     monkeypatch.chdir(tmp_path / "here/own")
     with beside(str(etl)):
