@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from argosy.cli.completion import runs
+from argosy.cli.parameters import OfEither
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
@@ -20,7 +21,7 @@ output_option = click.option(
 no_browser_option = click.option("--no-browser", is_flag=True, help="Only write the page and say where.")
 
 
-@click.command(name="open")
+@click.command(name="open", cls=OfEither)
 @click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", default="last", shell_complete=runs)
 @output_option
 @no_browser_option
@@ -30,7 +31,7 @@ def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Pat
 
     The page needs no network and no other file, so it can be sent to others. Of a run that goes on it shows
     this moment; `argosy run --open` keeps it fresh. NAMESPACE/WORKFLOW is a workflow of a cluster, with the
-    options of `argosy submit` for where it is.
+    options below.
     """
     from argosy.local.runs.record import History
 

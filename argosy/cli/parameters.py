@@ -1,5 +1,6 @@
 """Options that several commands share: parameters, environment, cluster, form of the output."""
 
+import importlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -181,3 +182,31 @@ def argo_server_options(command: F) -> F:
     for option in reversed(_ARGO_SERVER):
         command = option(command)
     return command
+
+
+class OfEither(click.Command):
+    """A command for a run of this machine; for NAMESPACE/WORKFLOW its namesake of a cluster runs."""
+
+    def _of_a_cluster(self) -> list[click.Option]:
+        """The options that the namesake alone has."""
+        commands = vars(importlib.import_module("argosy.cli.cluster")).values()
+        namesake = next(c for c in commands if isinstance(c, click.Command) and c.name == self.name)
+        own = {name for param in self.params for name in param.opts}
+        return [p for p in namesake.params if isinstance(p, click.Option) and not own & {*p.opts}]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, then those of the namesake."""
+        super().format_options(ctx, formatter)
+        records = [record for option in self._of_a_cluster() if (record := option.get_help_record(ctx))]
+        with formatter.section("Options with NAMESPACE/WORKFLOW"):
+            formatter.write_dl(records)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The words as click reads them; an option of the namesake is refused with what it goes with."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if any(error.option_name in option.opts for option in self._of_a_cluster()):
+                told = f"argosy {self.name} NAMESPACE/WORKFLOW"
+                raise UsageError(f"{error.option_name} goes with a workflow of a cluster: {told}") from None
+            raise

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argosy.cli import completion
-from argosy.cli.parameters import argo_server_options, cluster_options, output_option, tail_option
+from argosy.cli.parameters import OfEither, argo_server_options, cluster_options, output_option, tail_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
 
@@ -137,7 +137,7 @@ def prune(
         click.echo(f"that would free {human_size(sum(record.size() for record in records))}", err=True)
 
 
-@click.command()
+@click.command(cls=OfEither)
 @click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", shell_complete=completion.runs)
 @output_option
 @state_dir_option
@@ -145,7 +145,7 @@ def show(run: str, output: str, state_dir: Path) -> None:
     """Show a run: tree, parameters, gates with their numbers, outputs, artifacts.
 
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
-    cluster, with the options of `argosy submit` for where it is.
+    cluster, with the options below.
     """
     from argosy.local.runs.describe import artifacts, details
     from argosy.local.runs.record import History
@@ -159,7 +159,7 @@ def show(run: str, output: str, state_dir: Path) -> None:
     print_run(Console(highlight=False), record, made)
 
 
-@click.command()
+@click.command(cls=OfEither)
 @click.argument("run", metavar="RUN|NAMESPACE/WORKFLOW", shell_complete=completion.runs)
 @click.argument("step", required=False, shell_complete=completion.steps)
 @click.option("-f", "--follow", "wait", is_flag=True, help="Go on with what is written, until the end.")
@@ -170,7 +170,7 @@ def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, 
     """Print what the steps of a run wrote: all of them, or one STEP and what is inside of it.
 
     RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
-    cluster, with the options of `argosy submit` for where it is.
+    cluster, with the options below.
     """
     from argosy.local.console import into_nothing
     from argosy.local.runs.logs import follow

@@ -236,3 +236,17 @@ def test_what_a_step_wrote_before_a_run_was_resumed_stays(
     assert f"  {len(tries)} attempts" in argosy("show", "last").stdout
     (node,) = Record.read(record.folder).nodes
     assert [a.phase.value for a in node.attempts] == ["Failed"] * (len(tries) - 1) + ["Succeeded"]
+
+
+@pytest.mark.parametrize("verb", ["show", "logs", "open"])
+def test_help_lists_the_options_for_a_workflow_of_a_cluster(verb: str, made: Made, argosy: Argosy) -> None:
+    told = argosy(verb, "--help").stdout
+    own, of_a_cluster = told.split("Options with NAMESPACE/WORKFLOW:")
+    for option in ("--namespace", "--context", "--kubeconfig", "--server", "--token-file"):
+        assert f"{option} " in of_a_cluster and option not in own
+    assert "--state-dir" in own and "--state-dir" not in of_a_cluster
+    made(OK)
+    refused = argosy(verb, "last", "-n", "ml")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert f"-n goes with a workflow of a cluster: argosy {verb} NAMESPACE/WORKFLOW" in refused.stderr
+    assert "No such option" in argosy(verb, "last", "--colour").stderr
