@@ -27,6 +27,8 @@ _LOOKS = {
 _STYLES = {"Succeeded": "green", "Failed": "red", "Error": "red", "Running": "cyan", "passed": "green"}
 _BESIDE = 80
 """Columns of a terminal beside a run's name, from which on there is room for its gates, too."""
+_WIDEST = 40
+"""Characters of a column's word, from which on it may push what stands behind it."""
 _FOLDED = 20
 """Items of a loop from which on those that are like the first are told as a number."""
 
@@ -97,12 +99,25 @@ def print_results(console: Console, record: Record, artifacts: Sequence[Mapping[
         _print_gate(console, gate)
     print_values(console, "outputs", record.outputs.parameters)
     if artifacts:
-        console.print("\nartifacts")
-        for artifact in artifacts:
-            size = human_size(artifact["sizeBytes"]) if artifact["exists"] else "missing"
-            size = "" if artifact["exists"] is None else size
-            line = Text.assemble(f"  {artifact['step']} ", (artifact["name"], "bold"), f"  {size:>8}  ")
-            console.print(line + Text(artifact["path"], "dim"), soft_wrap=True)
+        _print_artifacts(console, artifacts)
+
+
+def _print_artifacts(console: Console, artifacts: Sequence[Mapping[str, Any]]) -> None:
+    """The artifacts in columns: step, name, size, path. A long name puts its own line out of them."""
+    console.print("\nartifacts")
+    steps = [one_line(artifact["step"]) for artifact in artifacts]
+    wide, named = _width(steps), _width([artifact["name"] for artifact in artifacts])
+    for step, artifact in zip(steps, artifacts, strict=True):
+        size = human_size(artifact["sizeBytes"] or 0) if artifact["exists"] else "missing"
+        size = "" if artifact["exists"] is None else size
+        name = (f"{artifact['name']:<{named}}", "bold")
+        line = Text.assemble(f"  {step:<{wide}}  ", name, f"  {size:>8}  ", (artifact["path"], "dim"))
+        console.print(line, soft_wrap=True)
+
+
+def _width(words: Sequence[str]) -> int:
+    """The width of a column; one of the words may be longer."""
+    return min(max(map(len, words), default=0), _WIDEST)
 
 
 def tree(nodes: Sequence[Node]) -> Iterator[Text]:
@@ -147,7 +162,7 @@ def print_values(console: Console, title: str, values: Mapping[str, str]) -> Non
     if not values:
         return
     console.print(f"\n{title}")
-    width = min(max(map(len, values)), 40)
+    width = _width([*values])
     for name, value in values.items():
         console.print(Text.assemble("  ", (f"{name:<{width}}  ", "dim"), shortened(value)), soft_wrap=True)
 

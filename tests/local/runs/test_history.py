@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from argosy.components.training.promote import promote
 from argosy.local.node import as_text, now, parse_time
 from argosy.local.runs.gates import ANNOTATION, evaluated, rule_of
 from argosy.local.runs.page import page_data
 from argosy.local.runs.record import Record
-from argosy.local.runs.screen import human_size
+from argosy.local.runs.screen import human_size, print_results
 from argosy.local.state import lock
 from tests.local.runs.conftest import GATED, Argosy, Made
 
@@ -44,7 +46,7 @@ def test_show_prints_tree_parameters_gates_and_artifacts(made: Made, argosy: Arg
     assert "✔ make" in shown and "✖ bad" in shown and "○ never" in shown
     assert "✔ accuracy >= least  0.97 >= 0.9" in shown
     assert "✔ accuracy >= champion + 0.005  0.97 >= 0.955" in shown
-    assert f"make table       4 B  {record.folder}/artifacts/make/table/table.csv" in shown
+    assert f"make  table       4 B  {record.folder}/artifacts/make/table/table.csv" in shown
 
 
 def test_show_as_a_document(made: Made, argosy: Argosy) -> None:
@@ -250,3 +252,19 @@ def test_help_lists_the_options_for_a_workflow_of_a_cluster(verb: str, made: Mad
     assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
     assert f"-n goes with a workflow of a cluster: argosy {verb} NAMESPACE/WORKFLOW" in refused.stderr
     assert "No such option" in argosy(verb, "last", "--colour").stderr
+
+
+def test_artifacts_stand_in_columns(tmp_path: Path) -> None:
+    out = StringIO()
+    known = {"path": "/p", "exists": True}
+    made = [
+        {"step": "a", "name": "table", "sizeBytes": 4, **known},
+        {"step": "longer", "name": "f", "sizeBytes": 4_200_000, **known},
+        {"step": "each(0:x\ny)", "name": "f", "sizeBytes": None, "path": "/p", "exists": None},
+        {"step": "b", "name": "f", "sizeBytes": None, "path": "/p", "exists": False},
+    ]
+    print_results(Console(file=out, width=200, highlight=False), Record(tmp_path, "finished"), made)
+    lines = out.getvalue().splitlines()[2:]
+    assert len(lines) == 4
+    assert {line.index("/p") for line in lines} == {lines[0].index("/p")}
+    assert lines[1].endswith("longer        f        4.2 MB  /p")
