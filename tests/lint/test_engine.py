@@ -73,7 +73,7 @@ def test_a_template_alone_is_not_blamed_for_the_others_it_refers_to(tmp_path: Pa
 @pytest.mark.parametrize("name", ["a..b", "a" * 254, "A", "a-"])
 def test_an_object_has_a_name_that_kubernetes_takes(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.yaml").write_text(LIBRARY.replace("name: lib", f"name: {name}"))
-    assert "ARG107" in codes(lint_paths([tmp_path]))
+    assert "ARG105" in codes(lint_paths([tmp_path]))
 
 
 def test_a_file_named_twice_is_linted_once(folder: Path) -> None:

@@ -116,6 +116,44 @@ def expression_step(subject: Subject) -> Iterator[Found]:
             yield Found(path, f"the expression names {prefix[:-1]} '{name}', which is not there", hint)
 
 
+# Fields of the spec that Argo fills in for a step, or with words of their own.
+_OF_STEPS = ("templates", "templateDefaults", "podSpecPatch", "retryStrategy", "metrics")
+
+
+@rule("ARG343", "expression-outside")
+def expression_outside(subject: Subject) -> Iterator[Found]:
+    """An expression in the workflow's own fields names a step, an input or an item.
+
+    Own are the fields of the spec beside the templates: arguments, hooks, volumes, podMetadata,
+    synchronization and the like. There an expression knows what begins with workflow. alone.
+
+    Why: the validator does not look; a hook ends the workflow in an error, and elsewhere the tag stays as it
+    is written.
+
+    Bad:
+        podMetadata: {labels: {stage: "{{=inputs.parameters.stage}}"}}
+
+    Good:
+        podMetadata: {labels: {stage: "{{=workflow.parameters.stage}}"}}
+    """
+    spec = subject.resource.spec
+    depth = len(spec.path)
+    for source, path in _written(subject):
+        if path[:depth] != spec.path or len(path) <= depth or path[depth] in _OF_STEPS:
+            continue
+        for name in sorted(_roots(source) & (ROOTS - {"workflow"})):
+            message = f"the expression '{_short(source)}' names '{name}', which is of a step"
+            yield Found(path, message, "Name what begins with 'workflow.'.")
+
+
+def _roots(source: str) -> set[str]:
+    """The first words of an expression; none where it cannot be read, of which ARG341 speaks."""
+    try:
+        return set(roots(source))
+    except (ExpressionError, RecursionError):
+        return set()
+
+
 def _names(source: str, prefix: str) -> set[str]:
     """Names behind `steps.` or `tasks.`; not those that a '-' cuts in two: they may be meant otherwise."""
     try:

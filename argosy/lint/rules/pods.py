@@ -1,4 +1,4 @@
-"""ARG515: pods that the API server refuses, found before one is made."""
+"""ARG515 and ARG516: pods that the API server refuses, or that are others than meant, before one is made."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from argosy.declare.fields import INT32
 from argosy.declare.names import is_label
 from argosy.declare.pod import quantity
 from argosy.errors import DeclarationError
-from argosy.lint.registry import Found, rule
+from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Entry, Template, mapping, text
 from argosy.manifest.scalars import as_text
@@ -48,6 +48,46 @@ def pod_refused(subject: Subject) -> Iterator[Found]:
             yield from _ports(container.entries("ports"))
             if not patched and not template.get("podSpecPatch"):
                 yield from _resources(container)
+
+
+@rule("ARG516", "volume-hidden", Severity.WARNING)
+def volume_hidden(subject: Subject) -> Iterator[Found]:
+    """A volume of a template hides one of the workflow that has the same name.
+
+    Volumes of the workflow are those of spec.volumes and spec.volumeClaimTemplates; the first hide the
+    second.
+
+    Why: Argo mounts the template's own, in silence; what other templates wrote into the workflow's is not
+    there.
+
+    Bad:
+        spec:
+          volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+          templates:
+            - name: read
+              volumes: [{name: data, emptyDir: {}}]
+
+    Good:
+        spec:
+          volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+          templates:
+            - name: read
+              volumes: [{name: scratch, emptyDir: {}}]
+    """
+    spec = subject.resource.spec
+    claims = {
+        text(mapping(claim.get("metadata")).get("name")) for claim in spec.entries("volumeClaimTemplates")
+    }
+    own = {entry.name for entry in spec.entries("volumes")}
+    hint = "Give it another name, or remove one."
+    for entry in spec.entries("volumes"):
+        if entry.name and entry.name in claims:
+            yield Found(entry.path, f"volume '{entry.name}' hides the claim of that name", hint)
+    for template in subject.templates:
+        for entry in template.entries("volumes"):
+            if entry.name and entry.name in own | claims:
+                message = f"volume '{entry.name}' of '{template.title}' hides the workflow's of that name"
+                yield Found(entry.path, message, hint)
 
 
 def _environment(variables: Iterable[Entry]) -> Iterator[Found]:
