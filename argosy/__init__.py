@@ -12,6 +12,7 @@ from argosy.declare.pod import FromConfigMap, FromField, FromSecret, Resources, 
 from argosy.declare.retry import Retry
 from argosy.step.interface import Artifact, Directory, File, Stored
 from argosy.step.outputs import Outputs
+from argosy.step.quiet import keep_errors_last
 
 if TYPE_CHECKING:
     from argosy.compose.compiler import compile
@@ -52,6 +53,8 @@ __all__ = [
     "pipeline",
     "template_ref",
 ]
+
+keep_errors_last()
 
 # Few programs need these: they are imported on first use. A step's container does not have them.
 _LATER = {

@@ -166,6 +166,33 @@ def test_a_users_file_and_folder_are_copied(folder: Path, tmp_path: Path) -> Non
     assert [(folder / n).read_text() for n in ("source", "same.copy")] == ["source", "source"]
 
 
+OWN_MODULE = """
+{first}
+{second}
+{broken}
+
+@component(image="x")
+def fit() -> None:
+    "Fit."
+    {broken}
+
+if __name__ == "__main__":
+    fit.main()
+"""
+
+
+@pytest.mark.parametrize("couler_first", [True, False])
+def test_an_error_at_the_imports_of_a_step_is_the_last_that_it_says(folder: Path, couler_first: bool) -> None:
+    imports = ["import couler.argo  # which prints a workflow at the end", "from argosy import component"]
+    first, second = imports if couler_first else imports[::-1]
+    text = OWN_MODULE.format(first=first, second=second, broken="import no_such_package")
+    (folder / "own.py").write_text(text)
+    for words in (["own.py"], ["-m", "own"]):
+        done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'no_such_package'"
+
+
 def test_a_file_that_imports_couler_prints_nothing_of_it(folder: Path) -> None:
     (folder / "with_couler.py").write_text("import couler.argo\nfrom shown import other\n")
     done = run(folder, "with_couler:other", module="argosy.step")
