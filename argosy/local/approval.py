@@ -81,7 +81,7 @@ class Approval:
         return None if answer is False else {}
 
     async def _answer(self, node: str) -> bool | None:
-        """What the person says who is there; None without one."""
+        """The answer of the person who is there; None without one."""
         if self.ask is None:
             return None
         async with self._asking:  # one question at a time
