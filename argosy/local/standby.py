@@ -29,7 +29,7 @@ import importlib.util
 import json
 import runpy
 from collections.abc import Iterator
-from types import ModuleType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 HEAVY = frozenset({"jax", "tensorflow", "torch"})
@@ -102,18 +102,27 @@ def _head(function: ast.FunctionDef) -> Iterator[ast.stmt]:
 def _import_ahead(module: str) -> None:
     watch = _Heavy()
     sys.meta_path.insert(0, watch)  # type: ignore[arg-type]
+    name, codes, names = certain_code(module)
+    for code in codes:
+        exec(code, names)
+    sys.meta_path.remove(watch)  # type: ignore[arg-type]
+    if name in sys.modules:
+        raise ImportError("running it now would be the second time, and runpy would warn")
+
+
+def certain_code(module: str) -> tuple[str, list[CodeType], dict[str, Any]]:
+    """The name that `module` will run by, the code of each import that it certainly makes, and its names."""
     spec = importlib.util.find_spec(module)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = importlib.util.find_spec(f"{module}.__main__")
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(module)
     tree = ast.parse(spec.loader.get_source(spec.name))  # type: ignore[attr-defined]
-    names = {"__name__": spec.name, "__package__": spec.parent}
-    for statement in certain_imports(tree):
-        exec(compile(ast.Module([statement], []), module, "exec", dont_inherit=True), names)
-    sys.meta_path.remove(watch)  # type: ignore[arg-type]
-    if spec.name in sys.modules:
-        raise ImportError("running it now would be the second time, and runpy would warn")
+    codes = [
+        compile(ast.Module([statement], []), module, "exec", dont_inherit=True)
+        for statement in certain_imports(tree)
+    ]
+    return spec.name, codes, {"__name__": spec.name, "__package__": spec.parent}
 
 
 class _Heavy:
@@ -156,6 +165,8 @@ def run(module: str, arguments: list[str]) -> None:
     fresh = ModuleType("__main__")
     vars(fresh).update(__annotations__={}, __builtins__=builtins)
     sys.modules["__main__"] = fresh
+    if "__mp_main__" in sys.modules:  # multiprocessing's second name for it
+        sys.modules["__mp_main__"] = fresh
     try:
         runpy._run_module_as_main(module)  # type: ignore[attr-defined]
     except BaseException as error:

@@ -5,7 +5,9 @@ step's own folder with the step's whole environment, and used only if both are t
 its imports overlap with the step before. It waits for a minute at most: after a longer step a second or two
 are of no account, and its memory is. Forked are only `python -m argosy.step ...` and the SDK's own modules,
 which import the SDK before all else, and only where the variables that Python, the C library and the loader
-read at their start are the same as the server's.
+read at their start are the same as the server's.  The product's own steps are forked from a second server,
+which imports what they import, once for all (forks.py): only where all variables are the server's, but for
+those that the SDK itself reads, and the folder is empty, so that nothing in it is taken for a package.
 
 ARGOSY_STANDBY=0 starts every step plainly.
 """
@@ -43,6 +45,8 @@ _STANDBY = str(Path(__file__).with_name("standby.py"))
 
 _FORKS = str(Path(__file__).with_name("forks.py"))
 _READ_AT_THE_START = ("GLIBC_", "HOME", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TZ")
+_READ_AFTER_IMPORTS = ("ARGOSY_", "TMPDIR")
+_PRODUCT = "argosy.components."
 _FORKS_POSSIBLE = hasattr(os, "memfd_create") and hasattr(os, "pidfd_open")  # Linux
 
 
@@ -60,7 +64,7 @@ class Standbys:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._enabled = environment.get(SWITCH) != "0"
-        self.forks = ForkServer(environment) if self._enabled else None
+        self.forks = Forks(environment) if self._enabled else None
         self._waiting: dict[str, tuple[Standby, Path, asyncio.TimerHandle]] = {}
         self._known: set[str] = set()
         self._ending: set[asyncio.Future[None]] = set()
@@ -113,7 +117,7 @@ class Standbys:
 class Standby:
     """A program that waits for its turn (standby.py), under the same guard as any step."""
 
-    def __init__(self, start: Start, forks: ForkServer | None = None) -> None:
+    def __init__(self, start: Start, forks: Forks | None = None) -> None:
         self.start, self._forks = start, forks
         self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
@@ -166,22 +170,16 @@ class Standby:
             return False
 
 
-class ForkServer:
-    """Forks the steps of a run; started with the first of them."""
+class Forks:
+    """Forks the steps of a run, from the server that fits; each is started with the first of its steps."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment, self._key = environment, _at_the_start(environment)
-        self._lock = asyncio.Lock()
-        self._server: Guarded | None = None
-        self._control: socket.socket | None = None
-        self._of_use = _FORKS_POSSIBLE
-        self._answered = False
+        self._environment = environment
+        self._plain, self._ahead = ForkServer(environment), ForkServer(environment, "ahead")
 
     def takes(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a forked process would be the same as a plain start of `argv`."""
-        module = argv[2] if len(argv) > 2 and list(argv[:2]) == [sys.executable, "-m"] else ""
-        own = module.split(".")[0] == "argosy"
-        return self._of_use and own and _at_the_start(env) == self._key
+        return self._plain.takes(argv, env)
 
     async def run(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, limit: float | None
@@ -196,6 +194,48 @@ class ForkServer:
             return None
         with guarded:
             return guarded.ended(await guarded.wait(limit), None)
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        out: BinaryIO,
+        turn: socket.socket | None = None,
+    ) -> Guarded | None:
+        """Start `argv`, with `turn` as a program that waits for its turn there; None if that cannot be."""
+        if argv[2].startswith(_PRODUCT) and self._imports_alike(env) and not any(cwd.iterdir()):
+            guarded = await self._ahead.start(argv, cwd=cwd, env=env, out=out, turn=turn)
+            if guarded is not None:
+                return guarded
+        return await self._plain.start(argv, cwd=cwd, env=env, out=out, turn=turn)
+
+    async def close(self) -> None:
+        """End the servers; their steps have ended."""
+        await asyncio.gather(self._plain.close(), self._ahead.close())
+
+    def _imports_alike(self, env: Mapping[str, str]) -> bool:
+        differ = dict(env.items() ^ self._environment.items())
+        return all(name.startswith(_READ_AFTER_IMPORTS) for name in differ)
+
+
+class ForkServer:
+    """One process that forks steps, and imports ahead for them if it has that mode."""
+
+    def __init__(self, environment: Mapping[str, str], *mode: str) -> None:
+        self._environment, self._key, self._mode = environment, _at_the_start(environment), mode
+        self._lock = asyncio.Lock()
+        self._server: Guarded | None = None
+        self._control: socket.socket | None = None
+        self._of_use = _FORKS_POSSIBLE
+        self._answered = False
+
+    def takes(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
+        """Whether a forked process would be the same as a plain start of `argv`."""
+        module = argv[2] if len(argv) > 2 and list(argv[:2]) == [sys.executable, "-m"] else ""
+        own = module.split(".")[0] == "argosy"
+        return self._of_use and own and _at_the_start(env) == self._key
 
     async def start(
         self,
@@ -265,7 +305,7 @@ class ForkServer:
             with theirs, tempfile.TemporaryFile() as output:
                 number = theirs.fileno()
                 self._server = await Guarded.start(
-                    [sys.executable, _FORKS, str(number), str(GRACE)],
+                    [sys.executable, _FORKS, str(number), str(GRACE), *self._mode],
                     cwd=Path("/"), env=self._environment, out=output, err=output, pass_fds=(number,),
                 )  # fmt: skip
         return self._control
@@ -293,6 +333,8 @@ async def _ask(control: socket.socket, order: dict[str, Any], descriptors: list[
         answer = await asyncio.get_running_loop().sock_recv(control, 64)
         if not answer:
             raise _NoAnswer
+        if answer == b"no\n":
+            raise _NotBegun
         pid = int(answer)
         try:
             return Guarded(_Forked(os.pidfd_open(pid)), status, str(order["module"]))

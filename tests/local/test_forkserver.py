@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
-from argosy.local import Node, WorkflowResult
+from argosy.local import Node, WorkflowResult, standbys
 from tests.local.conftest import Run, log, node, runner
 from tests.local.seen import SEEN
 from tests.local.test_container import marked
@@ -216,3 +222,148 @@ def test_a_step_that_began_is_not_begun_again(
     wait_until_gone(environment["RUNNER_TEST_MARK"])
     assert marked(environment["RUNNER_TEST_MARK"]) == []
     assert not Path(environment["USED"]).exists() or used(environment) == ["forked"]
+
+
+@pytest.mark.parametrize("how", ["show", "raise", "kill", "stay"])
+def test_forked_from_the_one_that_imports_ahead_it_is_the_same(
+    run: Run, environment: dict[str, str], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("argosy.local.standbys._PRODUCT", "argosy.step")
+    test_it_is_what_a_plain_start_makes(run, environment, how)
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The servers that forked steps, in order: `ahead` or `plain`."""
+    used: list[str] = []
+    start = standbys.ForkServer._start
+
+    async def noted(self: standbys.ForkServer, order: Any, descriptors: list[int]) -> Any:
+        guarded = await start(self, order, descriptors)
+        used.extend([(*self._mode, "plain")[0]] if guarded is not None else [])
+        return guarded
+
+    monkeypatch.setattr(standbys.ForkServer, "_start", noted)
+    return used
+
+
+PRODUCT = """
+templates:
+- name: main
+  steps: [[{name: first, template: act}], [{name: second, template: act}]]
+- name: act
+  container:
+    image: x
+    command: [python, -m, argosy.components.deployment.determine_version]
+    args: [--model-version=1, --model-sha256=x, --owner=o, --s3-bucket=b]
+    env: [{name: %s, value: x}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("variable", "server"), [("ARGOSY_OF_ITS_OWN", "ahead"), ("NPY_DISABLE_CPU_FEATURES", "plain")]
+)
+def test_a_step_of_the_product_finds_its_imports_made_where_they_would_be_the_same(
+    run: Run, environment: dict[str, str], servers: list[str], variable: str, server: str
+) -> None:
+    environment |= {"AWS_ENDPOINT_URL_S3": "no address"}
+    source = PRODUCT % variable
+    forked, plain = both_ways(
+        run, source.replace("{name: first,", "{name: first, continueOn: {failed: true},"), environment
+    )
+    assert servers == [server, server]
+    for name in ("first", "second"):
+        ended, text = told(forked, name, "forked")
+        expected, plainly = told(plain, name, "run")
+        assert ended == expected and ended[1] == 2
+        assert [line[20:] for line in text.splitlines()] == [line[20:] for line in plainly.splitlines()]
+
+
+def test_something_in_its_folder_might_be_taken_for_a_package(tmp_path: Path) -> None:
+    forks, asked = standbys.Forks({"A": "1"}), []
+
+    def server(name: str) -> Any:
+        async def start(*_: object, **__: object) -> None:
+            asked.append(name)
+
+        return SimpleNamespace(start=start)
+
+    forks._plain, forks._ahead = server("plain"), server("ahead")
+
+    def start(**env: str) -> list[str]:
+        asked.clear()
+        argv = ["python", "-m", "argosy.components.deployment.fetch_model"]
+        asyncio.run(forks.start(argv, cwd=tmp_path, env=env, out=BytesIO()))
+        return list(asked)
+
+    assert start(A="1", TMPDIR="/tmp/of-its-own") == ["ahead", "plain"]
+    assert start(A="2") == start() == start(A="1", B="1") == ["plain"]
+    (tmp_path / "boto3.py").touch()
+    assert start(A="1") == ["plain"]
+
+
+AHEAD = """
+import json, os, pkgutil, sys
+sys.path.insert(0, FOLDER)
+import forks
+import argosy.components as components
+sys.path[0] = "/nowhere"
+ahead = forks.Ahead(forks._beside("standby"))
+names = [m.name for m in pkgutil.walk_packages(components.__path__, "argosy.components.") if not m.ispkg]
+steps = [name for name in names if name.count(".") == 3 and name.split(".")[2] == "deployment"]
+unfit = [name for name in steps if not ahead.take(name, "/nowhere")]
+there = {name.partition(".")[0] for name in sys.modules}
+threads = len(os.listdir("/proc/self/task"))
+sys.stderr.write(json.dumps([steps, unfit, sorted(there), threads, ahead.set]))
+"""
+
+
+def test_what_is_imported_ahead_for_a_deployment(tmp_path: Path) -> None:
+    code = AHEAD.replace("FOLDER", repr(str(Path(standbys.__file__).parent)))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    with (tmp_path / "output").open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, stdout=output, stderr=subprocess.PIPE, check=True
+        )
+    steps, unfit, there, threads, variables = json.loads(done.stderr)
+    assert len(steps) >= 10 and unfit == []
+    assert {"boto3", "numpy", "onnx", "requests", "tritonclient"} <= set(there)
+    assert not {"onnxruntime", "mlflow", "torch"} & set(there), "each has threads, or settings, of its own"
+    assert threads == 1
+    assert variables["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "30"
+
+
+BROKEN = {
+    "a line of output": "print('a word', flush=True)",
+    "a thread": "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+    "a folder for temporary files": "import tempfile; tempfile.gettempdir()",
+    "a package that somebody does without": "try:\n    import unshared\nexcept BaseException:\n    pass",
+    "an error": "1 / 0",
+    "a variable less": "import os; os.environ.pop('TAKEN')",
+    "numpy's seed": "import numpy.random",
+}
+
+
+@pytest.mark.parametrize("code", BROKEN.values(), ids=BROKEN)
+def test_whatever_else_an_import_does_nothing_is_forked_after_it(tmp_path: Path, code: str) -> None:
+    library = tmp_path / "lib"
+    library.mkdir()
+    (library / "tenacity.py").write_text(code)  # a name that is shared
+    (library / "unshared.py").touch()
+    (library / "module.py").write_text("import tenacity\n")
+    asked = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import forks; sys.path[0] = '/nowhere'\n"
+        "ahead = forks.Ahead(forks._beside('standby'))\n"
+        "sys.stderr.write(str([ahead.take(name, '/nowhere') for name in ('module', 'types')]))"
+    )
+    command = [sys.executable, "-c", asked, str(Path(standbys.__file__).parent)]
+    with (tmp_path / "output").open("wb") as output:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": str(library), "TAKEN": "1"},
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=True,
+        )
+    expected = "[True, True]" if code == BROKEN["numpy's seed"] else "[False, False]"
+    assert done.stderr.decode() == expected
