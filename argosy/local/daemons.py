@@ -17,7 +17,7 @@ from argosy.local.errors import NodeError
 from argosy.local.job import Outcome
 from argosy.local.model import Probe
 from argosy.local.node import Phase
-from argosy.local.shape import expect_mapping, text_of
+from argosy.manifest.scalars import as_text
 
 if TYPE_CHECKING:
     from argosy.local.pod import Pod
@@ -85,7 +85,7 @@ class _Question:
 
     async def _request(self) -> bool:
         host, port = self._address()
-        path = self._pod.scope.render(text_of(self._body.get("path") or "/", "httpGet.path"))
+        path = self._pod.scope.render(as_text(self._body.get("path") or "/"))
         headers = {
             str(h["name"]): self._pod.scope.render(str(h["value"]))
             for h in self._body.get("httpHeaders") or ()
@@ -134,12 +134,10 @@ def parse_probe(container: Mapping[str, Any], where: str) -> Probe | None:
     raw = container.get("readinessProbe")
     if not raw:
         return None
-    where = f"{where}.readinessProbe"
-    body = expect_mapping(raw, where)
-    kind = next((kind for kind in _PROBES if body.get(kind)), None)
+    kind = next((kind for kind in _PROBES if raw.get(kind)), None)
     if kind is None:
-        raise ManifestError(f"{where}: one of {', '.join(_PROBES)} is needed")
+        raise ManifestError(f"{where}.readinessProbe: one of {', '.join(_PROBES)} is needed")
     ports = {
         str(p.get("name")): int(p["containerPort"]) for p in container.get("ports") or () if p.get("name")
     }
-    return Probe(kind, expect_mapping(body[kind], where), float(body.get("timeoutSeconds") or 1), ports)
+    return Probe(kind, raw[kind], float(raw.get("timeoutSeconds") or 1), ports)

@@ -15,7 +15,7 @@ from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, SECRET, Kept
 from argosy.local.paths import PathMap
-from argosy.local.shape import expect_list, optional_text, text_of
+from argosy.manifest.scalars import as_text, optional_text
 
 SHARED_MEMORY = "/dev/shm"
 """A mount that every process already has: it is left where it is."""
@@ -43,25 +43,24 @@ def parse_mounts(
     """The mounts of a container. Raises ManifestError for a volume that cannot be made on one machine."""
     volumes = {**_volumes(spec), **_volumes(raw)}
     claims = {
-        str((claim.get("metadata") or {}).get("name"))
-        for claim in expect_list(spec.get("volumeClaimTemplates"), "spec.volumeClaimTemplates")
+        str((claim.get("metadata") or {}).get("name")) for claim in spec.get("volumeClaimTemplates") or ()
     }
     volumes = {**{name: {"name": name, _CLAIM: {"claimName": name}} for name in claims}, **volumes}
     return tuple(_mounts(body, volumes, where))
 
 
 def _volumes(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {volume.get("name"): volume for volume in expect_list(raw.get("volumes"), "volumes")}
+    return {volume.get("name"): volume for volume in raw.get("volumes") or ()}
 
 
 def _mounts(body: Mapping[str, Any], volumes: Mapping[str, Any], where: str) -> Iterator[Mount]:
-    for mount in expect_list(body.get("volumeMounts"), f"{where}.volumeMounts"):
-        name, path = mount.get("name"), text_of(mount.get("mountPath"), f"{where}.volumeMounts")
+    for mount in body.get("volumeMounts") or ():
+        name, path = mount.get("name"), as_text(mount.get("mountPath"))
         if name not in volumes:
             raise ManifestError(f"{where}: mounts the volume '{name}', which is not declared")
         if path.rstrip("/") == SHARED_MEMORY:
             continue
-        sub_path = optional_text(mount.get("subPath"), f"{where}.volumeMounts") or ""
+        sub_path = optional_text(mount.get("subPath")) or ""
         if ".." in Path(sub_path).parts or sub_path.startswith("/"):
             raise ManifestError(f"{where}: subPath {sub_path!r} leads out of the volume '{name}'")
         mounted = _mount(path, volumes[name], sub_path, where)
@@ -74,15 +73,15 @@ def _mount(path: str, volume: Mapping[str, Any], sub_path: str, where: str) -> M
     if kind == EMPTY:
         return Mount(path, kind, str(volume["name"]), sub_path)
     if kind == _CLAIM:
-        return Mount(path, kind, text_of(inside.get("claimName"), f"{where}.volumes"), sub_path)
+        return Mount(path, kind, as_text(inside.get("claimName")), sub_path)
     if kind not in _FROM_OUTSIDE:
         raise ManifestError(
             f"{where}: the volume '{volume['name']}' ({kind}) cannot be mounted on one machine: pass files "
             "as artifacts; emptyDir, configMap, secret and claims are made here"
         )
     noun, named = _FROM_OUTSIDE[kind]
-    items = {str(item.get("key")): str(item.get("path")) for item in expect_list(inside.get("items"), where)}
-    source = text_of(inside.get(named), f"{where}.volumes")
+    items = {str(item.get("key")): str(item.get("path")) for item in inside.get("items") or ()}
+    source = as_text(inside.get(named))
     return Mount(path, noun, source, sub_path, items, bool(inside.get("optional")))
 
 

@@ -11,7 +11,7 @@ from argosy.declare.merge import merged
 from argosy.errors import LanguageError, ManifestError
 from argosy.local.box import parse_box
 from argosy.local.daemons import parse_probe
-from argosy.local.fields import CRON_FIELDS, FETCHED_INPUTS, FIELD_PATHS
+from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.model import (
     Arguments,
@@ -41,19 +41,16 @@ from argosy.local.shape import (
     duration,
     expect_list,
     expect_mapping,
-    flag,
     named,
-    optional_text,
     positive,
-    text_of,
 )
 from argosy.local.shared import parse_locks, parse_memo
 from argosy.manifest import expressions
+from argosy.manifest.parts import spec_of
+from argosy.manifest.reading import KINDS
+from argosy.manifest.scalars import as_text, optional_text
 from argosy.manifest.tags import parse
 from argosy.text import nearest
-
-KINDS = ("Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow")
-
 
 _TYPES = ("container", "script", "containerSet", "dag", "steps", "suspend", "http")
 
@@ -64,13 +61,11 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
     Raises ManifestError naming the template and field of what is malformed, unknown or impossible here.
     Templates that cannot be reached from the entrypoint or the exit handler are not looked at.
     """
-    manifest = expect_mapping(manifest, "the manifest")
-    kind = manifest.get("kind")
+    kind = expect_mapping(manifest, "the manifest").get("kind")
     if kind not in KINDS:
         raise ManifestError(f"kind {kind!r} is not one that can be run; one of {', '.join(KINDS)}")
-    metadata = expect_mapping(manifest.get("metadata") or {}, "metadata")
-    spec = _spec(manifest, kind)
-    check_fields(spec, "workflow", "spec")
+    check_fields(manifest, kind, "")
+    metadata, spec = manifest.get("metadata") or {}, expect_mapping(spec_of(manifest) or None, "spec")
     if not isinstance(spec.get("entrypoint"), str):
         raise ManifestError(
             f"spec: no entrypoint; name one of the templates: {', '.join(_templates(spec)) or 'none'}"
@@ -81,13 +76,15 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
     templates = _reachable(spec, [spec["entrypoint"], *(hook.template for hook in handlers)])
     arguments = parse_arguments(spec.get("arguments"), "spec.arguments")
     deadline = spec.get("activeDeadlineSeconds")
-    name = _metadata_text(metadata, "name")
+    name = optional_text(metadata.get("name"))
     return Workflow(
         name=name if kind == "Workflow" else None,
-        generate_name=_metadata_text(metadata, "generateName") if kind == "Workflow" else name and f"{name}-",
-        namespace=_metadata_text(metadata, "namespace") or "default",
-        labels=_metadata_texts(metadata, "labels"),
-        annotations=_metadata_texts(metadata, "annotations"),
+        generate_name=optional_text(metadata.get("generateName"))
+        if kind == "Workflow"
+        else name and f"{name}-",
+        namespace=optional_text(metadata.get("namespace")) or "default",
+        labels=_texts(metadata.get("labels")),
+        annotations=_texts(metadata.get("annotations")),
         entrypoint=spec["entrypoint"],
         parameters=parse_inputs((spec.get("arguments") or {}).get("parameters"), "spec.arguments.parameters"),
         artifacts=arguments.artifacts,
@@ -100,17 +97,6 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
         service_account=str(spec.get("serviceAccountName") or "default"),
         priority=str(spec.get("priority") or 0),
     )
-
-
-def _spec(manifest: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    check_fields(dict.fromkeys(manifest), "manifest", "the manifest")
-    spec = expect_mapping(manifest.get("spec"), "spec")
-    if kind != "CronWorkflow":
-        return spec
-    unknown = next((field for field in spec if field not in CRON_FIELDS), None)
-    if unknown:
-        raise ManifestError(f"spec: no field '{unknown}'{nearest(unknown, CRON_FIELDS)}")
-    return expect_mapping(spec.get("workflowSpec"), "spec.workflowSpec")
 
 
 def _templates(spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -157,21 +143,15 @@ def _with_defaults(raw: Mapping[str, Any], spec: Mapping[str, Any]) -> Mapping[s
     return merged(defaults, raw)
 
 
-def _metadata_text(mapping: Mapping[str, Any], field: str) -> str | None:
-    value = mapping.get(field)
-    return None if value is None else text_of(value, f"metadata.{field}")
-
-
-def _metadata_texts(mapping: Mapping[str, Any], field: str) -> dict[str, str]:
-    values = expect_mapping(mapping.get(field) or {}, f"metadata.{field}")
-    return {str(key): text_of(value, f"metadata.{field}.{key}") for key, value in values.items()}
+def _texts(values: Mapping[str, Any] | None) -> dict[str, str]:
+    return {str(key): as_text(value) for key, value in (values or {}).items()}
 
 
 def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     """The template, and the templates written inline in its tasks, by the names they are given."""
     where = f"template '{raw['name']}'"
     raw = patched(raw, spec, where)
-    check_fields(raw, "template", where)
+    check_fields(raw, "Template", where)
     types = [kind for kind in _TYPES if raw.get(kind) is not None]
     if len(types) != 1:
         raise ManifestError(
@@ -188,9 +168,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         name=raw["name"],
         kind=kind,
         parameters=parse_inputs(inputs.get("parameters"), f"{where} inputs"),
-        artifacts=tuple(
-            _input_artifact(item, where) for item in named(inputs.get("artifacts"), f"{where} inputs")
-        ),
+        artifacts=tuple(_input_artifact(item) for item in named(inputs.get("artifacts"), f"{where} inputs")),
         outputs=tuple(_output(item, where) for item in named(outputs.get("parameters"), f"{where} outputs")),
         output_artifacts=tuple(
             _output_artifact(item, where) for item in named(outputs.get("artifacts"), f"{where} outputs")
@@ -201,23 +179,21 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         init_containers=parse_beside("initContainers", raw, spec, where),
         sidecars=parse_beside("sidecars", raw, spec, where),
         request=parse_request(raw, where) if kind == "http" else None,
-        daemon=flag(raw.get("daemon"), False, f"{where}.daemon"),
+        daemon=bool(raw.get("daemon")),
         tasks=tuple(parse_call(item, raw["name"], inline) for item in _tasks(kind, body, where)),
         groups=tuple(
             tuple(parse_call(item, raw["name"], inline) for item in group)
             for group in _groups(kind, body, where)
         ),
         retry=parse_retry(raw.get("retryStrategy"), where),
-        timeout=optional_text(raw.get("timeout"), f"{where}.timeout"),
-        deadline=optional_text(raw.get("activeDeadlineSeconds"), f"{where}.activeDeadlineSeconds"),
+        timeout=optional_text(raw.get("timeout")),
+        deadline=optional_text(raw.get("activeDeadlineSeconds")),
         parallelism=positive(raw.get("parallelism"), f"{where}.parallelism"),
-        fail_fast=flag(raw.get("failFast"), False, f"{where}.failFast"),
+        fail_fast=bool(raw.get("failFast")),
         locks=parse_locks(raw.get("synchronization"), where),
         memo=None if _has_own_cache(raw) or raw.get("daemon") else parse_memo(raw.get("memoize"), where),
-        suspended=optional_text(body.get("duration") or "", f"{where}.suspend")
-        if kind == "suspend"
-        else None,
-        dag_fail_fast=kind != "dag" or flag(body.get("failFast"), True, f"{where}.dag.failFast"),
+        suspended=optional_text(body.get("duration") or "") if kind == "suspend" else None,
+        dag_fail_fast=kind != "dag" or body.get("failFast") is not False,
         target=str(body.get("target") or "") if kind == "dag" else "",
     )
     for field, value in (("timeout", template.timeout), ("activeDeadlineSeconds", template.deadline)):
@@ -241,11 +217,9 @@ def parse_inputs(raw: Any, where: str) -> tuple[Input, ...]:
     return tuple(
         Input(
             item["name"],
-            value=optional_text(item.get("value"), f"{where}.{item['name']}"),
-            default=optional_text(item.get("default"), f"{where}.{item['name']}.default"),
-            enum=tuple(
-                text_of(v, f"{where}.{item['name']}.enum") for v in expect_list(item.get("enum"), where)
-            ),
+            value=optional_text(item.get("value")),
+            default=optional_text(item.get("default")),
+            enum=tuple(as_text(v) for v in item.get("enum") or ()),
         )
         for item in named(raw, where)
     )
@@ -263,13 +237,13 @@ def _groups(kind: str, body: Any, where: str) -> list[list[Raw]]:
     return groups
 
 
-def _input_artifact(raw: Raw, where: str) -> InputArtifact:
+def _input_artifact(raw: Raw) -> InputArtifact:
     fetched = next((kind for kind in sorted(FETCHED_INPUTS) if raw.get(kind)), None)
     return InputArtifact(
         raw["name"],
-        path=optional_text(raw.get("path"), f"{where}.{raw['name']}.path"),
-        raw=_raw_data(raw, where),
-        optional=flag(raw.get("optional"), False, f"{where}.{raw['name']}.optional"),
+        path=optional_text(raw.get("path")),
+        raw=_raw_data(raw),
+        optional=bool(raw.get("optional")),
         mode=raw.get("mode"),
         fetched=fetched,
         location=raw[fetched] if fetched else {},
@@ -289,11 +263,11 @@ def _output(raw: Raw, where: str) -> Output:
         )
     return Output(
         raw["name"],
-        path=optional_text(source.get("path"), name),
-        parameter=optional_text(source.get("parameter"), name),
-        expression=optional_text(source.get("expression"), name) or None,
-        default=optional_text(default, name),
-        global_name=optional_text(raw.get("globalName"), name),
+        path=optional_text(source.get("path")),
+        parameter=optional_text(source.get("parameter")),
+        expression=optional_text(source.get("expression")) or None,
+        default=optional_text(default),
+        global_name=optional_text(raw.get("globalName")),
     )
 
 
@@ -303,11 +277,11 @@ def _output_artifact(raw: Raw, where: str) -> OutputArtifact:
         raise ManifestError(f"{name}: an artifact needs a path (of a file or folder) or a from (of a task)")
     return OutputArtifact(
         raw["name"],
-        path=optional_text(raw.get("path"), name),
-        source=optional_text(raw.get("from"), name),
-        expression=optional_text(raw.get("fromExpression"), name) or None,
-        optional=flag(raw.get("optional"), False, name),
-        global_name=optional_text(raw.get("globalName"), name),
+        path=optional_text(raw.get("path")),
+        source=optional_text(raw.get("from")),
+        expression=optional_text(raw.get("fromExpression")) or None,
+        optional=bool(raw.get("optional")),
+        global_name=optional_text(raw.get("globalName")),
     )
 
 
@@ -322,7 +296,7 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
         raise ManifestError(
             f"{where}: {policy!r} is no retryPolicy; Always, OnFailure, OnError or OnTransientError"
         )
-    expression = optional_text(raw.get("expression"), f"{where}.expression")
+    expression = optional_text(raw.get("expression"))
     try:
         if expression is not None:
             expressions.check(parse(bare(expression)).filled("1"))
@@ -333,11 +307,11 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
         return duration(backoff[field], f"{where}.{field}") if backoff.get(field) is not None else None
 
     return Retry(
-        limit=optional_text(raw.get("limit"), f"{where}.limit"),
+        limit=optional_text(raw.get("limit")),
         policy=policy,
         expression=expression,
         duration=length("duration") if backoff else 0.0,
-        factor=float(text_of(backoff.get("factor", 1) or 1, f"{where}.factor")),
+        factor=float(as_text(backoff.get("factor", 1) or 1)),
         max_duration=length("maxDuration"),
         cap=length("cap"),
     )
@@ -349,14 +323,12 @@ def parse_container(
     """The program, and what a container engine is told of it. Raises ManifestError."""
     source = body.get("source") if raw.get("script") is not None else None
     return Container(
-        command=_words(body, "command", where),
-        args=_words(body, "args", where),
-        env=tuple(_env(item, where) for item in expect_list(body.get("env"), f"{where}.env")),
-        env_from=tuple(
-            _env_from(item, where) for item in expect_list(body.get("envFrom"), f"{where}.envFrom")
-        ),
-        working_dir=optional_text(body.get("workingDir"), f"{where}.workingDir"),
-        source=None if source is None else text_of(source, f"{where}.source"),
+        command=_words(body, "command"),
+        args=_words(body, "args"),
+        env=tuple(_env(item, where) for item in body.get("env") or ()),
+        env_from=tuple(_env_from(item, where) for item in body.get("envFrom") or ()),
+        working_dir=optional_text(body.get("workingDir")),
+        source=optional_text(source),
         mounts=parse_mounts(body, raw, spec, where),
         ready=parse_probe(body, where) if raw.get("daemon") else None,
         box=parse_box(body, raw, spec),
@@ -385,10 +357,10 @@ def parse_set(raw: Mapping[str, Any], spec: Mapping[str, Any], where: str) -> tu
         raise ManifestError(f"{where}: a containerSet is no daemon; make the daemon a template of its own")
     for item in named(body.get("containers"), f"{where}.containerSet"):
         place = f"{where}.containerSet[{item['name']}]"
-        shared = expect_list(body.get("volumeMounts"), f"{where}.containerSet.volumeMounts")
-        own = expect_list(item.get("volumeMounts"), f"{place}.volumeMounts")
+        shared = body.get("volumeMounts") or ()
+        own = item.get("volumeMounts") or ()
         container = parse_container({**item, "volumeMounts": [*own, *shared]}, raw, spec, place)
-        found.append(replace(container, name=item["name"], dependencies=_words(item, "dependencies", place)))
+        found.append(replace(container, name=item["name"], dependencies=_words(item, "dependencies")))
     if not found:
         raise ManifestError(f"{where}: a containerSet needs containers")
     return tuple(found)
@@ -397,23 +369,21 @@ def parse_set(raw: Mapping[str, Any], spec: Mapping[str, Any], where: str) -> tu
 def _set_retry(body: Mapping[str, Any], where: str) -> SetRetry:
     raw = body.get("retryStrategy") or {}
     where = f"{where}.containerSet.retryStrategy"
-    attempts = optional_text(raw.get("retries"), f"{where}.retries")
+    attempts = optional_text(raw.get("retries"))
     if attempts is not None and attempts.lstrip("-").isdecimal() and int(attempts) < 1:
         raise ManifestError(
             f"{where}: with retries {attempts} Argo starts no container, and calls that a success: 1 is one "
             "attempt; or remove the retryStrategy"
         )
-    return SetRetry(attempts or "1", optional_text(raw.get("duration"), f"{where}.duration") or "0")
+    return SetRetry(attempts or "1", optional_text(raw.get("duration")) or "0")
 
 
-def _words(body: Mapping[str, Any], field: str, where: str) -> tuple[str, ...]:
-    return tuple(
-        text_of(word, f"{where}.{field}") for word in expect_list(body.get(field), f"{where}.{field}")
-    )
+def _words(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    return tuple(as_text(word) for word in body.get(field) or ())
 
 
 def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
-    name = text_of(raw.get("name"), f"{where}.env")
+    name = as_text(raw.get("name"))
     source = raw.get("valueFrom") or {}
     if field := (source.get("fieldRef") or {}).get("fieldPath"):
         if field not in FIELD_PATHS:
@@ -425,11 +395,11 @@ def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
         if reference := source.get(kind):
             outside = Source(noun, str(reference.get("name")), str(reference.get("key")))
             return EnvVar(name, source=outside, optional=bool(reference.get("optional")))
-    return EnvVar(name, value=optional_text(raw.get("value"), f"{where}.env.{name}") or "")
+    return EnvVar(name, value=optional_text(raw.get("value")) or "")
 
 
 def _env_from(raw: Mapping[str, Any], where: str) -> EnvFrom:
-    prefix = optional_text(raw.get("prefix"), f"{where}.envFrom.prefix") or ""
+    prefix = optional_text(raw.get("prefix")) or ""
     for kind, noun in (("secretRef", SECRET), ("configMapRef", CONFIG_MAP)):
         if reference := raw.get(kind):
             return EnvFrom(noun, str(reference.get("name")), prefix, bool(reference.get("optional")))
@@ -445,8 +415,7 @@ def parse_call(raw: Raw, parent: str, inline: dict[str, Raw]) -> Call:
     if not isinstance(template, str):
         raise ManifestError(f"{where}: no template is named")
     continues = raw.get("continueOn") or {}
-    names = expect_list(raw.get("dependencies"), f"{where}.dependencies")
-    if names and raw.get("depends"):
+    if raw.get("dependencies") and raw.get("depends"):
         raise ManifestError(f"{where}: `depends` and `dependencies` exclude each other")
     if continues and raw.get("depends"):
         raise ManifestError(
@@ -456,12 +425,12 @@ def parse_call(raw: Raw, parent: str, inline: dict[str, Raw]) -> Call:
         name=raw["name"],
         template=template,
         arguments=parse_arguments(raw.get("arguments"), where),
-        dependencies=tuple(text_of(name, f"{where}.dependencies") for name in names),
-        depends=optional_text(raw.get("depends"), f"{where}.depends") or None,
-        when=optional_text(raw.get("when"), f"{where}.when") or None,
+        dependencies=_words(raw, "dependencies"),
+        depends=optional_text(raw.get("depends")) or None,
+        when=optional_text(raw.get("when")) or None,
         loop=_loop(raw, where),
-        continue_on_failed=flag(continues.get("failed"), False, f"{where}.continueOn.failed"),
-        continue_on_error=flag(continues.get("error"), False, f"{where}.continueOn.error"),
+        continue_on_failed=bool(continues.get("failed")),
+        continue_on_error=bool(continues.get("error")),
         exit_hook=parse_hook(raw, where),
         hooks=parse_hooks(raw, where),
     )
@@ -475,13 +444,10 @@ def _loop(raw: Raw, where: str) -> Loop | None:
         raise ManifestError(f"{where}: {' and '.join(given)} exclude each other")
     value = raw[given[0]]
     if given[0] == "withItems":  # an empty list is no loop: the call runs once
-        items = tuple(expect_list(value, f"{where}.withItems"))
-        return Loop(items=items) if items else None
+        return Loop(items=tuple(value)) if value else None
     if given[0] == "withParam":
-        return Loop(param=text_of(value, f"{where}.withParam"))
-    sequence = {
-        key: text_of(part, f"{where}.withSequence.{key}") for key, part in value.items() if part is not None
-    }
+        return Loop(param=as_text(value))
+    sequence = _texts({key: part for key, part in value.items() if part is not None})
     if ("count" in sequence) == ("end" in sequence):
         raise ManifestError(f"{where}: withSequence needs either count or end")
     return Loop(sequence=sequence)
@@ -489,22 +455,20 @@ def _loop(raw: Raw, where: str) -> Loop | None:
 
 def parse_arguments(raw: Any, where: str) -> Arguments:
     """The arguments; a parameter without a value is left to the callee's default."""
-    mapping = expect_mapping(raw or {}, where)
+    given = raw or {}
     parameters = {
-        item["name"]: text_of(item["value"], f"{where}.{item['name']}")
-        for item in named(mapping.get("parameters"), where)
+        item["name"]: as_text(item["value"])
+        for item in named(given.get("parameters"), where)
         if item.get("value") is not None
     }
-    artifacts = {
-        item["name"]: _artifact_argument(item, where) for item in named(mapping.get("artifacts"), where)
-    }
+    artifacts = {item["name"]: _artifact_argument(item) for item in named(given.get("artifacts"), where)}
     return Arguments(parameters, artifacts)
 
 
 def parse_hook(raw: Raw, where: str) -> Hook | None:
     """The exit handler of a workflow, task or step: `onExit`, else `hooks.exit` (Argo's GetExitHook)."""
     if raw.get("onExit"):
-        return Hook(text_of(raw["onExit"], f"{where}.onExit"))
+        return Hook(as_text(raw["onExit"]))
     hook = (raw.get("hooks") or {}).get("exit")
     return _hook(hook, f"{where} hooks.exit") if hook else None
 
@@ -521,27 +485,22 @@ def parse_hooks(raw: Raw, where: str) -> dict[str, Hook]:
 
 
 def _hook(raw: Any, where: str) -> Hook:
-    hook = expect_mapping(raw, where)
-    if not isinstance(hook.get("template"), str):
+    if not isinstance(raw.get("template"), str):
         raise ManifestError(f"{where} needs a template")
-    expression = optional_text(hook.get("expression"), f"{where}.expression") or None
-    return Hook(hook["template"], parse_arguments(hook.get("arguments"), where), expression)
+    expression = optional_text(raw.get("expression")) or None
+    return Hook(raw["template"], parse_arguments(raw.get("arguments"), where), expression)
 
 
-def _artifact_argument(raw: Raw, where: str) -> ArtifactArgument:
+def _artifact_argument(raw: Raw) -> ArtifactArgument:
     return ArtifactArgument(
         raw["name"],
-        source=optional_text(raw.get("from"), f"{where}.{raw['name']}.from"),
-        raw=_raw_data(raw, where),
-        expression=optional_text(raw.get("fromExpression"), f"{where}.{raw['name']}.fromExpression"),
-        sub_path=optional_text(raw.get("subPath"), f"{where}.{raw['name']}.subPath"),
-        optional=flag(raw.get("optional"), False, f"{where}.{raw['name']}.optional"),
+        source=optional_text(raw.get("from")),
+        raw=_raw_data(raw),
+        expression=optional_text(raw.get("fromExpression")),
+        sub_path=optional_text(raw.get("subPath")),
+        optional=bool(raw.get("optional")),
     )
 
 
-def _raw_data(raw: Raw, where: str) -> str | None:
-    return (
-        None
-        if raw.get("raw") is None
-        else text_of(raw["raw"].get("data", ""), f"{where}.{raw['name']}.raw.data")
-    )
+def _raw_data(raw: Raw) -> str | None:
+    return None if raw.get("raw") is None else as_text(raw["raw"].get("data", ""))

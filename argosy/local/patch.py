@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.shape import Raw, check_fields, expect_list, expect_mapping
+from argosy.local.fields import PATCHED, PATCHED_IN_VAIN
+from argosy.local.shape import Raw, expect_list, expect_mapping, refuse_field
 from argosy.manifest.reading import Unreadable, plain
 from argosy.text import nearest
 
@@ -42,7 +43,9 @@ def _read(text: Any, where: str) -> Raw:
             f"{where} is not YAML before its tags are replaced, as it has to be: {error}"
         ) from None
     patch = expect_mapping(patch or {}, where)
-    check_fields(patch, "podPatch", where)
+    for field in (field for field in patch if field not in (*PATCHED, *PATCHED_IN_VAIN)):
+        advice = "write what it patches into the template, if it changes what a step does"
+        refuse_field(field, patch[field], advice, where)
     return patch
 
 

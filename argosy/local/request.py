@@ -20,8 +20,9 @@ from argosy.local.kept import SECRET, Kept, Source
 from argosy.local.model import Request
 from argosy.local.node import Phase
 from argosy.local.scope import Scope
-from argosy.local.shape import Raw, expect_mapping, flag, named, optional_text, text_of
+from argosy.local.shape import Raw, named
 from argosy.manifest import expressions
+from argosy.manifest.scalars import as_text, optional_text
 
 _TIMEOUT = 30
 
@@ -35,34 +36,34 @@ class _Answer:
 
 def parse_request(raw: Raw, where: str) -> Request:
     """The request of an http template. Raises ManifestError."""
-    body, where = expect_mapping(raw["http"], where), f"{where}.http"
+    body, where = raw["http"], f"{where}.http"
     if not body.get("url"):
         raise ManifestError(f"{where}: a request needs a url")
     if any((raw.get("outputs") or {}).values()):
         raise ManifestError(f"{where}: outputs are not made of an answer; its body is outputs.result")
-    text = optional_text(body.get("body"), f"{where}.body")
-    coded = optional_text((body.get("bodyFrom") or {}).get("bytes"), f"{where}.bodyFrom")
+    text = optional_text(body.get("body"))
+    coded = optional_text((body.get("bodyFrom") or {}).get("bytes"))
     try:
         content = base64.b64decode(coded, validate=True) if coded else None
     except binascii.Error:
         raise ManifestError(f"{where}.bodyFrom: bytes are written in base64") from None
     return Request(
-        url=text_of(body["url"], f"{where}.url"),
+        url=as_text(body["url"]),
         method=str(body.get("method") or "GET").upper(),
-        headers=tuple(_header(item, where) for item in named(body.get("headers"), f"{where}.headers")),
+        headers=tuple(_header(item) for item in named(body.get("headers"), f"{where}.headers")),
         body=text,
         content=content,
-        condition=optional_text(body.get("successCondition"), f"{where}.successCondition"),
+        condition=optional_text(body.get("successCondition")),
         timeout=float(body.get("timeoutSeconds") or _TIMEOUT),
-        verified=not flag(body.get("insecureSkipVerify"), False, f"{where}.insecureSkipVerify"),
+        verified=not body.get("insecureSkipVerify"),
     )
 
 
-def _header(raw: Raw, where: str) -> tuple[str, str | Source]:
+def _header(raw: Raw) -> tuple[str, str | Source]:
     reference = (raw.get("valueFrom") or {}).get("secretKeyRef")
     if reference:
         return raw["name"], Source(SECRET, str(reference.get("name")), str(reference.get("key")))
-    return raw["name"], optional_text(raw.get("value"), f"{where}.headers.{raw['name']}") or ""
+    return raw["name"], optional_text(raw.get("value")) or ""
 
 
 async def carry_out(request: Request, scope: Scope, kept: Kept, limit: float | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""Every field of a manifest is known: obeyed, without meaning on one machine, or refused by name."""
+"""The shape of a manifest: every field is one of Argo's and not refused here, every value of its type."""
 
 from __future__ import annotations
 
@@ -9,45 +9,63 @@ from collections.abc import Mapping
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.fields import IGNORED, REFUSED, USED
-from argosy.manifest.scalars import as_text
+from argosy.lint.schema import table
+from argosy.local.fields import HEEDED, REFUSED
 from argosy.text import nearest
 
 Raw = Mapping[str, Any]
 """A part of a manifest as it was read."""
 
 _HARMLESS: tuple[Any, ...] = (None, False, [], "")
+_PORTS = ("inputs", "outputs", "arguments")
 
 
-def check_fields(value: Any, kind: str, where: str) -> None:
-    """Raise ManifestError for the first field under `value` that is unknown or cannot be obeyed here.
+def check_fields(value: Any, wanted: str, where: str, port: str = "") -> None:
+    """Raise ManifestError for the first field under `value` that Argo lacks, or that cannot be obeyed here.
 
-    `kind` is a key of `fields.USED`; `[]` before it means a list, a field `*` there any name. `where` begins
-    the message.
+    `wanted` is a type of the linter's schema. `where` begins the message, `port` is the `inputs`, `outputs`
+    or `arguments` that it stands in. A workflow's templates are looked at one by one, when they are reached.
     """
-    if value is None:
+    if value is None or wanted == "*":
         return
-    if kind.startswith("[]"):
+    if wanted[0] == "[":
         for index, item in enumerate(expect_list(value, where)):
-            check_fields(item, kind[2:], f"{where}{_label(item, index)}")
-        return
-    mapping = expect_mapping(value, where)
-    for field, inside in mapping.items():
-        _check_field(str(field), inside, kind, where)
-        if child := USED[kind].get(str(field), USED[kind].get("*")):
-            check_fields(inside, child, f"{where}.{field}")
+            check_fields(item, wanted[1:], f"{where}{_label(item, index)}", port)
+    elif wanted[0] == "{":
+        for key, item in expect_mapping(value, where).items():
+            check_fields(item, wanted[1:], f"{where}.{key}", port)
+    elif (fields := table()["types"].get(wanted)) is None:
+        _check_scalar(value, wanted, where)
+    else:
+        for field, inside in expect_mapping(value, where or "the manifest").items():
+            if field not in fields:
+                raise ManifestError(f"{where or 'the manifest'}: no field '{field}'{nearest(field, fields)}")
+            refuse_field(field, inside, _refusal(field, wanted, port), where)
+            if wanted != "WorkflowSpec" or field not in ("templates", "templateDefaults"):
+                within = field if field in _PORTS else port
+                check_fields(inside, fields[field], f"{where}.{field}".lstrip("."), within)
 
 
-def _check_field(field: str, value: Any, kind: str, where: str) -> None:
-    if field in USED[kind] or "*" in USED[kind] or field in IGNORED.get(kind, ()):
-        return
-    refused = REFUSED.get(kind, {})
-    advice = refused.get(field, refused.get("*"))
-    if advice is None:
-        known = [*USED[kind], *IGNORED.get(kind, ()), *REFUSED.get(kind, {})]
-        raise ManifestError(f"{where}: no field '{field}'{nearest(field, known)}")
-    if not any(value is harmless or value == harmless for harmless in _HARMLESS):
+def _refusal(field: str, wanted: str, port: str) -> str | None:
+    for kind in (wanted, f"{port}.{wanted}"):
+        if kind in HEEDED and field not in HEEDED[kind][1]:
+            return HEEDED[kind][0]
+        if advice := REFUSED.get(kind, {}).get(field):
+            return advice
+    return None
+
+
+def refuse_field(field: str, value: Any, advice: str | None, where: str) -> None:
+    """Raise ManifestError for a field that cannot be obeyed here, if there is advice and it asks anything."""
+    if advice and not any(value is harmless or value == harmless for harmless in _HARMLESS):
         raise ManifestError(f"{where}: '{field}' cannot be run on one machine: {advice}")
+
+
+def _check_scalar(value: Any, wanted: str, where: str) -> None:
+    if wanted == "b" and not isinstance(value, bool):
+        raise ManifestError(f"{where}: true or false is expected, not {value!r}")
+    if isinstance(value, Mapping | list) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ManifestError(f"{where}: {value!r} is not text; put it in quotes")
 
 
 def _label(item: Any, index: int) -> str:
@@ -85,15 +103,6 @@ def named(raw: Any, where: str) -> list[Raw]:
     return items
 
 
-def flag(value: Any, default: bool, where: str) -> bool:
-    """True or false; `default` where nothing is written. Raises ManifestError."""
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise ManifestError(f"{where}: true or false is expected, not {value!r}")
-    return value
-
-
 def positive(value: Any, where: str) -> int | None:
     """A whole number above 0, or None. Raises ManifestError for anything else."""
     if value is None:
@@ -101,18 +110,6 @@ def positive(value: Any, where: str) -> int | None:
     if not isinstance(value, int) or value < 1:
         raise ManifestError(f"{where}: {value!r} is not a whole number above 0")
     return value
-
-
-def text_of(value: Any, where: str) -> str:
-    """The text of a string, number or boolean. Raises ManifestError for anything else."""
-    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise ManifestError(f"{where}: {value!r} is not text; put it in quotes")
-    return as_text(value)
-
-
-def optional_text(value: Any, where: str) -> str | None:
-    """`text_of`, where None stays None."""
-    return None if value is None else text_of(value, where)
 
 
 def compact(value: Any) -> str:

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,8 @@ from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, Kept, Source
 from argosy.local.node import folder_name
-from argosy.local.shape import duration, expect_list, expect_mapping, optional_text, text_of
+from argosy.local.shape import duration
+from argosy.manifest.scalars import as_text, optional_text
 
 _PAUSE = 0.05  # seconds between two looks at a place that is taken
 
@@ -46,19 +47,16 @@ class Lock:
 
 def parse_locks(raw: Any, where: str) -> tuple[Lock, ...]:
     """The locks that a workflow or a template waits for. Raises ManifestError."""
-    where = f"{where}.synchronization"
-    sync = expect_mapping(raw or {}, where)
-    many = [{"mutex": item} for item in expect_list(sync.get("mutexes"), where)]
-    many += [{"semaphore": item} for item in expect_list(sync.get("semaphores"), where)]
-    return tuple(_lock(kind, item, where) for entry in many for kind, item in entry.items())
+    mutexes = [Lock(as_text(item.get("name"))) for item in (raw or {}).get("mutexes") or ()]
+    return (*mutexes, *(_semaphore(item, where) for item in (raw or {}).get("semaphores") or ()))
 
 
-def _lock(kind: str, item: Any, where: str) -> Lock:
-    if kind == "mutex":
-        return Lock(text_of(expect_mapping(item, where).get("name", ""), where))
-    reference = expect_mapping(item, where).get("configMapKeyRef")
+def _semaphore(item: Mapping[str, Any], where: str) -> Lock:
+    reference = item.get("configMapKeyRef")
     if not reference:
-        raise ManifestError(f"{where}: a semaphore has its places from a configMapKeyRef here")
+        raise ManifestError(
+            f"{where}.synchronization: a semaphore has its places from a configMapKeyRef here"
+        )
     source = Source(CONFIG_MAP, str(reference.get("name")), str(reference.get("key")))
     return Lock(f"{source.name}/{source.key}", source)
 
@@ -132,12 +130,10 @@ def parse_memo(raw: Any, where: str) -> Memo | None:
     """The outputs that a template remembers. Raises ManifestError where key or cache is not written."""
     if not raw:
         return None
-    where = f"{where}.memoize"
-    body = expect_mapping(raw, where)
-    config = expect_mapping(expect_mapping(body.get("cache") or {}, where).get("configMap") or {}, where)
-    key, cache = optional_text(body.get("key"), where), optional_text(config.get("name"), where)
+    config = (raw.get("cache") or {}).get("configMap") or {}
+    key, cache = optional_text(raw.get("key")), optional_text(config.get("name"))
     if not key or not cache:
         raise ManifestError(
-            f"{where} needs a key, and the name of a cache: cache: {{configMap: {{name: results}}}}"
+            f"{where}.memoize needs a key, and the name of a cache: cache: {{configMap: {{name: results}}}}"
         )
-    return Memo(key, cache, optional_text(body.get("maxAge"), f"{where}.maxAge"))
+    return Memo(key, cache, optional_text(raw.get("maxAge")))

@@ -81,6 +81,11 @@ def as_text(value: Scalar) -> str:
     return format(Decimal(repr(number)), "f").removesuffix(".0") if math.isfinite(number) else str(value)
 
 
+def optional_text(value: Scalar) -> str | None:
+    """`as_text`, where None stays None."""
+    return None if value is None else as_text(value)
+
+
 def key_text(value: Scalar) -> str:
     """A key as Argo keeps it; raises ValueError for a key that is null."""
     if value is None:

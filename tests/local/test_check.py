@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ import pytest
 import yaml
 
 from argosy.errors import ManifestError, UsageError
+from argosy.lint.schema import table
 from argosy.local.check import check
+from argosy.local.fields import HEEDED, REFUSED
 from tests.local.conftest import Run, manifest
 
 GOOD = """
@@ -201,3 +205,38 @@ def test_other_kinds() -> None:
     }
     assert check(template, {"count": "1"}).workflow.generate_name == "t-"
     assert check(cron, {"count": "1"}).tasks == ("a", "b")
+
+
+def test_all_that_is_refused_is_a_field_of_argo() -> None:
+    named = {kind: list(fields) for kind, fields in REFUSED.items()}
+    named |= {kind: list(fields) for kind, (_, fields) in HEEDED.items()}
+    for kind, fields in named.items():
+        assert set(fields) <= table()["types"][kind.rpartition(".")[2]].keys()
+
+
+def test_every_field_of_argo_was_looked_at() -> None:
+    """A field that a newer Argo has says what a run would have to do, and until then it is to be refused."""
+    fields = json.dumps(table()["types"], sort_keys=True).encode()
+    assert hashlib.sha256(fields).hexdigest()[:16] == "15d4acbb83f14861", (
+        "look for new fields: argosy/local/fields.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("podResources: {limits: {memory: 1Gi}}", "'podResources' cannot be run on one machine"),
+        ("synchronization: {mutexes: [{name: m, database: true}]}", "there is no database here"),
+        ("inputs: {artifacts: [{name: a, path: /a, from: x}]}", "put it into the arguments of the call"),
+        (
+            "inputs: {artifacts: [{name: a, path: /a, s3: {key: k, bucket: b, roleARN: r}}]}",
+            "'roleARN' cannot",
+        ),
+        ("daemon: 'yes'", "template 'main'.daemon: true or false is expected, not 'yes'"),
+        ("timeout: [1]", "template 'main'.timeout: [1] is not text"),
+        ("affinity: {nodeAffinty: {}}", "template 'main'.affinity: no field 'nodeAffinty'; did you mean"),
+    ],
+)
+def test_fields_that_a_run_cannot_heed(template: str, says: str) -> None:
+    with pytest.raises(ManifestError, match=re.escape(says)):
+        check(manifest(f"templates: [{{name: main, {template}, {LEAF}}}]"), {}, linted=True)
