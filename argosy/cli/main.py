@@ -143,7 +143,7 @@ def _first_argument(words: list[str], commands: Iterable[click.Command]) -> str:
     return ""
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_OURS = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 """Errors of a place that the user names, where nothing may be written or read."""
 

@@ -2,8 +2,10 @@
 
 import json
 import random
+import shutil
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +23,7 @@ from argosy.declare.modules import home_of
 from argosy.errors import UsageError
 from argosy.lint.engine import refuse_invalid_files
 from argosy.local.runs.describe import CODE_FILE, code_of
-from argosy.local.runs.record import REQUEST_FILE, RUNS, History
+from argosy.local.runs.record import REQUEST_FILE, RUNS, History, Record
 from argosy.manifest.linking import link, main_of
 from argosy.manifest.parts import templates_in
 from argosy.step.files import write_text
@@ -183,6 +185,20 @@ class Request:
             "runner": self.runner,
             **({"alone": alone} if alone else {}),
         }
+        with self.unless_refused(new=not self.run_dir.exists()):
+            self._write(content)
+
+    @contextmanager
+    def unless_refused(self, *, new: bool) -> Iterator[None]:
+        """While inside: what is refused before anything began leaves no folder of a run that is `new`."""
+        try:
+            yield
+        except UsageError:
+            if new and Record.read(self.run_dir).is_untouched:
+                shutil.rmtree(self.run_dir, ignore_errors=True)
+            raise
+
+    def _write(self, content: Mapping[str, Any]) -> None:
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             write_text(self.run_dir / REQUEST_FILE, json.dumps(content, ensure_ascii=False), sync=True)

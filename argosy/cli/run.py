@@ -209,7 +209,8 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
         with shown_live(request, console) if how["opened"] else nullcontext():
             reuse = reuse_of(request, how["cached"], containers, kept)
             options = {"resume": bool(how["resume"]), "max_parallel": how["max_parallel"], "reuse": reuse}
-            return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
+            with request.unless_refused(new=not how["resume"]):
+                return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
 
     sys.exit(detachable(whole, left(request.run)))
 
@@ -335,10 +336,12 @@ def rerun(
     if only is not None:
         asked.save(alone={"run": record.run, "step": only.name, "given": sorted(given)})
     else:
-        _take_over(record, str(first), asked, request, given, console)
+        with asked.unless_refused(new=True):
+            _take_over(record, str(first), asked, request, given, console)
 
     def whole(leave: Leave | None) -> int:
-        return 0 if execute(work, resume=step is None, only=only, leave=leave).succeeded else 1
+        with asked.unless_refused(new=True):
+            return 0 if execute(work, resume=step is None, only=only, leave=leave).succeeded else 1
 
     sys.exit(whole(None) if debug else detachable(whole, left(request.run)))
 

@@ -237,12 +237,24 @@ async def run_process(
 
 async def _pump(stream: asyncio.StreamReader | None, sink: BinaryIO, tail: deque[bytes]) -> None:
     size = 0
+    lost: OSError | None = None
     while stream is not None and (chunk := await stream.read(_CHUNK)):
-        sink.write(chunk)
+        if lost is None:
+            try:
+                _write_all(sink, chunk)
+            except OSError as error:  # a full disk: nobody reads on, and the program would wait for ever
+                lost = error
         tail.append(chunk)
         size += len(chunk)
         while size - len(tail[0]) >= RESULT_LIMIT:
             size -= len(tail.popleft())
+    if lost is not None:
+        raise lost
+
+
+def _write_all(sink: BinaryIO, data: bytes) -> None:
+    while data:
+        data = data[sink.write(data) :]
 
 
 def _result(tail: deque[bytes]) -> str:

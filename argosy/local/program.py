@@ -5,6 +5,7 @@ Here it runs as a process; `containers` has the one that runs in its image.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
@@ -26,6 +27,7 @@ from argosy.local.scope import Scope
 from argosy.step.program import TERMINATION_LOG
 
 _WORDS_BYTES = 4096
+_FULL = 16 * 1024  # bytes that are left of a disk that is full
 PYTHONS = ("python", "python3")
 
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -197,12 +199,28 @@ def path_map(
 
 
 def told(ended: Ended, last_words: Path) -> str:
-    """Why a program failed: how it ended, and the line that it left as its last words."""
+    """Why a program failed: how it ended, the line that it left as its last words, and a disk that is full.
+
+    On a full disk neither that line nor the log can have been written.
+    """
+    message = ended.message
     with suppress(OSError):
         words = last_words.read_bytes()[:_WORDS_BYTES].decode("utf-8", errors="replace")
         if line := " ".join(words.split()):
-            return f"{ended.message}: {line}"
-    return ended.message
+            message = f"{message}: {line}"
+    if ended.code and _is_full(last_words.parent):
+        message = f"{message}; the disk of {last_words.parent} is full, which may be why"
+    return message
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether there is next to no room on the disk of a folder."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    free = disk.f_bfree if os.geteuid() == 0 else disk.f_bavail
+    return disk.f_blocks > 0 and free * disk.f_frsize < _FULL
 
 
 def paths_of(

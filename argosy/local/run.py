@@ -96,7 +96,7 @@ def run_manifest(
     lock = states.lock(run_dir)
     try:
         plan = _named(plan, run_dir, earlier, name)
-        write_text(run_dir / "workflow.yaml", _as_run(manifest, plan), sync=True)
+        _write_manifest(run_dir / "workflow.yaml", _as_run(manifest, plan))
         how = (only, reuse, approval or Approval(), containers)
         return _run(plan, run_dir, merged, kept, reporter, max_parallel, earlier, *how)
     finally:
@@ -135,6 +135,7 @@ def _run(
     state = states.RunState(run_dir, identity, reporter)
     if earlier:
         state.restore(earlier["nodes"])
+    state.begin()
     scope = _globals(plan, parse_time(started))
     limits = [max_parallel or DEFAULT_PARALLEL, plan.workflow.parallelism or sys.maxsize]
 
@@ -225,6 +226,13 @@ def _make_folder(run_dir: Path, resume: bool) -> None:
         raise UsageError(f"{run_dir} holds a run already: resume it, or name another folder")
 
 
+def _write_manifest(path: Path, text: str) -> None:
+    try:
+        write_text(path, text, sync=True)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
 @contextmanager
 def _plain_path(run_dir: Path) -> Iterator[Path]:
     """`run_dir` by a path without spaces and the like: its own, or a link in the temporary folder."""
@@ -298,8 +306,8 @@ async def _run_workflow(ctx: Context, started: str) -> WorkflowResult:
     outputs = _outputs(ctx, outcome.produced)
     finished = now()
     extra = {"message": outcome.message, "finishedAt": finished, "outputs": outputs.to_dict()}
-    if (lost := ctx.state.close(outcome.phase, extra)) and outcome.phase is Phase.SUCCEEDED:
-        outcome = replace(outcome, phase=Phase.ERROR, message=lost)
+    if lost := ctx.state.close(outcome.phase, extra):
+        outcome = _unkept(outcome, lost)
     return WorkflowResult(
         name=ctx.plan.name,
         uid=ctx.plan.uid,
@@ -312,6 +320,15 @@ async def _run_workflow(ctx: Context, started: str) -> WorkflowResult:
         run_dir=ctx.run_dir,
         outputs=outputs,
     )
+
+
+def _unkept(outcome: Outcome, lost: str) -> Outcome:
+    """An outcome that the run's folder does not have, for the reason `lost`."""
+    if outcome.phase is Phase.SUCCEEDED:
+        return replace(outcome, phase=Phase.ERROR, message=lost)
+    if lost in outcome.message:
+        return outcome
+    return replace(outcome, message=f"{outcome.message}; {lost}")
 
 
 async def _within_deadline(ctx: Context, run: Awaitable[Outcome]) -> Outcome:

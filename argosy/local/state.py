@@ -7,6 +7,10 @@ all nodes, and a kill at any moment leaves the old or the new state: a line that
 no line. Nothing is synced before the end: the state has to survive the death of the runner, not of the
 machine.
 
+While a run goes on, a file without meaning keeps some room on the disk. At the end it is given up, so that
+the last state can be written to a disk that is full by then: as a whole, or, where that needs more, as a last
+line of the journal.
+
 Its shape is checked when it is read: what else was written there is told by name, and read no further.
 """
 
@@ -37,6 +41,8 @@ FORMAT = 1
 
 _SMALLEST = 256 * 1024  # bytes of a journal that are not worth a new document
 _TRIES = 20
+_ROOM = 16 * 1024  # bytes of the disk that are kept for the last state
+_ROOM_FILE = ".room"
 _JOURNAL = re.compile(r"run\.\d+\.jsonl")
 
 Check = Callable[[Any], bool]
@@ -60,6 +66,16 @@ class RunState:
         self._written: dict[str, str] = {}  # each node's JSON
         self._earlier: dict[str, tuple[Attempt, ...]] = {}  # what earlier sessions tried, by node
         self._changes: list[str] = []
+
+    def begin(self) -> None:
+        """Write the first state. Raises UsageError, with nothing begun, where that cannot be done."""
+        try:
+            self._journal.keep_room()
+            self._journal.replace(self._head(Phase.RUNNING), self._written.values())
+        except OSError as error:
+            self._journal.free_room()
+            raise UsageError(self._unwritable(error)) from None
+        self._changes.clear()
 
     def put(self, node: Node) -> Node:
         """Record a node's new state; returns it."""
@@ -111,9 +127,9 @@ class RunState:
         Returns why that could not be done, or nothing.
         """
         self._forget([name for name, node in self.nodes.items() if not node.phase.is_final])
-        head = {**self.identity, "phase": phase.value, "savedAt": now(), **extra}
+        self._journal.free_room()
         try:
-            self._journal.replace(head, self._written.values(), last=True)
+            self._write_last({**self._head(phase), **extra})
         except OSError as error:
             return self._unwritable(error)
         finally:
@@ -124,19 +140,32 @@ class RunState:
         """Put what changed on disk."""
         if self._lost:
             return
-        if self._journal.is_full:
-            head = {**self.identity, "phase": Phase.RUNNING.value, "savedAt": now()}
-            self._guarded(lambda: self._journal.replace(head, self._written.values()))
-        elif self._changes:
-            self._guarded(lambda: self._journal.add(self._changes))
-        self._changes.clear()
-
-    def _guarded(self, write: Callable[[], None]) -> None:
         try:
-            write()
+            if self._journal.is_full:
+                self._journal.replace(self._head(Phase.RUNNING), self._written.values())
+            elif self._changes:
+                self._journal.add(self._changes)
         except OSError as error:
             self._lost = True
             self.on_lost(self._unwritable(error))
+        else:
+            self._changes.clear()
+
+    def _head(self, phase: Phase) -> dict[str, Any]:
+        return {**self.identity, "phase": phase.value, "savedAt": now()}
+
+    def _write_last(self, head: Mapping[str, Any]) -> None:
+        """Write the last state as a document or, with less room, as the journal's last lines, or as one."""
+        try:
+            self._journal.replace(head, self._written.values(), last=True)
+        except OSError:
+            if self._journal.is_closed:
+                raise
+            line = json.dumps({"head": head}, ensure_ascii=False)
+            try:
+                self._journal.add([*self._changes, line], sync=True)
+            except OSError:
+                self._journal.add([line], sync=True)
 
     def _unwritable(self, error: OSError) -> str:
         return f"the run's folder {self.run_dir} cannot be written: {error.strerror or error}"
@@ -201,8 +230,14 @@ def load(run_dir: Path) -> dict[str, Any]:
 
 
 def lock(run_dir: Path) -> int:
-    """Take the folder until the returned descriptor is closed. Raises UsageError if another run has it."""
-    descriptor = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    """Take the folder until the returned descriptor is closed.
+
+    Raises UsageError if another run has it, or if it cannot be written.
+    """
+    try:
+        descriptor = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UsageError(f"the run's folder {run_dir} cannot be written: {error.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -230,13 +265,36 @@ class Journal:
         """Whether the next change is better written as a whole document."""
         return self._file is None or self._size >= self._limit
 
-    def add(self, changes: Iterable[str]) -> None:
-        """Append changes, each a JSON text. Raises OSError."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether no change can be added."""
+        return self._file is None
+
+    def keep_room(self) -> None:
+        """Take some room on the disk, to have it when there is no other. Raises OSError."""
+        (self._run_dir / _ROOM_FILE).write_bytes(os.urandom(_ROOM))  # zeros might take none
+
+    def free_room(self) -> None:
+        """Give that room up."""
+        with suppress(OSError):
+            (self._run_dir / _ROOM_FILE).unlink(missing_ok=True)
+
+    def add(self, changes: Iterable[str], *, sync: bool = False) -> None:
+        """Append changes, each a JSON text: all of them or none. Raises OSError."""
         assert self._file is not None
         data = "".join(f"{change}\n" for change in changes).encode()
-        self._size += len(data)
-        while data:
-            data = data[os.write(self._file, data) :]
+        size = self._size + len(data)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+            if sync:
+                os.fsync(self._file)
+        except OSError:
+            with suppress(OSError):  # else what comes next would be the end of half a line
+                os.ftruncate(self._file, self._size)
+                os.lseek(self._file, self._size, os.SEEK_SET)
+            raise
+        self._size = size
 
     def replace(self, head: Mapping[str, Any], nodes: Iterable[str], *, last: bool = False) -> None:
         """Write the whole document; begin a new journal or, with `last`, sync. Raises OSError."""
@@ -253,6 +311,7 @@ class Journal:
         except OSError:
             if fresh is not None:
                 os.close(fresh)
+                (self._run_dir / known["journal"]).unlink(missing_ok=True)
             raise
         self.close()
         self._file, self._size, self._limit = fresh, 0, max(_SMALLEST, len(text))
@@ -322,6 +381,7 @@ def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> d
                 nodes[change["node"]["name"]] = change["node"]
             for name in change.get("forget", ()):
                 nodes.pop(name, None)
+            document = {**document, **change.get("head", {})}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"the journal of {path} is damaged: {error}") from error
     return {**document, "nodes": list(nodes.values())}

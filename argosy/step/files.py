@@ -49,6 +49,10 @@ def published(target: Path, *, sync: bool = False) -> Iterator[Path]:
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
         _replace(beside, target)
+    except OSError as error:  # of a full disk Python names no file, and nobody knows the one beside
+        if error.errno is not None and str(error.filename or beside) == str(beside):
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
     finally:
         _remove(beside)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -241,6 +242,14 @@ def test_a_failed_program_says_why_in_its_last_words(run: Run) -> None:
     words = "echo promote: no metric > $ARGOSY_TERMINATION_LOG; exit 3"
     result = run(ONE % f"container: {{image: x, command: [sh, -c, '{words}']}}")
     assert node(result, "main").message == "exit code 3: promote: no metric"
+
+
+def test_a_failed_program_on_a_full_disk_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = SimpleNamespace(f_bfree=3, f_bavail=3, f_frsize=4096, f_blocks=1000)
+    monkeypatch.setattr(os, "statvfs", lambda folder: full)
+    result = run("templates: [{name: main, container: {image: x, command: [sh, -c, 'exit 3']}}]")
+    place = result.run_dir / "steps" / "main"
+    assert node(result, "main").message == f"exit code 3; the disk of {place} is full, which may be why"
 
 
 def test_last_words_of_a_program_that_succeeded_are_no_message(run: Run) -> None:

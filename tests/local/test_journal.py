@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from argosy.errors import UsageError
 from argosy.local import NullReporter
+from argosy.local import state as states
 from argosy.local.node import Node, Phase
+from argosy.local.runs.record import Record
 from argosy.local.state import FORMAT, Journal, RunState, read_state
 from tests.local.conftest import Run, manifest
 
@@ -69,6 +74,66 @@ def test_the_end_leaves_one_file(tmp_path: Path) -> None:
     assert ours.close(Phase.SUCCEEDED, {}) == ""
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
     assert read_state(tmp_path)["format"] == FORMAT
+
+
+def test_a_last_state_that_needs_more_room_than_there_is_ends_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = state(tmp_path)
+    ours.begin()
+    ours.put(Node("a", "t", "Container", Phase.SUCCEEDED))
+    ours.put(Node("b", "t", "Container", Phase.RUNNING))
+    monkeypatch.setattr(states, "write_text", full)
+    assert ours.close(Phase.FAILED, {"message": "why"}) == ""
+    left = read_state(tmp_path)
+    assert (left["phase"], left["message"]) == ("Failed", "why")
+    assert [node["name"] for node in left["nodes"]] == ["a"]
+    assert Record.read(tmp_path).state == "finished"
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_changes_that_found_no_room_are_written_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, told = state(tmp_path), list[str]()
+    ours.begin()
+    ours.on_lost = told.append
+    assert (tmp_path / ".room").stat().st_size == 16 * 1024
+    write = os.write
+
+    def half(file: int, data: bytes) -> int:
+        if (tmp_path / ".room").exists():
+            write(file, data[: len(data) // 2])
+            full()
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", half)
+    ours.put(Node("a", "t", "Container", Phase.SUCCEEDED))
+    assert told == [f"the run's folder {tmp_path} cannot be written: No space left on device"]
+    assert read_state(tmp_path)["nodes"] == []
+    monkeypatch.setattr(states, "write_text", full)
+    assert ours.close(Phase.FAILED, {}) == ""
+    assert (read_state(tmp_path)["phase"], phases(tmp_path)) == ("Failed", {"a": "Succeeded"})
+
+
+def test_the_room_on_the_disk_is_given_up_in_the_end(tmp_path: Path) -> None:
+    ours = state(tmp_path)
+    ours.begin()
+    ours.put(Node("a", "t", "Container", Phase.SUCCEEDED))
+    assert ours.close(Phase.SUCCEEDED, {}) == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_first_state_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "write_text", full)
+    with pytest.raises(UsageError, match="cannot be written: No space left on device"):
+        state(tmp_path).begin()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_first_format_is_read(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ class Record:
         return self
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether no runner has been at work in the folder, though it may be made ready for one."""
+        return self.state == "unstarted" or self.head.get("phase") == Phase.PENDING.value
+
+    @property
     def run(self) -> str:
         """The folder's name, by which commands know the run."""
         return self.folder.name

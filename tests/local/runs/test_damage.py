@@ -158,6 +158,75 @@ def test_a_full_disk_is_one_line(verb: tuple[str, ...], run: Path, tmp_path: Pat
     assert (run / "run.json").read_bytes() == before
 
 
+def limited(bytes_of_a_file: int, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command that can write files of that size alone."""
+    return subprocess.run(
+        [ARGOSY, *words],
+        cwd=folder,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_of_a_file, bytes_of_a_file)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("size", [100, 5_000, 10_000])
+def test_a_run_that_finds_the_disk_full_leaves_no_folder(size: int, tmp_path: Path) -> None:
+    steps = [[{"name": "one", "template": "ok"}]]
+    file = tmp_path / "rich.yaml"
+    file.write_text(yaml.safe_dump(manifest({"templates": [{"name": "main", "steps": steps}]})))
+    done = limited(size, "run", "rich.yaml", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "/runs/test-" in done.stderr and "File too large" in done.stderr
+    assert list((tmp_path / ".argosy" / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", [("--from", "gate"), ("--step", "gate")], ids=" ".join)
+def test_a_rerun_that_finds_the_disk_full_leaves_no_folder(what: tuple[str, str], run: Path) -> None:
+    words = ("rerun", RUN, *what, "--state-dir", str(run.parent.parent))
+    done = limited(10_000, *words, folder=run.parent.parent)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "File too large" in done.stderr
+    assert sorted(folder.name for folder in run.parent.iterdir()) == ["other", RUN]
+
+
+def test_a_file_that_finds_the_disk_full_is_named(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(FLOW)
+    done = limited(100, "compile", "flow.py", "-o", "made", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "argosy: nothing more can be written: made/flow.yaml: File too large\n"
+    assert list((tmp_path / "made").iterdir()) == []
+
+
+FLOW = """
+from argosy import component, pipeline
+
+@component(image="python:3.11-slim")
+def step() -> int:
+    return 1
+
+@pipeline
+def flow():
+    step()
+"""
+
+
+def test_a_log_that_finds_the_disk_full_ends_a_program_whose_output_is_a_result(tmp_path: Path) -> None:
+    steps = [
+        [{"name": "loud", "template": "loud"}],
+        [{"name": "next", "template": "echo", "arguments": {"parameters": [LOUD_RESULT]}}],
+    ]
+    container = {"image": "x", "command": ["sh", "-c", "seq 1000000"]}
+    templates = [{"name": "main", "steps": steps}, {"name": "loud", "container": container}]
+    (tmp_path / "loud.yaml").write_text(yaml.safe_dump(manifest({"templates": templates})))
+    done = limited(100_000, "run", "loud.yaml", folder=tmp_path)
+    assert done.returncode == 1
+    assert "'loud' Error: the step's folder cannot be used: [Errno 27] File too large" in done.stderr
+
+
+LOUD_RESULT = {"name": "m", "value": "{{steps.loud.outputs.result}}"}
+
+
 FULL = Path("/dev/full")
 
 
