@@ -6,6 +6,7 @@ Corrected: the case of fields (ARG014). Rewritten: fields of Argo 3 to the lists
 """
 
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from argosy.lint.schema import Defect, check
 from argosy.manifest.reading import STOPS_ARGO, Document, Source, read, unlisted
 from argosy.manifest.tree import Map, Mark
+from argosy.step.files import published
 
 LISTS = {"schedule": "schedules", "mutex": "mutexes", "semaphore": "semaphores"}
 _ANCHOR = r"(?:[&!]\S+[ \t]+)*"
@@ -34,9 +36,16 @@ def fix_files(sources: Iterable[Source]) -> dict[str, int]:
     for source in sources:
         text, count = fixed(source)
         if count and not _broken(source, text):
-            Path(source.file).write_text(text, encoding="utf-8", newline="")
+            _rewrite(Path(source.file).resolve(), text)
             done[source.file] = count
     return done
+
+
+def _rewrite(file: Path, text: str) -> None:
+    """Give a file another text; where there is no room for it, the file stays as it is. Raises OSError."""
+    with published(file) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
+        shutil.copymode(file, beside)
 
 
 def fixed(source: Source) -> tuple[str, int]:

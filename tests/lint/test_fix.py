@@ -1,5 +1,6 @@
 """`--fix`: what is rewritten, what is left, and that meaning and comments stay."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,26 @@ def test_files_are_written_in_place_and_only_where_something_changed(tmp_path: P
     (tmp_path / "b.yaml").write_text(HEAD + BODY)
     assert fix_files(load([tmp_path])) == {str(tmp_path / "a.yaml"): 1}
     assert '"12"' in (tmp_path / "a.yaml").read_text()
+
+
+def test_a_file_for_which_there_is_no_room_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, file = tmp_path / "real.yaml", tmp_path / "a.yaml"
+    real.write_text(HEAD + "  schedulerName: 12\n" + BODY)
+    real.chmod(0o640)
+    file.symlink_to(real)
+    before = real.read_text()
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            fix_files(load([file]))
+    assert real.read_text() == before
+    assert fix_files(load([file])) == {str(file): 1}
+    assert file.is_symlink() and real.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.yaml", "real.yaml"]
