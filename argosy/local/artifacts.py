@@ -25,7 +25,7 @@ from typing import Any
 
 from argosy.local.errors import NodeError
 from argosy.local.kept import SECRET, Kept, Source
-from argosy.local.model import InputArtifact, Template, Workflow
+from argosy.local.model import Artifact, Template, Workflow
 from argosy.local.scope import Scope
 from argosy.step.files import copy_to, write_text
 
@@ -42,7 +42,7 @@ def from_text(data: str, run_dir: Path) -> Path:
     return path
 
 
-def put(source: Path, target: Path, artifact: InputArtifact, own: Path) -> None:
+def put(source: Path, target: Path, artifact: Artifact, own: Path) -> None:
     """Copy an artifact to where a step expects it, in its folder `own`. Raises NodeError naming it."""
     if not target.resolve().is_relative_to(own.resolve()):
         raise NodeError(f"input artifact '{artifact.name}': {artifact.path} is outside of the step's folder")
@@ -94,7 +94,7 @@ def _is_known_elsewhere(path: Path) -> bool:
     return path.is_symlink() or (path.is_file() and path.stat().st_nlink > 1)
 
 
-def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> Path:
+def fetched(artifact: Artifact, scope: Scope, kept: Kept, folder: Path) -> Path:
     """Fetch an artifact into `folder`, new for it; returns the file or folder. Raises NodeError."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -109,7 +109,7 @@ def fetched(artifact: InputArtifact, scope: Scope, kept: Kept, folder: Path) -> 
         raise NodeError(f"input artifact '{artifact.name}' cannot be fetched: {error}") from error
 
 
-def fetched_inputs(workflow: Workflow) -> Iterator[tuple[str, Template, InputArtifact]]:
+def fetched_inputs(workflow: Workflow) -> Iterator[tuple[str, Template, Artifact]]:
     """The artifacts that no call passes, so that they come from outside: who calls, the template, which."""
     for where, name, given in _calls(workflow):
         template = workflow.templates.get(name)
@@ -129,13 +129,13 @@ def _calls(workflow: Workflow) -> Iterator[tuple[str, str, Collection[str]]]:
             yield f"template '{template.name}', '{call.name}'", call.template, call.arguments.artifacts
 
 
-def secrets_of(artifact: InputArtifact) -> list[Source]:
+def secrets_of(artifact: Artifact) -> list[Source]:
     """The keys of Secrets that are needed to fetch an artifact."""
     found = (artifact.location.get(field) for field in ("accessKeySecret", "secretKeySecret"))
     return [Source(SECRET, str(one.get("name")), str(one.get("key"))) for one in found if one]
 
 
-def hindrance(artifact: InputArtifact) -> str:
+def hindrance(artifact: Artifact) -> str:
     """Why an artifact can never be fetched here, which is known before a run begins; empty if it may be."""
     if artifact.fetched == "s3" and (missing := _missing(artifact.location)):
         return f"comes from S3, and its {missing[0]} is not written: no repository is configured here"

@@ -21,7 +21,7 @@ from argosy.local.context import EXIT_HANDLER, HOOKS, Context
 from argosy.local.daemons import LOOPBACK
 from argosy.local.errors import NodeError, language
 from argosy.local.job import Inputs, Job, Produced
-from argosy.local.model import Arguments, ArtifactArgument, Call, Hook, Loop, Template
+from argosy.local.model import Arguments, Artifact, Call, Hook, Loop, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
 from argosy.local.scope import Scope
 from argosy.local.shape import compact, item_text
@@ -479,7 +479,7 @@ def bind(
     return Inputs(parameters, artifacts)
 
 
-def _passed_artifact(passed: ArtifactArgument, scope: Scope, run_dir: Path) -> Path | None:
+def _passed_artifact(passed: Artifact, scope: Scope, run_dir: Path) -> Path | None:
     if passed.raw is not None:
         return from_text(scope.render(passed.raw), run_dir)
     if passed.source or passed.expression:

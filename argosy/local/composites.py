@@ -33,7 +33,7 @@ async def _run_dag(engine: Executor, job: Job, prefix: str, scope: Scope) -> Out
 
 def conditions(template: Template) -> dict[str, depends.Depends]:
     """The tasks that each task waits for. Raises ConditionError."""
-    return {task.name: condition_of(task) for task in template.tasks}
+    return {task.name: condition_of(task) for task in template.calls}
 
 
 def condition_of(task: Call) -> depends.Depends:
@@ -46,7 +46,7 @@ class _Dag:
         self.engine, self.job = engine, job
         self.conditions = conditions(job.template)
         self.asked = self._asked(scope)
-        self.tasks = {task.name: task for task in job.template.tasks if task.name in self._wanted()}
+        self.tasks = {task.name: task for task in job.template.calls if task.name in self._wanted()}
         needed = {name for task in self.tasks for name in self.conditions[task].tasks}
         self.targets = [name for name in self.tasks if name not in needed or name in self.asked]
         self.finished: dict[str, Finished] = {}

@@ -13,13 +13,21 @@ from argosy.local.shared import Lock, Memo
 
 
 @dataclass(frozen=True)
-class Input:
-    """A parameter that is taken. `value` and `default` both stand in for an argument."""
+class Parameter:
+    """A parameter that is taken, or given: a file's content, a task's output, or an expression's value.
+
+    For one that is taken `value` and `default` both stand in for an argument. One that a suspend template
+    gives is its default, or what whoever approves supplies.
+    """
 
     name: str
     value: str | None = None
     default: str | None = None
     enum: tuple[str, ...] = ()
+    path: str | None = None
+    parameter: str | None = None
+    expression: str | None = None
+    global_name: str | None = None
 
     @property
     def fallback(self) -> str | None:
@@ -28,62 +36,26 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Output:
-    """A parameter that a template gives: a file's content, a task's output, or an expression's value.
+class Artifact:
+    """A file or folder that a template takes or gives, or that a task passes.
 
-    Of a suspend template it is its default, or what whoever approves supplies.
+    It is at `path`, or another one, which `source` names with a tag and `expression` chooses, or the text
+    `raw`. `fetched` names the kind of place that it comes from, `location` is that place, and `unpacked`
+    whether an archive there is unpacked.
     """
 
     name: str
     path: str | None = None
-    parameter: str | None = None
-    default: str | None = None
-    global_name: str | None = None
+    source: str | None = None
     expression: str | None = None
-
-
-@dataclass(frozen=True)
-class InputArtifact:
-    """A file or folder that a template takes; `fetched` names the kind of place that it comes from.
-
-    `location` is that place, and `unpacked` whether an archive there is unpacked.
-    """
-
-    name: str
-    path: str | None = None
     raw: str | None = None
+    sub_path: str | None = None
     optional: bool = False
     mode: int | None = None
     fetched: str | None = None
     location: Mapping[str, Any] = field(default_factory=dict)
     unpacked: bool = True
-
-
-@dataclass(frozen=True)
-class OutputArtifact:
-    """A file or folder that a template gives: written at `path`, or taken from a task.
-
-    `source` names it with a tag, `expression` chooses one.
-    """
-
-    name: str
-    path: str | None = None
-    source: str | None = None
-    optional: bool = False
     global_name: str | None = None
-    expression: str | None = None
-
-
-@dataclass(frozen=True)
-class ArtifactArgument:
-    """An artifact that a task passes: another one (`source`) or literal content (`raw`)."""
-
-    name: str
-    source: str | None = None
-    raw: str | None = None
-    sub_path: str | None = None
-    optional: bool = False
-    expression: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +63,7 @@ class Arguments:
     """The arguments of a template, by name."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Mapping[str, ArtifactArgument] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,17 +197,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Template:
-    """One template; `kind` says which of `container`, `tasks` (dag) and `groups` (steps) is filled.
+    """One template; `kind` says what it is: `container`, `dag`, `steps`, ...
 
     Of a container set `container` is `main`, or the first where none has that name.
     """
 
     name: str
     kind: str
-    parameters: tuple[Input, ...] = ()
-    artifacts: tuple[InputArtifact, ...] = ()
-    outputs: tuple[Output, ...] = ()
-    output_artifacts: tuple[OutputArtifact, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    outputs: tuple[Parameter, ...] = ()
+    output_artifacts: tuple[Artifact, ...] = ()
     container: Container | None = None
     init_containers: tuple[Container, ...] = ()
     sidecars: tuple[Container, ...] = ()
@@ -244,8 +216,8 @@ class Template:
     set_retry: SetRetry = field(default_factory=SetRetry)
     daemon: bool = False
     request: Request | None = None
-    tasks: tuple[Call, ...] = ()
     groups: tuple[tuple[Call, ...], ...] = ()
+    """Its steps; the tasks of a DAG are one group."""
     retry: Retry | None = None
     timeout: str | None = None
     deadline: str | None = None
@@ -301,7 +273,7 @@ class Template:
     @property
     def calls(self) -> tuple[Call, ...]:
         """Its tasks or steps, in order."""
-        return self.tasks or tuple(call for group in self.groups for call in group)
+        return tuple(call for group in self.groups for call in group)
 
 
 @dataclass(frozen=True)
@@ -314,8 +286,8 @@ class Workflow:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     entrypoint: str
-    parameters: tuple[Input, ...]
-    artifacts: Mapping[str, ArtifactArgument]
+    parameters: tuple[Parameter, ...]
+    artifacts: Mapping[str, Artifact]
     templates: Mapping[str, Template]
     on_exit: Hook | None = None
     hooks: Mapping[str, Hook] = field(default_factory=dict)

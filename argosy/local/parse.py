@@ -15,17 +15,14 @@ from argosy.local.fields import FETCHED_INPUTS, FIELD_PATHS
 from argosy.local.kept import CONFIG_MAP, SECRET, Source
 from argosy.local.model import (
     Arguments,
-    ArtifactArgument,
+    Artifact,
     Call,
     Container,
     EnvFrom,
     EnvVar,
     Hook,
-    Input,
-    InputArtifact,
     Loop,
-    Output,
-    OutputArtifact,
+    Parameter,
     Retry,
     SetRetry,
     Template,
@@ -86,7 +83,7 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
         labels=_texts(metadata.get("labels")),
         annotations=_texts(metadata.get("annotations")),
         entrypoint=spec["entrypoint"],
-        parameters=parse_inputs((spec.get("arguments") or {}).get("parameters"), "spec.arguments.parameters"),
+        parameters=_parameters((spec.get("arguments") or {}).get("parameters"), "spec.arguments.parameters"),
         artifacts=arguments.artifacts,
         templates=templates,
         on_exit=on_exit,
@@ -160,6 +157,8 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     kind, body = types[0], raw[types[0]]
     inputs, outputs = raw.get("inputs") or {}, raw.get("outputs") or {}
     inline: dict[str, Raw] = {}
+    groups = body if kind == "steps" else [body.get("tasks") or ()] if kind == "dag" else []
+    named([item for group in groups for item in group], f"{where} {kind}")
     containers = parse_set(raw, spec, where) if kind == "containerSet" else ()
     main = next((container for container in containers if container.name == "main"), (*containers, None)[0])
     if kind in ("container", "script"):
@@ -167,12 +166,10 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     template = Template(
         name=raw["name"],
         kind=kind,
-        parameters=parse_inputs(inputs.get("parameters"), f"{where} inputs"),
-        artifacts=tuple(_input_artifact(item) for item in named(inputs.get("artifacts"), f"{where} inputs")),
-        outputs=tuple(_output(item, where) for item in named(outputs.get("parameters"), f"{where} outputs")),
-        output_artifacts=tuple(
-            _output_artifact(item, where) for item in named(outputs.get("artifacts"), f"{where} outputs")
-        ),
+        parameters=_parameters(inputs.get("parameters"), f"{where} inputs"),
+        artifacts=_artifacts(inputs.get("artifacts"), f"{where} inputs"),
+        outputs=_parameters(outputs.get("parameters"), f"{where} outputs"),
+        output_artifacts=_artifacts(outputs.get("artifacts"), f"{where} outputs"),
         container=main,
         containers=containers,
         set_retry=_set_retry(body, where) if containers else SetRetry(),
@@ -180,11 +177,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         sidecars=parse_beside("sidecars", raw, spec, where),
         request=parse_request(raw, where) if kind == "http" else None,
         daemon=bool(raw.get("daemon")),
-        tasks=tuple(parse_call(item, raw["name"], inline) for item in _tasks(kind, body, where)),
-        groups=tuple(
-            tuple(parse_call(item, raw["name"], inline) for item in group)
-            for group in _groups(kind, body, where)
-        ),
+        groups=tuple(tuple(parse_call(item, raw["name"], inline) for item in group) for group in groups),
         retry=parse_retry(raw.get("retryStrategy"), where),
         timeout=optional_text(raw.get("timeout")),
         deadline=optional_text(raw.get("activeDeadlineSeconds")),
@@ -196,6 +189,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         dag_fail_fast=kind != "dag" or body.get("failFast") is not False,
         target=str(body.get("target") or "") if kind == "dag" else "",
     )
+    _refuse_unmade(outputs, where)
     for field, value in (("timeout", template.timeout), ("activeDeadlineSeconds", template.deadline)):
         if value and not template.is_leaf:
             raise ManifestError(
@@ -212,77 +206,63 @@ def _has_own_cache(raw: Raw) -> bool:
     return isinstance(notes, dict) and notes.get(CACHE_ANNOTATION) == "true"
 
 
-def parse_inputs(raw: Any, where: str) -> tuple[Input, ...]:
+def _parameters(raw: Any, where: str) -> tuple[Parameter, ...]:
     """Declared parameters, in order."""
-    return tuple(
-        Input(
-            item["name"],
-            value=optional_text(item.get("value")),
-            default=optional_text(item.get("default")),
-            enum=tuple(as_text(v) for v in item.get("enum") or ()),
-        )
-        for item in named(raw, where)
+    return tuple(_parameter(item) for item in named(raw, where))
+
+
+def _parameter(raw: Raw) -> Parameter:
+    source = raw.get("valueFrom") or {}
+    return Parameter(
+        raw["name"],
+        value=optional_text(raw.get("value")),
+        default=optional_text(source.get("default", raw.get("default"))),
+        enum=_words(raw, "enum"),
+        path=optional_text(source.get("path")),
+        parameter=optional_text(source.get("parameter")),
+        expression=optional_text(source.get("expression")) or None,
+        global_name=optional_text(raw.get("globalName")),
     )
 
 
-def _tasks(kind: str, body: Any, where: str) -> list[Raw]:
-    return named(body.get("tasks"), f"{where} dag") if kind == "dag" else []
+def _artifacts(raw: Any, where: str) -> tuple[Artifact, ...]:
+    return tuple(_artifact(item) for item in named(raw, where))
 
 
-def _groups(kind: str, body: Any, where: str) -> list[list[Raw]]:
-    if kind != "steps":
-        return []
-    groups = [named(group if isinstance(group, list) else [group], f"{where} steps") for group in body]
-    named([step for group in groups for step in group], f"{where} steps")
-    return groups
-
-
-def _input_artifact(raw: Raw) -> InputArtifact:
+def _artifact(raw: Raw) -> Artifact:
     fetched = next((kind for kind in sorted(FETCHED_INPUTS) if raw.get(kind)), None)
-    return InputArtifact(
+    return Artifact(
         raw["name"],
         path=optional_text(raw.get("path")),
-        raw=_raw_data(raw),
+        source=optional_text(raw.get("from")),
+        expression=optional_text(raw.get("fromExpression")) or None,
+        raw=None if raw.get("raw") is None else as_text(raw["raw"].get("data", "")),
+        sub_path=optional_text(raw.get("subPath")),
         optional=bool(raw.get("optional")),
         mode=raw.get("mode"),
         fetched=fetched,
         location=raw[fetched] if fetched else {},
         unpacked="none" not in (raw.get("archive") or {}),
-    )
-
-
-def _output(raw: Raw, where: str) -> Output:
-    source = raw.get("valueFrom") or {}
-    name = f"{where} outputs.{raw['name']}"
-    default = source.get("default", raw.get("default"))
-    supplied = source.get("supplied") is not None
-    known = any(source.get(kind) for kind in ("path", "parameter", "expression"))
-    if not known and not supplied and default is None:
-        raise ManifestError(
-            f"{name}: valueFrom needs a path (of a file), a parameter (of a task) or an expression"
-        )
-    return Output(
-        raw["name"],
-        path=optional_text(source.get("path")),
-        parameter=optional_text(source.get("parameter")),
-        expression=optional_text(source.get("expression")) or None,
-        default=optional_text(default),
         global_name=optional_text(raw.get("globalName")),
     )
 
 
-def _output_artifact(raw: Raw, where: str) -> OutputArtifact:
-    name = f"{where} outputs.{raw['name']}"
-    if not (raw.get("path") or raw.get("from") or raw.get("fromExpression")):
-        raise ManifestError(f"{name}: an artifact needs a path (of a file or folder) or a from (of a task)")
-    return OutputArtifact(
-        raw["name"],
-        path=optional_text(raw.get("path")),
-        source=optional_text(raw.get("from")),
-        expression=optional_text(raw.get("fromExpression")) or None,
-        optional=bool(raw.get("optional")),
-        global_name=optional_text(raw.get("globalName")),
-    )
+def _refuse_unmade(outputs: Raw, where: str) -> None:
+    """Raise ManifestError for an output that nothing makes."""
+    for raw in outputs.get("parameters") or ():
+        source = raw.get("valueFrom") or {}
+        made = any(source.get(kind) for kind in ("path", "parameter", "expression"))
+        if not made and source.get("supplied") is None and _parameter(raw).default is None:
+            raise ManifestError(
+                f"{where} outputs.{raw['name']}: valueFrom needs a path (of a file), a parameter (of a task) "
+                "or an expression"
+            )
+    for raw in outputs.get("artifacts") or ():
+        if not (raw.get("path") or raw.get("from") or raw.get("fromExpression")):
+            raise ManifestError(
+                f"{where} outputs.{raw['name']}: an artifact needs a path (of a file or folder) or a from "
+                "(of a task)"
+            )
 
 
 def parse_retry(raw: Any, where: str) -> Retry | None:
@@ -461,8 +441,7 @@ def parse_arguments(raw: Any, where: str) -> Arguments:
         for item in named(given.get("parameters"), where)
         if item.get("value") is not None
     }
-    artifacts = {item["name"]: _artifact_argument(item) for item in named(given.get("artifacts"), where)}
-    return Arguments(parameters, artifacts)
+    return Arguments(parameters, {a.name: a for a in _artifacts(given.get("artifacts"), where)})
 
 
 def parse_hook(raw: Raw, where: str) -> Hook | None:
@@ -489,18 +468,3 @@ def _hook(raw: Any, where: str) -> Hook:
         raise ManifestError(f"{where} needs a template")
     expression = optional_text(raw.get("expression")) or None
     return Hook(raw["template"], parse_arguments(raw.get("arguments"), where), expression)
-
-
-def _artifact_argument(raw: Raw) -> ArtifactArgument:
-    return ArtifactArgument(
-        raw["name"],
-        source=optional_text(raw.get("from")),
-        raw=_raw_data(raw),
-        expression=optional_text(raw.get("fromExpression")),
-        sub_path=optional_text(raw.get("subPath")),
-        optional=bool(raw.get("optional")),
-    )
-
-
-def _raw_data(raw: Raw) -> str | None:
-    return None if raw.get("raw") is None else as_text(raw["raw"].get("data", ""))

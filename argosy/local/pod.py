@@ -26,7 +26,7 @@ from argosy.local.breakpoints import run_on_terminal
 from argosy.local.context import Context
 from argosy.local.errors import NodeError, NoProgram
 from argosy.local.job import Inputs, Outcome, Produced
-from argosy.local.model import Container, Output, Template
+from argosy.local.model import Container, Parameter, Template
 from argosy.local.node import Node, Phase, folder_name, now
 from argosy.local.paths import PathMap
 from argosy.local.process import Ended
@@ -484,7 +484,7 @@ def _moved(pod: Pod, path: str) -> str:
     return f" (a program that has the path built in does not find it here: {why})" if why else ""
 
 
-def _content(output: Output, path: Path, scope: Scope) -> str | None:
+def _content(output: Parameter, path: Path, scope: Scope) -> str | None:
     if not path.is_file():
         return None if output.default is None else scope.render(output.default)
     try:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.local.errors import NodeError, language
-from argosy.local.model import Output, Workflow
-from argosy.local.node import Values
+from argosy.local.model import Parameter, Workflow
 from argosy.local.shape import compact
 from argosy.manifest import conditions, expressions, golang
 from argosy.manifest.tags import Rewrite, parse, value_text
@@ -114,13 +113,7 @@ def parameter_variables(prefix: str, parameters: Mapping[str, str]) -> dict[str,
     return known | {f"{prefix}.parameters.{name}": value for name, value in parameters.items()}
 
 
-def output_variables(prefix: str, outputs: Values) -> dict[str, str]:
-    """`PREFIX.outputs.parameters.X` and `PREFIX.outputs.result`."""
-    known = {f"{prefix}.outputs.parameters.{name}": value for name, value in outputs.parameters.items()}
-    return known if outputs.result is None else {**known, f"{prefix}.outputs.result": outputs.result}
-
-
-def composed(output: Output, scope: Scope) -> str | None:
+def composed(output: Parameter, scope: Scope) -> str | None:
     """An output that is no file: of a task, or of an expression; its default where that has no value."""
     if output.expression is not None and (found := _expressed(output, scope)) is not None:
         return found
@@ -128,7 +121,7 @@ def composed(output: Output, scope: Scope) -> str | None:
     return scope.render(output.default) if value is None and output.default is not None else value
 
 
-def _expressed(output: Output, scope: Scope) -> str | None:
+def _expressed(output: Parameter, scope: Scope) -> str | None:
     try:
         return scope.expressed(output.expression or "")
     except NodeError:

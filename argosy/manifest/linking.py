@@ -18,7 +18,6 @@ Raw = Mapping[str, Any]
 Lookup = Callable[[str, str], "str | None"]
 
 REFERENCED = ("WorkflowTemplate", "ClusterWorkflowTemplate")
-RUNNABLE = ("Workflow", "CronWorkflow", *REFERENCED)
 
 
 def main_of(documents: Sequence[Raw], where: str) -> Raw:

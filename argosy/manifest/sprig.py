@@ -715,10 +715,7 @@ def _others() -> dict[str, Entry]:
         "regexFindAll": ("ssi", _find_all),
         "regexFind": ("ss", _find),
         "regexReplaceAll": ("sss", _replace_all),
-        "regexReplaceAllLiteral": (
-            "sss",
-            lambda pattern, text, new: _regex(pattern).sub(lambda _: new, text),
-        ),
+        "regexReplaceAllLiteral": ("sss", _replace_literally),
         "regexSplit": ("ssi", _split_by),
         "regexQuoteMeta": ("s", lambda text: re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)),
         "urlParse": ("s", _url_parse),
