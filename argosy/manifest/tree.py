@@ -26,6 +26,16 @@ class Map(dict[str, Any]):
         self.value_marks: dict[str, Mark] = {}
         self.written: dict[Any, str] = {}
 
+    @property
+    def line(self) -> int:
+        """Its line."""
+        return self.mark[0]
+
+    @property
+    def lines(self) -> dict[str, int]:
+        """The line of each key."""
+        return {key: mark[0] for key, mark in self.marks.items()}
+
     def put(self, key: str, value: Any, mark: Mark, value_mark: Mark, written: str | None = None) -> None:
         """Set `key`, written at `mark`, to `value`, written at `value_mark`."""
         self[key] = value
@@ -49,6 +59,11 @@ class Seq(list[Any]):
         self.mark = mark
         self.marks: list[Mark] = []
         self.written: dict[Any, str] = {}
+
+    @property
+    def lines(self) -> list[int]:
+        """The line of each item."""
+        return [mark[0] for mark in self.marks]
 
     def put(self, value: Any, mark: Mark, written: str | None = None) -> None:
         """Append `value`, written at `mark`."""

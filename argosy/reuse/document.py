@@ -1,4 +1,4 @@
-"""A YAML file whose mappings and lists know their lines."""
+"""A YAML file of somebody else's: KFP's, read as Python does, or a manifest, read as Argo does."""
 
 from pathlib import Path
 from typing import Any
@@ -8,37 +8,29 @@ import yaml
 from argosy.declare.source import beside_caller
 from argosy.errors import DeclarationError
 from argosy.manifest.reading import STOPS_ARGO, read
-from argosy.manifest.tree import Map, Seq
-
-
-class Mapping(dict[Any, Any]):
-    """A mapping; `lines` has the line of each key, `line` its own."""
-
-    line: int = 0
-    lines: dict[Any, int]
-
-
-class Sequence(list[Any]):
-    """A list; `lines` has the line of each element."""
-
-    lines: list[int]
+from argosy.manifest.tree import Map, Mark, Seq
 
 
 class _Loader(yaml.SafeLoader):
     pass
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Mapping:
-    found = Mapping(loader.construct_mapping(node, deep=True))
-    found.line = node.start_mark.line + 1
-    found.lines = {k.value: k.start_mark.line + 1 for k, _ in node.value if isinstance(k, yaml.ScalarNode)}
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> Map:
+    found = Map(_mark(node))
+    found.update(loader.construct_mapping(node, deep=True))  # type: ignore[arg-type]  # KFP has any keys
+    found.marks = {k.value: _mark(k) for k, _ in node.value if isinstance(k, yaml.ScalarNode)}
     return found
 
 
-def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Sequence:
-    found = Sequence(loader.construct_sequence(node, deep=True))
-    found.lines = [n.start_mark.line + 1 for n in node.value]
+def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Seq:
+    found = Seq(_mark(node))
+    found.extend(loader.construct_sequence(node, deep=True))
+    found.marks = [_mark(n) for n in node.value]
     return found
+
+
+def _mark(node: yaml.Node) -> Mark:
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
@@ -80,7 +72,7 @@ class Source:
             raise self.error(f"not YAML: {problem}", mark.line + 1 if mark else 0) from None
         except ValueError as error:  # such as the date 2024-99-99
             raise self.error(f"not YAML: {error}") from None
-        if not found or not all(isinstance(d, Mapping) for d in found):
+        if not found or not all(isinstance(d, Map) for d in found):
             raise self.error("is not a mapping")
         return found
 
@@ -88,37 +80,29 @@ class Source:
         """An error that names the file, and the line if it is known."""
         return DeclarationError(f"{self.name}:{line}: {problem}" if line else f"{self.name}: {problem}")
 
-    def mapping(self, parent: Mapping, key: str) -> Mapping:
+    def mapping(self, parent: Map, key: str) -> Map:
         """The mapping at `key`; an empty one if there is none.
 
         Raises:
             DeclarationError: something else stands there.
         """
         value = parent.get(key)
-        if value is None:
-            empty = Mapping()
-            empty.line, empty.lines = parent.line, {}
-            return empty
-        if not isinstance(value, Mapping):
+        if value is not None and not isinstance(value, Map):
             raise self.error(f"'{key}' is not a mapping", parent.lines.get(key, 0))
-        return value
+        return Map(parent.mark) if value is None else value
 
-    def sequence(self, parent: Mapping, key: str) -> Sequence:
+    def sequence(self, parent: Map, key: str) -> Seq:
         """The list at `key`; an empty one if there is none.
 
         Raises:
             DeclarationError: something else stands there.
         """
         value = parent.get(key)
-        if value is None:
-            empty = Sequence()
-            empty.lines = []
-            return empty
-        if not isinstance(value, Sequence):
+        if value is not None and not isinstance(value, Seq):
             raise self.error(f"'{key}' is not a list", parent.lines.get(key, 0))
-        return value
+        return Seq() if value is None else value
 
-    def mappings(self, parent: Mapping, key: str) -> list[Mapping]:
+    def mappings(self, parent: Map, key: str) -> list[Map]:
         """The list of mappings at `key`.
 
         Raises:
@@ -126,7 +110,7 @@ class Source:
         """
         found = self.sequence(parent, key)
         for entry, line in zip(found, found.lines, strict=True):
-            if not isinstance(entry, Mapping):
+            if not isinstance(entry, Map):
                 raise self.error(f"an entry of '{key}' is not a mapping", line)
         return list(found)
 
@@ -138,20 +122,7 @@ class Manifest(Source):
         source = read(self.name, text.encode())
         for problem in (p for d in source.documents for p in d.problems if p.code in STOPS_ARGO):
             raise self.error(f"not YAML: {problem.message}", problem.mark[0])
-        found = [_lined(d.root) for d in source.documents if d.root is not None]
-        if not found or not all(isinstance(d, Mapping) for d in found):
+        found = [d.root for d in source.documents if d.root is not None]
+        if not found or not all(isinstance(d, Map) for d in found):
             raise self.error("is not a mapping")
         return found
-
-
-def _lined(value: Any) -> Any:
-    """A tree of the reader's, in the form that is looked at here."""
-    if isinstance(value, Map):
-        mapping = Mapping({key: _lined(item) for key, item in value.items()})
-        mapping.line, mapping.lines = value.mark[0], {key: mark[0] for key, mark in value.marks.items()}
-        return mapping
-    if isinstance(value, Seq):
-        sequence = Sequence(_lined(item) for item in value)
-        sequence.lines = [mark[0] for mark in value.marks]
-        return sequence
-    return value

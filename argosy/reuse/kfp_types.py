@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from argosy.declare.names import python_name, step_name
-from argosy.reuse.document import Mapping, Source
+from argosy.manifest.tree import Map
+from argosy.reuse.document import Source
 from argosy.reuse.typename import type_from_data, type_to_data
 from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port
 from argosy.step.values import ValueType
@@ -98,6 +99,14 @@ def _default(kind: ValueType, default: Any) -> Any:
     return default
 
 
+def image_of(source: Source, container: Map) -> str:
+    """The image that a container names. Raises DeclarationError where that is no name."""
+    image = container.get("image")
+    if not isinstance(image, str) or not image or any(c.isspace() for c in image):
+        raise source.error(f"image {image!r} is not the name of an image", container.line)
+    return image
+
+
 _BRACES = re.compile(r"\{\{.*?\}\}", re.S)
 
 
@@ -109,11 +118,11 @@ class Ports:
         self.inputs: dict[str, Port] = {}
         self.outputs: dict[str, Port] = {}
 
-    def add_input(self, entry: Mapping, port: Port) -> None:
+    def add_input(self, entry: Map, port: Port) -> None:
         """Take an input; `entry` is where the file declares it."""
         self._add(self.inputs, "input", entry.get("name"), entry.line, port)
 
-    def add_output(self, entry: Mapping, port: Port) -> None:
+    def add_output(self, entry: Map, port: Port) -> None:
         """Take an output; `entry` is where the file declares it."""
         self._add(self.outputs, "output", entry.get("name"), entry.line, port)
 

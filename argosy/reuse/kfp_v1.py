@@ -3,8 +3,9 @@
 from typing import Any
 
 from argosy.declare.container import ContainerSpec
-from argosy.reuse.document import Mapping, Source
-from argosy.reuse.kfp_types import FILE_NAME, TYPE, Ports, from_kfp, interface_of, make_port
+from argosy.manifest.tree import Map
+from argosy.reuse.document import Source
+from argosy.reuse.kfp_types import FILE_NAME, TYPE, Ports, from_kfp, image_of, interface_of, make_port
 from argosy.reuse.loaded import CommandLine, Concat, IfPresent, LoadedComponent, Tag, Word, resolved
 from argosy.step.interface import REQUIRED, ArtifactKind, Port
 from argosy.step.values import ValueType
@@ -18,7 +19,7 @@ _REFUSED = {
 }
 
 
-def read_v1(source: Source, root: Mapping, name: str | None, fallback: str | None) -> LoadedComponent:
+def read_v1(source: Source, root: Map, name: str | None, fallback: str | None) -> LoadedComponent:
     """The component of a v1 document, called `name`, else as it says, else `fallback`.
 
     Raises:
@@ -35,12 +36,12 @@ def read_v1(source: Source, root: Mapping, name: str | None, fallback: str | Non
         ports.add_output(entry, _output(source, entry, fixed))
     reader = _Words(source, ports)
     line = CommandLine(*(reader.words(lists[key], lists[key].lines) for key in ("command", "args")))
-    spec = ContainerSpec(image=_image(source, container), env=_env(source, container, reader))
+    spec = ContainerSpec(image=image_of(source, container), env=_env(source, container, reader))
     called = name or root.get("name") or fallback or "step"
     return LoadedComponent(interface_of(called, root.get("description"), ports), spec, line, source.name)
 
 
-def _container(source: Source, root: Mapping) -> Mapping:
+def _container(source: Source, root: Map) -> Map:
     implementation = source.mapping(root, "implementation")
     if "graph" in implementation:
         problem = "is a graph of components; load its parts, and compose them in a pipeline"
@@ -48,13 +49,6 @@ def _container(source: Source, root: Mapping) -> Mapping:
     if "container" not in implementation:
         raise source.error("has no implementation.container", implementation.line)
     return source.mapping(implementation, "container")
-
-
-def _image(source: Source, container: Mapping) -> str:
-    image = container.get("image")
-    if not isinstance(image, str) or not image or any(c.isspace() for c in image):
-        raise source.error(f"image {image!r} is not the name of an image", container.line)
-    return image
 
 
 def _used_by(keys: set[str], node: Any) -> list[str]:
@@ -65,7 +59,7 @@ def _used_by(keys: set[str], node: Any) -> list[str]:
     return [n for v in node for n in _used_by(keys, v)] if isinstance(node, list) else []
 
 
-def _input(source: Source, entry: Mapping, by_path: set[str]) -> Port:
+def _input(source: Source, entry: Map, by_path: set[str]) -> Port:
     name, notes = entry.get("name"), source.mapping(entry, "annotations")
     default = entry.get("default", None if entry.get("optional") else REQUIRED)
     try:
@@ -79,8 +73,9 @@ def _input(source: Source, entry: Mapping, by_path: set[str]) -> Port:
         raise source.error(f"input '{name}': {error}", entry.line) from None
 
 
-def _output(source: Source, entry: Mapping, fixed: Mapping) -> Port:
-    name, notes = entry.get("name"), source.mapping(entry, "annotations")
+def _output(source: Source, entry: Map, fixed: Map) -> Port:
+    name: Any = entry.get("name")
+    notes = source.mapping(entry, "annotations")
     try:
         kind = from_kfp(entry.get("type"), notes.get(TYPE)) or ArtifactKind("any")
         place = str(fixed.get(name) or notes.get(FILE_NAME, ""))
@@ -89,7 +84,7 @@ def _output(source: Source, entry: Mapping, fixed: Mapping) -> Port:
         raise source.error(f"output '{name}': {error}", entry.line) from None
 
 
-def _env(source: Source, container: Mapping, reader: "_Words") -> dict[str, str]:
+def _env(source: Source, container: Map, reader: "_Words") -> dict[str, str]:
     env = source.mapping(container, "env")
     found = {}
     for name, value in env.items():

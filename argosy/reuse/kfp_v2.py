@@ -6,8 +6,9 @@ from typing import Any
 
 from argosy.declare.container import ContainerSpec
 from argosy.declare.pod import Resources
-from argosy.reuse.document import Mapping, Source
-from argosy.reuse.kfp_types import Ports, from_kfp, interface_of, make_port
+from argosy.manifest.tree import Map
+from argosy.reuse.document import Source
+from argosy.reuse.kfp_types import Ports, from_kfp, image_of, interface_of, make_port
 from argosy.reuse.loaded import CommandLine, Concat, IfPresent, LoadedComponent, Tag, Word, resolved
 from argosy.step.interface import REQUIRED, ArtifactKind, Port
 from argosy.step.values import ValueType
@@ -105,7 +106,7 @@ def _argo_tag(way: str, port: Port) -> str:
     return f"{{{{{way}.{kind}.{port.argo_name}{place}}}}}"
 
 
-def read_v2(source: Source, root: Mapping, name: str | None, fallback: str | None) -> LoadedComponent:
+def read_v2(source: Source, root: Map, name: str | None, fallback: str | None) -> LoadedComponent:
     """The component of a v2 document, called `name`, else as it says, else `fallback`.
 
     Raises:
@@ -117,7 +118,7 @@ def read_v2(source: Source, root: Mapping, name: str | None, fallback: str | Non
     command, args = source.sequence(container, "command"), source.sequence(container, "args")
     line = CommandLine(read_words(ports, command, command.lines), read_words(ports, args, args.lines))
     spec = ContainerSpec(
-        image=_image(source, container),
+        image=image_of(source, container),
         env=_env(source, container, ports),
         resources=_resources(source, container),
     )
@@ -126,7 +127,7 @@ def read_v2(source: Source, root: Mapping, name: str | None, fallback: str | Non
     return LoadedComponent(interface_of(called, info.get("description"), ports), spec, line, source.name)
 
 
-def _only_component(source: Source, root: Mapping) -> Mapping:
+def _only_component(source: Source, root: Map) -> Map:
     components = source.mapping(root, "components")
     if len(components) != 1:
         problem = f"holds a pipeline of {len(components)} components; one container component is wanted"
@@ -137,7 +138,7 @@ def _only_component(source: Source, root: Mapping) -> Mapping:
     return component
 
 
-def _container(source: Source, root: Mapping, component: Mapping) -> Mapping:
+def _container(source: Source, root: Map, component: Map) -> Map:
     executors = source.mapping(source.mapping(root, "deploymentSpec"), "executors")
     label = component["executorLabel"]
     if label not in executors:
@@ -149,14 +150,7 @@ def _container(source: Source, root: Mapping, component: Mapping) -> Mapping:
     return source.mapping(executor, "container")
 
 
-def _image(source: Source, container: Mapping) -> str:
-    image = container.get("image")
-    if not isinstance(image, str) or not image or any(c.isspace() for c in image):
-        raise source.error(f"image {image!r} is not the name of an image", container.line)
-    return image
-
-
-def _ports(source: Source, component: Mapping) -> Ports:
+def _ports(source: Source, component: Map) -> Ports:
     ports = Ports(source)
     for key, is_input in (("inputDefinitions", True), ("outputDefinitions", False)):
         definitions = source.mapping(component, key)
@@ -164,13 +158,13 @@ def _ports(source: Source, component: Mapping) -> Ports:
             entries = source.mapping(definitions, kind)
             for name in entries:
                 entry = source.mapping(entries, name)
-                entry["name"], entry.line = name, entries.lines.get(name, entry.line)
+                entry["name"], entry.mark = name, entries.marks.get(name, entry.mark)
                 port = _port(source, entry, is_input)
                 (ports.add_input if is_input else ports.add_output)(entry, port)
     return ports
 
 
-def _port(source: Source, entry: Mapping, is_input: bool) -> Port:
+def _port(source: Source, entry: Map, is_input: bool) -> Port:
     name = str(entry["name"])
     default = REQUIRED
     if is_input and entry.get("isOptional"):
@@ -181,7 +175,7 @@ def _port(source: Source, entry: Mapping, is_input: bool) -> Port:
         raise source.error(f"'{name}': {error}", entry.line) from None
 
 
-def _type(entry: Mapping) -> ValueType | ArtifactKind:
+def _type(entry: Map) -> ValueType | ArtifactKind:
     if entry.get("isArtifactList"):
         raise ValueError("is a list of artifacts, which Argo does not have")
     if "parameterType" not in entry:
@@ -195,7 +189,7 @@ def _type(entry: Mapping) -> ValueType | ArtifactKind:
     return kind
 
 
-def _env(source: Source, container: Mapping, ports: Ports) -> dict[str, str]:
+def _env(source: Source, container: Map, ports: Ports) -> dict[str, str]:
     found = {}
     for entry in source.mappings(container, "env"):
         word = read_word(ports, entry.get("value", ""), entry.line)
@@ -205,7 +199,7 @@ def _env(source: Source, container: Mapping, ports: Ports) -> dict[str, str]:
     return found
 
 
-def _resources(source: Source, container: Mapping) -> Resources:
+def _resources(source: Source, container: Map) -> Resources:
     given = source.mapping(container, "resources")
     accelerator = source.mapping(given, "accelerator")
     count = accelerator.get("resourceCount") or accelerator.get("count") or 0
@@ -221,7 +215,7 @@ def _resources(source: Source, container: Mapping) -> Resources:
         raise source.error(f"resources: {error}", given.line) from None
 
 
-def _pair(given: Mapping, noun: str, unit: str) -> tuple[str, str] | None:
+def _pair(given: Map, noun: str, unit: str) -> tuple[str, str] | None:
     """Request and limit: `resourceCpuLimit: 500m` today, `cpuLimit: 0.5` before, memory then in gigabytes."""
 
     def read(which: str) -> str | None:

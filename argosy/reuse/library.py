@@ -20,7 +20,8 @@ from argosy.declare.template import render_template
 from argosy.errors import UsageError
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.scalars import as_text
-from argosy.reuse.document import Manifest, Mapping, Source
+from argosy.manifest.tree import Map
+from argosy.reuse.document import Manifest, Source
 from argosy.reuse.typename import type_from_data, type_to_data
 from argosy.step.absent import Absent, is_loading
 from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, argo_name
@@ -150,7 +151,7 @@ def load_library(source: str | Path) -> Library:
     return Library(name, found)
 
 
-def _noted(source: Source, metadata: Mapping) -> dict[str, Any]:
+def _noted(source: Source, metadata: Map) -> dict[str, Any]:
     text = source.mapping(metadata, "annotations").get(INTERFACES)
     try:
         noted = yaml.safe_load(text) if isinstance(text, str) else {}
@@ -167,7 +168,7 @@ class _Reader:
     def __init__(self, source: Source, library: str, cluster: bool, noted: dict[str, Any]) -> None:
         self.source, self.library, self.cluster, self.noted = source, library, cluster, noted
 
-    def component(self, template: Mapping, entrypoint: Any) -> Component[..., Any]:
+    def component(self, template: Map, entrypoint: Any) -> Component[..., Any]:
         """The component that calls a template."""
         name = template.get("name")
         if not isinstance(name, str):
@@ -181,7 +182,7 @@ class _Reader:
         reference = TemplateRef(self.library, name, self.cluster)
         return ReferencedComponent(refusal(step, reference), interface, reference)
 
-    def _ports(self, template: Mapping, way: str, noted: dict[str, Any]) -> tuple[Port, ...]:
+    def _ports(self, template: Map, way: str, noted: dict[str, Any]) -> tuple[Port, ...]:
         section = self.source.mapping(template, way)
         types = noted.get(way)
         types = types if isinstance(types, dict) else {}
@@ -193,7 +194,7 @@ class _Reader:
         order = list(types)
         return tuple(sorted(ports, key=lambda p: order.index(p.argo_name) if p.argo_name in order else 0))
 
-    def _parameter(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
+    def _parameter(self, entry: Map, noted: Any, is_input: bool) -> Port:
         name, enum = self._name(entry), entry.get("enum")
         kind = (
             ValueType(str, choices=tuple(map(as_text, enum)))
@@ -207,18 +208,18 @@ class _Reader:
                 raise self.source.error(f"parameter '{name}': {error}", entry.line) from None
         return _port(name, kind, entry, _default(kind, entry) if is_input else REQUIRED)
 
-    def _artifact(self, entry: Mapping, noted: Any, is_input: bool) -> Port:
+    def _artifact(self, entry: Map, noted: Any, is_input: bool) -> Port:
         kind = ArtifactKind(_ARTIFACTS.get(noted, "any"), optional=entry.get("optional") is True)  # type: ignore[arg-type]
         own = bool(entry.get("optional")) or bool(set(entry) - {"name", "path", "mode", "archive"})
         return _port(self._name(entry), kind, entry, None if is_input and own else REQUIRED)
 
-    def _name(self, entry: Mapping) -> str:
+    def _name(self, entry: Map) -> str:
         if not isinstance(entry.get("name"), str):
             raise self.source.error("a parameter or artifact has no name", entry.line)
         return str(entry["name"])
 
 
-def _default(kind: ValueType, entry: Mapping) -> Any:
+def _default(kind: ValueType, entry: Map) -> Any:
     """The template's own value; where it is not one of the type (a reference, say), None."""
     text = entry.get("value", entry.get("default"))
     if text is None:
@@ -229,7 +230,7 @@ def _default(kind: ValueType, entry: Mapping) -> Any:
         return None
 
 
-def _port(name: str, kind: ValueType | ArtifactKind, entry: Mapping, default: Any) -> Port:
+def _port(name: str, kind: ValueType | ArtifactKind, entry: Map, default: Any) -> Port:
     told, ours = str(entry.get("description") or ""), python_name(name)
     yaml_name = "" if argo_name(ours) == name else name
     return Port(ours, kind, told, default, file_name=name, yaml_name=yaml_name)
