@@ -484,22 +484,14 @@ def _binary(symbol: str, left: Plan, right: Plan, text: str) -> Plan:
     if symbol in ("=~", "!~"):
         return lambda: _matches(left(), right(), symbol, text) is (symbol == "=~")
     acts: dict[str, Callable[..., Any]] = {
-        "==": _equal,
-        "!=": _unequal,
-        ",": _listed,
+        "==": lambda first, second, text: golang.deep_equal(first, second),
+        "!=": lambda first, second, text: not golang.deep_equal(first, second),
+        ",": lambda first, second, text: [*first, second] if isinstance(first, list) else [first, second],
         "+": _sum,
         "in": _in,
     }
     act = acts[symbol]
     return lambda: act(left(), right(), text)
-
-
-def _equal(first: Any, second: Any, text: str) -> Any:
-    return golang.deep_equal(first, second)
-
-
-def _unequal(first: Any, second: Any, text: str) -> Any:
-    return not golang.deep_equal(first, second)
 
 
 def _logical(symbol: str, left: Plan, right: Plan, text: str) -> Plan:
@@ -541,10 +533,6 @@ def _ordering(symbol: str, left: Plan, right: Plan, text: str) -> Plan:
 def _matches(value: Any, pattern: Any, symbol: str, text: str) -> bool:
     source = _typed(pattern, str, symbol, text)
     return _regex(source, text).search(_typed(value, str, symbol, text)) is not None
-
-
-def _listed(first: Any, second: Any, text: str) -> Any:
-    return [*first, second] if isinstance(first, list) else [first, second]
 
 
 def _sum(first: Any, second: Any, text: str) -> Any:

@@ -193,10 +193,6 @@ def _median(*values: Any) -> float:
     return numbers[middle] if len(numbers) % 2 else (numbers[middle - 1] + numbers[middle]) / 2
 
 
-def _to_json(value: Any) -> str:
-    return write_json(value, "  ")
-
-
 def write_json(value: Any, indent: str = "") -> str:
     """JSON of a value. Raises ExpressionError for what JSON cannot hold."""
     try:
@@ -373,7 +369,7 @@ FUNCTIONS: dict[str, Function] = {
     "min": _f("numbers numbers*", "any", _extreme("min", min)),
     "mean": _f("numbers numbers*", "float", _mean),
     "median": _f("numbers numbers*", "float", _median),
-    "toJSON": _f("any", "string", _to_json),
+    "toJSON": _f("any", "string", lambda value: write_json(value, "  ")),
     "fromJSON": _f("string", "any", read_json),
     "toBase64": _f("string", "string", _to_base64),
     "fromBase64": _f("string", "string", _from_base64),

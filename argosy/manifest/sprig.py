@@ -102,10 +102,6 @@ def empty(value: Any) -> bool:
     return value is None or (isinstance(value, (str, list, tuple, dict, int, float)) and not value)
 
 
-def _default(fallback: Any, *given: Any) -> Any:
-    return fallback if not given or empty(given[0]) else given[0]
-
-
 def text_of(value: Any) -> str:
     """A value as text."""
     return golang.show(value)
@@ -196,10 +192,6 @@ def _divided(left: int, right: int) -> int:
         raise ExpressionError("a division by zero")
     quotient = abs(left) // abs(right)
     return quotient if (left < 0) == (right < 0) else -quotient
-
-
-def _remainder(left: int, right: int) -> int:
-    return left - right * _divided(left, right)
 
 
 def _rounded(value: Any, places: int, *at: float) -> float:
@@ -485,16 +477,8 @@ def _ago(value: Any) -> str:
     return str(times.Duration(round(seconds) * 10**9))
 
 
-def _duration(seconds: Any) -> str:
-    return str(times.Duration(int(to_int(seconds)) * 10**9))
-
-
 def _fail(message: str) -> Any:
     raise ExpressionError(message)
-
-
-def _ternary(yes: Any, no: Any, which: bool) -> Any:
-    return yes if which else no
 
 
 def _random(alphabet: str) -> Callable[[int], str]:
@@ -514,17 +498,9 @@ def _json_or_nothing(text: str) -> Any:
         return None
 
 
-def _raw_json(value: Any) -> str:
-    return golang.to_json(value, escape_html=False)
-
-
 def _decimal(value: Any) -> Int64:
     text = text_of(value)
     return Int64(int(text, 8) if re.fullmatch(r"[0-7]+", text) else 0)
-
-
-def _first_full(*values: Any) -> Any:
-    return next((value for value in values if not empty(value)), None)
 
 
 def _hash(name: str) -> Callable[[str], str]:
@@ -539,21 +515,9 @@ def _single_quoted(*values: Any) -> str:
     return " ".join(f"'{text_of(value)}'" for value in values if value is not None)
 
 
-def _joined(separator: str, values: Any) -> str:
-    return separator.join(_texts(values))
-
-
-def _swap(text: str) -> str:
-    return text.swapcase()
-
-
 def _clean(path: str) -> str:
     cleaned = posixpath.normpath(path) if path else "."
     return cleaned[1:] if cleaned.startswith("//") else cleaned
-
-
-def _base(path: str) -> str:
-    return posixpath.basename(path.rstrip("/")) or ("/" if path else ".")
 
 
 def _ends(name: str, at: int) -> Callable[[Any], Any]:
@@ -562,10 +526,6 @@ def _ends(name: str, at: int) -> Callable[[Any], Any]:
 
 def _abbreviated(width: int, text: str) -> str:
     return text if width < 4 or len(text) <= width else text[: width - 3] + "..."
-
-
-def _sum(*values: Any) -> Int64:
-    return Int64(sum(int(to_int(value)) for value in values))
 
 
 Entry = tuple[str, Callable[..., Any]]
@@ -589,7 +549,7 @@ def _plain() -> dict[str, Entry]:
         "trimPrefix": ("ss", lambda prefix, text: text.removeprefix(prefix)),
         "nospace": ("s", lambda text: "".join(text.split())),
         "initials": ("s", lambda text: "".join(word[0] for word in text.split())),
-        "swapcase": ("s", _swap),
+        "swapcase": ("s", str.swapcase),
         "shuffle": ("s", _shuffled),
         "snakecase": ("s", lambda text: "_".join(word.lower() for word in _words(text))),
         "kebabcase": ("s", lambda text: "-".join(word.lower() for word in _words(text))),
@@ -618,10 +578,10 @@ def _plain() -> dict[str, Entry]:
         "until": ("i", lambda count: _sequence(0, count, 1 if count >= 0 else -1)),
         "untilStep": ("iii", _sequence),
         "add1": ("a", lambda value: Int64(to_int(value) + 1)),
-        "add": ("*a", _sum),
+        "add": ("*a", lambda *values: Int64(sum(int(to_int(value)) for value in values))),
         "sub": ("aa", _folded(lambda a, b: a - b)),
         "div": ("aa", _folded(_divided)),
-        "mod": ("aa", _folded(_remainder)),
+        "mod": ("aa", _folded(lambda left, right: left - right * _divided(left, right))),
         "mul": ("a*a", _folded(lambda a, b: a * b)),
         "add1f": ("a", lambda value: to_float(value) + 1),
         "addf": ("a*a", _folded_floats(lambda a, b: a + b)),
@@ -636,12 +596,12 @@ def _plain() -> dict[str, Entry]:
         "ceil": ("a", lambda value: float(math.ceil(to_float(value)))),
         "floor": ("a", lambda value: float(math.floor(to_float(value)))),
         "round": ("ai*f", _rounded),
-        "default": ("a*a", _default),
+        "default": ("a*a", lambda fallback, *given: fallback if not given or empty(given[0]) else given[0]),
         "empty": ("a", empty),
-        "coalesce": ("*a", _first_full),
+        "coalesce": ("*a", lambda *values: next((value for value in values if not empty(value)), None)),
         "all": ("*a", lambda *values: not any(map(empty, values))),
         "any": ("*a", lambda *values: not all(map(empty, values))),
-        "ternary": ("aab", _ternary),
+        "ternary": ("aab", lambda yes, no, which: yes if which else no),
         "typeOf": ("a", golang.type_name),
         "typeIs": ("sa", lambda name, value: golang.type_name(value) == name),
         "typeIsLike": ("sa", lambda name, value: golang.type_name(value).lstrip("*") == name),
@@ -659,7 +619,7 @@ def _structured() -> dict[str, Entry]:
         "splitn": ("sis", lambda separator, limit, text: _keyed(separator, text, limit)),
         "splitList": ("ss", lambda s, text: TypedList(text.split(s) if s else list(text), "string")),
         "toStrings": ("a", _texts),
-        "join": ("sa", _joined),
+        "join": ("sa", lambda separator, values: separator.join(_texts(values))),
         "sortAlpha": ("a", lambda values: TypedList(sorted(_texts(values)), "string")),
         "list": ("*a", lambda *values: list(values)),
         "tuple": ("*a", lambda *values: list(values)),
@@ -695,14 +655,14 @@ def _structured() -> dict[str, Entry]:
         "fromJson": ("s", _json_or_nothing),
         "toJson": ("a", write_json),
         "toPrettyJson": ("a", lambda value: write_json(value, "  ")),
-        "toRawJson": ("a", _raw_json),
+        "toRawJson": ("a", lambda value: golang.to_json(value, escape_html=False)),
     }
 
 
 def _others() -> dict[str, Entry]:
     """Paths, encodings, regular expressions, addresses, versions, times and chance."""
     return {
-        "base": ("s", _base),
+        "base": ("s", lambda path: posixpath.basename(path.rstrip("/")) or ("/" if path else ".")),
         "dir": ("s", lambda path: _clean(posixpath.dirname(path))),
         "clean": ("s", _clean),
         "ext": ("s", lambda path: (re.search(r"\.[^./]*$", path) or [""])[0]),
@@ -733,7 +693,7 @@ def _others() -> dict[str, Entry]:
         "toDate": ("ss", _to_date),
         "unixEpoch": ("a", lambda value: str(int(_moment(value).timestamp()))),
         "ago": ("a", _ago),
-        "duration": ("a", _duration),
+        "duration": ("a", lambda seconds: str(times.Duration(int(to_int(seconds)) * 10**9))),
         "hello": ("", lambda: "Hello!"),
         "uuidv4": ("", lambda: str(uuid.uuid4())),
         "randAlphaNum": ("i", _random(string.ascii_letters + string.digits)),
