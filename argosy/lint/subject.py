@@ -76,23 +76,22 @@ class Subject:
         """Tags of the whole workflow that nothing gives a value to."""
         return WorkflowScope(self.resource, self.library).walk()
 
-    def parameters(self) -> Iterator[tuple[Entry, str]]:
-        """Every declared parameter, with where it stands: `inputs`, `outputs` or `arguments`."""
-        for place, entry in self._holders("parameters"):
-            yield entry, place
-
-    def artifacts(self) -> Iterator[tuple[Entry, str]]:
-        """Every declared artifact, with where it stands."""
-        for place, entry in self._holders("artifacts"):
-            yield entry, place
-
-    def _holders(self, kind: str) -> Iterator[tuple[str, Entry]]:
-        yield from (("arguments", e) for e in self.resource.spec.entries("arguments", kind))
+    def declared(self, kind: str, *places: str) -> Iterator[tuple[Template, str, Entry]]:
+        """The parameters or artifacts of each template, with the place, `inputs` or `outputs`, of each."""
         for template in self.templates:
-            yield from (("inputs", e) for e in template.entries("inputs", kind))
-            yield from (("outputs", e) for e in template.entries("outputs", kind))
-            for call in template.calls:
-                yield from (("arguments", e) for e in call.entries("arguments", kind))
+            for place in places:
+                yield from ((template, place, entry) for entry in template.entries(place, kind))
+
+    def arguments(self, kind: str) -> Iterator[tuple[Call | None, Entry]]:
+        """The arguments of the workflow itself, and those of each call."""
+        yield from ((None, entry) for entry in self.resource.spec.entries("arguments", kind))
+        for call in self.calls:
+            yield from ((call, entry) for entry in call.entries("arguments", kind))
+
+    def ports(self, kind: str) -> Iterator[Entry]:
+        """All of these."""
+        yield from (entry for _, entry in self.arguments(kind))
+        yield from (entry for _, _, entry in self.declared(kind, "inputs", "outputs"))
 
 
 @dataclass(frozen=True)

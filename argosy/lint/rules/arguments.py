@@ -4,19 +4,12 @@ from collections.abc import Iterator
 
 from argosy.lint.registry import Found, Severity, render, rule
 from argosy.lint.subject import Subject, Unresolved, input_names, item_names
-from argosy.manifest.model import Entry, mapping, within
+from argosy.manifest.model import mapping, within
 from argosy.manifest.scalars import as_text
 from argosy.manifest.tagged import AT_RUN_TIME, PREFIXES, Tag, has_tag
 from argosy.text import remedy
 
 ONLY_ELSEWHERE = ("path", "jsonPath", "parameter", "expression")
-
-
-def _arguments(subject: Subject) -> Iterator[tuple[Entry, bool]]:
-    """Every parameter argument, and whether it is the workflow's own."""
-    yield from ((e, True) for e in subject.resource.parameters)
-    for call in subject.calls:
-        yield from ((e, False) for e in call.entries("arguments", "parameters"))
 
 
 @rule("ARG302", "argument-without-value")
@@ -31,11 +24,11 @@ def argument_without_value(subject: Subject) -> Iterator[Found]:
     Good:
         arguments: {parameters: [{name: epochs, value: "20"}]}
     """
-    for entry, of_workflow in _arguments(subject):
-        scheduled = of_workflow and subject.resource.kind == "CronWorkflow"
+    for call, entry in subject.arguments("parameters"):
+        scheduled = call is None and subject.resource.kind == "CronWorkflow"
         merged = scheduled and subject.resource.template_ref is not None
         lacking = entry.get("value") is None and entry.get("valueFrom") is None
-        if lacking and not merged and (scheduled or not of_workflow):
+        if lacking and not merged and (scheduled or call is not None):
             yield Found(entry.path, f"argument '{entry.name}' has no value", "Add 'value:' or 'valueFrom:'.")
 
 
@@ -73,7 +66,7 @@ def argument_source(subject: Subject) -> Iterator[Found]:
     Good:
         parameters: [{name: id, value: "{{tasks.a.outputs.parameters.id}}"}]
     """
-    for entry, _ in _arguments(subject):
+    for _, entry in subject.arguments("parameters"):
         source = entry.get("valueFrom")
         if source is None:
             continue
@@ -98,7 +91,7 @@ def enum(subject: Subject) -> Iterator[Found]:
     Good:
         parameters: [{name: size, value: small, enum: [small, large]}]
     """
-    for entry, _ in _arguments(subject):
+    for _, entry in subject.arguments("parameters"):
         allowed = entry.get("enum")
         if not isinstance(allowed, list):
             continue

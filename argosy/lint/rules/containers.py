@@ -447,4 +447,5 @@ def _valued(subject: Subject) -> Iterator[Entry]:
     for template in subject.templates:
         for container in template.containers:
             yield from container.entries("env")
-    yield from (entry for entry, place in subject.parameters() if place != "outputs")
+    yield from (entry for _, entry in subject.arguments("parameters"))
+    yield from (entry for _, _, entry in subject.declared("parameters", "inputs"))

@@ -37,9 +37,8 @@ def _written(subject: Subject) -> Iterator[tuple[str, Path]]:
 
 
 def _holders(resource: Resource, subject: Subject) -> Iterator[Entry]:
-    for artifact, _ in subject.artifacts():
-        yield artifact
-    for parameter, _ in subject.parameters():
+    yield from subject.ports("artifacts")
+    for parameter in subject.ports("parameters"):
         yield Entry(parameter.at("valueFrom"), mapping(parameter.get("valueFrom")))
     for call in subject.calls:
         yield from call.hooks.values()

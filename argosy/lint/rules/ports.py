@@ -130,12 +130,6 @@ WANTED = {
 }
 
 
-def _outputs(subject: Subject) -> Iterator[tuple[Template, Entry]]:
-    for template in subject.templates:
-        for entry in template.entries("outputs", "parameters"):
-            yield template, entry
-
-
 def _sources(entry: Entry) -> list[str]:
     source = mapping(entry.get("valueFrom"))
     return [k for k in SOURCES if source.get(k)] + (
@@ -155,7 +149,7 @@ def output_without_value(subject: Subject) -> Iterator[Found]:
     Good:
         outputs: {parameters: [{name: accuracy, valueFrom: {path: /tmp/accuracy}}]}
     """
-    for _, entry in _outputs(subject):
+    for _, _, entry in subject.declared("parameters", "outputs"):
         value, source = entry.get("value"), entry.get("valueFrom")
         if value is None and source is None:
             yield Found(entry.path, f"output '{entry.name}' has no value", "Add 'valueFrom:'.")
@@ -177,7 +171,7 @@ def output_source(subject: Subject) -> Iterator[Found]:
     Good:
         valueFrom: {path: /tmp/id, default: ""}
     """
-    for _, entry in _outputs(subject):
+    for _, _, entry in subject.declared("parameters", "outputs"):
         if entry.get("value") is not None or entry.get("valueFrom") is None:
             continue
         sources = _sources(entry)
@@ -209,28 +203,12 @@ def output_source_type(subject: Subject) -> Iterator[Found]:
           steps: [[{name: a, template: a}]]
           outputs: {parameters: [{name: id, valueFrom: {parameter: "{{steps.a.outputs.parameters.id}}"}}]}
     """
-    for template, entry in _outputs(subject):
+    for template, _, entry in subject.declared("parameters", "outputs"):
         wanted, sources = WANTED.get(template.type, ()), _sources(entry)
         fits = not wanted or any(k in wanted for k in sources)
         if entry.get("value") is None and len(sources) == 1 and not fits:
             message = f"output '{entry.name}' of a {template.type} template has {sources[0]}"
             yield Found(entry.at("valueFrom", sources[0]), message, f"Use {' or '.join(wanted)}.")
-
-
-PLACES = ("inputs", "outputs")
-
-
-def _of_templates(subject: Subject) -> Iterator[tuple[Template, str, Entry]]:
-    for template in subject.templates:
-        for place in PLACES:
-            for entry in template.entries(place, "artifacts"):
-                yield template, place, entry
-
-
-def _arguments(subject: Subject) -> Iterator[Entry]:
-    yield from subject.resource.spec.entries("arguments", "artifacts")
-    for call in subject.calls:
-        yield from call.entries("arguments", "artifacts")
 
 
 @rule("ARG321", "artifact-without-location")
@@ -247,7 +225,7 @@ def artifact_without_location(subject: Subject) -> Iterator[Found]:
     Good:
         arguments: {artifacts: [{name: model, from: "{{tasks.train.outputs.artifacts.model}}"}]}
     """
-    for entry in _arguments(subject):
+    for _, entry in subject.arguments("artifacts"):
         if not entry.get("from") and not has_location(entry):
             yield Found(
                 entry.path,
@@ -268,7 +246,7 @@ def artifact_two_sources(subject: Subject) -> Iterator[Found]:
     Good:
         {name: model, from: "{{tasks.a.outputs.artifacts.m}}"}
     """
-    for entry in _arguments(subject):
+    for _, entry in subject.arguments("artifacts"):
         if entry.get("from") and entry.get("fromExpression"):
             yield Found(entry.at("fromExpression"), f"artifact '{entry.name}' has two sources", "Keep one.")
 
@@ -285,8 +263,8 @@ def input_artifact_from(subject: Subject) -> Iterator[Found]:
     Good:
         inputs: {artifacts: [{name: model, path: /m}]}
     """
-    for _, place, entry in _of_templates(subject):
-        if place == "inputs" and entry.get("from"):
+    for _, _, entry in subject.declared("artifacts", "inputs"):
+        if entry.get("from"):
             yield Found(
                 entry.at("from"),
                 f"input artifact '{entry.name}' has 'from'",
@@ -308,7 +286,7 @@ def artifact_location_incomplete(subject: Subject) -> Iterator[Found]:
     Good:
         {name: code, path: /src, git: {repo: "https://example.com/code.git", revision: main}}
     """
-    places = [e for _, place, e in _of_templates(subject) if place == "inputs"]
+    places = [entry for _, _, entry in subject.declared("artifacts", "inputs")]
     for template in subject.templates:
         places.append(Entry(template.at("archiveLocation"), mapping(template.get("archiveLocation"))))
     for entry in places:
@@ -352,10 +330,10 @@ def artifact_unused(subject: Subject) -> Iterator[Found]:
     if subject.resource.is_reusable or subject.resource.template_ref is not None:
         return
     used = {name for tag in subject.resource.tags.tags for name in _artifact_names(tag)}
-    expressions = [text(e.get("fromExpression")) for e, _ in subject.artifacts()]
-    for template, place, entry in _of_templates(subject):
+    expressions = [text(e.get("fromExpression")) for e in subject.ports("artifacts")]
+    for template, _, entry in subject.declared("artifacts", "outputs"):
         kept = has_location(entry) or entry.get("globalName") or template.name == subject.resource.entrypoint
-        if place == "inputs" or kept or not template.is_leaf or entry.name in used:
+        if kept or not template.is_leaf or entry.name in used:
             continue
         if not any(entry.name in e for e in expressions):
             hint = "Pass it on, or remove it."
@@ -367,13 +345,6 @@ def _artifact_names(tag: Tag) -> Iterator[str]:
         yield from tag.text.replace("'", " ").replace('"', " ").replace(".", " ").split()
     elif ".outputs.artifacts." in f".{tag.text}":
         yield tag.text.rpartition("outputs.artifacts.")[2]
-
-
-def _paths_of_templates(subject: Subject) -> Iterator[tuple[Template, str, Entry]]:
-    for template in subject.templates:
-        for place in PLACES:
-            for entry in template.entries(place, "artifacts"):
-                yield template, place, entry
 
 
 @rule("ARG324", "artifact-path-missing")
@@ -388,7 +359,7 @@ def artifact_path_missing(subject: Subject) -> Iterator[Found]:
     Good:
         outputs: {artifacts: [{name: model, path: /tmp/model.onnx}]}
     """
-    for template, place, entry in _paths_of_templates(subject):
+    for template, place, entry in subject.declared("artifacts", "inputs", "outputs"):
         if template.is_leaf and not entry.get("path"):
             yield Found(entry.path, f"{place[:-1]} artifact '{entry.name}' has no path", "Add 'path:'.")
 
@@ -409,7 +380,7 @@ def artifact_path_misplaced(subject: Subject) -> Iterator[Found]:
           dag: {tasks: [{name: a, template: a}]}
           outputs: {artifacts: [{name: m, from: "{{tasks.a.outputs.artifacts.m}}"}]}
     """
-    for template, _, entry in _paths_of_templates(subject):
+    for template, _, entry in subject.declared("artifacts", "inputs", "outputs"):
         if template.types and not template.is_leaf and entry.get("path"):
             message = f"artifact '{entry.name}' of a {template.type} template has a path"
             yield Found(entry.at("path"), message, "Remove it.")
@@ -427,7 +398,7 @@ def artifact_path_escapes(subject: Subject) -> Iterator[Found]:
     Good:
         {name: model, path: /work/model}
     """
-    for template, _, entry in _paths_of_templates(subject):
+    for template, _, entry in subject.declared("artifacts", "inputs", "outputs"):
         path = text(entry.get("path"))
         if template.is_leaf and "/.." in path and _escapes(path):
             yield Found(entry.at("path"), f"path '{path}' leaves its folder", "Write the path without '..'.")

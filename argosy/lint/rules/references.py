@@ -128,13 +128,12 @@ def global_name_invalid(subject: Subject) -> Iterator[Found]:
     Good:
         outputs: {parameters: [{name: id, globalName: run-id, value: "1"}]}
     """
-    for template in subject.templates:
-        for kind in ("parameters", "artifacts"):
-            for entry in template.entries("outputs", kind):
-                name = text(entry.get("globalName"))
-                if name and not has_tag(name) and not VALUE.fullmatch(name):
-                    hint = "Use letters, digits, '-' and '_'."
-                    yield Found(entry.at("globalName"), f"globalName '{name}' is invalid", hint)
+    for kind in ("parameters", "artifacts"):
+        for _, _, entry in subject.declared(kind, "outputs"):
+            name = text(entry.get("globalName"))
+            if name and not has_tag(name) and not VALUE.fullmatch(name):
+                hint = "Use letters, digits, '-' and '_'."
+                yield Found(entry.at("globalName"), f"globalName '{name}' is invalid", hint)
 
 
 LONGEST = {"CronWorkflow": 52}
