@@ -29,7 +29,7 @@ from argosy.local.engine import Engine
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Plan, Produced, Reporter, WorkflowResult
 from argosy.local.kept import Kept
-from argosy.local.model import Arguments, Call, Hook, Template, Workflow
+from argosy.local.model import Arguments, Hook, Template, Workflow
 from argosy.local.node import KINDS, PLAIN, Node, Phase, Values, now, parse_time
 from argosy.local.program import base_environment, check_environment
 from argosy.local.scope import Scope, global_variables, parameter_variables
@@ -39,7 +39,6 @@ from argosy.local.standbys import Standbys
 from argosy.manifest import golang
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import parameters_of, spec_of, with_spec
-from argosy.manifest.tags import parse
 from argosy.step.files import write_text
 
 if TYPE_CHECKING:
@@ -512,50 +511,9 @@ def _outputs(ctx: Context, produced: Produced) -> Values:
 
 def _captured_templates(workflow: Workflow) -> frozenset[str]:
     """Templates of which somebody asks for the standard output (`outputs.result`)."""
-    found = set()
-    for template in workflow.templates.values():
-        by_name = {call.name: call.template for call in template.calls}
-        for source in _all_texts(template):
-            for name in parse(source).names:
-                parts = name.split(".")
-                if len(parts) == 4 and parts[2:] == ["outputs", "result"] and parts[1] in by_name:
-                    found.add(by_name[parts[1]])
-    return frozenset(found)
-
-
-def _all_texts(template: Template) -> Iterator[str]:
-    for call in template.calls:
-        for arguments in (call.arguments, *(hook.arguments for hook in call.all_hooks)):
-            yield from (text for text in _texts_of_arguments(arguments) if text)
-        yield call.when or ""
-        yield from (f"{{{{={hook.expression}}}}}" for hook in call.all_hooks if hook.expression)
-        if call.loop:
-            yield from _texts_of_loop(call)
-    for output in template.outputs:
-        yield output.parameter or ""
-        yield f"{{{{={output.expression}}}}}" if output.expression else ""
-
-
-def _texts_of_loop(call: Call) -> Iterator[str]:
-    """The variables of a loop's items."""
-    loop = call.loop
-    if loop is not None:
-        yield loop.param or ""
-        yield from (loop.sequence or {}).values()
-        yield from _strings(list(loop.items or ()))
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
-    elif isinstance(value, dict):
-        yield from _strings(list(value.values()))
-
-
-def _texts_of_arguments(arguments: Arguments) -> Iterator[str | None]:
-    yield from arguments.parameters.values()
-    for artifact in arguments.artifacts.values():
-        yield from (artifact.source, artifact.raw, artifact.sub_path)
+    return frozenset(
+        call.template
+        for template in workflow.templates.values()
+        for call in template.calls
+        if f"{'tasks' if template.kind == 'dag' else 'steps'}.{call.name}.outputs.result" in template.names
+    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from argosy.errors import LanguageError
 from argosy.manifest import golang
-from argosy.manifest.expressions import ExpressionError, evaluate, reads, roots
-from argosy.manifest.functions import FUNCTIONS
+from argosy.manifest.expressions import ExpressionError, evaluate, reads
 
 ROOTS = frozenset(
     {"inputs", "outputs", "item", "workflow", "tasks", "steps", "pod", "node", "retries", "lastRetry"}
@@ -22,11 +21,7 @@ Rewrite = Callable[[str, bool, bool], str]
 
 
 class TagError(LanguageError):
-    """A tag that is not closed, or that stands for nothing at the moment it is needed."""
-
-    def __init__(self, why: str, tag: str = "") -> None:
-        super().__init__(why)
-        self.tag = tag
+    """A tag that stands for nothing at the moment it is needed."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,6 @@ class Tag:
 
     name: str
     expression: bool = False
-
-    def __str__(self) -> str:
-        return f"{{{{{'=' if self.expression else ''}{self.name}}}}}"
 
     @property
     def names(self) -> frozenset[str]:
@@ -106,7 +98,7 @@ def _value(tag: Tag, values: Mapping[str, Any]) -> str:
     name = parse(tag.name).render(values) if "{{" in tag.name else tag.name
     value = values.get(name)
     if value is None:
-        raise TagError(f"cannot resolve {{{{{name}}}}}: it has no value here", name)
+        raise TagError(f"cannot resolve {{{{{name}}}}}: it has no value here")
     return str(value)
 
 
@@ -118,7 +110,7 @@ def carried(name: str, value: str) -> str:
     found = _LOST.search(value)
     if found:
         raise TagError(
-            f"the value of {{{{{name}}}}} holds the character {found[0]!r}, which cannot be passed", name
+            f"the value of {{{{{name}}}}} holds the character {found[0]!r}, which cannot be passed"
         )
     return value
 
@@ -191,62 +183,6 @@ def _tag(content: str) -> Tag | None:
     )
     known = name.split(".", 1)[0] in ROOTS
     return Tag(name) if known and not any(c.isspace() or c in "{}" for c in outer) else None
-
-
-@lru_cache(maxsize=8192)
-def split(text: str) -> tuple[str | Tag, ...]:
-    """Literal parts and tags, in order. Raises TagError where a tag is not closed."""
-    return tuple(_parts(text))
-
-
-def _parts(text: str) -> Iterator[str | Tag]:
-    at = 0
-    while (start := text.find("{{", at)) >= 0:
-        end = text.find("}}", start + 2)
-        if end < 0:
-            raise TagError(f"a tag is not closed: {text[start : start + 40]!r}; add }}}}")
-        if start > at:
-            yield text[at:start]
-        inner = text[start + 2 : end]
-        yield Tag(inner[1:], expression=True) if inner.startswith("=") else Tag(inner)
-        at = end + 2
-    if at < len(text):
-        yield text[at:]
-
-
-def tags(text: str) -> tuple[Tag, ...]:
-    """The tags of a text, in order. Raises TagError where one is not closed."""
-    return tuple(part for part in split(text) if isinstance(part, Tag))
-
-
-def render(text: str, values: Mapping[str, Any]) -> str:
-    """A text with values in place of its tags, given flat values such as `{"inputs.parameters.n": "3"}`.
-
-    Values are not looked at again. Raises TagError, naming the tag, where there is no value, and
-    ExpressionError where an expression fails.
-    """
-    return "".join(part if isinstance(part, str) else replaced(part, values) for part in split(text))
-
-
-def replaced(tag: Tag, values: Mapping[str, Any]) -> str:
-    """The text that stands for a tag. Raises TagError and ExpressionError."""
-    if tag.expression:
-        _check_names(tag, values)
-        return value_text(tag.name, evaluate(tag.name, values))
-    value = values.get(tag.name.strip())
-    if value is not None:
-        return carried(tag.name.strip(), str(value))
-    outer, opened, inner = tag.name.rpartition("{{")
-    if opened and outer and values.get(inner) is not None:
-        return f"{{{{{outer}{values[inner]}"  # a tag within a tag: the inner one is replaced first
-    raise TagError(f"cannot resolve {tag}: it has no value here", tag.name.strip())
-
-
-def _check_names(tag: Tag, values: Mapping[str, Any]) -> None:
-    """The engine looks for each name before it reads on: also for those of `let` and behind `??`."""
-    first_words = {name.partition(".")[0] for name in values}
-    for name in sorted(roots(tag.name) - first_words - {"sprig", "$env"} - FUNCTIONS.keys()):
-        raise TagError(f"cannot resolve {tag}: there is no {name!r} here", name)
 
 
 def value_text(expression: str, value: Any) -> str:

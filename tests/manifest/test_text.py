@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from argosy.errors import ArgosyError
 from argosy.manifest.tags import TagError, parse
 
 
@@ -41,3 +42,35 @@ def test_an_unknown_tag_is_named() -> None:
 
 def test_expressions_are_told_apart() -> None:
     assert [tag.expression for tag in parse("{{=1 + 1}} {{item}}").tags] == [True, False]
+
+
+VALUES = {"item": "x", "inputs.parameters.n": "3", "inputs.parameters.tag": "{{item}}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a {{ item }} b", "a x b"),
+        ("{{=asInt(inputs.parameters.n) * 2}}", "6"),
+        ("{{=[1, 'a']}}", '[1,"a"]'),
+        ("{{inputs.parameters.tag}}", "{{item}}"),
+        ("x}}", "x}}"),
+    ],
+)
+def test_a_value_stands_in_place_of_a_tag(text: str, value: str) -> None:
+    assert parse(text).render(VALUES) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{{item.nope}}", "cannot resolve {{item.nope}}"),
+        ("{{=nope ?? 'd'}}", "there is no 'nope' here"),
+        ("{{=nil}}", "yields nothing; give another value with ??"),
+        ("{{=toJson({a: {b: 1}})}}", "ends too early"),
+    ],
+)
+def test_a_tag_that_stands_for_nothing_is_named(text: str, part: str) -> None:
+    with pytest.raises(ArgosyError) as caught:
+        parse(text).render(VALUES)
+    assert part in str(caught.value)
