@@ -43,7 +43,7 @@ def seconds(name: str, value: int | str | None) -> int | None:
     return int(total)
 
 
-_COVERS = {
+RETRY_POLICIES = {
     "Always": "after a failure or the loss of its pod",
     "OnFailure": "after an exit code other than 0",
     "OnError": "after the loss of its pod, not after an exit code of its own",
@@ -77,7 +77,7 @@ class Retry:
         expect_count("retry: factor", self.factor, 1)
         if self.expression is not None:
             expect_text("retry: expression", self.expression)
-        if self.policy not in ("Always", "OnFailure", "OnError", "OnTransientError"):
+        if self.policy not in RETRY_POLICIES:
             raise DeclarationError(f"retry: {self.policy!r} is not a policy of Argo's")
         for name in ("duration", "max_duration"):
             if (text := getattr(self, name)) is not None:
@@ -90,7 +90,7 @@ class Retry:
             f", first after {self.duration}, each wait {self.factor} times the last" if self.duration else ""
         )
         condition = f", while {self.expression}" if self.expression else ""
-        return f"Runs again {times} {_COVERS[self.policy]} ({self.policy}){waits}{condition}."
+        return f"Runs again {times} {RETRY_POLICIES[self.policy]} ({self.policy}){waits}{condition}."
 
     def to_dict(self) -> dict[str, Any]:
         """Argo's `retryStrategy`."""

@@ -146,6 +146,11 @@ class Site:
         artifacts = {f"{prefix}.outputs.artifacts.{name}": path for name, path in produced.artifacts.items()}
         return Finished(node, items, variables, artifacts, problem)
 
+    def after(self, call: Call, node: Node, produced: Produced, scope: Scope) -> Scope:
+        """A call's scope, with what it has made by now."""
+        known = self.finished(call, node, produced)
+        return scope.inner(known.variables, known.artifacts)
+
     def _kind(self, call: Call) -> str:
         return "Loop" if call.loop else KINDS[self.template(call).kind]
 
@@ -268,20 +273,20 @@ async def _run_one(
     async with site.slots or nullcontext():
         if site.is_over:
             return site.end(call, name, parent, Phase.OMITTED, FAILED_FAST), Produced()
-        watch = _Watch(site, call, name, scope) if call.hooks else None
-        if watch:
-            watch.look(Node(name, call.template, "", Phase.RUNNING, parent, started_at=now()), Produced())
+        watch = Watch(call.hooks, lambda hook, suffix, known: _run_hook(site, hook, name, known, suffix))
+        if call.hooks:
+            begun = Node(name, call.template, "", Phase.RUNNING, parent, started_at=now())
+            watch.look(site.after(call, begun, Produced(), scope))
         node, produced = await site.engine.execute(Job(site.template(call), name, inputs, parent, fresh))
-    if watch:
-        watch.look(node, produced)
+    if call.hooks:
+        watch.look(site.after(call, node, produced, scope))
         await watch.over()
     if node.phase.is_bad:
         site.failures.append(name)
     if call.exit_hook:
-        over = site.finished(call, node, produced)
         async with turn or nullcontext(enter_result=True) as mine:
             if mine:
-                await _run_hook(site, call.exit_hook, name, scope.inner(over.variables, over.artifacts))
+                await _run_hook(site, call.exit_hook, name, site.after(call, node, produced, scope))
     return node, produced
 
 
@@ -326,29 +331,35 @@ class Turns:
         return not self._left if self._busy else number == min(self._ended)
 
 
-class _Watch:
-    """A call's hooks: each runs once, as soon as its expression holds."""
+class Watch:
+    """The hooks of a call or a workflow: each runs once, as soon as its expression holds."""
 
-    def __init__(self, site: Site, call: Call, name: str, scope: Scope) -> None:
-        self._site, self._call, self._name, self._scope = site, call, name, scope
-        self._left = dict(call.hooks)
-        self._running: list[asyncio.Task[None]] = []
+    def __init__(
+        self,
+        hooks: Mapping[str, Hook],
+        run: Callable[[Hook, str, Scope], Awaitable[None]],
+        refuse: Callable[[Hook, str, NodeError], None] | None = None,
+    ) -> None:
+        """`run` carries a hook out, by its last name; `refuse` is told of an expression without a value.
 
-    def look(self, node: Node, produced: Produced) -> None:
-        """The call is in another phase: start the hooks that wait for it."""
-        if not self._left:
-            return
-        known = self._site.finished(self._call, node, produced)
-        scope = self._scope.inner(known.variables, known.artifacts)
+        Without it such a hook waits: it names what is not there yet.
+        """
+        self._left, self._run, self._refuse = dict(hooks), run, refuse
+        self._running: list[asyncio.Future[None]] = []
+
+    def look(self, scope: Scope) -> None:
+        """Another phase has come: start the hooks that wait for it."""
         for name, hook in list(self._left.items()):
             try:
                 holds = scope.evaluate(hook.expression or "") is True
-            except NodeError:  # it names what is not there yet
+            except NodeError as error:
+                if self._refuse is not None:
+                    del self._left[name]
+                    self._refuse(hook, f"{HOOKS}.{name}", error)
                 continue
             if holds:
                 del self._left[name]
-                run = _run_hook(self._site, hook, self._name, scope, f"{HOOKS}.{name}")
-                self._running.append(asyncio.ensure_future(run))
+                self._running.append(asyncio.ensure_future(self._run(hook, f"{HOOKS}.{name}", scope)))
 
     async def over(self) -> None:
         """Wait for the hooks that run."""

@@ -190,9 +190,10 @@ class Call:
     """What runs once while it runs or has ended, by name."""
 
     @property
-    def all_hooks(self) -> tuple[Hook, ...]:
-        """Those, and the exit hook."""
-        return (*([self.exit_hook] if self.exit_hook else ()), *self.hooks.values())
+    def called(self) -> tuple[str, ...]:
+        """The templates that it and its hooks run."""
+        hooks = (*([self.exit_hook] if self.exit_hook else ()), *self.hooks.values())
+        return (self.template, *(hook.template for hook in hooks))
 
 
 @dataclass(frozen=True)

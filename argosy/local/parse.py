@@ -8,6 +8,7 @@ from typing import Any
 
 from argosy.declare.container import CACHE_ANNOTATION
 from argosy.declare.merge import merged
+from argosy.declare.retry import RETRY_POLICIES
 from argosy.errors import LanguageError, ManifestError
 from argosy.local.box import parse_box
 from argosy.local.daemons import parse_probe
@@ -36,7 +37,6 @@ from argosy.local.shape import (
     bare,
     check_fields,
     duration,
-    expect_list,
     expect_mapping,
     named,
     positive,
@@ -63,14 +63,13 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
         raise ManifestError(f"kind {kind!r} is not one that can be run; one of {', '.join(KINDS)}")
     check_fields(manifest, kind, "")
     metadata, spec = manifest.get("metadata") or {}, expect_mapping(spec_of(manifest) or None, "spec")
+    raw = {template["name"]: template for template in named(spec.get("templates"), "spec.templates")}
     if not isinstance(spec.get("entrypoint"), str):
-        raise ManifestError(
-            f"spec: no entrypoint; name one of the templates: {', '.join(_templates(spec)) or 'none'}"
-        )
+        raise ManifestError(f"spec: no entrypoint; name one of the templates: {', '.join(raw) or 'none'}")
     on_exit = parse_hook(spec, "spec")
     hooks = parse_hooks(spec, "spec")
     handlers = [*([on_exit] if on_exit else []), *hooks.values()]
-    templates = _reachable(spec, [spec["entrypoint"], *(hook.template for hook in handlers)])
+    templates = _reachable(raw, spec, [spec["entrypoint"], *(hook.template for hook in handlers)])
     arguments = parse_arguments(spec.get("arguments"), "spec.arguments")
     deadline = spec.get("activeDeadlineSeconds")
     name = optional_text(metadata.get("name"))
@@ -96,20 +95,7 @@ def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
     )
 
 
-def _templates(spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for index, raw in enumerate(expect_list(spec.get("templates"), "spec.templates")):
-        name = expect_mapping(raw, f"spec.templates[{index}]").get("name")
-        if not isinstance(name, str):
-            raise ManifestError(f"spec.templates[{index}]: a template needs a name")
-        if name in found:
-            raise ManifestError(f"template '{name}' is declared twice")
-        found[name] = raw
-    return found
-
-
-def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]:
-    raw = _templates(spec)
+def _reachable(raw: dict[str, Raw], spec: Raw, roots: list[str]) -> dict[str, Template]:
     parsed: dict[str, Template] = {}
     wanted = [(name, "spec") for name in roots]
     while wanted:
@@ -122,9 +108,7 @@ def _reachable(spec: Mapping[str, Any], roots: list[str]) -> dict[str, Template]
         raw.update(inline)
         parsed[name] = template
         for call in template.calls:
-            wanted.append((call.template, f"template '{name}', '{call.name}'"))
-            for hook in call.all_hooks:
-                wanted.append((hook.template, f"template '{name}', hook of '{call.name}'"))
+            wanted += [(called, f"template '{name}', '{call.name}'") for called in call.called]
     return parsed
 
 
@@ -283,10 +267,8 @@ def parse_retry(raw: Any, where: str) -> Retry | None:
     backoff = raw.get("backoff") or {}
     where = f"{where} retryStrategy"
     policy = raw.get("retryPolicy") or ("Always" if raw.get("expression") else "OnFailure")
-    if policy not in ("Always", "OnFailure", "OnError", "OnTransientError"):
-        raise ManifestError(
-            f"{where}: {policy!r} is no retryPolicy; Always, OnFailure, OnError or OnTransientError"
-        )
+    if policy not in RETRY_POLICIES:
+        raise ManifestError(f"{where}: {policy!r} is no retryPolicy; one of {', '.join(RETRY_POLICIES)}")
     expression = optional_text(raw.get("expression"))
     try:
         if expression is not None:
@@ -406,12 +388,6 @@ def parse_call(raw: Raw, parent: str, inline: dict[str, Raw]) -> Call:
     if not isinstance(template, str):
         raise ManifestError(f"{where}: no template is named")
     continues = raw.get("continueOn") or {}
-    if raw.get("dependencies") and raw.get("depends"):
-        raise ManifestError(f"{where}: `depends` and `dependencies` exclude each other")
-    if continues and raw.get("depends"):
-        raise ManifestError(
-            f"{where}: continueOn has no effect beside `depends`; use `{raw['name']}.Failed` there"
-        )
     return Call(
         name=raw["name"],
         template=template,
@@ -428,17 +404,13 @@ def parse_call(raw: Raw, parent: str, inline: dict[str, Raw]) -> Call:
 
 
 def _loop(raw: Raw, where: str) -> Loop | None:
-    given = [field for field in ("withItems", "withParam", "withSequence") if raw.get(field) is not None]
-    if not given:
+    if raw.get("withItems"):  # an empty list is no loop: the call runs once
+        return Loop(items=tuple(raw["withItems"]))
+    if raw.get("withParam") is not None:
+        return Loop(param=as_text(raw["withParam"]))
+    if raw.get("withSequence") is None:
         return None
-    if len(given) > 1:
-        raise ManifestError(f"{where}: {' and '.join(given)} exclude each other")
-    value = raw[given[0]]
-    if given[0] == "withItems":  # an empty list is no loop: the call runs once
-        return Loop(items=tuple(value)) if value else None
-    if given[0] == "withParam":
-        return Loop(param=as_text(value))
-    sequence = _texts({key: part for key, part in value.items() if part is not None})
+    sequence = _texts({key: part for key, part in raw["withSequence"].items() if part is not None})
     if ("count" in sequence) == ("end" in sequence):
         raise ManifestError(f"{where}: withSequence needs either count or end")
     return Loop(sequence=sequence)
@@ -464,14 +436,9 @@ def parse_hook(raw: Raw, where: str) -> Hook | None:
 
 
 def parse_hooks(raw: Raw, where: str) -> dict[str, Hook]:
-    """The other hooks of a workflow, task or step. Raises ManifestError for one without an expression."""
-    hooks = {}
-    for name, hook in (raw.get("hooks") or {}).items():
-        if name != "exit":
-            hooks[name] = _hook(hook, f"{where} hooks.{name}")
-            if not hooks[name].expression:
-                raise ManifestError(f"{where}: hooks.{name} needs an expression that says when it runs")
-    return hooks
+    """The other hooks of a workflow, task or step."""
+    hooks = (raw.get("hooks") or {}).items()
+    return {name: _hook(hook, f"{where} hooks.{name}") for name, hook in hooks if name != "exit"}
 
 
 def _hook(raw: Any, where: str) -> Hook:

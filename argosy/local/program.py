@@ -325,8 +325,7 @@ def _run_by(workflow: Workflow, template: str) -> list[str]:
     found, left = dict.fromkeys([template]), [template]
     while left:
         one = workflow.templates[left.pop()]
-        hooks = [hook for call in one.calls for hook in call.all_hooks]
-        called = [*(call.template for call in one.calls), *(hook.template for hook in hooks)]
+        called = [name for call in one.calls for name in call.called]
         left += [name for name in called if name not in found]
         found |= dict.fromkeys(called)
     return [name for name in found if name in workflow.templates]

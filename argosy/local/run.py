@@ -21,7 +21,7 @@ from argosy.errors import ManifestError, UsageError
 from argosy.local import state as states
 from argosy.local.approval import Approval
 from argosy.local.artifacts import from_text
-from argosy.local.calls import bind, gather
+from argosy.local.calls import Watch, bind
 from argosy.local.check import check
 from argosy.local.composites import run_composite
 from argosy.local.context import EXIT_HANDLER, HOOKS, Context, Only, Reuse
@@ -292,12 +292,12 @@ async def _run_workflow(ctx: Context, started: str) -> WorkflowResult:
     engine = Engine(ctx)
     for handler in (EXIT_HANDLER, *(f"{HOOKS}.{name}" for name in ctx.plan.workflow.hooks)):
         ctx.state.discard(handler)
-    hooks = _Hooks(engine)
+    hooks = _hooks(engine)
     try:
-        hooks.look()
+        hooks.look(ctx.globals)
         outcome = await _within_deadline(ctx, _locked(engine))
         _tell(ctx, outcome)
-        hooks.look()
+        hooks.look(ctx.globals)
         outcome = await _exit_handler(engine, outcome)
         await hooks.over()
     except asyncio.CancelledError:
@@ -408,45 +408,24 @@ def _tell(ctx: Context, outcome: Outcome) -> None:
     ctx.globals.variables["workflow.failures"] = _failures(ctx)
 
 
-class _Hooks:
-    """The workflow's own hooks: each runs once, as soon as its expression holds, and changes nothing else."""
+def _hooks(engine: Engine) -> Watch:
+    """The workflow's own hooks, which change nothing else."""
+    ctx = engine.ctx
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._left = dict(engine.ctx.plan.workflow.hooks)
-        self._running: list[asyncio.Task[None]] = []
-
-    def look(self) -> None:
-        """The workflow is in another phase: start the hooks that wait for it."""
-        for name, hook in list(self._left.items()):
-            try:
-                holds = self._engine.ctx.globals.evaluate(hook.expression or "") is True
-            except NodeError as error:
-                del self._left[name]
-                self._refuse(hook, f"{HOOKS}.{name}", error)
-                continue
-            if holds:
-                del self._left[name]
-                self._running.append(asyncio.ensure_future(self._run(hook, f"{HOOKS}.{name}")))
-
-    def _refuse(self, hook: Hook, name: str, error: NodeError) -> None:
-        ctx = self._engine.ctx
+    def refuse(hook: Hook, name: str, error: NodeError) -> None:
         kind = KINDS[ctx.plan.workflow.templates[hook.template].kind]
         ctx.state.put(Node(name, hook.template, kind, Phase.ERROR, finished_at=now(), message=str(error)))
 
-    async def over(self) -> None:
-        """Wait for the hooks that run."""
-        await gather(self._running)
-
-    async def _run(self, hook: Hook, name: str) -> None:
-        ctx = self._engine.ctx
+    async def run(hook: Hook, name: str, _: Scope) -> None:
         template = ctx.plan.workflow.templates[hook.template]
         try:
             inputs = _inputs(ctx, template, hook.arguments)
         except NodeError as error:
-            self._refuse(hook, name, error)
+            refuse(hook, name, error)
             return
-        await self._engine.execute(Job(template, name, inputs, fresh=True))
+        await engine.execute(Job(template, name, inputs, fresh=True))
+
+    return Watch(ctx.plan.workflow.hooks, run, refuse)
 
 
 async def _exit_handler(engine: Engine, outcome: Outcome) -> Outcome:

@@ -72,7 +72,7 @@ templates: [{name: main, steps: [[{name: a, template: ok}]]}]
 @pytest.mark.parametrize(
     ("hook", "says"),
     [
-        ("{template: ok}", "hooks.h needs an expression"),
+        ("{template: ok}", "hook 'h' has no expression"),
         ("{expression: 'true'}", "hooks.h needs a template"),
         ("{template: ok, expression: '1 +'}", "hooks.h.expression.*cannot be read"),
         ("{template: ok, expression: 'nope.x == 1'}", "there is no 'nope' here"),

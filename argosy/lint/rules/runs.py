@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from argosy.declare.retry import RETRY_POLICIES
 from argosy.declare.schedule import schedule_trouble, zone_exists, zone_names
 from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
@@ -221,7 +222,6 @@ def negative_limit(subject: Subject) -> Iterator[Found]:
             yield Found(entry.at(key), f"{key} is {number}", "Give 0 or more, or leave it out.")
 
 
-RETRY_POLICIES = ("Always", "OnFailure", "OnError", "OnTransientError")
 POD_GC = ("OnPodCompletion", "OnPodSuccess", "OnWorkflowCompletion", "OnWorkflowSuccess")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 DURATION = re.compile(r"\d+|([0-9.]+(ns|us|ms|s|m|h|d))+")
