@@ -125,10 +125,15 @@ def test_metadata_tells_where_the_model_comes_from(first: Done, registry: Mlflow
     assert metadata["validation"]["validation_onnx_speedup"] > 0
 
 
+@pytest.fixture(scope="module")
+def second(argosy: Argosy, first: Done) -> Done:
+    """The second run, of a worse candidate."""
+    return run(argosy, PIPELINE, *QUICKLY, "-p", "min-accuracy=0.01")
+
+
 def test_second_run_without_improvement_skips_deployment(
-    argosy: Argosy, first: Done, registry: MlflowClient, bucket: Any
+    first: Done, second: Done, registry: MlflowClient, bucket: Any
 ) -> None:
-    second = run(argosy, PIPELINE, *QUICKLY, "-p", "min-accuracy=0.01")
     assert (second.code, second.document["phase"]) == (0, "Succeeded")
     assert second.outputs("promote")["result"] == "failed"
     assert second.outputs("promote")["champion-accuracy"] == first.outputs("promote")["val-accuracy"]
@@ -143,7 +148,7 @@ def test_a_forced_candidate_deploys_version_2_and_moves_previous(
     argosy: Argosy, first: Done, registry: MlflowClient, bucket: Any, endpoints: dict[str, Any]
 ) -> None:
     forced = run(
-        argosy, PIPELINE, *ONCE, "-p", "epochs=3", "-p", "min-accuracy=0.5", "-p", "min-improvement=-1"
+        argosy, PIPELINE, *ONCE, "-p", "epochs=1", "-p", "min-accuracy=0.05", "-p", "min-improvement=-1"
     )
     assert (forced.code, forced.document["phase"]) == (0, "Succeeded"), forced.stderr
     candidate = forced.outputs("promote")["model-version"]
@@ -168,8 +173,11 @@ def test_a_failing_step_fails_the_workflow_and_omits_what_follows(
     assert aliases(registry, ONNX_MODEL) == before
 
 
-def test_a_gate_that_crashes_fails_the_workflow(argosy: Argosy, first: Done) -> None:
-    crashed = run(argosy, "train-model-image-classification", *QUICKLY, "-p", "min-accuracy=2")
+def test_a_gate_that_crashes_fails_the_workflow(argosy: Argosy, second: Done) -> None:
+    crashed = argosy(
+        "rerun", second.document["name"], "--from=promote", "-p", "min-accuracy=2", "--output=json"
+    )
+    assert crashed.document is not None, crashed.stderr
     assert (crashed.code, crashed.document["phase"]) == (1, "Failed")
     assert crashed.phases()["promote"] == "Failed"
     assert {crashed.phases()[n] for n in TRAINING[2:]} == {"Omitted"}
