@@ -148,7 +148,7 @@ def test_a_forced_candidate_deploys_version_2_and_moves_previous(
     argosy: Argosy, first: Done, registry: MlflowClient, bucket: Any, endpoints: dict[str, Any]
 ) -> None:
     forced = run(
-        argosy, PIPELINE, *ONCE, "-p", "epochs=1", "-p", "min-accuracy=0.05", "-p", "min-improvement=-1"
+        argosy, PIPELINE, *ONCE, "-p", "epochs=3", "-p", "min-accuracy=0.5", "-p", "min-improvement=-1"
     )
     assert (forced.code, forced.document["phase"]) == (0, "Succeeded"), forced.stderr
     candidate = forced.outputs("promote")["model-version"]
