@@ -413,7 +413,7 @@ def test_too_much_is_one_line_with_the_largest_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         bundled(tmp_path, "pkg.steps")
     assert str(error.value).startswith(
-        "hello: its code has 2.0 MiB, and a ConfigMap takes 1 MiB; the largest: pkg/weights.bin 2.0 MiB, "
+        "hello: its code has 2.1 MiB, and a ConfigMap takes 1 MiB; the largest: pkg/weights.bin 2.0 MiB, "
     )
     assert "argosy build" in str(error.value) and "\n" not in str(error.value)
     with (tmp_path / "pkg" / "huge").open("wb") as file:
