@@ -333,3 +333,16 @@ def test_what_couler_has_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
     complete_couler()
     assert couler.add_toleration is own and sys.modules["couler.steps.mpi"] is own
     assert type(couler.workflow).to_dict is to_dict
+
+
+@pytest.mark.parametrize(
+    "way", ["import couler.argo", "from argosy.compose.upstream import import_couler as f; f()"]
+)
+def test_couler_knows_the_file_that_runs_however_it_is_imported(tmp_path: Path, way: str) -> None:
+    told = "print(couler.core.states.workflow_filename, inspect.stack.__module__)"
+    (tmp_path / "imports.py").write_text(way)
+    (tmp_path / "a_flow.py").write_text(f"import inspect, imports, couler.core.states, couler.argo\n{told}\n")
+    done = subprocess.run(
+        [sys.executable, "a_flow.py"], cwd=tmp_path, stdout=subprocess.PIPE, check=True, text=True
+    )
+    assert done.stdout.splitlines()[0] == "a-flow inspect"
