@@ -168,11 +168,16 @@ class Work:
     output: str = "tree"
     containers: "Containers | None" = None
 
-    def check(self, plan: "Plan", only: "Only | None" = None) -> None:
-        """Raise UsageError, before anything is kept of the run, for a Secret that its steps would lack."""
+    def check(self, plan: "Plan", only: "Only | None" = None, nodes: "Iterable[Node] | None" = None) -> None:
+        """Raise UsageError, before anything is kept of the run, for a Secret that its steps would lack.
+
+        `nodes` are those that it goes on from.
+        """
         from argosy.local.run import checked_environment
 
-        checked_environment(plan, self.environment(), self.kept, only, in_images=self.containers is not None)
+        done = None if nodes is None else {node.name: node.phase for node in nodes}
+        in_images = self.containers is not None
+        checked_environment(plan, self.environment(), self.kept, only, done, in_images=in_images)
 
     def environment(self) -> dict[str, str]:
         """Variables that steps get beside their own."""

@@ -185,6 +185,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     """
     from argosy.cli.attach import detachable, left
     from argosy.local.check import check
+    from argosy.local.runs.record import Record
 
     request = _request(state_dir=state_dir, **how)
     containers = request.containers()
@@ -202,7 +203,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
         containers.prepare(plan.workflow, lambda line: console.print(line, soft_wrap=True))
     stack = start_stack(binding, state_dir, console)
     work = Work(request, binding, stack, kept, how["output"], containers)
-    work.check(plan)
+    work.check(plan, nodes=Record.read(request.run_dir).nodes if how["resume"] else None)
     asked.save()
 
     def whole(leave: Leave | None) -> int:
@@ -308,6 +309,7 @@ def rerun(
     from argosy.cli.attach import detachable, left
     from argosy.local.check import check
     from argosy.local.runs.record import History
+    from argosy.local.runs.rerun import before
 
     given = read_parameters(assignments, None)
     if first is None and step is None:
@@ -332,10 +334,11 @@ def rerun(
     in_images = containers is not None
     plan = check(request.manifest, binding.parameters(None), linted=True, in_images=in_images)
     work = Work(request, binding, start_stack(binding, state_dir, console), kept, output, containers)
-    work.check(plan, only)
     if only is not None:
+        work.check(plan, only)
         asked.save(alone={"run": record.run, "step": only.name, "given": sorted(given)})
     else:
+        work.check(plan, nodes=before(record, str(first)))
         with asked.unless_refused(new=True):
             _take_over(record, str(first), asked, request, given, console)
 

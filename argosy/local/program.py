@@ -276,15 +276,15 @@ def base_environment(
 
 
 def check_environment(
-    workflow: Workflow, environment: Mapping[str, str], kept: Kept, only: str | None = None
+    workflow: Workflow, environment: Mapping[str, str], kept: Kept, names: Iterable[str]
 ) -> None:
     """Raise ManifestError for keys of Secrets or ConfigMaps that nobody gives here, and a step needs.
 
-    Of all templates, or of those alone that the template `only` runs.
+    `names` are those of the templates that may run.
     """
     sources: dict[str, set[Source]] = {}
     missing: dict[Source, str] = {}
-    for template, variable, source in _from_outside(workflow, only):
+    for template, variable, source in _from_outside(workflow, names):
         if kept.value(source) is not None:
             continue
         sources.setdefault(variable.name, set()).add(source)
@@ -297,9 +297,9 @@ def check_environment(
                 f"env '{variable.name}' stands for {both}, which are two values: --env-file has one line for "
                 f"both; write one for each, as {source.name}/{source.key}=VALUE"
             )
-    names = set(workflow.templates if only is None else _run_by(workflow, only))
+    running = set(names)
     for where, taker, artifact in fetched_inputs(workflow):
-        for source in secrets_of(artifact) if taker.name in names else ():
+        for source in secrets_of(artifact) if taker.name in running else ():
             if kept.value(source) is None:
                 said = f"{where}: artifact '{artifact.name}' needs the {source}"
                 missing.setdefault(source, said)
@@ -311,24 +311,12 @@ def check_environment(
         )
 
 
-def _from_outside(workflow: Workflow, only: str | None) -> Iterator[tuple[str, EnvVar, Source]]:
-    names = workflow.templates if only is None else _run_by(workflow, only)
+def _from_outside(workflow: Workflow, names: Iterable[str]) -> Iterator[tuple[str, EnvVar, Source]]:
     for template in (workflow.templates[name] for name in names):
         for container in template.programs:
             for variable in container.env:
                 if variable.source is not None:
                     yield template.name, variable, variable.source
-
-
-def _run_by(workflow: Workflow, template: str) -> list[str]:
-    """The names of the templates that one runs, itself first."""
-    found, left = dict.fromkeys([template]), [template]
-    while left:
-        one = workflow.templates[left.pop()]
-        called = [name for call in one.calls for name in call.called]
-        left += [name for name in called if name not in found]
-        found |= dict.fromkeys(called)
-    return [name for name in found if name in workflow.templates]
 
 
 def _declared_variables(
@@ -354,6 +342,8 @@ def _declared_variables(
             value = ctx.environment.get(variable.name) if value is None else value
             if value is not None:
                 known[variable.name] = value
+            elif not variable.optional:
+                raise NodeError(f"env '{variable.name}' comes from the {variable.source}, which nobody gives")
         else:
             known[variable.name] = render(variable.value or "", known)
     return known

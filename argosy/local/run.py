@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -29,6 +29,7 @@ from argosy.local.engine import Engine
 from argosy.local.errors import NodeError
 from argosy.local.job import Inputs, Job, Outcome, Plan, Produced, Reporter, WorkflowResult
 from argosy.local.kept import Kept
+from argosy.local.left import left_to_run, run_by
 from argosy.local.model import Arguments, Hook, Template, Workflow
 from argosy.local.node import KINDS, PLAIN, Node, Phase, Values, now, parse_time
 from argosy.local.program import base_environment, check_environment
@@ -90,7 +91,8 @@ def run_manifest(
     kept = kept or Kept()
     if containers is not None and (reuse is None or not reuse.dry):
         containers.prepare(plan.workflow)
-    merged = checked_environment(plan, environment, kept, only, in_images=containers is not None)
+    done = None if earlier is None else {node["name"]: Phase(node["phase"]) for node in earlier["nodes"]}
+    merged = checked_environment(plan, environment, kept, only, done, in_images=containers is not None)
     _make_folder(run_dir, resume)
     lock = states.lock(run_dir)
     try:
@@ -103,16 +105,27 @@ def run_manifest(
 
 
 def checked_environment(
-    plan: Plan, given: Mapping[str, str], kept: Kept, only: Only | None = None, *, in_images: bool = False
+    plan: Plan,
+    given: Mapping[str, str],
+    kept: Kept,
+    only: Only | None = None,
+    done: Mapping[str, Phase] | None = None,
+    *,
+    in_images: bool = False,
 ) -> dict[str, str]:
-    """Variables of every step of a run, `given` among them.
+    """Variables of every step of a run, `given` among them; `done` are the nodes that it goes on from.
 
     Raises:
         ManifestError: a step that is to run declares a Secret or ConfigMap that nobody gives.
     """
     own = Path(sys.executable)
     merged = {**kept.variables, **given} if in_images else base_environment(os.environ, kept, given, own)
-    check_environment(plan.workflow, merged, kept, only.template if only else None)
+    names: Iterable[str] = plan.workflow.templates
+    if only is not None:
+        names = run_by(plan.workflow, only.template)
+    elif done is not None:
+        names = left_to_run(plan.workflow, done)
+    check_environment(plan.workflow, merged, kept, names)
     return merged
 
 

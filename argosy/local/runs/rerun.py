@@ -31,13 +31,7 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
     Raises:
         UsageError: there is no such step, or the folder cannot be written.
     """
-    node = record.node(step)
-    again = inside(record, node.name) | set(_around(record, node))
-    kept = [
-        replace(n, reused=n.reused or record.run)
-        for n in record.nodes
-        if n.phase is Phase.SUCCEEDED and n.name not in again and not n.name.startswith(EXIT_HANDLER)
-    ]
+    kept = before(record, step)
     for one in kept:
         for path in one.outputs.artifacts.values():
             if not (record.folder / path).exists():
@@ -59,6 +53,17 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
     except OSError as error:
         raise UsageError(f"the run's folder {run_dir} cannot be written: {error.strerror}") from None
     return kept
+
+
+def before(record: Record, step: str) -> list[Node]:
+    """The nodes that a run which starts at a step takes over. Raises UsageError if there is no such step."""
+    node = record.node(step)
+    again = inside(record, node.name) | set(_around(record, node))
+    return [
+        replace(n, reused=n.reused or record.run)
+        for n in record.nodes
+        if n.phase is Phase.SUCCEEDED and n.name not in again and not n.name.startswith(EXIT_HANDLER)
+    ]
 
 
 def _around(record: Record, node: Node) -> Iterable[str]:
