@@ -225,7 +225,7 @@ def _from_s3(location: Mapping[str, Any], kept: Kept, target: Path) -> None:
 def _secret(reference: Any, kept: Kept) -> str | None:
     if not reference:
         return None  # those of this machine
-    source = Source(SECRET, str(reference.get("name")), str(reference.get("key")))
+    source = Source.of(SECRET, reference)
     value = kept.value(source)
     if value is None:
         raise NodeError(f"an artifact needs the {source}: give its file with -f")

@@ -24,7 +24,7 @@ from argosy.local.job import Inputs, Job, Produced
 from argosy.local.model import Arguments, Artifact, Call, Hook, Loop, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
 from argosy.local.scope import Scope
-from argosy.local.shape import compact, item_text
+from argosy.local.texts import compact, item_text
 from argosy.manifest.tags import carried
 
 FAILED_FAST = "template has failed or errored children and failFast enabled"

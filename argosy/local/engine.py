@@ -22,8 +22,8 @@ from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now, parse_ti
 from argosy.local.pod import Pod
 from argosy.local.request import carry_out
 from argosy.local.scope import Scope, parameter_variables
-from argosy.local.shape import bare, duration
 from argosy.local.shared import held
+from argosy.local.texts import bare, duration
 
 TRANSIENT_PATTERN = "TRANSIENT_ERROR_PATTERN"
 """Environment variable with a regular expression of messages that OnTransientError retries, as in Argo."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from argosy.local.model import Template, Workflow
-from argosy.local.node import Node, Phase, Values
+from argosy.local.node import Node, Phase, Values, failed
 
 WOULD_RUN = "it would run"
 """Message of a step that a dry run did not find."""
@@ -58,8 +58,7 @@ class WorkflowResult:
     @property
     def failed_nodes(self) -> tuple[Node, ...]:
         """The programs that Failed, or nodes with an Error of their own, in the order they are listed."""
-        inner = {node.parent for node in self.nodes if node.phase.is_bad}
-        return tuple(node for node in self.nodes if node.phase.is_bad and node.name not in inner)
+        return failed(self.nodes)
 
     def to_dict(self) -> dict[str, Any]:
         """The document: `phase`, `nodes`, `outputs`, and what identifies the run."""

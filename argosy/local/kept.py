@@ -44,6 +44,11 @@ class Source:
     name: str
     key: str
 
+    @classmethod
+    def of(cls, kind: str, reference: Mapping[str, Any]) -> Source:
+        """The key that a `secretKeyRef` or a `configMapKeyRef` names."""
+        return cls(kind, str(reference.get("name")), str(reference.get("key")))
+
     def __str__(self) -> str:
         return f"key '{self.key}' of the {self.kind} '{self.name}'"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -219,6 +219,12 @@ def in_order(nodes: Iterable[Node]) -> tuple[Node, ...]:
         ordered.append(node)
         stack.extend(inside.get(node.name, [])[::-1])
     return tuple(ordered)
+
+
+def failed(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """The programs that Failed, or nodes with an Error of their own, in the order they are listed."""
+    inner = {node.parent for node in nodes if node.phase.is_bad}
+    return tuple(node for node in nodes if node.phase.is_bad and node.name not in inner)
 
 
 def now(later: float = 0) -> str:

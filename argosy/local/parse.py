@@ -30,26 +30,18 @@ from argosy.local.model import (
     Workflow,
 )
 from argosy.local.mounts import parse_mounts
+from argosy.local.node import KINDS as TYPES
 from argosy.local.patch import patched
 from argosy.local.request import parse_request
-from argosy.local.shape import (
-    Raw,
-    bare,
-    check_fields,
-    duration,
-    expect_mapping,
-    named,
-    positive,
-)
+from argosy.local.shape import Raw, check_fields, expect_mapping, named, positive
 from argosy.local.shared import parse_locks, parse_memo
+from argosy.local.texts import bare, duration
 from argosy.manifest import expressions
 from argosy.manifest.parts import spec_of
 from argosy.manifest.reading import KINDS
 from argosy.manifest.scalars import as_text, optional_text
 from argosy.manifest.tags import parse
 from argosy.text import nearest
-
-_TYPES = ("container", "script", "containerSet", "dag", "steps", "suspend", "http")
 
 
 def parse_workflow(manifest: Mapping[str, Any]) -> Workflow:
@@ -133,10 +125,10 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     where = f"template '{raw['name']}'"
     raw = patched(raw, spec, where)
     check_fields(raw, "Template", where)
-    types = [kind for kind in _TYPES if raw.get(kind) is not None]
+    types = [kind for kind in TYPES if raw.get(kind) is not None]
     if len(types) != 1:
         raise ManifestError(
-            f"{where}: exactly one of {', '.join(_TYPES)} is needed, not {' and '.join(types) or 'none'}"
+            f"{where}: exactly one of {', '.join(TYPES)} is needed, not {' and '.join(types) or 'none'}"
         )
     kind, body = types[0], raw[types[0]]
     inputs, outputs = raw.get("inputs") or {}, raw.get("outputs") or {}
@@ -366,8 +358,7 @@ def _env(raw: Mapping[str, Any], where: str) -> EnvVar:
         return EnvVar(name, field_path=field)
     for kind, noun in (("secretKeyRef", SECRET), ("configMapKeyRef", CONFIG_MAP)):
         if reference := source.get(kind):
-            outside = Source(noun, str(reference.get("name")), str(reference.get("key")))
-            return EnvVar(name, source=outside, optional=bool(reference.get("optional")))
+            return EnvVar(name, source=Source.of(noun, reference), optional=bool(reference.get("optional")))
     return EnvVar(name, value=optional_text(raw.get("value")) or "")
 
 

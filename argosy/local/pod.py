@@ -32,8 +32,8 @@ from argosy.local.paths import PathMap
 from argosy.local.process import Ended
 from argosy.local.program import PYTHONS, declared_paths, paths_of, program_of, told
 from argosy.local.scope import Scope, composed, parameter_variables
-from argosy.local.shape import duration
 from argosy.local.standbys import Standby, Start
+from argosy.local.texts import duration
 
 _TAIL_LINES, _TAIL_BYTES = 20, 16 * 1024
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")

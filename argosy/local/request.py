@@ -62,7 +62,7 @@ def parse_request(raw: Raw, where: str) -> Request:
 def _header(raw: Raw) -> tuple[str, str | Source]:
     reference = (raw.get("valueFrom") or {}).get("secretKeyRef")
     if reference:
-        return raw["name"], Source(SECRET, str(reference.get("name")), str(reference.get("key")))
+        return raw["name"], Source.of(SECRET, reference)
     return raw["name"], optional_text(raw.get("value")) or ""
 
 

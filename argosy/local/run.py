@@ -34,9 +34,9 @@ from argosy.local.model import Arguments, Hook, Template, Workflow
 from argosy.local.node import KINDS, PLAIN, Node, Phase, Values, now, parse_time
 from argosy.local.program import base_environment, check_environment
 from argosy.local.scope import Scope, global_variables, parameter_variables
-from argosy.local.shape import compact
 from argosy.local.shared import held
 from argosy.local.standbys import Standbys
+from argosy.local.texts import compact
 from argosy.manifest import golang
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import parameters_of, spec_of, with_spec

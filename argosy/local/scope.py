@@ -11,7 +11,7 @@ from typing import Any
 
 from argosy.local.errors import NodeError, language
 from argosy.local.model import Parameter, Workflow
-from argosy.local.shape import compact
+from argosy.local.texts import compact
 from argosy.manifest import conditions, expressions, golang
 from argosy.manifest.tags import Rewrite, parse, value_text
 

@@ -26,7 +26,7 @@ from argosy.errors import ManifestError
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, Kept, Source
 from argosy.local.node import folder_name
-from argosy.local.shape import duration
+from argosy.local.texts import duration
 from argosy.manifest.scalars import as_text, optional_text
 
 _PAUSE = 0.05  # seconds between two looks at a place that is taken
@@ -57,7 +57,7 @@ def _semaphore(item: Mapping[str, Any], where: str) -> Lock:
         raise ManifestError(
             f"{where}.synchronization: a semaphore has its places from a configMapKeyRef here"
         )
-    source = Source(CONFIG_MAP, str(reference.get("name")), str(reference.get("key")))
+    source = Source.of(CONFIG_MAP, reference)
     return Lock(f"{source.name}/{source.key}", source)
 
 

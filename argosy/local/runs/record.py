@@ -18,7 +18,18 @@ from typing import Any, Literal
 import yaml
 
 from argosy.errors import UsageError
-from argosy.local.node import Attempt, Node, Phase, Values, as_text, folder_name, in_order, now, parse_time
+from argosy.local.node import (
+    Attempt,
+    Node,
+    Phase,
+    Values,
+    as_text,
+    failed,
+    folder_name,
+    in_order,
+    now,
+    parse_time,
+)
 from argosy.local.state import STATE_FILE, lock, read_state
 from argosy.manifest.parts import templates_in
 
@@ -118,8 +129,7 @@ class Record:
     @property
     def failed(self) -> tuple[Node, ...]:
         """The programs that Failed, or nodes with an Error of their own."""
-        inner = {node.parent for node in self.nodes if node.phase.is_bad}
-        return tuple(node for node in self.nodes if node.phase.is_bad and node.name not in inner)
+        return failed(self.nodes)
 
     @property
     def outputs(self) -> Values:
