@@ -1,13 +1,12 @@
 """`couler`: the command that Couler does not come with."""
 
 import sys
-from typing import Any
 
 import click
 
 from argosy import __version__
 from argosy.cli.cluster import watch_to_the_end
-from argosy.cli.main import couler_missing
+from argosy.cli.main import OwnErrors
 from argosy.cli.parameters import (
     cluster_options,
     environment_option,
@@ -15,23 +14,10 @@ from argosy.cli.parameters import (
     read_parameters,
     settings_beside,
 )
-from argosy.errors import ArgosyError
 
 
-class _Group(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; an error of ours is one line and its exit code."""
-        try:
-            return super().invoke(ctx)
-        except ArgosyError as error:
-            click.echo(f"couler: {error}", err=True)
-            sys.exit(error.exit_code)
-        except ModuleNotFoundError as error:
-            mistake = couler_missing(error)
-            if mistake is None:
-                raise
-            click.echo(f"couler: {mistake}", err=True)
-            sys.exit(mistake.exit_code)
+class _Group(OwnErrors):
+    program = "couler"
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -50,7 +50,38 @@ OF_A_CLUSTER = {
 }
 
 
-class LazyGroup(click.Group):
+class OwnErrors(click.Group):
+    """Commands whose errors are one line, and their exit codes."""
+
+    program = "argosy"
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; an error of ours is one line and its exit code."""
+        try:
+            return super().invoke(ctx)
+        except ArgosyError as error:
+            click.echo(f"{self.program}: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            if error.errno in NOT_OURS and error.filename:
+                click.echo(f"{self.program}: {error.filename}: {error.strerror}", err=True)
+                sys.exit(UsageError.exit_code)
+            if error.errno not in FULL:
+                raise
+            for stream in (sys.stdout, sys.stderr):
+                _empty(stream)
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"{self.program}: nothing more can be written{where}: {error.strerror}", err=True)
+            sys.exit(1)
+        except ModuleNotFoundError as error:
+            mistake = couler_missing(error)
+            if mistake is None:
+                raise
+            click.echo(f"{self.program}: {mistake}", err=True)
+            sys.exit(mistake.exit_code)
+
+
+class LazyGroup(OwnErrors):
     """A group that imports a command's module on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,31 +108,6 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The names alone: what they do would take the import of all."""
         return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run; an error of ours is one line and its exit code."""
-        try:
-            return super().invoke(ctx)
-        except ArgosyError as error:
-            click.echo(f"argosy: {error}", err=True)
-            sys.exit(error.exit_code)
-        except OSError as error:
-            if error.errno in NOT_OURS and error.filename:
-                click.echo(f"argosy: {error.filename}: {error.strerror}", err=True)
-                sys.exit(UsageError.exit_code)
-            if error.errno not in FULL:
-                raise
-            for stream in (sys.stdout, sys.stderr):
-                _empty(stream)
-            where = f": {error.filename}" if error.filename else ""
-            click.echo(f"argosy: nothing more can be written{where}: {error.strerror}", err=True)
-            sys.exit(1)
-        except ModuleNotFoundError as error:
-            mistake = couler_missing(error)
-            if mistake is None:
-                raise
-            click.echo(f"argosy: {mistake}", err=True)
-            sys.exit(mistake.exit_code)
 
 
 def couler_missing(error: ModuleNotFoundError) -> UsageError | None:
