@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
 from argosy.declare.fields import expect, expect_count, expect_key, expect_label, expect_object, expect_text
 from argosy.errors import DeclarationError
@@ -121,37 +121,33 @@ def Scratch(mount_path: str, size: str | None = None, name: str = "scratch") -> 
 
 
 @dataclass(frozen=True)
-class FromSecret:
+class _FromKey:
+    name: str
+    key: str
+    optional: bool = False
+
+    _field: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        expect_object(f"{type(self).__name__}: name", self.name)
+        expect_key(f"{type(self).__name__}: key", self.key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Kubernetes' `valueFrom`."""
+        reference: dict[str, Any] = {"name": self.name, "key": self.key}
+        return {self._field: {**reference, **({"optional": True} if self.optional else {})}}
+
+
+class FromSecret(_FromKey):
     """A key of a Kubernetes Secret."""
 
-    name: str
-    key: str
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        expect_object("FromSecret: name", self.name)
-        expect_key("FromSecret: key", self.key)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Kubernetes' `valueFrom`."""
-        return {"secretKeyRef": _reference(self.name, self.key, self.optional)}
+    _field = "secretKeyRef"
 
 
-@dataclass(frozen=True)
-class FromConfigMap:
+class FromConfigMap(_FromKey):
     """A key of a ConfigMap."""
 
-    name: str
-    key: str
-    optional: bool = False
-
-    def __post_init__(self) -> None:
-        expect_object("FromConfigMap: name", self.name)
-        expect_key("FromConfigMap: key", self.key)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Kubernetes' `valueFrom`."""
-        return {"configMapKeyRef": _reference(self.name, self.key, self.optional)}
+    _field = "configMapKeyRef"
 
 
 @dataclass(frozen=True)
@@ -182,10 +178,3 @@ def env_entry(name: str, value: EnvValue) -> dict[str, Any]:
     if isinstance(value, str):
         return {"name": name, "value": value}
     return {"name": name, "valueFrom": value.to_dict()}
-
-
-def _reference(name: str, key: str, optional: bool) -> dict[str, Any]:
-    reference: dict[str, Any] = {"name": name, "key": key}
-    if optional:
-        reference["optional"] = True
-    return reference
