@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _MANY = 60
@@ -42,7 +43,23 @@ def remedy(name: str, known: Iterable[str], otherwise: str = "", cutoff: float =
 
 
 def one_line(text: str, longest: int = 300) -> str:
-    """A text as one line of a terminal: without line breaks, and cut where it is long."""
+    """A text as one line of a terminal: without line breaks, cut where it is long, and nothing but shown."""
     if len(text) > longest:
         text = f"{text[:longest]}... ({len(text)} characters)"
-    return " ".join(text.splitlines())
+    return visible(" ".join(text.splitlines()).expandtabs(1))
+
+
+def visible(text: str) -> str:
+    """A text with signs in place of what a terminal obeys: control characters, and orders to turn around."""
+    return text if text.isprintable() else _OBEYED.sub(_sign, text)
+
+
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_DELETE, _PICTURES = 0x7F, 0x2400
+
+
+def _sign(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code == _DELETE:
+        return "\u2421"
+    return chr(_PICTURES + code) if code < ord(" ") else "\ufffd"

@@ -15,6 +15,7 @@ from argosy.cli.open import output_option as open_output_option
 from argosy.cli.parameters import argo_server_options, cluster_options, output_option, tail_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
+from argosy.text import visible
 
 if TYPE_CHECKING:
     from argosy.cli.submission import Submission
@@ -296,7 +297,8 @@ class _LogLines:
 
     def shown(self, step: str, line: str) -> str:
         """A line as it is printed."""
-        return f"{step}: {line}" if self._named else line
+        line = visible(line.expandtabs())
+        return f"{visible(step)}: {line}" if self._named else line
 
 
 class _LogObjects(_LogLines):

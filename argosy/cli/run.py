@@ -27,6 +27,7 @@ from argosy.cli.stack import state_dir_option
 from argosy.compose.settings import RUNNERS, Settings
 from argosy.errors import UsageError
 from argosy.local.stacks import Binding, Stack, bind_locally
+from argosy.text import one_line
 
 if TYPE_CHECKING:
     from argosy.local.approval import Approval
@@ -96,7 +97,7 @@ def print_plan(
         return
     width = min(max((len(s.step) for s in steps), default=0), 40)
     for step in steps:
-        click.echo(f"{step.step:<{width}}  {step.what}")
+        click.echo(f"{one_line(step.step):<{width}}  {one_line(step.what)}")
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -393,4 +394,5 @@ def _take_over(
     kept = take_over(record, first, request.run_dir, identity)
     asked.save()
     for name in made_with_other_values(record, kept, given):
-        console.print(f"'{name}' is taken over as it is, made with the parameters of {record.run}")
+        told = f"'{one_line(name)}' is taken over as it is, made with the parameters of {record.run}"
+        console.print(told, markup=False)

@@ -16,6 +16,7 @@ from argosy.cli import completion
 from argosy.cli.parameters import OfEither, argo_server_options, cluster_options, output_option, tail_option
 from argosy.cli.stack import state_dir_option
 from argosy.errors import UsageError
+from argosy.text import one_line, visible
 
 if TYPE_CHECKING:
     from argosy.local.runs.record import Record
@@ -183,7 +184,7 @@ def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, 
                 known = {"step": line.step, "attempt": line.attempt, "line": line.text}
                 click.echo(json.dumps(known, ensure_ascii=False))
             else:
-                click.echo(line.text if step else f"{line.step} | {line.text}")
+                click.echo(line.text if step else f"{one_line(line.step)} | {line.text}")
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # as `argosy logs ... | head` makes it
@@ -243,7 +244,7 @@ def _print_comparison(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"\n{name}", style="bold", markup=False)
         for line in lines:
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
-            console.print(Text(line, style), soft_wrap=True)
+            console.print(Text(visible(line), style), soft_wrap=True)
 
 
 def _comparison_section(table: Table, title: str, pairs: Mapping[str, Any]) -> None:
@@ -252,7 +253,9 @@ def _comparison_section(table: Table, title: str, pairs: Mapping[str, Any]) -> N
     if pairs:
         table.add_row(Text(f"\n{title}", "dim"))
     for name, values in pairs.items():
-        table.add_row(f"  {name}", *(Text("-" if v is None else shortened(str(v), 80)) for v in values))
+        table.add_row(
+            Text(f"  {one_line(name)}"), *(Text("-" if v is None else shortened(str(v), 80)) for v in values)
+        )
 
 
 def _apart(one: float, other: float) -> bool:

@@ -13,7 +13,7 @@ from argosy.cluster.failures import NotFoundError, SubmitError
 from argosy.cluster.follow import follow
 from argosy.cluster.nodes import Node, failures_of, nodes_of, place_of
 from argosy.errors import UsageError
-from argosy.text import did_you_mean
+from argosy.text import did_you_mean, visible
 
 _TAIL = 15
 _STEPS = 3
@@ -64,7 +64,7 @@ def report_failures(
             continue
         console.print(Text(f"{node.name}: the last lines of {source}", "bold"), soft_wrap=True)
         for line in lines or ["(nothing was written)"]:
-            console.print(Text(f"  {line}"), soft_wrap=True)
+            console.print(Text(f"  {visible(line.expandtabs())}"), soft_wrap=True)
         console.print(Text(f"all of it: {command}", "dim"), soft_wrap=True)
 
 

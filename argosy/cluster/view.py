@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from argosy.cluster.nodes import FINISHED, Node, nodes_of, phase_of
+from argosy.text import visible
 
 _LOOKS = {
     "Running": ("●", "cyan"),
@@ -91,19 +92,19 @@ def _headline(workflow: Mapping[str, Any]) -> Text:
     line = Text.assemble(("workflow ", "dim"), name, "  ", (phase, _LOOKS.get(phase, _OTHER)[1]))
     message = (workflow.get("status") or {}).get("message")
     if message:
-        line.append(f"  {' '.join(str(message).split())}", "dim")
+        line.append(f"  {visible(' '.join(str(message).split()))}", "dim")
     return line
 
 
 def _line(node: Node, *, say_phase: bool = False) -> Text:
     symbol, style = _LOOKS.get(node.phase, _OTHER)
-    line = Text.assemble((f"{symbol} ", style), node.name)
+    line = Text.assemble((f"{symbol} ", style), visible(node.name))
     if node.started is not None:
         line.append(f"  {_duration((node.finished or time.time()) - node.started)}", "dim")
     if say_phase or node.phase in _WORTH_SAYING:
         line.append(f"  {node.phase}", style)
     if node.message:
-        line.append(f"  {node.message}", "dim")
+        line.append(f"  {visible(node.message)}", "dim")
     return line
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from argosy.errors import UsageError
 from argosy.local.model import Workflow
-from argosy.text import did_you_mean
+from argosy.text import did_you_mean, one_line
 
 EXIT_HANDLER = "onExit"
 """Name of the workflow's exit handler among the nodes, and suffix of a task's."""
@@ -105,7 +105,7 @@ async def ask_terminal(node: str) -> bool | None:
 
     The answer is None once the terminal is gone.
     """
-    sys.stderr.write(f"approve '{node}'? [y/N] ")
+    sys.stderr.write(f"approve '{one_line(node)}'? [y/N] ")
     sys.stderr.flush()
     loop, answered = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), answered.set)

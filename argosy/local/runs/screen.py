@@ -13,7 +13,7 @@ from rich.text import Text
 from argosy.local.node import Node, Phase
 from argosy.local.runs.gates import Gate, gates
 from argosy.local.runs.record import Record
-from argosy.text import one_line
+from argosy.text import one_line, visible
 
 _LOOKS = {
     Phase.PENDING: ("◌", "dim"),
@@ -55,11 +55,14 @@ def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _remarks(run: Mapping[str, Any]) -> Text:
-    parts = [Text(f"{step} {verdict}", _STYLES.get(verdict, "red")) for step, verdict in run["gates"].items()]
+    parts = [
+        Text(one_line(f"{step} {verdict}"), _STYLES.get(verdict, "red"))
+        for step, verdict in run["gates"].items()
+    ]
     if run["failed"]:
         more = len(run["failed"]) - 2
         names = ", ".join(run["failed"][:2]) + (f" and {more} more" if more > 0 else "")
-        parts.append(Text(f"{names} failed", "red"))
+        parts.append(Text(f"{one_line(names)} failed", "red"))
     if run["state"] in ("unstarted", "unreadable"):
         parts.append(Text(run["message"], "dim"))
     return Text(", ").join(parts)
@@ -74,7 +77,7 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
     if record.state == "interrupted":
         console.print(Text(f"its runner died; go on with: argosy run --resume {record.run}", "yellow"))
     if message := record.head.get("message"):
-        console.print(Text(message, "red" if record.failed else ""), soft_wrap=True)
+        console.print(Text(one_line(message), "red" if record.failed else ""), soft_wrap=True)
     print_values(console, "parameters", record.head.get("parameters", {}))
     _print_inputs_alone(console, record)
     console.print()
@@ -111,7 +114,9 @@ def _print_artifacts(console: Console, artifacts: Sequence[Mapping[str, Any]]) -
         size = human_size(artifact["sizeBytes"] or 0) if artifact["exists"] else "missing"
         size = "" if artifact["exists"] is None else size
         name = (f"{artifact['name']:<{named}}", "bold")
-        line = Text.assemble(f"  {step:<{wide}}  ", name, f"  {size:>8}  ", (artifact["path"], "dim"))
+        line = Text.assemble(
+            f"  {step:<{wide}}  ", name, f"  {size:>8}  ", (visible(artifact["path"]), "dim")
+        )
         console.print(line, soft_wrap=True)
 
 
@@ -151,10 +156,13 @@ def folded(nodes: Sequence[Node]) -> Iterator[tuple[Node, str]]:
 
 def _print_gate(console: Console, gate: Gate) -> None:
     verdict = (gate.verdict, "green" if gate.verdict == "passed" else "red")
-    console.print(Text.assemble(f"\ngate {gate.step}: ", verdict, f"  {gate.reason}"), soft_wrap=True)
+    console.print(
+        Text.assemble(f"\ngate {gate.step}: ", verdict, f"  {one_line(gate.reason)}"), soft_wrap=True
+    )
     for rule in gate.rules:
         mark = {True: ("✔", "green"), False: ("✖", "red"), None: ("○", "dim")}[rule.holds]
-        console.print(Text.assemble("  ", mark, f" {rule.rule}  ", (rule.number, "dim")), soft_wrap=True)
+        line = Text.assemble("  ", mark, f" {one_line(rule.rule)}  ", (one_line(rule.number), "dim"))
+        console.print(line, soft_wrap=True)
 
 
 def print_values(console: Console, title: str, values: Mapping[str, str]) -> None:
@@ -169,7 +177,7 @@ def print_values(console: Console, title: str, values: Mapping[str, str]) -> Non
 
 def shortened(value: str, limit: int = 200) -> str:
     """A value in one line of bounded length."""
-    text = "".join(c if c.isprintable() else "␤" if c == "\n" else "�" for c in value[: limit + 1])
+    text = visible(value[: limit + 1].replace("\n", "␤"))
     return f"{text[:limit]}… ({len(value)} characters)" if len(value) > limit else text or "-"
 
 
