@@ -83,6 +83,7 @@ def build_images(
     from argosy.code.images.image import Platform
     from argosy.code.images.packages import Lock
     from argosy.code.images.recipe import image_name, origin_labels, recipes, requirements
+    from argosy.code.images.reference import refuse_tags
 
     settings = Settings.find()
     own = _own(settings)
@@ -94,6 +95,7 @@ def build_images(
         raise UsageError(f"-o names the archive's file, such as hello.tar; {meant}")
     if form == "json" and (dockerfile or not push):
         raise UsageError("--format json tells what was sent to a registry: it needs --push")
+    refuse_tags(tags)
     if push:
         _check_place(settings.folder)
     steps = [step for target in targets for step in _steps(target)]
@@ -110,6 +112,8 @@ def build_images(
         origin_labels(settings.folder),
         report=lambda line: click.echo(line, err=True),
     )
+    for recipe in chosen if push else ():  # and from now on its registry is spoken to as `push` says
+        builder.target_of(str(push), recipe.name)
     if dockerfile:
         _write_dockerfiles(builder, chosen, dockerfile)
         return

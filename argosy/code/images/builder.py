@@ -158,7 +158,7 @@ class Builder:
 
     def push(self, built: Built, prefix: str, tags: Sequence[str]) -> Pin:
         """Send an image to `PREFIX/NAME`, what is there already excepted; returns where it is."""
-        target, registry = self._target_of(prefix, built.recipe.name)
+        target, registry = self.target_of(prefix, built.recipe.name)
         manifest = built.manifest
         # By default a tag that never moves: what a workflow has pinned stays out of a registry's cleaning.
         named = [Reference(target.host, target.repository, t) for t in tags or (_short(manifest.digest),)]
@@ -174,14 +174,18 @@ class Builder:
         pinned = _image_name(target.at(manifest.digest))
         return Pin(pinned, built.recipe.replaces, built.recipe.packages, digests)
 
-    def _target_of(self, prefix: str, name: str) -> tuple[Reference, Registry]:
+    def target_of(self, prefix: str, name: str) -> tuple[Reference, Registry]:
+        """The place `PREFIX/NAME`, and its registry, which is spoken to as PREFIX says. Raises UsageError."""
         parts = urlsplit(prefix) if "://" in prefix else None
         if parts and (parts.scheme not in ("http", "https") or "@" in parts.netloc):
             raise UsageError(
                 f"--push '{prefix}' is no registry: write HOST/PATH/, or http://HOST/PATH/ without TLS"
             )
         place = f"{parts.netloc}{parts.path}" if parts else prefix
-        target = Reference.parse(f"{place.rstrip('/')}/{name}")
+        try:
+            target = Reference.parse(f"{place.rstrip('/')}/{name}")
+        except UsageError as error:
+            raise UsageError(f"--push '{prefix}': {error}") from None
         return target, self.registry(
             target.host, {"http": True, "https": False}[parts.scheme] if parts else None
         )

@@ -17,6 +17,7 @@ from argosy.code.images import BuildError, Missing
 from argosy.code.images.layers import Blob, Layer, digest_of
 from argosy.code.images.reference import Reference
 from argosy.code.images.registry import Registry
+from argosy.errors import UsageError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -43,10 +44,10 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> "Platform":
-        """The platform of a text such as `linux/arm64`; raises BuildError for another form."""
+        """The platform of a text such as `linux/arm64`; raises UsageError for another form."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(parts) or parts[0] != "linux":
-            raise BuildError(f"{text!r} is not a platform such as linux/amd64 or linux/arm64")
+            raise UsageError(f"{text!r} is not a platform such as linux/amd64 or linux/arm64")
         return cls(*parts)
 
     def __str__(self) -> str:
@@ -87,6 +88,7 @@ def read_base(registry: Registry, image: Reference, platform: Platform) -> Base:
     Raises:
         BuildError: it is not there, not for this platform, or in no form that can be built upon.
     """
+    named = image
     data, kind = registry.manifest(image)
     manifest = _json(data, image)
     if "manifests" in manifest:
@@ -100,7 +102,7 @@ def read_base(registry: Registry, image: Reference, platform: Platform) -> Base:
     config = _json(registry.blob(image, manifest["config"]["digest"]), image)
     own = (config.get("os", "linux"), config.get("architecture"))
     if own != (platform.os, platform.architecture):
-        raise BuildError(f"'{image.name}' is for {'/'.join(map(str, own))}, not for {platform}")
+        raise BuildError(f"'{named}' is not there for {platform}; it is for {'/'.join(map(str, own))}")
     layers = [{**d, "mediaType": _LAYERS.get(d["mediaType"], d["mediaType"])} for d in manifest["layers"]]
     return Base(image, registry, layers, config)
 

@@ -1,6 +1,7 @@
 """Names of images, read as Docker and Kubernetes read them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from argosy.errors import UsageError
@@ -8,7 +9,24 @@ from argosy.errors import UsageError
 DOCKER_HUB = "docker.io"
 _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(?::(\d{1,5}))?", re.ASCII)
+_PORTS = range(1, 1 << 16)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    return match is not None and (match[1] is None or int(match[1]) in _PORTS)
+
+
+def refuse_tags(tags: Iterable[str]) -> None:
+    """Raise UsageError for a tag that no registry takes."""
+    wrong = next((tag for tag in tags if not _TAG.fullmatch(tag)), None)
+    if wrong is not None:
+        raise UsageError(
+            f"--tag {wrong!r} is no tag of an image: it has letters, digits, '_', '.' and '-', at most 128, "
+            "and begins with none of the last two; write --tag 1.0"
+        )
 
 
 @dataclass(frozen=True)
@@ -35,7 +53,7 @@ class Reference:
         if not slash or not ("." in host or ":" in host or host == "localhost"):
             host, rest = DOCKER_HUB, path if slash else f"library/{path}"
         good = _NAME.fullmatch(rest) and (not colon or "/" in name.rpartition(":")[2] or _TAG.fullmatch(tag))
-        if not good or (at and not _DIGEST.fullmatch(digest)):
+        if not good or not _is_host(host) or (at and not _DIGEST.fullmatch(digest)):
             raise UsageError(f"{text!r} is not the name of an image, such as registry.example/ml/train:1.0")
         return cls(host, rest, tag if tag or digest else "latest", digest)
 

@@ -279,6 +279,8 @@ class Registry:
         path = f"{image.repository}/manifests/{image.version}"
         headers = {"Content-Type": media_type, "Content-Length": str(len(data))}
         response = self._call("PUT", path, _push(image), headers=headers, body=lambda: (data,))
+        if response.status != 201 and "Docker-Content-Digest" not in response.headers:
+            raise BuildError(f"{self.host} stored no image: it is no registry, or a proxy is in the way")
         self._count(len(data))
         return response.headers.get("OCI-Subject")
 

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -272,10 +274,68 @@ def test_what_a_registry_lacks_or_is_not_there_is_one_line(project: Project, ser
     assert "is not there for linux/s390x" in said(
         *push, "--base", put_base(server.host, "base/two:1", "amd64", "arm64"), "--platform", "linux/s390x"
     )
-    assert "is for linux/amd64, not for linux/arm64" in said(*push, "--platform", "linux/arm64")
+    base = project.base
+    assert f"'{base}' is not there for linux/arm64; it is for linux/amd64" in said(
+        *push, "--base", base, "--platform", "linux/arm64"
+    )
     assert "'Not An Image' is not the name of an image" in said(*push, "--base", "Not An Image")
     assert "'windows' is not a platform" in said(*push, "--platform", "windows")
     assert "say where to: --push" in said()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--tag", "bad tag"), "--tag 'bad tag' is no tag of an image"),
+        (("--tag", "good", "--tag", ".x"), "--tag '.x' is no tag of an image"),
+        (("--platform", "windows"), "'windows' is not a platform such as linux/amd64"),
+        (("--push", "127.0.0.1:99999/ml/"), "--push '127.0.0.1:99999/ml/': '127.0.0.1:99999/ml/hello' is"),
+        (("--push", "a.example/ML/"), "--push 'a.example/ML/': 'a.example/ML/hello' is not the name"),
+        (("-o", "x.tar", "--tag", "a b"), "--tag 'a b' is no tag of an image"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_told_before_anything_is_sent(
+    project: Project, server: Server, words: tuple[str, ...], told: str
+) -> None:
+    push = () if "--push" in words or "-o" in words else ("--push", f"{server.host}/ml/")
+    done = project.argosy("build", "hello.py", *push, *words)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"argosy: {told}")
+    assert not (server.storage / "docker/registry/v2/repositories/ml").exists()
+    assert not (project.folder / "x.tar").exists() and not (project.folder / "argosy.images.yaml").exists()
+
+
+def test_tls_that_is_asked_for_is_asked_of_the_registry(project: Project, server: Server) -> None:
+    done = project.argosy("build", "hello.py", "--push", f"https://{server.host}/ml/")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"argosy: {server.host}: TLS failed: " in done.stderr or "cannot be reached" in done.stderr
+    assert not (server.storage / "docker/registry/v2/repositories/ml").exists()
+
+
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_server_that_says_yes_to_everything_is_no_registry(
+    project: Project, server: Server, status: int
+) -> None:
+    class Yes(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD = do_POST = do_PUT = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Yes) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{web.server_port}"
+        done = project.argosy("build", "hello.py", "--push", f"http://{host}/ml/")
+        web.shutdown()
+    assert (done.returncode, done.stderr) == (
+        1, f"argosy: {host} stored no image: it is no registry, or a proxy is in the way\n"
+    )  # fmt: skip
 
 
 def test_a_certificate_that_nobody_knows_is_one_line_until_it_is_known(
