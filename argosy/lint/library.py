@@ -58,7 +58,7 @@ class Library:
 
     def should_know(self, ref: Entry, user: Resource) -> bool:
         """True if other templates of that kind were given: then `ref` should find its own among them."""
-        return any(r is not user for r in self._of_kind.get(_kind(ref), []))
+        return any(r is not user for r in self._of_kind.get(kind_of(ref), []))
 
     def bundle(self, name: str) -> frozenset[str] | None:
         """The files of the bundle of that name, if it was given."""
@@ -66,7 +66,7 @@ class Library:
 
     def resource(self, ref: Entry, user: Resource, template: str = "") -> Resource | None:
         """The resource that `ref` names, as seen from `user`; prefers one that has `template`."""
-        found = self._found.get((_kind(ref), ref.name), [])
+        found = self._found.get((kind_of(ref), ref.name), [])
         return min(found, key=lambda r: _distance(r, user, template), default=None)
 
     def resolve(self, call: Call, base: Resource | None = None) -> Target:
@@ -102,7 +102,8 @@ def _files_of_bundle(document: Document) -> frozenset[str] | None:
         return None
 
 
-def _kind(ref: Entry) -> str:
+def kind_of(ref: Entry) -> str:
+    """The kind of object that a reference names."""
     return "ClusterWorkflowTemplate" if ref.body.get("clusterScope") is True else "WorkflowTemplate"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from argosy.declare.merge import merged, plain
 from argosy.errors import ManifestError
-from argosy.manifest.parts import spec_of, with_spec
+from argosy.manifest.parts import spec_of, with_calls, with_spec
 from argosy.text import did_you_mean
 
 Raw = Mapping[str, Any]
@@ -142,18 +142,7 @@ class _Library:
         if not isinstance(template, Mapping):
             return template
         where = f"template '{template.get('name')}'"
-        out = {**template}
-        if isinstance(template.get("dag"), Mapping) and template["dag"].get("tasks"):
-            tasks = [self._call(task, owner, where) for task in template["dag"]["tasks"]]
-            out["dag"] = {**template["dag"], "tasks": tasks}
-        if isinstance(template.get("steps"), list):
-            out["steps"] = [
-                [self._call(step, owner, where) for step in group]
-                if isinstance(group, list)
-                else self._call(group, owner, where)
-                for group in template["steps"]
-            ]
-        return out
+        return with_calls(template, lambda call: self._call(call, owner, where))
 
     def _call(self, call: Any, owner: str, where: str) -> Any:
         if not isinstance(call, Mapping):

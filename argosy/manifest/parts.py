@@ -3,7 +3,7 @@
 A manifest may be wrong in any way: a part that is not as Argo has it counts as not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _INNER = "workflowSpec"
@@ -42,6 +42,24 @@ def templates_in(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The templates, in order."""
     found = spec_of(manifest).get("templates")
     return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
+
+
+def calls_in(template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The tasks of a DAG or the steps of its groups."""
+    yield from (template.get("dag") or {}).get("tasks") or ()
+    for group in template.get("steps") or ():
+        yield from group if isinstance(group, list) else (group,)
+
+
+def with_calls(template: Mapping[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The template with each of its tasks or steps changed."""
+    out = {**template}
+    if isinstance(template.get("dag"), Mapping) and template["dag"].get("tasks"):
+        out["dag"] = {**template["dag"], "tasks": [change(task) for task in template["dag"]["tasks"]]}
+    if isinstance(template.get("steps"), list):
+        groups = template["steps"]
+        out["steps"] = [[change(s) for s in g] if isinstance(g, list) else change(g) for g in groups]
+    return out
 
 
 def with_templates(manifest: Mapping[str, Any], templates: list[dict[str, Any]]) -> dict[str, Any]:

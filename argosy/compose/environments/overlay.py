@@ -10,7 +10,7 @@ from argosy.compose.environments.fields import Place, StepFields, laid_over, ref
 from argosy.compose.environments.names import Names, names_below
 from argosy.declare.names import wrong_name
 from argosy.lint.schema import check, table
-from argosy.manifest.parts import spec_of, title_of, with_spec
+from argosy.manifest.parts import calls_in, spec_of, title_of, with_calls, with_spec
 from argosy.manifest.tree import marked
 from argosy.step.values import ValueType, shown
 from argosy.text import nearest
@@ -60,7 +60,10 @@ class Steps:
         copy = self._unused(f"{name}-{fitting[0]['name']}" if fitting[0]["name"] != name else f"{name}-alone")
         ids = {id(t) for t in fitting}
         template = fields.over(self.templates[number])
-        self.templates = [_redirected(t, ids, copy) for t in self.templates]
+        self.templates = [
+            with_calls(t, lambda task: {**task, "template": copy} if id(task) in ids else task)
+            for t in self.templates
+        ]
         self.templates.insert(number + 1, {**template, "name": copy})
 
     def _fits(self, task: Mapping[str, Any], pattern: str) -> bool:
@@ -71,7 +74,7 @@ class Steps:
 
     def _tasks(self) -> Iterator[dict[str, Any]]:
         for template in self.templates:
-            yield from tasks_of(template)
+            yield from calls_in(template)
 
     def _called_elsewhere(self) -> set[str]:
         """Templates of other objects that tasks call: another manifest has them."""
@@ -93,13 +96,6 @@ def is_step(template: Mapping[str, Any]) -> bool:
     return "container" in template or "script" in template
 
 
-def tasks_of(template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The tasks of a DAG or the steps of its groups."""
-    yield from (template.get("dag") or {}).get("tasks") or ()
-    for group in template.get("steps") or ():
-        yield from group if isinstance(group, list) else (group,)
-
-
 def _exact_last(fields: Mapping[str, StepFields], names: Iterable[str]) -> list[str]:
     exact = set(names)
     return sorted(fields, key=lambda pattern: pattern in exact)
@@ -110,20 +106,6 @@ def _count(node: Any, name: str) -> int:
         own = sum(1 for key in ("template", "onExit", "entrypoint") if node.get(key) == name)
         return own + sum(_count(v, name) for v in node.values())
     return sum(_count(v, name) for v in node) if isinstance(node, list) else 0
-
-
-def _redirected(template: Template, ids: set[int], name: str) -> Template:
-    """The template, with those of its tasks that are in `ids` calling `name`."""
-
-    def one(task: dict[str, Any]) -> dict[str, Any]:
-        return {**task, "template": name} if id(task) in ids else task
-
-    if "dag" in template:
-        return {**template, "dag": {**template["dag"], "tasks": [one(t) for t in template["dag"]["tasks"]]}}
-    if "steps" in template:
-        groups = [[one(t) for t in g] if isinstance(g, list) else one(g) for g in template["steps"]]
-        return {**template, "steps": groups}
-    return template
 
 
 Manifest = dict[str, Any]

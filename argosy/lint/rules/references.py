@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from argosy.declare.names import FIELD, LONGEST_FIELD, is_object
+from argosy.lint.library import kind_of
 from argosy.lint.registry import Found, Severity, rule
 from argosy.lint.subject import Subject
 from argosy.manifest.model import Call, Entry, Resource, text
@@ -399,8 +400,7 @@ def _unknown(subject: Subject) -> Iterator[tuple[Entry, str]]:
     for ref, template in _references(subject):
         dynamic = has_tag(ref.name) or has_tag(template)
         if ref.name and not dynamic and subject.library.resource(ref, subject.resource, template) is None:
-            kind = "ClusterWorkflowTemplate" if ref.get("clusterScope") is True else "WorkflowTemplate"
-            yield ref, f"{kind} '{ref.name}'"
+            yield ref, f"{kind_of(ref)} '{ref.name}'"
 
 
 @rule("ARG203", "reference-unknown")
