@@ -9,14 +9,16 @@ import click
 from argosy.cli.completion import runs
 from argosy.cli.parameters import OfEither
 from argosy.cli.stack import state_dir_option
-from argosy.errors import UsageError
 
 if TYPE_CHECKING:
     from argosy.local.runs.record import Record
 
 
 output_option = click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, too."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write FILE, and nothing into the run's folder.",
 )
 no_browser_option = click.option("--no-browser", is_flag=True, help="Only write the page and say where.")
 
@@ -42,12 +44,7 @@ def show_page(record: "Record", output: Path | None, no_browser: bool) -> None:
     """Write a run's page and, unless told otherwise, show it in the browser."""
     from argosy.local.runs.page import told, write_page
 
-    path = write_page(record, told(record)).resolve()
-    if output is not None:
-        try:
-            output.write_bytes(path.read_bytes())
-        except OSError as error:
-            raise UsageError(f"cannot write '{output}': {error.strerror}") from None
+    path = write_page(record, told(record), output).resolve()
     click.echo(str(path))
     if not no_browser:
         webbrowser.open(path.as_uri())

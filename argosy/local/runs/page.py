@@ -61,13 +61,13 @@ ROOM = "◌ 00m00s  "
 LOOPBACK = "127.0.0.1"
 
 
-def write_page(record: Record, told: Told | None = None) -> Path:
-    """Write a run's page into its folder; returns the file.
+def write_page(record: Record, told: Told | None = None, path: Path | None = None) -> Path:
+    """Write a run's page into its folder, or to another path; returns the file.
 
     Raises:
-        UsageError: jinja2 is not installed, or the folder cannot be written.
+        UsageError: jinja2 is not installed, or the file cannot be written.
     """
-    path = record.folder / PAGE_FILE
+    path = path or record.folder / PAGE_FILE
     try:
         write_text(path, render_page(record, told))
     except OSError as error:

@@ -298,8 +298,19 @@ def test_a_log_keeps_its_last_whole_lines(tmp_path: Path) -> None:
 def test_open_writes_the_page_and_says_where(made: Made, argosy: Argosy, tmp_path: Path) -> None:
     record = made(GATED)
     done = argosy("open", "last", "--no-browser", "-o", str(tmp_path / "sent.html"))
-    assert done.stdout == f"{record.folder / 'page.html'}\n"
+    assert done.stdout == f"{tmp_path / 'sent.html'}\n"
     assert (tmp_path / "sent.html").read_text().startswith("<!doctype html>")
+    assert not (record.folder / "page.html").exists()
+    assert argosy("open", "last", "--no-browser").stdout == f"{record.folder / 'page.html'}\n"
+    assert (record.folder / "page.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_page_that_cannot_be_written_is_one_line(made: Made, argosy: Argosy, tmp_path: Path) -> None:
+    made(GATED)
+    (tmp_path / "taken").write_text("")
+    done = argosy("open", "last", "--no-browser", "-o", str(tmp_path / "taken" / "sent.html"))
+    told = f"argosy: {tmp_path / 'taken' / 'sent.html'} cannot be written: File exists\n"
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", told)
 
 
 def ask(address: str, path: str, host: str | None = None) -> tuple[int, str]:
