@@ -176,8 +176,13 @@ def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
     digest = hashlib.sha256()
     for name, path in sorted(found.files.items()):
         content = b"" if name.endswith("/") else path.read_bytes()
-        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        digest.update(_named(f"{name}\0{hashlib.sha256(content).hexdigest()}\n"))
     return digest.hexdigest()
+
+
+def _named(text: str) -> bytes:
+    """A text with names of files, which need not be UTF-8, as bytes."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def content_hash(path: Path) -> str:
@@ -189,11 +194,11 @@ def content_hash(path: Path) -> str:
     for inner in sorted(path.rglob("*")):
         name = inner.relative_to(path).as_posix()
         if inner.is_symlink():
-            digest.update(f"link {name}\0{inner.readlink()}\n".encode())
+            digest.update(_named(f"link {name}\0{inner.readlink()}\n"))
         elif inner.is_file():
-            digest.update(f"file {name}\0{content_hash(inner)}\n".encode())
+            digest.update(_named(f"file {name}\0{content_hash(inner)}\n"))
         else:
-            digest.update(f"folder {name}\n".encode())
+            digest.update(_named(f"folder {name}\n"))
     return digest.hexdigest()
 
 

@@ -34,6 +34,7 @@ from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record, size_of
 from argosy.local.stacks import Told, stack_kind
 from argosy.step.files import write_text
+from argosy.text import visible
 
 PAGE_FILE = "page.html"
 _LOGS = 1_000_000  # bytes of logs in one page
@@ -269,7 +270,7 @@ class Previews:
     def _listing(self, place: Path) -> str:
         files = sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
         more = [f"and {len(files) - _LISTED} more"] if len(files) > _LISTED else []
-        return self._taken("\n".join(files[:_LISTED] + more))
+        return self._taken("\n".join(map(visible, files[:_LISTED] + more)))
 
     def _file(self, place: Path, size: int) -> dict[str, Any]:
         suffix = place.suffix.lower()

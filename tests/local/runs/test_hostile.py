@@ -45,3 +45,39 @@ def test_no_command_lets_a_step_command_the_terminal(argosy: Argosy, tmp_path: P
     done = {verb[0]: argosy(*verb).output for verb in words}
     assert {verb: found for verb, said in done.items() if (found := obeyed(said))} == {}
     assert obeyed(ran.output) == obeyed(again.output) == set()
+
+
+UNNAMED = """
+templates:
+- name: main
+  steps:
+  - - {name: make, template: make}
+  - - name: use
+      template: use
+      arguments: {artifacts: [{name: d, from: "{{steps.make.outputs.artifacts.d}}"}]}
+- name: make
+  outputs: {artifacts: [{name: d, path: /tmp/d}]}
+  script:
+    image: x
+    command: [python]
+    source: |
+      import os
+      os.mkdir("/tmp/d")
+      for name in (b"\\xff", b"\\x1b[2J"):
+          open(b"/tmp/d/" + name, "w").close()
+- name: use
+  inputs: {artifacts: [{name: d, path: /tmp/d}]}
+  container: {image: x, command: [sh, -c, "test -d /tmp/d"]}
+"""
+
+
+def test_a_file_whose_name_is_no_text_is_a_file_like_any_other(argosy: Argosy, tmp_path: Path) -> None:
+    flow = tmp_path / "flow.yaml"
+    flow.write_text(yaml.safe_dump(manifest(UNNAMED)))
+    done = argosy("run", str(flow), "--cache", "--output", "json")
+    assert (done.exit_code, json.loads(done.stdout)["phase"]) == (0, "Succeeded")
+    nodes = json.loads(argosy("run", str(flow), "--cache", "--output", "json").stdout)["nodes"]
+    assert [bool(node["reused"]) for node in nodes if node["name"] != "main"] == [True, True]
+    page = Path(argosy("open", "last", "--no-browser").stdout.strip()).read_text("utf-8")
+    assert "␛[2J" in page
+    assert argosy("rerun", "last", "--from", "use").exit_code == 0
