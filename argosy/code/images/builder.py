@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -36,6 +37,7 @@ from argosy.errors import UsageError
 from argosy.step.files import published
 
 _AT_ONCE = 4
+_COPIED, _REQUIREMENTS = ("code", "sdk"), "requirements.txt"
 _DOCKERFILE_MARK = "# Written by `argosy build --dockerfile`; it is written anew each time."
 
 
@@ -341,23 +343,41 @@ def write_dockerfile(
     """Write a Dockerfile of the same image, the packages and the code into a folder; returns the Dockerfile.
 
     Raises:
-        BuildError: the folder has a Dockerfile of somebody else's, or cannot be written.
+        UsageError: the folder has files of somebody else's where these would be.
+        BuildError: it cannot be written.
     """
     file = folder / "Dockerfile"
-    if file.is_file() and not file.read_text(encoding="utf-8", errors="replace").startswith(_DOCKERFILE_MARK):
-        raise BuildError(f"'{file}' was not written by argosy, and stays as it is: name another folder")
+    _refuse_foreign(folder, [file.name, *_COPIED, *([_REQUIREMENTS] if locked else [])])
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The first of all: what a build leaves that is killed in the middle is told by it from others' files.
+        file.write_text(_dockerfile(recipe, bool(locked), labels), encoding="utf-8")
         _write_code(code, folder)
         if locked:
-            (folder / "requirements.txt").write_text("\n".join(locked) + "\n", encoding="utf-8")
-        file.write_text(_dockerfile(recipe, bool(locked), labels), encoding="utf-8")
+            (folder / _REQUIREMENTS).write_text("\n".join(locked) + "\n", encoding="utf-8")
     except OSError as error:
         raise BuildError(f"cannot write into '{folder}': {error.strerror}") from None
     return file
 
 
+def _refuse_foreign(folder: Path, names: Iterable[str]) -> None:
+    """Raise UsageError for a file or folder that the Dockerfile there, if it is ours, does not copy."""
+    ours: set[str] = set()
+    with suppress(OSError, UnicodeDecodeError):
+        lines = (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
+        if lines[:1] == [_DOCKERFILE_MARK]:
+            ours = {"Dockerfile", *(line.split()[1] for line in lines if line.startswith("COPY "))}
+    for name in names:
+        place = folder / name
+        if name not in ours and (place.exists() or place.is_symlink()):
+            raise UsageError(
+                f"'{place}' was not written by argosy, and stays as it is: name another folder, such as "
+                "--dockerfile image"
+            )
+
+
 def _write_code(code: Code, folder: Path) -> None:
-    for name in ("code", "sdk"):
+    for name in _COPIED:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
     for path, source in code.project.items():

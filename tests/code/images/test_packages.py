@@ -165,6 +165,38 @@ def test_a_dockerfile_holds_the_lock_and_the_code_and_spares_foreign_files(
     assert (project.folder / "own" / "Dockerfile").read_text() == "FROM scratch\n"
 
 
+@pytest.mark.parametrize("name", ["code/a.py", "sdk/a.py", "requirements.txt", "code"])
+def test_a_dockerfile_takes_no_folder_in_which_others_have_files(
+    project: Project, index: Path, name: str
+) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    words = ("build", "hello.py", "--python", python, "--dockerfile", "own")
+    file = project.folder / "own" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("mine\n")
+    done = project.argosy(*words)
+    told = (
+        f"argosy: 'own/{name.partition('/')[0]}' was not written by argosy, and stays as it is: name another"
+    )
+    assert done.returncode == 2 and done.stderr.startswith(told), done.stderr
+    assert file.read_text() == "mine\n"
+    assert [path for path in (project.folder / "own").rglob("*") if path.is_file()] == [file]
+
+
+def test_a_dockerfile_without_packages_makes_no_file_of_them_its_own(project: Project, index: Path) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    words = ("build", "hello.py", "--python", python, "--dockerfile", "own")
+    program = project.folder / "hello.py"
+    packaged = program.read_text()
+    program.write_text(re.sub(r",? ?packages=\[[^\]]*\]", "", packaged))
+    assert project.argosy(*words).returncode == 0
+    (project.folder / "own" / "requirements.txt").write_text("mine\n")
+    assert project.argosy(*words).returncode == 0
+    program.write_text(packaged)
+    assert "'own/requirements.txt' was not written by argosy" in project.argosy(*words).stderr
+    assert (project.folder / "own" / "requirements.txt").read_text() == "mine\n"
+
+
 def test_code_is_what_the_steps_import_and_nothing_hidden(project: Project) -> None:
     package = project.folder / "tools"
     kept = ("__init__.py", "deep/__init__.py", "deep/table.csv", "deep/unused.py", "deep/fast.so")
