@@ -28,6 +28,7 @@ BENCHMARKS: dict[str, tuple[str, tuple[object, ...]]] = {
     **{f"image_{w}_changed_s": ("own_images:changed", (w,)) for w in ("deployment", "training")},
     "deployment_warm_s": ("deployment:warm", ()),
     "deployment_vs_naive": ("deployment:against_naive", ()),
+    "deployment_processor_vs_naive": ("deployment:processor_against_naive", ()),
     "deployment_after_20_vs_2": ("deployment:after_20", ()),
     "comparison_200_s": ("comparison:comparison_200", ()),
     "swap_p99_ms": ("swapping:p99", ()),
