@@ -219,8 +219,8 @@ class Template:
     request: Request | None = None
     groups: tuple[tuple[Call, ...], ...] = ()
     """Its steps; the tasks of a DAG are one group."""
-    names: frozenset[str] = frozenset()
-    """Names that the tags and expressions of a DAG or of steps read."""
+    results: frozenset[str] = frozenset()
+    """Names, results among them, that the tags and expressions of a DAG or of steps read."""
     retry: Retry | None = None
     timeout: str | None = None
     deadline: str | None = None

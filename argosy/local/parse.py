@@ -154,7 +154,7 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
         request=parse_request(raw, where) if kind == "http" else None,
         daemon=bool(raw.get("daemon")),
         groups=tuple(tuple(parse_call(item, raw["name"], inline) for item in group) for group in groups),
-        names=frozenset(_names(raw)) if groups else frozenset(),
+        results=frozenset(_results(raw)) if groups else frozenset(),
         retry=parse_retry(raw.get("retryStrategy"), where),
         timeout=optional_text(raw.get("timeout")),
         deadline=optional_text(raw.get("activeDeadlineSeconds")),
@@ -176,14 +176,14 @@ def parse_template(raw: Raw, spec: Raw) -> tuple[Template, dict[str, Raw]]:
     return template, inline
 
 
-def _names(value: Any, field: str = "") -> Iterator[str]:
-    """The names that are read by the tags below a value, and by the expressions."""
-    if isinstance(value, str):
+def _results(value: Any, field: str = "") -> Iterator[str]:
+    """The names that are read by the tags below a value, and by the expressions, where a result is."""
+    if isinstance(value, str) and "result" in value:
         yield from parse(f"{{{{={value}}}}}" if field in ("expression", "fromExpression") else value).names
     elif isinstance(value, Mapping):
-        yield from (name for key, inside in value.items() for name in _names(inside, key))
+        yield from (name for key, inside in value.items() for name in _results(inside, key))
     elif isinstance(value, list):
-        yield from (name for inside in value for name in _names(inside))
+        yield from (name for inside in value for name in _results(inside))
 
 
 def _has_own_cache(raw: Raw) -> bool:

@@ -507,5 +507,5 @@ def _captured_templates(workflow: Workflow) -> frozenset[str]:
         call.template
         for template in workflow.templates.values()
         for call in template.calls
-        if f"{'tasks' if template.kind == 'dag' else 'steps'}.{call.name}.outputs.result" in template.names
+        if f"{'tasks' if template.kind == 'dag' else 'steps'}.{call.name}.outputs.result" in template.results
     )
