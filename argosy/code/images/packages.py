@@ -27,6 +27,7 @@ import yaml
 from argosy.code.images import BuildError
 from argosy.code.images.code import PACKAGES
 from argosy.code.images.layers import Blob, File, Layer, make_layer
+from argosy.compose.settings import LOCK
 from argosy.errors import UsageError
 from argosy.manifest.emit import to_yaml
 from argosy.step.files import write_text
@@ -128,7 +129,15 @@ def _install(locked: Sequence[str], target: Target, place: Path) -> None:
     listed.write_text("\n".join(locked) + "\n", encoding="utf-8")
     words = ["pip", "install", "--target", str(place), *target.options, "--only-binary", ":all:", "--no-deps"]
     words += ["--require-hashes", "--link-mode", "copy", "--no-config", "--quiet", "-r", str(listed)]
-    _uv(words, target)
+    try:
+        _uv(words, target)
+    except BuildError as error:
+        if not _OTHER.search(str(error)):
+            raise
+        raise BuildError(
+            f"{LOCK} names what the index does not have: {error}; restore {LOCK}, or resolve its packages "
+            "anew with --upgrade"
+        ) from None
 
 
 def _installed(place: Path) -> dict[str, File]:
@@ -239,6 +248,10 @@ def _explained(said: str, target: Target) -> BuildError:
             f"{who} has no wheel for {where}: '--dockerfile DIR' builds it in a container ({text})"
         )
     return BuildError(f"the packages cannot be resolved for {where}: {text}")
+
+
+_OTHER = re.compile(r"hash mismatch|no version of|was not found|unsatisfiable", re.IGNORECASE)
+"""In uv's words: the index has another file, or none, of a version that is locked."""
 
 
 @dataclass

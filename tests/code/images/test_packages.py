@@ -78,6 +78,26 @@ def test_the_lock_holds_until_it_is_upgraded(project: Project, index: Path, serv
 
 
 @needs_registry
+@pytest.mark.parametrize("what", ["hash", "version"])
+def test_a_lock_that_the_index_does_not_bear_out_is_named(
+    project: Project, index: Path, server: Server, what: str
+) -> None:
+    push = ("--push", f"{server.host}/other/")
+    project.built(*push)
+    lock = project.folder / "argosy.lock"
+    text = lock.read_text()
+    name, digest = re.search(r"(pure==\S+) --hash=sha256:(\w+)", text).groups()  # type: ignore[union-attr]
+    lock.write_text(text.replace(*((digest, "0" * 64) if what == "hash" else (name, "pure==7.7"))))
+    project.environment["XDG_CACHE_HOME"] = str(project.folder / "another-cache")
+    done = project.argosy("build", "hello.py", *push)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("argosy: argosy.lock names what the index does not have: ")
+    assert done.stderr.endswith("; restore argosy.lock, or resolve its packages anew with --upgrade\n")
+    project.built(*push, "--upgrade")
+    assert lock.read_text() == text
+
+
+@needs_registry
 def test_a_layer_of_packages_is_made_once(project: Project, index: Path, server: Server) -> None:
     project.built("--push", f"{server.host}/cached/")
     before = layers_of(image_of(project))
