@@ -138,8 +138,9 @@ class Request:
         """
         record = History(state_dir).find(run)
         file = record.folder / REQUEST_FILE
-        if not file.exists():  # where it was kept at first
-            file = state_dir / _REQUESTS / f"{record.run}.json"
+        at_first = state_dir / _REQUESTS / f"{record.run}.json"  # where it was kept before
+        if not file.exists() and at_first.exists():
+            file = at_first
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             manifest, given = content["manifest"], content["given"]

@@ -267,7 +267,10 @@ async def _run_one(
             if not holds:
                 message = f"when '{asked}' evaluated false"
                 return site.end(call, name, parent, Phase.SKIPPED, message), Produced()
-        inputs = bind(site.template(call), call.arguments, scope, ctx.globals, ctx.run_dir)
+        # What is over needs no inputs any more; they may be lost.
+        kept = not fresh and not site.template(call).daemon and ctx.state.kept(name)
+        given = (call.arguments, scope, ctx.globals, ctx.run_dir)
+        inputs = Inputs() if kept else bind(site.template(call), *given)
     except NodeError as error:
         return site.end(call, name, parent, Phase.ERROR, str(error)), Produced()
     async with site.slots or nullcontext():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from argosy.local.runs.record import History
+from argosy.local.runs.record import History, Record
 from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
 from tests.local.runs.terminal import ARGOSY, Terminal, terminal
@@ -106,6 +106,41 @@ def test_a_lost_artifact_is_named(made: Made, argosy: Argosy) -> None:
     assert "input artifact 'f' of 'use' is lost" in argosy("rerun", "last", "--step", "use").stderr
     assert "has lost" in argosy("rerun", "last", "--from", "use").stderr
 
+
+def test_what_succeeded_stays_so_though_what_it_was_given_is_lost(argosy: Argosy, tmp_path: Path) -> None:
+    file, door = tmp_path / "lost.yaml", tmp_path / "door"
+    file.write_text(yaml.safe_dump(manifest(LOST % door)))
+    assert argosy("run", str(file)).exit_code == 1
+    record = History(tmp_path).find("last")
+    (record.folder / "artifacts/make/f/f").unlink()
+    door.touch()
+    assert argosy("run", "--resume", "last").exit_code == 0
+    after = Record.read(record.folder)
+    assert (after.phase, after.node("use").outputs.parameters) == ("Succeeded", {"lines": "2"})
+    assert after.node("use").started_at == record.node("use").started_at
+    (record.folder / "request.json").unlink()
+    told = f"argosy: {record.folder / 'request.json'} does not tell what run '{record.run}' was asked for\n"
+    assert argosy("run", "--resume", "last").stderr == told
+
+
+LOST = """
+templates:
+- name: main
+  steps:
+  - - {name: make, template: make}
+  - - name: use
+      template: use
+      arguments: {artifacts: [{name: f, from: "{{steps.make.outputs.artifacts.f}}"}]}
+  - - {name: door, template: door}
+- name: make
+  outputs: {artifacts: [{name: f, path: /tmp/f}]}
+  container: {image: x, command: [sh, -c, "printf 'a\\nb\\n' > /tmp/f"]}
+- name: use
+  inputs: {artifacts: [{name: f, path: /tmp/f}]}
+  outputs: {parameters: [{name: lines, valueFrom: {path: /tmp/n}}]}
+  container: {image: x, command: [sh, -c, "wc -l < /tmp/f > /tmp/n"]}
+- {name: door, container: {image: x, command: [test, -e, %s]}}
+"""
 
 STEP = """
 from argosy import component, pipeline
