@@ -425,7 +425,7 @@ def _inside(value: Any) -> bool:
 
 def _values(value: Any) -> bool:
     return isinstance(value, dict) and not _wrong(
-        value, {"parameters": _texts, "artifacts": _texts}, {"result": _text}
+        value, {"parameters": _texts, "artifacts": _texts}, {"result": _or_none(_text)}
     )
 
 
@@ -460,7 +460,9 @@ _NODE: dict[str, Check] = {
     "exitCode": _or_none(_code), "message": _text, "log": _or_none(_inside), "logTail": _lines,
     "attempts": _attempts,
 }  # fmt: skip
-_NODE_MAY: dict[str, Check] = {"queuedAt": _moment, "retryAt": _moment, "reused": _text}
+_NODE_MAY: dict[str, Check] = {
+    "queuedAt": _or_none(_moment), "retryAt": _or_none(_moment), "reused": _or_none(_text),
+}  # fmt: skip
 
 
 def damage(document: Mapping[str, Any]) -> str:
@@ -482,7 +484,7 @@ def _wrong(found: Mapping[str, Any], fields: Mapping[str, Check], sometimes: Map
         if name not in found or not check(found[name]):
             return name
     for name, check in sometimes.items():
-        if found.get(name) is not None and not check(found[name]):
+        if name in found and not check(found[name]):
             return name
     return ""
 

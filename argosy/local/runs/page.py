@@ -208,11 +208,14 @@ def _short(value: str) -> str:
 
 def _template(body: Mapping[str, Any]) -> dict[str, Any]:
     """The image and the resources of a template."""
-    container = body.get("container") or body.get("script") or {}
+    container = body.get("container") or body.get("script")
+    container = container if isinstance(container, Mapping) else {}  # of a manifest that was cut off
+    words = [container.get("command") or (), container.get("args") or ()]
+    resources = container.get("resources")
     return {
         "image": str(container.get("image", "")),
-        "command": " ".join(map(str, [*(container.get("command") or ()), *(container.get("args") or ())])),
-        "resources": container.get("resources") or {},
+        "command": " ".join(str(word) for part in words if isinstance(part, list) for word in part),
+        "resources": resources if isinstance(resources, Mapping) else {},
     }
 
 

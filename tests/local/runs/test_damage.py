@@ -62,6 +62,8 @@ RECORDS = {
     "no time": head(startedAt="yesterday"),
     "no phase": head(phase="Great"),
     "outputs that are none": head(outputs={}),
+    "outputs that are null": head(outputs=None),
+    "a message that is null": head(message=None),
     "nodes that are none": head(nodes="abc"),
     "a journal of another folder": head(journal="../other/run.json"),
     "a journal that is gone": head(journal="run.7.jsonl"),
@@ -95,6 +97,16 @@ def test_a_record_that_is_none_is_one_line_for_every_verb(what: str, run: Path, 
     assert (run / "run.json").read_bytes() == before
 
 
+CUT = """
+spec:
+  entrypoint: main
+  templates:
+  - {name: make, container: {image: x, command: sh, args: 7, resources: l}}
+  - name: gate
+    container: i
+"""
+
+
 def lose(*names: str) -> Callable[[Path], None]:
     def remove(folder: Path) -> None:
         for name in names:
@@ -109,6 +121,7 @@ def lose(*names: str) -> Callable[[Path], None]:
         lose("steps", "artifacts"),
         lose("workflow.yaml", "request.json", "code.json"),
         lambda folder: (folder / "workflow.yaml").write_text("spec: x"),
+        lambda folder: (folder / "workflow.yaml").write_text(CUT),
         lambda folder: (folder / "workflow.yaml").write_bytes(bytes(range(256))),
         lambda folder: (folder / "request.json").write_text('{"pipeline": 3, "manifest": 4}'),
         lambda folder: (folder / "code.json").write_text('{"a": 3}'),
