@@ -11,6 +11,7 @@ import gc
 import io
 import os
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator  # noqa: UP035 - Python 3.9
@@ -37,10 +38,15 @@ def published(target: Path, *, sync: bool = False) -> Iterator[Path]:
 
     A reader sees the old one or the new one, whole. If the block fails, nothing has changed. With `sync` a
     file is on the disk before it takes the name, so that a crash of the machine leaves one of the two.
+    What is no file, as a terminal, a pipe or /dev/null, is written to and stays.
 
     Raises:
         OSError: the place cannot be written to.
     """
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        with _poured(target) as apart:
+            yield apart
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.parent / f"{PARTIAL}{os.urandom(8).hex()}"
     try:
@@ -55,6 +61,25 @@ def published(target: Path, *, sync: bool = False) -> Iterator[Path]:
         raise
     finally:
         _remove(beside)
+
+
+@contextmanager
+def _poured(target: Path) -> Iterator[Path]:
+    """A free path: what is made there is written to `target`, a stream; /dev/null takes folders, too."""
+    kind = target.stat().st_mode
+    if not (stat.S_ISCHR(kind) or stat.S_ISFIFO(kind)):
+        raise OSError(errno.EINVAL, "it is neither a file, a folder nor a stream", str(target))
+    import tempfile  # a step rarely needs it
+
+    with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
+        apart = Path(folder) / "content"
+        yield apart
+        if target.stat().st_rdev == Path(os.devnull).stat().st_rdev:
+            return
+        if apart.is_dir():
+            raise OSError(errno.EINVAL, "a folder cannot be written to a stream", str(target))
+        with apart.open("rb") as content, target.open("wb", buffering=0) as stream:
+            shutil.copyfileobj(content, stream)
 
 
 def _remove(path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,42 @@ def test_a_file_that_is_a_mount_point_is_filled(
     (tmp_path / "f").write_text("old and long" * 1000)
     copy_to(mine / "run.sh", tmp_path / "f")
     assert (tmp_path / "f").read_text() == "exit 0"
+
+
+def test_a_stream_is_written_to_and_stays(mine: Path, tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "stdout"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "one")
+    write_text(link, "two")
+    copy_to(mine / "run.sh", pipe)
+    assert os.read(reader, 100) == b"onetwoexit 0"
+    os.close(reader)
+    assert pipe.is_fifo() and link.is_symlink()
+    assert not list(tmp_path.glob(f"{PARTIAL}*"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes a device")
+def test_what_takes_everything_stays(mine: Path, tmp_path: Path) -> None:
+    """Written to as root, /dev/null itself became a file, and all programs of the machine wrote into it."""
+    null = tmp_path / "null"
+    try:
+        os.mknod(null, stat.S_IFCHR | 0o666, Path(os.devnull).stat().st_rdev)
+    except PermissionError:
+        pytest.skip("no right to make a device")
+    write_text(null, "x")
+    copy_to(mine, null)
+    assert null.is_char_device()
+
+
+def test_a_socket_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("s")
+        with pytest.raises(OSError, match="neither a file, a folder nor a stream"):
+            write_text(Path("s"), "x")
+        assert Path("s").is_socket()
 
 
 def test_files_beside_the_place_are_not_touched(mine: Path, tmp_path: Path) -> None:
