@@ -38,7 +38,7 @@ def published(target: Path, *, sync: bool = False) -> Iterator[Path]:
 
     A reader sees the old one or the new one, whole. If the block fails, nothing has changed. With `sync` a
     file is on the disk before it takes the name, so that a crash of the machine leaves one of the two.
-    What is no file, as a terminal, a pipe or /dev/null, is written to and stays.
+    A stream, such as a terminal, a pipe or /dev/null, is written to and stays.
 
     Raises:
         OSError: the place cannot be written to.
