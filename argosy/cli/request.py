@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,10 +143,11 @@ class Request:
             file = at_first
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            manifest, given = content["manifest"], content["given"]
-            folders = tuple(content["module_dirs"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, RecursionError):
             raise UsageError(f"{file} does not tell what run '{record.run}' was asked for") from None
+        if wrong := _damage(content):
+            raise UsageError(f"{file} is damaged: {wrong}")
+        manifest, given, folders = content["manifest"], content["given"], tuple(content["module_dirs"])
         pipeline = str(content.get("pipeline", ""))
         files = tuple(content.get("files", ()))
         runner = str(content.get("runner", RUNNERS[0]))
@@ -207,6 +208,48 @@ class Request:
             write_text(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False))
         except OSError as error:
             raise UsageError(f"the run's folder {self.run_dir} cannot be made: {error.strerror}") from None
+
+
+def _damage(content: Any) -> str:
+    """The field of a kept request that is not as it was written; empty where all are sound."""
+    if not isinstance(content, dict):
+        return "it is no object"
+    written = {
+        "files": (),
+        "runner": RUNNERS[0],
+        "pipeline": "",
+        **content,
+    }  # the first ones had none of these
+    wrong = next((name for name, check in _FIELDS.items() if not check(written.get(name))), "")
+    if wrong:
+        return wrong
+    manifest = content["manifest"]
+    spec = manifest.get("spec")
+    if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("metadata", {}), dict):
+        return "manifest"
+    templates = spec.get("templates") if isinstance(spec, dict) else None
+    sound = isinstance(templates, list) and all(
+        isinstance(t, dict) and _text(t.get("name")) for t in templates
+    )
+    return "" if sound else "manifest.spec"
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(map(_text, value))
+
+
+_FIELDS: dict[str, Callable[[Any], bool]] = {
+    "manifest": lambda value: isinstance(value, dict),
+    "given": lambda value: isinstance(value, dict) and _texts([*value.values()]),
+    "module_dirs": _texts,
+    "files": _texts,
+    "runner": lambda value: value in RUNNERS,
+    "pipeline": _text,
+}
 
 
 def _suffix() -> str:

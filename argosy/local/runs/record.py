@@ -134,7 +134,7 @@ class Record:
     @property
     def outputs(self) -> Values:
         """The workflow's outputs."""
-        return Values.from_dict(self.head["outputs"]) if "outputs" in self.head else Values()
+        return Values.from_dict(self.head["outputs"]) if self.head.get("outputs") else Values()
 
     @cached_property
     def request(self) -> dict[str, Any]:
@@ -147,13 +147,14 @@ class Record:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest as it was run; empty where it is lost."""
+        """The manifest as it was run; empty where it is lost, or cut off, though it may be YAML still."""
         try:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            content = yaml.load((self.folder / "workflow.yaml").read_bytes(), Loader=loader)
+            text = (self.folder / "workflow.yaml").read_bytes()
+            content = yaml.load(text, Loader=loader)
         except (OSError, yaml.YAMLError):
             return {}
-        return content if isinstance(content, dict) else {}
+        return content if isinstance(content, dict) and text.endswith(b"\n") else {}
 
     @cached_property
     def templates(self) -> dict[str, dict[str, Any]]:

@@ -88,8 +88,14 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
 
 def _print_inputs_alone(console: Console, record: Record) -> None:
     """The inputs that the one step of `argosy rerun --step` got, which need not be those of its run."""
-    alone = record.request.get("alone") or {}
-    anew = f"; set anew: {', '.join(alone['given'])}" if alone.get("given") else ""
+    alone = record.request.get("alone")
+    if not isinstance(alone, dict) or not isinstance(alone.get("run"), str):
+        return
+    anew = (
+        f"; set anew: {', '.join(alone['given'])}"
+        if isinstance(alone.get("given"), dict | list) and alone["given"]
+        else ""
+    )
     for node in record.nodes:
         if node.name == alone.get("step"):
             title = f"inputs of '{one_line(node.name)}', alone, as in {alone['run']}{anew}"

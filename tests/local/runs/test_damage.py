@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from argosy.local.runs.page import render_page
 from argosy.local.runs.record import Record
 from argosy.local.state import lock
 from tests.local.conftest import manifest
@@ -262,3 +263,38 @@ def test_a_run_whose_lines_cannot_be_written_goes_on(tmp_path: Path) -> None:
     assert (done.returncode, json.loads(done.stdout)["phase"]) == (0, "Succeeded")
     (folder,) = (state / "runs").iterdir()
     assert Record.read(folder).phase == "Succeeded" and (folder / "page.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("manifest", value) for value in (None, [], {})),
+        *(("given", value) for value in (None, [], {"a": 1})),
+        *(("module_dirs", value) for value in (None, "x", [7])),
+        *(("files", value) for value in (None, [1])),
+        *(("runner", value) for value in (None, 1, "nope")),
+        ("pipeline", None),
+    ],
+)
+def test_a_request_with_a_field_of_another_kind_is_one_line(
+    field: str, value: object, run: Path, argosy: Argosy
+) -> None:
+    file = run / "request.json"
+    content = {"manifest": manifest({"templates": []}), "given": {}, "module_dirs": [], "files": []}
+    file.write_text(json.dumps({**content, field: value}))
+    for verb in VERBS[-3:]:
+        done = argosy(*verb)
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), (verb, done.output)
+        assert f"request.json is damaged: {field}" in done.stderr
+
+
+def test_a_manifest_that_is_cut_off_and_outputs_of_null_are_left_out(run: Path, argosy: Argosy) -> None:
+    state = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**state, "outputs": None}))
+    whole = (run / "workflow.yaml").read_bytes()
+    for cut in range(0, len(whole), 97):
+        (run / "workflow.yaml").write_bytes(whole[:cut])
+        render_page(Record.read(run))
+    (run / "workflow.yaml").write_bytes(whole[: whole.index(b"container:") + 20])
+    for verb in VERBS[:5]:
+        assert argosy(*verb).exit_code == 0
