@@ -214,12 +214,8 @@ def _damage(content: Any) -> str:
     """The field of a kept request that is not as it was written; empty where all are sound."""
     if not isinstance(content, dict):
         return "it is no object"
-    written = {
-        "files": (),
-        "runner": RUNNERS[0],
-        "pipeline": "",
-        **content,
-    }  # the first ones had none of these
+    # The first requests had none of these.
+    written = {"files": (), "runner": RUNNERS[0], "pipeline": "", **content}
     wrong = next((name for name, check in _FIELDS.items() if not check(written.get(name))), "")
     if wrong:
         return wrong

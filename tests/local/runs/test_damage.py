@@ -288,9 +288,7 @@ def test_a_request_with_a_field_of_another_kind_is_one_line(
         assert f"request.json is damaged: {field}" in done.stderr
 
 
-def test_a_manifest_that_is_cut_off_and_outputs_of_null_are_left_out(run: Path, argosy: Argosy) -> None:
-    state = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**state, "outputs": None}))
+def test_a_manifest_that_is_cut_off_anywhere_is_left_out(run: Path, argosy: Argosy) -> None:
     whole = (run / "workflow.yaml").read_bytes()
     for cut in range(0, len(whole), 97):
         (run / "workflow.yaml").write_bytes(whole[:cut])
