@@ -120,7 +120,7 @@ def _folder_of(*names: str) -> Path | None:
 
 def _differing(found: Mapping[Path | None, Path], names: Iterable[str]) -> str:
     """The fault of one command with files of several projects, or of one and of none, in words."""
-    files = [next(folder / n for n in names if (folder / n).is_file()) for folder in found if folder]
+    files = [next(folder / n for n in names if _is_there(folder / n)) for folder in found if folder]
     if None in found:
         holds = f"'{files[0]}' would hold for a part; none is above {found[None]}"
     else:
@@ -138,7 +138,12 @@ def _folder_at(path: Path) -> Path | None:
 
 def _upwards(start: Path, names: Iterable[str]) -> Path | None:
     above = (start, *start.parents)
-    return next((f for f in above if any((f / name).is_file() for name in names)), None)
+    return next((f for f in above if any(_is_there(f / name) for name in names)), None)
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a file is there, or a link to one that is lost: that is told when it is read."""
+    return file.is_file() or file.is_symlink()
 
 
 @dataclass(frozen=True)

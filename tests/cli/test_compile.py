@@ -205,6 +205,13 @@ def test_an_installations_settings_are_found(folder: Path) -> None:
     assert "unknown setting 'namespce'; did you mean 'namespace'" in refused.stderr
 
 
+def test_settings_that_are_a_link_to_nothing_are_told(folder: Path) -> None:
+    (folder / "argosy.yaml").symlink_to("nowhere")
+    done = argosy(folder, "compile", "greet_all.py")
+    said = "argosy: cannot read the settings 'argosy.yaml': No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["compile", "greet_all.py", "-o"], 2), (["build", "greet_all.py", "--dockerfile"], 1)],
