@@ -40,19 +40,19 @@ class ArgoServerApi:
             )
         body = {"namespace": namespace, kind.argo_key: manifest}
         doing = phrase("create", kind.name, manifest, namespace)
-        return self._http.call("POST", kind.argo_server_path(segment(namespace)), doing, body)
+        return self._http.resource("POST", kind.argo_server_path(segment(namespace)), doing, body)
 
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """The object of that name."""
         path = f"{kind.argo_server_path(segment(namespace))}/{segment(name)}"
-        return self._http.call("GET", path, phrase("read", kind.name, name, namespace))
+        return self._http.resource("GET", path, phrase("read", kind.name, name, namespace))
 
     def replace(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Put the manifest in the place of what is there."""
         name = manifest["metadata"]["name"]
         path = f"{kind.argo_server_path(segment(namespace))}/{segment(name)}"
         body = {"namespace": namespace, "name": name, kind.argo_key: manifest}
-        return self._http.call("PUT", path, phrase("update", kind.name, manifest, namespace), body)
+        return self._http.resource("PUT", path, phrase("update", kind.name, manifest, namespace), body)
 
     def all_of(self, kind: Kind, namespace: str, labels: str = "") -> Iterator[dict[str, Any]]:
         """The objects of a kind."""
@@ -115,7 +115,7 @@ class ArgoServerApi:
     def _do(self, verb: str, namespace: str, name: str, more: dict[str, Any]) -> dict[str, Any]:
         path = f"{WORKFLOW.argo_server_path(segment(namespace))}/{segment(name)}/{verb}"
         doing = phrase(verb, "Workflow", name, namespace)
-        return self._http.call("PUT", path, doing, {"namespace": namespace, "name": name, **more})
+        return self._http.resource("PUT", path, doing, {"namespace": namespace, "name": name, **more})
 
     def log(self, namespace: str, workflow: str, node: Node, tail: int | None, follow: bool) -> Iterator[str]:
         """The lines of a node's log; NotFoundError where there is none, as for a pod that is gone."""

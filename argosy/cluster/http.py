@@ -139,6 +139,20 @@ class Http:
         _LOGGER.debug("%s %s: %s", method, path, response.status)
         return read_object(self.where, data)
 
+    def resource(
+        self, method: str, path: str, doing: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The Kubernetes object that the server answers with: it has a name, whatever else it has.
+
+        Raises:
+            SubmitError: as `call`, and where the answer is another object.
+        """
+        found = self.call(method, path, doing, body)
+        metadata = found.get("metadata")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            raise SubmitError(f"{self.where} does not answer as an API does; check the address")
+        return found
+
     def text(self, path: str, doing: str) -> str:
         """The answer to a GET as text."""
         with self._response("GET", path, doing, None, {}, _READ, ANYTHING) as response:

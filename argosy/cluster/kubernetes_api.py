@@ -33,17 +33,17 @@ class KubernetesApi:
     def create(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Make an object."""
         doing = phrase("create", kind.name, manifest, namespace)
-        return self._http.call("POST", kind.kubernetes_path(segment(namespace)), doing, manifest)
+        return self._http.resource("POST", kind.kubernetes_path(segment(namespace)), doing, manifest)
 
     def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """The object of that name."""
         path = f"{kind.kubernetes_path(segment(namespace))}/{segment(name)}"
-        return self._http.call("GET", path, phrase("read", kind.name, name, namespace))
+        return self._http.resource("GET", path, phrase("read", kind.name, name, namespace))
 
     def replace(self, kind: Kind, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         """Put the manifest in the place of what is there."""
         path = f"{kind.kubernetes_path(segment(namespace))}/{segment(manifest['metadata']['name'])}"
-        return self._http.call("PUT", path, phrase("update", kind.name, manifest, namespace), manifest)
+        return self._http.resource("PUT", path, phrase("update", kind.name, manifest, namespace), manifest)
 
     def all_of(self, kind: Kind, namespace: str, labels: str = "") -> Iterator[dict[str, Any]]:
         """The objects of a kind."""
@@ -84,7 +84,7 @@ class KubernetesApi:
         """Stop a workflow."""
         refuse_to_stop(self.get(WORKFLOW, namespace, name))
         path = f"{WORKFLOW.kubernetes_path(segment(namespace))}/{segment(name)}"
-        return self._http.call("PATCH", path, phrase("stop", "Workflow", name, namespace), STOP)
+        return self._http.resource("PATCH", path, phrase("stop", "Workflow", name, namespace), STOP)
 
     def resume(self, namespace: str, name: str, step: str | None = None) -> dict[str, Any]:
         """Let a workflow go on at its approvals."""
@@ -150,9 +150,9 @@ class KubernetesApi:
     def create_secret(self, namespace: str, secret: dict[str, Any]) -> dict[str, Any]:
         """Make a Secret."""
         doing = phrase("create", "Secret", secret, namespace)
-        return self._http.call("POST", _core("secrets", namespace), doing, secret)
+        return self._http.resource("POST", _core("secrets", namespace), doing, secret)
 
     def get_secret(self, namespace: str, name: str) -> dict[str, Any]:
         """The Secret of that name."""
         doing = phrase("read", "Secret", name, namespace)
-        return self._http.call("GET", _core("secrets", namespace, name), doing)
+        return self._http.resource("GET", _core("secrets", namespace, name), doing)

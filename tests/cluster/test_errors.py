@@ -121,9 +121,14 @@ def test_refused_by_a_policy(server: Server, argosy: Run, workflow: Path) -> Non
     assert server.posts() == 1
 
 
-def test_an_answer_that_is_no_object(server: Server, argosy: Run, workflow: Path) -> None:
-    server.wrong_answer = b"<html>welcome</html>"
-    assert "does not answer as an API does" in last_line(argosy("submit", workflow), 1)
+@pytest.mark.parametrize("answer", [b"<html>welcome</html>", b"{}", b'{"metadata": {}}', b"[1]"])
+@pytest.mark.parametrize("verb", ["submit", "get", "show", "logs", "stop", "resume", "retry"])
+def test_an_answer_that_is_no_such_object(
+    server: Server, argosy: Run, workflow: Path, verb: str, answer: bytes
+) -> None:
+    server.wrong_answer = answer
+    target = workflow if verb == "submit" else "team/greet"
+    assert "does not answer as an API does" in last_line(argosy(verb, target), 1)
 
 
 def test_a_login_page(server: Server, argosy: Run, workflow: Path) -> None:
