@@ -73,6 +73,15 @@ class OwnErrors(click.Group):
             where = f": {error.filename}" if error.filename else ""
             click.echo(f"{self.program}: nothing more can be written{where}: {error.strerror}", err=True)
             sys.exit(1)
+        except UnicodeEncodeError as error:
+            if error.encoding in ("utf-8", "idna"):
+                raise
+            click.echo(
+                f"{self.program}: the output has {ascii(error.object[error.start])}, which its encoding "
+                f"{error.encoding} cannot write; set PYTHONIOENCODING=utf-8",
+                err=True,
+            )
+            sys.exit(UsageError.exit_code)
         except ModuleNotFoundError as error:
             mistake = couler_missing(error)
             if mistake is None:

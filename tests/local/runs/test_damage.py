@@ -296,3 +296,16 @@ def test_a_manifest_that_is_cut_off_anywhere_is_left_out(run: Path, argosy: Argo
     (run / "workflow.yaml").write_bytes(whole[: whole.index(b"container:") + 20])
     for verb in VERBS[:5]:
         assert argosy(*verb).exit_code == 0
+
+
+def test_a_sign_that_the_output_cannot_write_is_one_line(run: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [ARGOSY, "show", RUN, "--state-dir", str(run.parent.parent)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "argosy: the output has '\\u2714', which its encoding latin-1 cannot write; "
+        "set PYTHONIOENCODING=utf-8\n"
+    )
