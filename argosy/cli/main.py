@@ -77,7 +77,7 @@ class OwnErrors(click.Group):
             if error.encoding in ("utf-8", "idna"):
                 raise
             click.echo(
-                f"{self.program}: the output has {ascii(error.object[error.start])}, which its encoding "
+                f"{self.program}: the output has {error.object[error.start]!a}, which its encoding "
                 f"{error.encoding} cannot write; set PYTHONIOENCODING=utf-8",
                 err=True,
             )
