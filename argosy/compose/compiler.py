@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from argosy.compose.given import LOCAL_PARAMETERS, fitting
 from argosy.compose.settings import Settings
@@ -14,6 +14,9 @@ from argosy.manifest import emit
 from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import spec_of
 from argosy.step.interface import ENTRYPOINT, EXIT_HANDLER, Interface, Port
+
+if TYPE_CHECKING:
+    from argosy.compose.environments import Place
 
 API_VERSION = "argoproj.io/v1alpha1"
 
@@ -56,15 +59,19 @@ def compile(
         "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
     }
     manifest = settings.over(manifest)
-    _check_settings(pipeline.interface, settings.given(manifest))
+    _check_settings(pipeline.interface, settings.given(manifest), settings.places(manifest))
     return manifest
 
 
-def _check_settings(interface: Interface, given: Mapping[str, str]) -> None:
-    """Raise UsageError for values of the settings that the pipeline does not take as they are."""
-    for name, value in fitting(interface, given).items():
-        if value != given[name]:
-            raise UsageError(f"parameter '{name}': the settings have {given[name]!r}; write {value!r}")
+def _check_settings(interface: Interface, given: Mapping[str, str], places: Mapping[str, "Place"]) -> None:
+    """Raise UsageError, with its place, for a value of the settings that is not the parameter's as it is."""
+    for name, written in given.items():
+        try:
+            (value,) = fitting(interface, {name: written}).values()
+        except UsageError as error:
+            raise places[name].error(str(error)) from None
+        if value != written:
+            raise places[name].error(f"parameter '{name}' is {written!r} here; write {value!r}")
 
 
 def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:

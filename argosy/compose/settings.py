@@ -44,7 +44,7 @@ from argosy.manifest.reading import OwnLoader
 from argosy.text import did_you_mean
 
 if TYPE_CHECKING:
-    from argosy.compose.environments import Overlay
+    from argosy.compose.environments import Overlay, Place
 
 FILE = "argosy.yaml"
 IMAGES = "argosy.images.yaml"  # argosy.code.images.recipe
@@ -284,6 +284,10 @@ class Settings:
     def given(self, manifest: dict[str, Any]) -> dict[str, str]:
         """The values that the environment, or the settings, give a pipeline's parameters."""
         return {n: v for overlay in self.overlays for n, v in overlay.given(manifest).items()}
+
+    def places(self, manifest: dict[str, Any]) -> "dict[str, Place]":
+        """Where those values stand."""
+        return {n: place for overlay in self.overlays for n, place in overlay.places(manifest).items()}
 
     def image(self, name: str) -> str:
         """The image that stands for `name` here: the longest prefix counts."""

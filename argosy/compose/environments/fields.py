@@ -120,6 +120,8 @@ def resources(value: Any, place: Place) -> dict[str, Any]:
         pair = amount if isinstance(amount, list) else [amount, amount]
         if len(pair) != 2:
             raise (place / name).error("is a quantity, or a request and a limit: [500m, 2]")
+        if negative := next((a for a in pair if str(a).startswith("-")), None):
+            raise (place / name).error(f"{negative!r} is negative")
         long["requests"][name], long["limits"][name] = (None if is_empty(a) else str(a) for a in pair)
     found = {key: long.get(key) or value.get(key) for key in _LONG if long.get(key) or key in value}
     return {"resources": found} if found else {}

@@ -201,9 +201,17 @@ class Overlay:
 
     def given(self, manifest: Manifest) -> dict[str, str]:
         """The values that this environment gives the parameters of a pipeline."""
+        return {name: one.parameters[name] for name, one in self._givers(manifest).items()}
+
+    def places(self, manifest: Manifest) -> dict[str, Place]:
+        """Where those values stand."""
+        return {name: one.place / "parameters" / name for name, one in self._givers(manifest).items()}
+
+    def _givers(self, manifest: Manifest) -> "dict[str, Overlay]":
+        """Of each parameter that is given a value, the part that counts: the last one that has it."""
         inner = [p for _, p in _matching(self.pipelines, title_of(manifest))]
         declared = {p["name"] for p in _declared(spec_of(manifest))}
-        return {n: v for one in (self, *inner) for n, v in one.parameters.items() if n in declared}
+        return {name: one for one in (self, *inner) for name in one.parameters if name in declared}
 
     def _around(self, manifest: Manifest, *, strict: bool) -> Manifest:
         spec = dict(spec_of(manifest))

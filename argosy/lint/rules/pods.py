@@ -22,10 +22,10 @@ _LAST_PORT = 65_535
 def pod_refused(subject: Subject) -> Iterator[Found]:
     """A container, a volume or a toleration is one that Kubernetes refuses.
 
-    A variable has a name without '=', and a value or a valueFrom. Ports are 1 to 65535. A request is not
-    above its limit, and devices such as GPUs are whole. Volumes, sidecars and init containers have names of
-    their own, of small letters, digits and '-'; a volume has one source. A toleration with the operator
-    Exists has no value.
+    A variable has a name without '=', and a value or a valueFrom. Ports are 1 to 65535. No quantity is
+    negative, a request is not above its limit, and devices such as GPUs are whole. Volumes, sidecars and
+    init containers have names of their own, of small letters, digits and '-'; a volume has one source. A
+    toleration with the operator Exists has no value.
 
     Why: the API server refuses the pod when it is made, after earlier steps have run. Of two volumes of one
     name Argo mounts the first only.
@@ -125,6 +125,9 @@ def _resources(container: Entry) -> Iterator[Found]:
     for kind, amounts in (("limits", limits), ("requests", requests)):
         for name, value in amounts.items():
             amount = _amount(value)
+            if isinstance(value, str | int | float) and as_text(value).startswith("-"):
+                where = container.at("resources", kind, name)
+                yield Found(where, f"{value} of {name} is negative", "Give what is needed, or 0.")
             if _is_device(name) and amount is not None and amount % 1:
                 where = container.at("resources", kind, name)
                 yield Found(where, f"{value} is no whole number of {name}", "Devices are not divided.")

@@ -262,14 +262,16 @@ components: {train: {imagePullPolicy: Never, labels: {team: settings}}}
         ("components: {train: {resources: {cpu: much}}}", "'much' is not a quantity"),
         ("components: {train: {resources: {gpus: 1}}}", "unknown resource 'gpus'; did you mean 'gpu'"),
         ("components: {train: {resources: {gpu: -1}}}", "-1 is not a number of GPUs"),
+        ("components: {train: {resources: {cpu: -1}}}", "-1 is negative"),
+        ("components: {train: {resources: {memory: -4Gi}}}", "'-4Gi' is negative"),
         ("components: {train: {env: {A: {secrt: s}}}}", "a variable is a text, {secret: NAME, key: KEY}"),
         ("components: {train: {volumes: [{emptyDir: {}}]}}", "volumes[0].name: is missing"),
         ("components: {train: {nodeSelector: {gpu: true}}}", "true is not a text; put it into quotes"),
         ("components: {train: {hostNetwork: 'yes'}}", "'yes' is not true or false"),
         ("components: {train: 5}", "the fields of a step are a mapping"),
         ("parameters: {datset: x}", "no pipeline has a parameter 'datset'; did you mean 'dataset'"),
-        ("parameters: {epochs: many}", "parameter 'epochs'"),
-        ("parameters: {epochs: '007'}", "parameter 'epochs': the settings have '007'; write '7'"),
+        ("parameters: {epochs: many}", "parameters.epochs: parameter 'epochs': 'many' is not a whole number"),
+        ("parameters: {epochs: '007'}", "parameters.epochs: parameter 'epochs' is '007' here; write '7'"),
         ("parameters: {epochs: null}", "is not a value"),
         ("parameters: {dataset: 'http://me:secret@host'}", "holds a password"),
         ("pipelines: {lern: {}}", "no pipeline 'lern'; did you mean 'learn'"),
@@ -292,7 +294,7 @@ def test_an_override_that_means_nothing_is_an_error_at_its_line(
     with pytest.raises(UsageError) as caught:
         compiled(tmp_path, f"    {over}")
     assert message in str(caught.value)
-    assert str(tmp_path / "argosy.yaml") in str(caught.value) or "epochs" in over
+    assert str(tmp_path / "argosy.yaml") in str(caught.value)
 
 
 def test_what_another_pipeline_of_the_project_has_is_no_mistake(tmp_path: Path) -> None:
