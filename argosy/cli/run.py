@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import sys
 import uuid
@@ -48,7 +49,7 @@ def reuse_of(
     dry: bool = False,
 ) -> "StepCache | None":
     """The cache as this run uses it; None where no step may be reused."""
-    from argosy.local.runs.cache import StepCache, may_be_reused
+    from argosy.local.runs.cache import StepCache, locale_of, may_be_reused
     from argosy.manifest.parts import templates_in
 
     templates = {str(t.get("name")): t for t in templates_in(request.manifest)}
@@ -57,7 +58,7 @@ def reuse_of(
         return None
     place = (request.state_dir, request.run, request.run_dir)
     images = None if containers is None else containers.known
-    variables = kept.variables
+    variables = {**({} if containers else locale_of(os.environ)), **kept.variables}
     return StepCache(*place, templates, request.module_dirs, bool(cached), dry, images, variables)
 
 

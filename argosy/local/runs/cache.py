@@ -29,6 +29,7 @@ from argosy.manifest.code import module_of
 from argosy.step.files import write_text
 
 FOLDER = "cache"
+_LOCALE = ("TZ", "LANG", "LANGUAGE")
 _TAG = re.compile(r"\{\{\s*(=?)\s*([^{}]*?)\s*\}\}")
 
 
@@ -200,6 +201,11 @@ def content_hash(path: Path) -> str:
         else:
             digest.update(_named(f"folder {name}\n"))
     return digest.hexdigest()
+
+
+def locale_of(shell: Mapping[str, str]) -> dict[str, str]:
+    """The variables that steps have from the shell and that change what they write: time zone, language."""
+    return {name: text for name, text in shell.items() if name in _LOCALE or name.startswith("LC_")}
 
 
 def variables_in(spec: Mapping[str, Any]) -> set[str] | None:

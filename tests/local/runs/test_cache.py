@@ -138,6 +138,16 @@ def test_a_variable_for_every_step_counts_as_its_environment(project: Path, argo
         assert reused(project)["make"] is again
 
 
+@pytest.mark.parametrize("name", ["TZ", "LC_TIME"])
+def test_the_time_zone_and_the_language_count(
+    project: Path, argosy: Argosy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for value, again in (("C", False), ("C", True), ("UTC", False)):
+        monkeypatch.setenv(name, value)
+        argosy("run", "words.py")
+        assert reused(project)["make"] is again
+
+
 OPTIONAL = """
 apiVersion: argoproj.io/v1alpha1
 kind: Workflow
