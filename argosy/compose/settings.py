@@ -253,8 +253,8 @@ class Settings:
         return replace(
             self,
             images={**self.images, **chosen.images},
-            namespace=chosen.namespace or self.namespace,
-            service_account=chosen.service_account or self.service_account,
+            namespace=_chosen(chosen.namespace, self.namespace),
+            service_account=_chosen(chosen.service_account, self.service_account),
             overlays=(own, chosen),
             environment=chosen,
         )
@@ -314,3 +314,8 @@ class Settings:
 
 
 _NOUNS: dict[type, str] = {dict: "mapping", str: "text", list: "list"}
+
+
+def _chosen(name: str | None, otherwise: str | None) -> str | None:
+    """The environment's name, or the settings'; none where the environment's is empty."""
+    return otherwise if name is None else name or None

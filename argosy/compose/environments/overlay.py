@@ -129,7 +129,7 @@ class Overlay:
 
     Attributes:
         place: where it is written.
-        namespace, service_account, images: in the place of the settings' own.
+        namespace, service_account, images: in the place of the settings' own; an empty name removes it.
         workflow: fields of Argo's workflow spec, `templateDefaults` among them.
         parameters: values of the workflow's parameters.
         components: fields of steps by the name of their template, or a pattern.
@@ -314,10 +314,13 @@ def _mapping(content: Any, place: Place) -> Mapping[str, Any]:
 
 
 def _text(content: Mapping[str, Any], key: str, place: Place) -> str | None:
+    """The name that a key gives: None where it gives none, and nothing where it takes the settings' away."""
     value = content.get(key)
-    if value is not None and (wrong := wrong_name(key, value)):
+    if value in (None, ""):
+        return "" if key in content else None
+    if wrong := wrong_name(key, value):
         raise (place / key).error(wrong)
-    return value
+    return str(value)
 
 
 def _texts(content: Any, place: Place) -> dict[str, str]:

@@ -197,6 +197,16 @@ def test_parameters_reach_the_workflow_and_those_who_call_its_template(tmp_path:
         }
 
 
+@pytest.mark.parametrize("empty", ["null", "''"])
+def test_an_empty_name_takes_the_settings_away(tmp_path: Path, empty: str) -> None:
+    top = "\nnamespace: settings\nserviceAccountName: settings\n"
+    over = f"    namespace: {empty}\n    serviceAccountName: {empty}\n"
+    kept, bare = (compile(learn, settings=settings(tmp_path, over, top, name)) for name in ("prod", "dev"))
+    assert (kept["metadata"]["namespace"], kept["spec"]["serviceAccountName"]) == ("settings", "settings")
+    assert "namespace" not in bare["metadata"]
+    assert "serviceAccountName" not in bare["spec"]
+
+
 def test_the_order_is_code_settings_environment(tmp_path: Path) -> None:
     top = """
 namespace: settings
