@@ -52,6 +52,8 @@ __all__ = [
     "VersionState",
 ]
 _CONNECT_SECONDS = 5.0
+# How Triton begins its answer of a model that it never loaded, or that has no version any more.
+_UNKNOWN_MODEL = "Request for unknown model"
 Verb = Literal["load", "unload"]
 _HELLO_SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}
@@ -145,8 +147,25 @@ class Triton:
         """Whether this version answers inference requests now."""
         return self._send("GET", f"{_version_path(model, version)}/ready").status_code == 200
 
+    def ready_versions(self, model: str) -> frozenset[int]:
+        """The versions of `model` that answer inference requests now; none of a model it does not know.
+
+        Raises:
+            TritonRefused: the server, or whoever answers in its place, does not tell.
+        """
+        answer = self._send("GET", f"/v2/models/{model}")
+        if answer.status_code in (400, 404) and _reason(answer).startswith(_UNKNOWN_MODEL):
+            return frozenset()
+        if answer.status_code != 200:
+            raise TritonRefused(f"tell the versions of {model!r}", _reason(answer))
+        return frozenset(map(int, answer.json().get("versions", ())))
+
     def index(self, model: str) -> dict[int, VersionState]:
-        """The versions of `model` that the server ever loaded, or tried to, since it started."""
+        """The versions of `model` that the server ever loaded, or tried to, since it started.
+
+        The server goes through the whole repository for this, a request to S3 for each model in it: ask for
+        it where the reason counts, not again and again.
+        """
         answer = self._call("POST", "/v2/repository/index", "list its models", json={})
         return {
             int(entry["version"]): VersionState(entry.get("state", ""), entry.get("reason", ""))

@@ -385,7 +385,7 @@ def ready_versions(triton: Triton, model: str) -> frozenset[int]:
     Raises:
         StepError: the server does not tell.
     """
-    return frozenset(v for v, known in triton.index(model).items() if known.state == _READY)
+    return triton.ready_versions(model)
 
 
 def wait_settled(triton: Triton, model: str, versions: Collection[int], deadline: Deadline) -> None:
@@ -395,16 +395,21 @@ def wait_settled(triton: Triton, model: str, versions: Collection[int], deadline
         StepError: Triton gave one up, does not know it, or the deadline passed; with Triton's own reason.
     """
     grace = Deadline.after(min(_GRACE_SECONDS, deadline.left))
-    while True:
-        states = triton.within(deadline.left).index(model)
-        missing = {v: states.get(v, _UNKNOWN) for v in versions if not _is_ready(states.get(v, _UNKNOWN))}
-        surplus = [v for v, known in states.items() if _is_ready(known) and v not in versions]
-        if not missing and not surplus:
-            return
-        given_up = grace.passed and any(known.state != "LOADING" for known in missing.values())
-        if deadline.passed or given_up:
-            raise StepError(_complaint(missing, surplus, deadline))
+    while triton.within(deadline.left).ready_versions(model) != frozenset(versions):
+        if grace.passed or deadline.passed:
+            _refuse_given_up(triton, model, versions, deadline)
         time.sleep(_POLL_SECONDS)
+
+
+def _refuse_given_up(triton: Triton, model: str, versions: Collection[int], deadline: Deadline) -> None:
+    """Raise StepError unless these versions may still get ready, and the others go."""
+    states = triton.within(deadline.left).index(model)
+    missing = {v: states.get(v, _UNKNOWN) for v in versions if not _is_ready(states.get(v, _UNKNOWN))}
+    surplus = [v for v, known in states.items() if _is_ready(known) and v not in versions]
+    if not missing and not surplus:
+        return
+    if deadline.passed or any(known.state != "LOADING" for known in missing.values()):
+        raise StepError(_complaint(missing, surplus, deadline))
 
 
 def smoke_test(triton: Triton, model: str, version: int) -> None:

@@ -21,6 +21,7 @@ from argosy.components.shared.triton_deadline import Deadline
 from argosy.errors import StepError
 from tests.components.deployment import models
 from tests.components.deployment.configuring import published_config
+from tests.components.deployment.conftest import Servers
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,24 @@ def test_exactly_these(repository: Repository) -> None:
     with pytest.raises(StepError, match=r"version 9 of .* is not in bucket .*: publish it again"):
         repository.serve(1, 9)
     assert repository.ready() == repository.named() == {1}
+
+
+def test_triton_is_asked_of_the_model_alone(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its index Triton makes a request to S3 for each model that lies there, whoever's it is."""
+    monkeypatch.setattr(Triton, "index", lambda *_: pytest.fail("nothing went wrong"))
+    assert repository.ready() == set()
+    repository.put(1, 2)
+    for versions in ({1}, {1, 2}, {2}, set()):
+        repository.serve(*versions)
+        assert repository.ready() == versions
+    repository.serve(1)
+    repository.unload_by_hand()
+    assert repository.ready() == set()
+
+
+def test_who_is_no_triton_knows_no_versions(repository: Repository, servers: Servers) -> None:
+    with pytest.raises(StepError, match=f"tell the versions of '{repository.place.model}'"):
+        Triton(servers.mlflow).ready_versions(repository.place.model)
 
 
 def test_a_version_that_stays_is_not_loaded_again(repository: Repository) -> None:
