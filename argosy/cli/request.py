@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from argosy.errors import UsageError
 from argosy.lint.engine import refuse_invalid_files
 from argosy.local.runs.describe import CODE_FILE, code_of
 from argosy.local.runs.record import REQUEST_FILE, RUNS, History, Record
+from argosy.local.state import Check, is_lines, is_text, is_texts, wrong_field
 from argosy.manifest.linking import link, main_of
 from argosy.manifest.parts import templates_in
 from argosy.step.files import write_text
@@ -214,10 +215,7 @@ def _damage(content: Any) -> str:
     """The field of a kept request that is not as it was written; empty where all are sound."""
     if not isinstance(content, dict):
         return "it is no object"
-    # The first requests had none of these.
-    written = {"files": (), "runner": RUNNERS[0], "pipeline": "", **content}
-    wrong = next((name for name, check in _FIELDS.items() if not check(written.get(name))), "")
-    if wrong:
+    if wrong := wrong_field(content, _FIELDS, _LATER_FIELDS):
         return wrong
     manifest = content["manifest"]
     spec = manifest.get("spec")
@@ -225,26 +223,21 @@ def _damage(content: Any) -> str:
         return "manifest"
     templates = spec.get("templates") if isinstance(spec, dict) else None
     sound = isinstance(templates, list) and all(
-        isinstance(t, dict) and _text(t.get("name")) for t in templates
+        isinstance(t, dict) and is_text(t.get("name")) for t in templates
     )
     return "" if sound else "manifest.spec"
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(map(_text, value))
-
-
-_FIELDS: dict[str, Callable[[Any], bool]] = {
+_FIELDS: dict[str, Check] = {
     "manifest": lambda value: isinstance(value, dict),
-    "given": lambda value: isinstance(value, dict) and _texts([*value.values()]),
-    "module_dirs": _texts,
-    "files": _texts,
+    "given": is_texts,
+    "module_dirs": is_lines,
+}
+# The first requests had none of these.
+_LATER_FIELDS: dict[str, Check] = {
+    "files": is_lines,
     "runner": lambda value: value in RUNNERS,
-    "pipeline": _text,
+    "pipeline": is_text,
 }
 
 

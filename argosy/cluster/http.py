@@ -32,8 +32,12 @@ def read_object(where: str, data: bytes) -> dict[str, Any]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        raise SubmitError(f"{where} does not answer as an API does; check the address")
+        raise _no_api(where)
     return content
+
+
+def _no_api(where: str) -> SubmitError:
+    return SubmitError(f"{where} does not answer as an API does; check the address")
 
 
 def error_for(where: str, status: int, data: bytes, doing: str) -> SubmitError:
@@ -150,7 +154,7 @@ class Http:
         found = self.call(method, path, doing, body)
         metadata = found.get("metadata")
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise SubmitError(f"{self.where} does not answer as an API does; check the address")
+            raise _no_api(self.where)
         return found
 
     def text(self, path: str, doing: str) -> str:

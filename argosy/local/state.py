@@ -387,7 +387,8 @@ def _with_changes(document: dict[str, Any], lines: list[bytes], path: Path) -> d
     return {**document, "nodes": list(nodes.values())}
 
 
-def _text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Whether a value is a text."""
     return isinstance(value, str)
 
 
@@ -395,23 +396,25 @@ def _name(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_text, value.values()))
+def is_texts(value: Any) -> bool:
+    """Whether a value is a mapping to texts."""
+    return isinstance(value, dict) and all(map(is_text, value.values()))
 
 
-def _lines(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_text, value))
+def is_lines(value: Any) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, list) and all(map(is_text, value))
 
 
 def _moment(value: Any) -> bool:
     try:
-        return _text(value) and parse_time(value).tzinfo is not None
+        return is_text(value) and parse_time(value).tzinfo is not None
     except ValueError:
         return False
 
 
 def _phase(value: Any) -> bool:
-    return _text(value) and value in {phase.value for phase in Phase}
+    return is_text(value) and value in {phase.value for phase in Phase}
 
 
 def _code(value: Any) -> bool:
@@ -420,18 +423,20 @@ def _code(value: Any) -> bool:
 
 def _inside(value: Any) -> bool:
     """A path of the run's own folder."""
-    return _text(value) and not PurePosixPath(value).is_absolute() and ".." not in PurePosixPath(value).parts
+    return (
+        is_text(value) and not PurePosixPath(value).is_absolute() and ".." not in PurePosixPath(value).parts
+    )
 
 
 def _values(value: Any) -> bool:
-    return isinstance(value, dict) and not _wrong(
-        value, {"parameters": _texts, "artifacts": _texts}, {"result": _or_none(_text)}
+    return isinstance(value, dict) and not wrong_field(
+        value, {"parameters": is_texts, "artifacts": is_texts}, {"result": _or_none(is_text)}
     )
 
 
 def _attempts(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(one, dict) and not _wrong(one, _ATTEMPT, {}) for one in value
+        isinstance(one, dict) and not wrong_field(one, _ATTEMPT, {}) for one in value
     )
 
 
@@ -444,34 +449,35 @@ def _or_none(check: Check) -> Check:
 
 
 _HEAD: dict[str, Check] = {
-    "name": _name, "uid": _text, "startedAt": _moment, "phase": _phase, "parameters": _texts, "nodes": _nodes,
+    "name": _name, "uid": is_text, "startedAt": _moment, "phase": _phase, "parameters": is_texts,
+    "nodes": _nodes,
 }  # fmt: skip
 _HEAD_MAY: dict[str, Check] = {
-    "format": _code, "message": _text, "finishedAt": _moment, "savedAt": _moment, "outputs": _values,
-    "journal": _text,
+    "format": _code, "message": is_text, "finishedAt": _moment, "savedAt": _moment, "outputs": _values,
+    "journal": is_text,
 }  # fmt: skip
 _ATTEMPT: dict[str, Check] = {
     "name": _name, "phase": _phase, "startedAt": _moment, "finishedAt": _moment, "exitCode": _or_none(_code),
-    "message": _text,
+    "message": is_text,
 }  # fmt: skip
 _NODE: dict[str, Check] = {
-    "name": _name, "template": _text, "type": _text, "parent": _text, "phase": _phase,
+    "name": _name, "template": is_text, "type": is_text, "parent": is_text, "phase": _phase,
     "startedAt": _or_none(_moment), "finishedAt": _or_none(_moment), "inputs": _values, "outputs": _values,
-    "exitCode": _or_none(_code), "message": _text, "log": _or_none(_inside), "logTail": _lines,
+    "exitCode": _or_none(_code), "message": is_text, "log": _or_none(_inside), "logTail": is_lines,
     "attempts": _attempts,
 }  # fmt: skip
 _NODE_MAY: dict[str, Check] = {
-    "queuedAt": _or_none(_moment), "retryAt": _or_none(_moment), "reused": _or_none(_text),
+    "queuedAt": _or_none(_moment), "retryAt": _or_none(_moment), "reused": _or_none(is_text),
 }  # fmt: skip
 
 
 def damage(document: Mapping[str, Any]) -> str:
     """The field of a run's state that is none, such as `nodes[3].outputs`; empty where all are sound."""
-    if wrong := _wrong(document, _HEAD, _HEAD_MAY):
+    if wrong := wrong_field(document, _HEAD, _HEAD_MAY):
         return wrong
     parents: dict[str, str] = {}
     for number, node in enumerate(document["nodes"]):
-        if wrong := _wrong(node, _NODE, _NODE_MAY):
+        if wrong := wrong_field(node, _NODE, _NODE_MAY):
             return f"nodes[{number}].{wrong}"
         if node["name"] in parents:
             return f"nodes[{number}].name, which an earlier node has"
@@ -479,7 +485,8 @@ def damage(document: Mapping[str, Any]) -> str:
     return _circle(parents)
 
 
-def _wrong(found: Mapping[str, Any], fields: Mapping[str, Check], sometimes: Mapping[str, Check]) -> str:
+def wrong_field(found: Mapping[str, Any], fields: Mapping[str, Check], sometimes: Mapping[str, Check]) -> str:
+    """The first of these fields that is missing, or of another kind; empty where all are sound."""
     for name, check in fields.items():
         if name not in found or not check(found[name]):
             return name

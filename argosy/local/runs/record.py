@@ -134,7 +134,7 @@ class Record:
     @property
     def outputs(self) -> Values:
         """The workflow's outputs."""
-        return Values.from_dict(self.head["outputs"]) if self.head.get("outputs") else Values()
+        return Values.from_dict(self.head["outputs"]) if "outputs" in self.head else Values()
 
     @cached_property
     def request(self) -> dict[str, Any]:

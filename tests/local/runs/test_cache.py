@@ -83,9 +83,9 @@ def project(tmp_path: Path) -> Path:
 def argosy(project: Path) -> Argosy:
     """Calls a command in a process of its own: a pipeline's file is imported once in one."""
     program = Path(sys.executable).with_name("argosy")
-    environment = {**os.environ, "ARGOSY_STATE_DIR": str(project)}
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "ARGOSY_STATE_DIR": str(project)}
         return subprocess.run(
             [program, *words], cwd=project, env=environment, capture_output=True, text=True, check=False
         )
@@ -139,11 +139,12 @@ def test_a_variable_for_every_step_counts_as_its_environment(project: Path, argo
 
 
 @pytest.mark.parametrize("name", ["TZ", "LC_TIME"])
-def test_the_time_zone_and_the_language_count(project: Path, name: str) -> None:
+def test_the_time_zone_and_the_language_count(
+    project: Path, argosy: Argosy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     for value, again in (("C", False), ("C", True), ("UTC", False)):
-        environment = {**os.environ, "ARGOSY_STATE_DIR": str(project), name: value}
-        program = Path(sys.executable).with_name("argosy")
-        subprocess.run([program, "run", "words.py"], cwd=project, env=environment, check=True)
+        monkeypatch.setenv(name, value)
+        assert argosy("run", "words.py").returncode == 0
         assert reused(project)["make"] is again
 
 
