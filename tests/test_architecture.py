@@ -69,6 +69,8 @@ def _names(node: ast.AST) -> Iterator[str]:
         for alias in node.names:
             inner = f"{node.module}.{alias.name}"
             yield inner if inner in FILES else node.module
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
 
 
 def _for_types(node: ast.AST) -> bool:

@@ -4,13 +4,17 @@ import errno
 import importlib
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 from click.shell_completion import CompletionItem
 
 from argosy import __version__
 from argosy.errors import ArgosyError, UsageError
+
+if TYPE_CHECKING:
+    from argosy.cli.parameters import OfEither
 
 # Each command lives in a module of its own, loaded when it is asked for: `argosy --help` stays instant.
 COMMANDS = {
@@ -101,7 +105,10 @@ class LazyGroup(OwnErrors):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        return _imported(COMMANDS[cmd_name])
+        command = _imported(COMMANDS[cmd_name])
+        if cmd_name in OF_A_CLUSTER:
+            cast("OfEither", command).namesake = partial(_imported, OF_A_CLUSTER[cmd_name])
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -1,6 +1,5 @@
 """Options that several commands share: parameters, environment, cluster, form of the output."""
 
-import importlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -187,12 +186,14 @@ def argo_server_options(command: F) -> F:
 class OfEither(click.Command):
     """A command for a run of this machine; for NAMESPACE/WORKFLOW its namesake of a cluster runs."""
 
+    namesake: Callable[[], click.Command]
+    """Loads that; the group, which holds both, sets it."""
+
     def _of_a_cluster(self) -> list[click.Option]:
         """The options that the namesake alone has."""
-        commands = vars(importlib.import_module("argosy.cli.cluster")).values()
-        namesake = next(c for c in commands if isinstance(c, click.Command) and c.name == self.name)
         own = {name for param in self.params for name in param.opts}
-        return [p for p in namesake.params if isinstance(p, click.Option) and not own & {*p.opts}]
+        options = [p for p in self.namesake().params if isinstance(p, click.Option)]
+        return [option for option in options if not own & {*option.opts}]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options, then those of the namesake."""
