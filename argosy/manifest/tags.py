@@ -10,7 +10,8 @@ from typing import Any
 
 from argosy.errors import LanguageError
 from argosy.manifest import golang
-from argosy.manifest.expressions import ExpressionError, evaluate, reads
+from argosy.manifest.expressions import ExpressionError, evaluate, reads, roots
+from argosy.manifest.functions import FUNCTIONS
 
 ROOTS = frozenset(
     {"inputs", "outputs", "item", "workflow", "tasks", "steps", "pod", "node", "retries", "lastRetry"}
@@ -21,7 +22,7 @@ Rewrite = Callable[[str, bool, bool], str]
 
 
 class TagError(LanguageError):
-    """A tag that stands for nothing at the moment it is needed."""
+    """A tag that is not closed, or stands for nothing at the moment it is needed."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,20 @@ class Text:
 
 def _value(tag: Tag, values: Mapping[str, Any]) -> str:
     if tag.expression:
+        _check_names(tag.name, values)
         return value_text(tag.name, evaluate(tag.name, values))
     name = parse(tag.name).render(values) if "{{" in tag.name else tag.name
     value = values.get(name)
     if value is None:
         raise TagError(f"cannot resolve {{{{{name}}}}}: it has no value here")
     return str(value)
+
+
+def _check_names(expression: str, values: Mapping[str, Any]) -> None:
+    """The engine looks for each name before it evaluates a tag's expression: also for those of `let`."""
+    there = {name.partition(".")[0] for name in values} | FUNCTIONS.keys() | {"sprig", "$env"}
+    for name in sorted(roots(expression) - there):
+        raise TagError(f"expression '{expression}': there is no {name!r} here")
 
 
 _LOST = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f]")
@@ -183,6 +192,39 @@ def _tag(content: str) -> Tag | None:
     )
     known = name.split(".", 1)[0] in ROOTS
     return Tag(name) if known and not any(c.isspace() or c in "{}" for c in outer) else None
+
+
+def render(text: str, values: Mapping[str, Any]) -> str:
+    """A text with values in place of its tags, asked of the language alone, outside of any manifest.
+
+    Args:
+        text: whatever word a tag begins with, it is one; in a manifest's field braces may be another's
+            (`parse`).
+        values: flat, such as `{"inputs.parameters.n": "3"}`; they are not looked at again.
+
+    Raises:
+        TagError: a tag is not closed, or has no value.
+        ExpressionError: an expression fails, or yields nothing.
+    """
+    rendered, at = [], 0
+    while (start := text.find("{{", at)) >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
+            raise TagError(f"a tag is not closed: {text[start : start + 40]!r}; add }}}}")
+        rendered += [text[at:start], _alone(text[start + 2 : end], values)]
+        at = end + 2
+    return "".join([*rendered, text[at:]])
+
+
+def _alone(content: str, values: Mapping[str, Any]) -> str:
+    """The text for a tag. Of one within another the engine replaces the inner one, and looks no further."""
+    if content.startswith("="):
+        return _value(Tag(content[1:], expression=True), values)
+    outer, opened, inner = content.rpartition("{{")
+    if opened and outer and values.get(inner) is not None:
+        return f"{{{{{outer}{values[inner]}"
+    name = content.strip()
+    return carried(name, _value(Tag(name), values))
 
 
 def value_text(expression: str, value: Any) -> str:

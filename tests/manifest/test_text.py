@@ -66,6 +66,7 @@ def test_a_value_stands_in_place_of_a_tag(text: str, value: str) -> None:
     [
         ("{{item.nope}}", "cannot resolve {{item.nope}}"),
         ("{{=nope ?? 'd'}}", "there is no 'nope' here"),
+        ("{{=let a = 1; a}}", "there is no 'a' here"),
         ("{{=nil}}", "yields nothing; give another value with ??"),
         ("{{=toJson({a: {b: 1}})}}", "ends too early"),
     ],
