@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -17,8 +17,9 @@ from rich.text import Text
 from argosy.cli.request import Request
 from argosy.compose.loader import load_documents
 from argosy.compose.settings import Settings
-from argosy.errors import UsageError
-from argosy.local import Node, WorkflowResult
+from argosy.errors import ArgosyError, UsageError
+from argosy.lint.engine import InvalidManifest
+from argosy.local import Node, Phase, Values, WorkflowResult
 from argosy.local.stacks import Binding, Stack, open_stack
 from argosy.manifest.linking import with_values
 from argosy.text import one_line
@@ -44,6 +45,28 @@ _STYLES = {
 }
 # Of a step's name, in characters; a longer one, as of a loop's item, puts its phase out of line.
 _LONGEST = 40
+
+
+class Refusable(click.Command):
+    """A command that ends with one document under `--output json`, also where it refuses to begin."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run; of a refusal the document is told, then the line as ever."""
+        try:
+            return super().invoke(ctx)
+        except ArgosyError as error:
+            if ctx.params["output"] == "json" and not ctx.params.get("only_plan"):
+                asked = ctx.params.get("target") or ctx.params.get("resume") or ctx.params.get("run")
+                click.echo(json.dumps(_refusal(str(asked or ""), error), ensure_ascii=False))
+            raise
+
+
+def _refusal(name: str, error: ArgosyError) -> dict[str, Any]:
+    """A run that never began; of a manifest that the linter refuses the engine says Failed, too."""
+    phase = Phase.FAILED if isinstance(error, InvalidManifest) else Phase.ERROR
+    at_no_time = {"startedAt": None, "finishedAt": None, "runDir": None}
+    empty = {"parameters": {}, "nodes": [], "outputs": Values().to_dict()}
+    return {"name": name, "uid": "", "phase": phase.value, "message": str(error), **at_no_time, **empty}
 
 
 def resume_command(run: str, result: WorkflowResult) -> str:

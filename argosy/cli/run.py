@@ -15,7 +15,16 @@ import click
 from rich.console import Console
 
 from argosy.cli.completion import runs, steps, targets
-from argosy.cli.execution import Leave, Work, execute, kept_values, shown_live, start_stack, with_config_maps
+from argosy.cli.execution import (
+    Leave,
+    Refusable,
+    Work,
+    execute,
+    kept_values,
+    shown_live,
+    start_stack,
+    with_config_maps,
+)
 from argosy.cli.parameters import (
     env_file_option,
     environment_option,
@@ -170,7 +179,7 @@ def run_options(command: F) -> F:
     return command
 
 
-@click.command()
+@click.command(cls=Refusable)
 @run_options
 def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path, **how: Any) -> None:
     """Run a pipeline on this machine, step by step, from its compiled manifest.
@@ -284,7 +293,7 @@ def _approval(words: Iterable[str], workflow: "Workflow") -> "Approval":
     return approval
 
 
-@click.command()
+@click.command(cls=Refusable)
 @click.argument("run", shell_complete=runs)
 @click.option("--from", "first", metavar="STEP", shell_complete=steps, help="It and all that depends on it.")
 @click.option("--step", metavar="STEP", shell_complete=steps, help="It alone, on the inputs that it had.")

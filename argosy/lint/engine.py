@@ -214,7 +214,7 @@ def refuse_invalid_files(files: Iterable[Path]) -> None:
 
     errors = _errors(load(list(files)))
     if errors:
-        raise ManifestError(f"{errors[0].file}:{errors[0].line}: {_said(errors)}")
+        raise InvalidManifest(f"{errors[0].file}:{errors[0].line}: {_said(errors)}", errors[0].path)
 
 
 def _errors(sources: list[Source]) -> list[Violation]:

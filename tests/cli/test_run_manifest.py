@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from argosy.cli.main import main
+from tests.documents import hold
 
 GOOD = """\
 apiVersion: argoproj.io/v1alpha1
@@ -124,3 +125,22 @@ def test_the_workflows_own_outputs_are_told_at_the_end(write: Callable[[str], Pa
     done = CliRunner().invoke(main, ["run", str(file), "--state-dir", "state"], catch_exceptions=False)
     end = done.stderr.partition(": Succeeded\n")[2].splitlines()
     assert end[0].split() == ["verdict", "2"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "phase", "says"),
+    [
+        (GOOD.replace("depends: a}", "depends: c}"), [], "Failed", "ARG402 'b' depends on 'c'"),
+        (GOOD, [], "Error", "parameter 'who' has no value"),
+        (GOOD, ["-p", "whom=Ada"], "Error", "there is no parameter 'whom'"),
+    ],
+)
+def test_a_refused_run_is_a_document_too(
+    write: Callable[[str], Path], text: str, words: list[str], phase: str, says: str
+) -> None:
+    """The engine itself fails a workflow that its validation refuses."""
+    done = CliRunner().invoke(main, ["run", str(write(text)), "--output", "json", *words])
+    told = hold("run", done.stdout)
+    assert (done.exit_code, told["phase"], told["nodes"]) == (2, phase, [])
+    assert says in told["message"]
+    assert done.stderr == f"argosy: {told['message']}\n"
