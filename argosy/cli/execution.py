@@ -1,6 +1,5 @@
 """The common part of `argosy run` and `argosy rerun`: servers, values, the run itself, what is said of it."""
 
-import json
 import os
 import shlex
 import time
@@ -158,7 +157,7 @@ def shown_live(request: Request, console: Console) -> Iterator[None]:
     """While inside: the run's page, fresh, in the browser; after it the page that stays."""
     import webbrowser
 
-    from argosy.local.runs.page import serving
+    from argosy.local.runs.serve import serving
 
     with serving(request.run_dir) as address:
         console.print(f"page    {address}", soft_wrap=True)
@@ -167,13 +166,13 @@ def shown_live(request: Request, console: Console) -> Iterator[None]:
         time.sleep(LAST_LOOK)
 
 
-def _write_page(request: Request, console: Console) -> dict[str, str]:
+def _write_page(result: "WorkflowResult", console: Console) -> dict[str, str]:
     """Write the run's page; a run is none the worse where that cannot be done."""
     from argosy.local.runs.page import told, write_page
     from argosy.local.runs.record import Record
 
     try:
-        record = Record.read(request.run_dir.resolve())
+        record = Record.of(result)
         return {"page": str(write_page(record, told(record)))}
     except UsageError as error:
         console.print(f"no page of the run: {error}", style="dim", markup=False, soft_wrap=True)
@@ -260,7 +259,7 @@ def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:
     if not result.succeeded and again:
         places["again"] = resume_command(work.request.run, result)
     console = Console(stderr=True, highlight=False)
-    places |= _write_page(work.request, console)
+    places |= _write_page(result, console)
     print_summary(console, result, places)
     if work.output == "json":
-        click.echo(json.dumps(result.to_dict(), ensure_ascii=False))
+        click.echo("".join(result.to_json()))

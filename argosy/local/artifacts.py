@@ -10,12 +10,9 @@ thing is the artifact.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
@@ -23,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from argosy.local.digest import sha256
 from argosy.local.errors import NodeError
 from argosy.local.kept import SECRET, Kept, Source
 from argosy.local.model import Artifact, Template, Workflow
@@ -31,13 +29,13 @@ from argosy.step.files import copy_to, write_text
 
 _SECONDS = 60
 _PACKAGES = {"http": "requests", "s3": "boto3"}
-# Of the network, a program, and an archive that is damaged or leads out of its folder.
-_FAILURES = (OSError, EOFError, subprocess.SubprocessError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+# Of the network, a program, and an archive that is damaged.
+_FAILURES = (OSError, EOFError, subprocess.SubprocessError, zlib.error)
 
 
 def from_text(data: str, run_dir: Path) -> Path:
     """The file that holds literal content (`raw.data`) in this run."""
-    path = run_dir / "artifacts" / ".raw" / hashlib.sha256(data.encode()).hexdigest()[:24]
+    path = run_dir / "artifacts" / ".raw" / sha256(data.encode()).hexdigest()[:24]
     write_text(path, data)
     return path
 
@@ -233,17 +231,26 @@ def _secret(reference: Any, kept: Kept) -> str | None:
 
 
 def _unpacked(path: Path) -> Path:
+    """The content of an archive; what is none, as it is. Raises OSError for one that is damaged."""
+    import tarfile  # few runs fetch anything
+    import zipfile
+
     inside = path.with_name("unpacked")
     if path.is_dir():
         return path
     try:
         with tarfile.open(path, "r:gz") as archive:
             archive.extractall(inside, filter="data")
-    except tarfile.ReadError:
+    except tarfile.ReadError as error:
         if not zipfile.is_zipfile(path):
             return path
-        with zipfile.ZipFile(path) as packed:
-            packed.extractall(inside)
+        try:
+            with zipfile.ZipFile(path) as packed:
+                packed.extractall(inside)
+        except zipfile.BadZipFile as damage:
+            raise OSError(str(damage)) from error
+    except tarfile.TarError as error:  # such as one that leads out of its folder
+        raise OSError(str(error)) from error
     found = list(inside.iterdir()) if inside.exists() else []
     return found[0] if len(found) == 1 else inside
 

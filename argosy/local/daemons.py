@@ -7,8 +7,6 @@ without a probe it is ready as soon as it is started.
 from __future__ import annotations
 
 import asyncio
-import http.client
-import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +91,9 @@ class _Question:
         return await asyncio.to_thread(self._get, host, port, path, headers)
 
     def _get(self, host: str, port: int, path: str, headers: Mapping[str, str]) -> bool:
+        import http.client  # few runs have such a probe
+        import ssl
+
         connection = http.client.HTTPConnection(host, port, timeout=self._probe.timeout)
         if str(self._body.get("scheme") or "HTTP").upper() == "HTTPS":
             unverified = ssl._create_unverified_context()  # as in Kubernetes

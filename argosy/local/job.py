@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +75,27 @@ class WorkflowResult:
             "outputs": self.outputs.to_dict(),
             "runDir": str(self.run_dir),
         }
+
+    def to_json(self) -> Iterator[str]:
+        """The document as JSON, in pieces: of thousands of nodes, one at a time is held a second time."""
+        known = replace(self, nodes=()).to_dict()
+        begin = "{"
+        for key, value in known.items():
+            yield f"{begin}{_json(key)}: "
+            begin = ", "
+            if key == "nodes":
+                yield "["
+                yield from (
+                    f"{', ' if n else ''}{_json(node.to_dict())}" for n, node in enumerate(self.nodes)
+                )
+                yield "]"
+            else:
+                yield _json(value)
+        yield "}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import re
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from argosy.errors import ManifestError
+from argosy.local.digest import sha256
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, Kept, Source
 from argosy.local.node import folder_name
@@ -117,7 +117,7 @@ class Memo:
         key, cache = render(self.key), render(self.cache)
         if not _MEMO_KEY.fullmatch(key):
             raise NodeError(f"memoize: {key!r} is no key: letters and digits are, and dashes after the first")
-        digest = hashlib.sha256(f"memoize\0{cache}\0{key}".encode()).hexdigest()
+        digest = sha256(f"memoize\0{cache}\0{key}".encode()).hexdigest()
         if not self.max_age:
             return digest, None
         try:

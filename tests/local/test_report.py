@@ -33,6 +33,7 @@ templates:
 def test_the_document(run: Run) -> None:
     result = run(SPEC, parameters={"word": "two"})
     document = json.loads(json.dumps(result.to_dict()))
+    assert "".join(result.to_json()) == json.dumps(result.to_dict(), ensure_ascii=False)
     assert document["phase"] == "Failed"
     assert document["parameters"] == {"word": "two"}
     good, bad, never = document["nodes"]

@@ -8,7 +8,6 @@ two runs share, such as the workflow's uid, therefore never has the same key twi
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -22,6 +21,7 @@ from argosy.code.project import find
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
 from argosy.local.artifacts import FETCHERS
+from argosy.local.digest import sha256
 from argosy.local.job import Inputs, Produced
 from argosy.local.node import Values, folder_name
 from argosy.local.runs.rerun import share
@@ -94,7 +94,7 @@ class StepCache:
             "artifacts": artifacts,
             "variables": {name: variables[name] for name in sorted(read)},
         }
-        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
         """The run that made the outputs, and these, in this run's folder; None if there is none, whole.
@@ -174,10 +174,10 @@ def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
         return None
     if found.missing:
         return None
-    digest = hashlib.sha256()
+    digest = sha256()
     for name, path in sorted(found.files.items()):
         content = b"" if name.endswith("/") else path.read_bytes()
-        digest.update(_named(f"{name}\0{hashlib.sha256(content).hexdigest()}\n"))
+        digest.update(_named(f"{name}\0{sha256(content).hexdigest()}\n"))
     return digest.hexdigest()
 
 
@@ -188,6 +188,8 @@ def _named(text: str) -> bytes:
 
 def content_hash(path: Path) -> str:
     """A hash of a file's bytes, or of a folder's names and files; a link counts as what it names."""
+    import hashlib  # few runs have artifacts, whose size OpenSSL's speed is for
+
     digest = hashlib.sha256()
     if not path.is_dir():
         with path.open("rb") as file:

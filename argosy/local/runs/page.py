@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs no network, and the server that keeps it fresh while the run goes on.
+"""A run as one HTML page that needs no network.
 
 The data stand in the page as JSON and reach the document as text nodes only, so nothing that a step wrote is
 ever read as HTML or script; a content security policy allows the page's own script and no other. Of logs and
@@ -8,17 +8,13 @@ artifacts the page has as much as there is room for, and tells how much it leave
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
-import threading
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,11 +25,12 @@ from argosy.catalogue.layout import FRAME, HEADER, Box, place
 from argosy.catalogue.svg import MARGIN, TINTS, Painter
 from argosy.errors import ArgosyError, ManifestError, UsageError
 from argosy.local.context import EXIT_HANDLER, HOOKS
+from argosy.local.digest import sha256
 from argosy.local.node import Node, now, parse_time
 from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record, size_of
 from argosy.local.stacks import Told, stack_kind
-from argosy.step.files import write_text
+from argosy.step.files import published
 from argosy.text import visible
 
 PAGE_FILE = "page.html"
@@ -59,18 +56,20 @@ _ALIKE = 8
 ROOM = "◌ 00m00s  "
 """Begins the second line of each box, in the place of its phase and time, which the page writes there."""
 
-LOOPBACK = "127.0.0.1"
+_PLACE = re.compile(r"\{\{ (\w+) \}\}")
+"""The place of a text in the page's file."""
 
 
 def write_page(record: Record, told: Told | None = None, path: Path | None = None) -> Path:
     """Write a run's page into its folder, or to another path; returns the file.
 
     Raises:
-        UsageError: jinja2 is not installed, or the file cannot be written.
+        UsageError: the file cannot be written.
     """
     path = path or record.folder / PAGE_FILE
     try:
-        write_text(path, render_page(record, told))
+        with published(path) as beside, beside.open("wb") as file:
+            file.writelines(piece.encode() for piece in _pieces(record, told))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     return path
@@ -86,37 +85,58 @@ def told(record: Record) -> Told:
 
 
 def render_page(record: Record, told: Told | None = None) -> str:
-    """The page's text. Raises UsageError if jinja2 is not installed."""
-    try:
-        import jinja2
-    except ModuleNotFoundError as error:
-        raise UsageError("pages need jinja2; run `pip install 'argosy[local]'`") from error
-    loader = jinja2.PackageLoader("argosy.local.runs", "templates")
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    script, style = (_asset(name) for name in ("page.js", "page.css"))
-    return environment.get_template("page.html.j2").render(
-        title=f"{record.run} {record.phase}",
-        run=record.run,
-        style=style,
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        graph=draw(record.manifest),
-        data=embedded(page_data(record, told)),
-    )
+    """The page's text."""
+    return "".join(_pieces(record, told))
+
+
+def _pieces(record: Record, told: Told | None) -> Iterator[str]:
+    """The page, piece by piece: of thousands of steps, one at a time is held as what the page shows of it."""
+    script = _asset("page.js")
+    filled: dict[str, Callable[[], Iterable[str]]] = {
+        "title": lambda: [escape(f"{record.run} {record.phase}")],
+        "run": lambda: [escape(record.run)],
+        "style": lambda: [_asset("page.css")],
+        "script": lambda: [script],
+        "script_hash": lambda: [base64.b64encode(sha256(script.encode()).digest()).decode()],
+        "graph": lambda: [draw(record.manifest)],
+        "data": lambda: embedded(_data(record, told)),
+    }
+    for number, part in enumerate(_PLACE.split(_asset("page.html"))):
+        yield from filled[part]() if number % 2 else [part]
 
 
 def _asset(name: str) -> str:
     return (resources.files("argosy.local.runs") / "templates" / name).read_text("utf-8")
 
 
-def embedded(data: Any) -> str:
-    """JSON that may stand inside of a script element: no character can end it."""
+def embedded(data: Mapping[str, Any]) -> Iterator[str]:
+    """JSON, in pieces, that may stand inside of a script element: no character can end it."""
+    begin = "{"
+    for key, value in data.items():
+        yield f"{begin}{_json(key)}:"
+        begin = ","
+        if not isinstance(value, Iterator):
+            yield _json(value)
+            continue
+        yield "["
+        yield from (f"{',' if number else ''}{_json(one)}" for number, one in enumerate(value))
+        yield "]"
+    yield "}"
+
+
+def _json(data: Any) -> str:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def page_data(record: Record, told: Told | None = None) -> dict[str, Any]:
     """Everything that the page shows. Times are milliseconds since the run began."""
+    data = _data(record, told)
+    return {**data, "nodes": list(data["nodes"])}
+
+
+def _data(record: Record, told: Told | None) -> dict[str, Any]:
+    """The same; the nodes are made one by one."""
     start = parse_time(record.started_at).timestamp() * 1000 if record.started_at else 0.0
     previews = Previews()
     share = min(_LONGEST, max(_SHORTEST, _LOGS // max(1, len(record.nodes))))
@@ -134,7 +154,7 @@ def page_data(record: Record, told: Told | None = None) -> dict[str, Any]:
         "folder": str(record.folder),
         "parameters": {key: _short(value) for key, value in parameters.items()},
         "outputs": {key: _short(value) for key, value in record.outputs.parameters.items()},
-        "nodes": [_node(record, node, place, start, share, previews) for node in record.nodes],
+        "nodes": (_node(record, node, place, start, share, previews) for node in record.nodes),
         "templates": {name: _template(body) for name, body in record.templates.items()},
         "gates": [gate.to_dict() for gate in gates(record)],
         "versions": _versions(record),
@@ -375,54 +395,3 @@ def folded(diagram: Diagram) -> Diagram:
         Edge(first.get(e.source, e.source), first.get(e.target, e.target), e.way) for e in diagram.edges
     )
     return replace(diagram, nodes=tuple(nodes), edges=tuple(edges))
-
-
-@contextmanager
-def serving(folder: Path, port: int = 0) -> Iterator[str]:
-    """While inside: the page's address. Raises UsageError if the port is taken."""
-    try:
-        server = ThreadingHTTPServer((LOOPBACK, port), partial(_Handler, folder))
-    except OSError as error:
-        raise UsageError(f"port {port} cannot be used: {error.strerror}") from None
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="page", daemon=True)
-    thread.start()
-    try:
-        yield f"http://{LOOPBACK}:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers two addresses, and only to who calls this machine by its own name."""
-
-    def __init__(self, folder: Path, *args: object) -> None:
-        self._folder = folder
-        super().__init__(*args)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        """The page, or its data."""
-        name = self.headers.get("Host", "").rpartition(":")[0]
-        if name not in (LOOPBACK, "localhost"):  # another site's name that was pointed at this machine
-            self._answer(403, "text/plain", "this page is for this machine\n")
-        elif self.path == "/":
-            self._answer(200, "text/html", render_page(Record.read(self._folder)))
-        elif self.path == "/data.json":
-            data = json.dumps(page_data(Record.read(self._folder)), ensure_ascii=False)
-            self._answer(200, "application/json", data)
-        else:
-            self._answer(404, "text/plain", "there is / and /data.json\n")
-
-    def _answer(self, status: int, kind: str, text: str) -> None:
-        body = text.encode()
-        self.send_response(status)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the terminal shows the run."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -32,6 +32,9 @@ from argosy.local.node import (
 )
 from argosy.local.state import STATE_FILE, lock, read_state
 from argosy.manifest.parts import templates_in
+
+if TYPE_CHECKING:
+    from argosy.local.job import WorkflowResult
 
 REQUEST_FILE = "request.json"
 
@@ -80,6 +83,22 @@ class Record:
             document["savedAt"] = last
             nodes = tuple(replace(node, retry_at=None, seen_at=last) for node in nodes)
         return cls(folder, state, document, nodes)
+
+    @classmethod
+    def of(cls, result: WorkflowResult) -> Record:
+        """The run that has just ended so."""
+        head = {
+            "name": result.name,
+            "uid": result.uid,
+            "startedAt": result.started_at,
+            "finishedAt": result.finished_at,
+            "savedAt": result.finished_at,
+            "phase": result.phase.value,
+            "message": result.message,
+            "parameters": dict(result.parameters),
+            "outputs": result.outputs.to_dict(),
+        }
+        return cls(result.run_dir, "finished", head, result.nodes)
 
     def whole(self) -> Record:
         """Itself. Raises UsageError, with the reason, if there is nothing to show."""

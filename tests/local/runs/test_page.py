@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from argosy.local.node import Node, Phase
-from argosy.local.runs.page import Previews, log_end, page_data, render_page, serving, write_page
+from argosy.local.runs.page import Previews, log_end, page_data, render_page, write_page
 from argosy.local.runs.record import Record
+from argosy.local.runs.serve import serving
 from argosy.local.state import read_state
 from tests.local.runs.browser import CHROMIUM, Browser, browsing
 from tests.local.runs.conftest import GATED, Argosy, Made
