@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import platform
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from argosy.local.artifacts import from_text
 from argosy.local.context import EXIT_HANDLER, HOOKS, Context
 from argosy.local.daemons import LOOPBACK
 from argosy.local.errors import NodeError, language
+from argosy.local.feed import WAITING, Feed
 from argosy.local.job import Inputs, Job, Produced
 from argosy.local.model import Arguments, Artifact, Call, Hook, Loop, Template
 from argosy.local.node import KINDS, Node, Phase, Values, now
@@ -235,14 +236,14 @@ def _resolve_one(call: Call, scope: Scope) -> None:
         scope.optional(value)
 
 
-def _items(call: Call, loop: Loop, scope: Scope) -> list[Item]:
+def _items(call: Call, loop: Loop, scope: Scope) -> Items:
     """The items of a loop; a list that cannot be read is empty where `when` is false anyway."""
     try:
         return expand(loop, scope)
     except NodeError:
         if loop.param is None or not call.when or scope.holds(call.when)[0]:
             raise
-        return []
+        return Items(())
 
 
 async def gather(jobs: Iterable[Awaitable[_T]]) -> list[_T]:
@@ -257,9 +258,16 @@ async def gather(jobs: Iterable[Awaitable[_T]]) -> list[_T]:
 
 
 async def _run_one(
-    site: Site, call: Call, name: str, parent: str, scope: Scope, fresh: bool, turn: _Turn | None = None
+    site: Site,
+    call: Call,
+    name: str,
+    parent: str,
+    scope: Scope,
+    fresh: bool,
+    turn: _Turn | None = None,
+    **waiting: Any,
 ) -> tuple[Node, Produced]:
-    """A call without a loop, or one item of a loop."""
+    """A call without a loop, or one item of a loop; `waiting` are the fields of the job about that."""
     ctx = site.engine.ctx
     try:
         if call.when:
@@ -280,7 +288,8 @@ async def _run_one(
         if call.hooks:
             begun = Node(name, call.template, "", Phase.RUNNING, parent, started_at=now())
             watch.look(site.after(call, begun, Produced(), scope))
-        node, produced = await site.engine.execute(Job(site.template(call), name, inputs, parent, fresh))
+        job = Job(site.template(call), name, inputs, parent, fresh, **waiting)
+        node, produced = await site.engine.execute(job)
     if call.hooks:
         watch.look(site.after(call, node, produced, scope))
         await watch.over()
@@ -400,10 +409,7 @@ async def _run_loop(site: Site, call: Call, loop: Loop, fresh: bool) -> Finished
     ctx.state.put(Node(name, call.template, "Loop", Phase.RUNNING, site.parent, started_at=now()))
     try:
         turns = Turns(len(items)) if site.kind == "tasks" else None
-        done = await gather(
-            _run_item(site, call, name, item, fresh, turns.turn(number) if turns else None)
-            for number, item in enumerate(items)
-        )
+        done = await _Round(site, call, items, fresh, turns).run()
     except asyncio.CancelledError:
         _close(site, name, Phase.FAILED, ctx.stop_reason, Values())
         raise
@@ -434,11 +440,50 @@ def _gathered(outputs: list[Produced]) -> tuple[dict[str, str], str]:
         return {}, str(error)
 
 
-async def _run_item(
-    site: Site, call: Call, loop: str, item: Item, fresh: bool, turn: _Turn | None
-) -> tuple[Node, Produced]:
-    scope = site.scope.inner(dict(item.variables))
-    return await _run_one(site, call, f"{loop}{item.suffix}", loop, scope, fresh, turn)
+class _Round:
+    """The items of a loop, run side by side."""
+
+    def __init__(self, site: Site, call: Call, items: Items, fresh: bool, turns: Turns | None) -> None:
+        self._site, self._call, self._items, self._fresh, self._turns = site, call, items, fresh, turns
+        self._loop, self._queued_at = site.name(call), None
+        # Of those that wait for a lock, cause hooks, or stop others, one is not like another: all are made.
+        if len(items) > WAITING and not (site.template(call).locks or call.hooks or site.fail_fast):
+            self._queued_at = None if site.slots else now()
+            self._feed = Feed(len(items), self._one, WAITING)
+        else:
+            self._feed = Feed(len(items), self._one, len(items))
+
+    async def run(self) -> list[tuple[Node, Produced]]:
+        """Each item's node and outputs, in order."""
+        state, kind = self._site.engine.ctx.state, KINDS[self._site.template(self._call).kind]
+        if self._queued_at is not None:
+            state.expect(
+                Node(name, self._call.template, kind, parent=self._loop, queued_at=self._queued_at)
+                for name in self._names()
+            )
+        try:
+            return await self._feed.results()
+        except asyncio.CancelledError:
+            if self._queued_at is not None:
+                self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        """The run is being stopped: end the items that wait, like those that have been made."""
+        state, why = self._site.engine.ctx.state, self._site.engine.ctx.stop_reason
+        for name in self._names(self._feed.made):
+            if state.kept(name) is None:
+                ended = replace(state.nodes[name], phase=Phase.FAILED, message=why, finished_at=now())
+                state.put(replace(ended, started_at=ended.finished_at))
+
+    def _names(self, first: int = 0) -> Iterator[str]:
+        return (f"{self._loop}{self._items[n].suffix}" for n in range(first, len(self._items)))
+
+    async def _one(self, number: int, begun: Callable[[], None]) -> tuple[Node, Produced]:
+        item, turn = self._items[number], self._turns.turn(number) if self._turns else None
+        name, scope = f"{self._loop}{item.suffix}", self._site.scope.inner(dict(item.variables))
+        waiting = {"queued_at": self._queued_at, "begun": begun}
+        return await _run_one(self._site, self._call, name, self._loop, scope, self._fresh, turn, **waiting)
 
 
 def _close(site: Site, name: str, phase: Phase, message: str, outputs: Values) -> Node:
@@ -509,7 +554,29 @@ class Item:
     variables: Mapping[str, str]
 
 
-def expand(loop: Loop, scope: Scope) -> list[Item]:
+class Items:
+    """The items of a loop, made when they are asked for: of thousands, few are at work.
+
+    Raises NodeError for a value that no item can have.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values = values
+        with language():
+            for value in values:
+                carried("item", item_text(value))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: int) -> Item:
+        return _item_of(index, self._values[index])
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[index] for index in range(len(self)))
+
+
+def expand(loop: Loop, scope: Scope) -> Items:
     """The items of a loop, in order. Raises NodeError for a bad sequence or withParam."""
     if loop.items is not None:
         values = [_rendered_item(item, scope) for item in loop.items]
@@ -517,7 +584,7 @@ def expand(loop: Loop, scope: Scope) -> list[Item]:
         values = _json_list(scope.render(loop.param))
     else:
         values = _sequence({key: scope.render(text) for key, text in (loop.sequence or {}).items()})
-    return [_item_of(index, value) for index, value in enumerate(values)]
+    return Items(values)
 
 
 def aggregate(outputs: Sequence[Produced]) -> dict[str, str]:
@@ -607,8 +674,6 @@ def _whole(field: str, text: str) -> int:
 
 def _item_of(index: int, value: Any) -> Item:
     text = item_text(value)
-    with language():
-        carried("item", text)
     variables = {"item": text}
     label = text
     if isinstance(value, dict):

@@ -33,8 +33,13 @@ class Reuse(Protocol):
     def key(self, template: str, inputs: Inputs, variables: Mapping[str, str]) -> str | None:
         """All that decides the outputs of a template with these inputs, as one text; None: never reused."""
 
-    def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
-        """The run that made such outputs, at most `max_age` seconds ago, and these, in this run's folder."""
+    def find(
+        self, key: str, node: str, max_age: float | None = None, before: float | None = None
+    ) -> tuple[str, Values] | None:
+        """The run that made such outputs, at most `max_age` seconds ago, and these, in this run's folder.
+
+        Of what this run itself makes, that which was there `before` a moment.
+        """
 
     def keep(self, key: str, produced: Produced) -> None:
         """Remember what was made."""

@@ -53,9 +53,8 @@ class Engine:
         if not job.template.daemon:  # one that is started again gives nothing new to what comes after
             self.ctx.executed.add(job.name)
         kind = KINDS[job.template.kind]
-        node = Node(
-            job.name, job.template.name, kind, parent=job.parent, inputs=self._inputs(job), queued_at=now()
-        )
+        inputs, queued = self._inputs(job), job.queued_at or now()
+        node = Node(job.name, job.template.name, kind, parent=job.parent, inputs=inputs, queued_at=queued)
         self.ctx.state.put(node)
         try:
             if self.ctx.reuse is None and not job.template.locks:
@@ -120,7 +119,8 @@ class Engine:
             key, max_age = memo.resolved(self._inside(job).render)
         elif job.template.is_leaf:
             key = await asyncio.to_thread(self._key, reuse, job)
-        found = await asyncio.to_thread(reuse.find, key, job.name, max_age) if key else None
+        before = _moment(job.queued_at) if job.queued_at else None
+        found = await asyncio.to_thread(reuse.find, key, job.name, max_age, before) if key else None
         if found is not None:
             self.ctx.standbys.discard(job.name)
             run, outputs = found
@@ -232,6 +232,8 @@ class Engine:
 
     def _running(self, job: Job, log: Path | None = None) -> None:
         node = self._current(job)
+        if job.begun is not None:
+            job.begun()
         self._begun[job.name] = now()
         relative = None if log is None else log.relative_to(self.ctx.run_dir).as_posix()
         started = node.started_at or now()
@@ -288,6 +290,11 @@ class Engine:
             return duration(self._inside(job).render(value), field)
         except ManifestError as error:
             raise NodeError(str(error)) from error
+
+
+def _moment(text: str) -> float:
+    """The end of the millisecond that `now` wrote."""
+    return parse_time(text).timestamp() + 0.001
 
 
 def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:

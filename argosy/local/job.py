@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -157,7 +157,8 @@ class NullReporter:
 class Job:
     """A template to carry out under a node's name.
 
-    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one.
+    `fresh`: what it depends on ran in this session, so nothing is kept from an earlier one. `queued_at` is
+    when it could have started, where that is not now; `begun` is told once it waits for no place any more.
     """
 
     template: Template
@@ -165,6 +166,8 @@ class Job:
     inputs: Inputs
     parent: str = ""
     fresh: bool = False
+    queued_at: str | None = None
+    begun: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,14 +96,19 @@ class StepCache:
         }
         return sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
-    def find(self, key: str, node: str, max_age: float | None = None) -> tuple[str, Values] | None:
+    def find(
+        self, key: str, node: str, max_age: float | None = None, before: float | None = None
+    ) -> tuple[str, Values] | None:
         """The run that made the outputs, and these, in this run's folder; None if there is none, whole.
 
-        Nor is it taken where it was made longer ago than `max_age` seconds.
+        Nor are they taken that were made longer ago than `max_age` seconds, or by this run itself after
+        `before`: items of a loop that are alike each run, however few of them are at work at a time.
         """
         try:
             entry = json.loads(self._file(key).read_text("utf-8"))
             if max_age is not None and time.time() - entry["made"] > max_age:
+                return None
+            if before is not None and entry["run"] == self.run and entry["made"] > before:
                 return None
             run, folder = entry["run"], self.state_dir.resolve() / "runs" / entry["run"]
             for path, digest in entry["artifacts"].values():
