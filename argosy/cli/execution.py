@@ -1,5 +1,6 @@
 """The common part of `argosy run` and `argosy rerun`: servers, values, the run itself, what is said of it."""
 
+import json
 import os
 import shlex
 import time

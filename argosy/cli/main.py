@@ -11,7 +11,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from argosy import __version__
-from argosy.cli import late
 from argosy.errors import ArgosyError, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ class OwnErrors(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run; an error of ours is one line and its exit code."""
-        late.install()
         try:
             return super().invoke(ctx)
         except ArgosyError as error:

@@ -16,11 +16,11 @@ import subprocess
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from argosy.local.digest import sha256
 from argosy.local.errors import NodeError
 from argosy.local.kept import SECRET, Kept, Source
 from argosy.local.model import Artifact, Template, Workflow

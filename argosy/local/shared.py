@@ -18,11 +18,11 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from argosy.errors import ManifestError
-from argosy.local.digest import sha256
 from argosy.local.errors import NodeError
 from argosy.local.kept import CONFIG_MAP, Kept, Source
 from argosy.local.node import folder_name

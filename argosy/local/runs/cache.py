@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from argosy.code.project import find
 from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
 from argosy.local.artifacts import FETCHERS
-from argosy.local.digest import sha256
 from argosy.local.job import Inputs, Produced
 from argosy.local.node import Values, folder_name
 from argosy.local.runs.rerun import share

@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -25,7 +25,6 @@ from argosy.catalogue.layout import FRAME, HEADER, Box, place
 from argosy.catalogue.svg import MARGIN, TINTS, Painter
 from argosy.errors import ArgosyError, ManifestError, UsageError
 from argosy.local.context import EXIT_HANDLER, HOOKS
-from argosy.local.digest import sha256
 from argosy.local.node import Node, now, parse_time
 from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record, size_of
@@ -56,15 +55,12 @@ _ALIKE = 8
 ROOM = "◌ 00m00s  "
 """Begins the second line of each box, in the place of its phase and time, which the page writes there."""
 
-_PLACE = re.compile(r"\{\{ (\w+) \}\}")
-"""The place of a text in the page's file."""
-
 
 def write_page(record: Record, told: Told | None = None, path: Path | None = None) -> Path:
     """Write a run's page into its folder, or to another path; returns the file.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: jinja2 is not installed, or the file cannot be written.
     """
     path = path or record.folder / PAGE_FILE
     try:
@@ -85,24 +81,28 @@ def told(record: Record) -> Told:
 
 
 def render_page(record: Record, told: Told | None = None) -> str:
-    """The page's text."""
+    """The page's text. Raises UsageError if jinja2 is not installed."""
     return "".join(_pieces(record, told))
 
 
 def _pieces(record: Record, told: Told | None) -> Iterator[str]:
     """The page, piece by piece: of thousands of steps, one at a time is held as what the page shows of it."""
-    script = _asset("page.js")
-    filled: dict[str, Callable[[], Iterable[str]]] = {
-        "title": lambda: [escape(f"{record.run} {record.phase}")],
-        "run": lambda: [escape(record.run)],
-        "style": lambda: [_asset("page.css")],
-        "script": lambda: [script],
-        "script_hash": lambda: [base64.b64encode(sha256(script.encode()).digest()).decode()],
-        "graph": lambda: [draw(record.manifest)],
-        "data": lambda: embedded(_data(record, told)),
-    }
-    for number, part in enumerate(_PLACE.split(_asset("page.html"))):
-        yield from filled[part]() if number % 2 else [part]
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise UsageError("pages need jinja2; run `pip install 'argosy[local]'`") from error
+    loader = jinja2.PackageLoader("argosy.local.runs", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    script, style = (_asset(name) for name in ("page.js", "page.css"))
+    return environment.get_template("page.html.j2").generate(
+        title=f"{record.run} {record.phase}",
+        run=record.run,
+        style=style,
+        script=script,
+        script_hash=base64.b64encode(sha256(script.encode()).digest()).decode(),
+        graph=draw(record.manifest),
+        data=embedded(_data(record, told)),
+    )
 
 
 def _asset(name: str) -> str:
