@@ -18,9 +18,9 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import numpy as np
@@ -54,7 +54,10 @@ __all__ = [
 _CONNECT_SECONDS = 5.0
 # How Triton begins its answer of a model that it never loaded, or that has no version any more.
 _UNKNOWN_MODEL = "Request for unknown model"
+# How it ends in the first case.
+_NEVER_LOADED = "is not found"
 Verb = Literal["load", "unload"]
+T = TypeVar("T")
 _HELLO_SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}
 _MOST = 200
@@ -154,11 +157,23 @@ class Triton:
             TritonRefused: the server, or whoever answers in its place, does not tell.
         """
         answer = self._send("GET", f"/v2/models/{model}")
-        if answer.status_code in (400, 404) and _reason(answer).startswith(_UNKNOWN_MODEL):
+        if _is_unknown(answer):
             return frozenset()
+        action = f"tell the versions of {model!r}"
         if answer.status_code != 200:
-            raise TritonRefused(f"tell the versions of {model!r}", _reason(answer))
-        return frozenset(map(int, answer.json().get("versions", ())))
+            raise TritonRefused(action, _reason(answer))
+        return _read(answer, action, lambda told: frozenset(map(int, told.get("versions", ()))))
+
+    def knows(self, model: str) -> bool:
+        """Whether the server has a version of `model`, or had one, or is just loading one.
+
+        Raises:
+            TritonRefused: the server, or whoever answers in its place, does not tell.
+        """
+        answer = self._send("GET", f"/v2/models/{model}")
+        if not _is_unknown(answer) and answer.status_code != 200:
+            raise TritonRefused(f"tell of {model!r}", _reason(answer))
+        return answer.status_code == 200 or not _reason(answer).endswith(_NEVER_LOADED)
 
     def index(self, model: str) -> dict[int, VersionState]:
         """The versions of `model` that the server ever loaded, or tried to, since it started.
@@ -166,28 +181,27 @@ class Triton:
         The server goes through the whole repository for this, a request to S3 for each model in it: ask for
         it where the reason counts, not again and again.
         """
-        answer = self._call("POST", "/v2/repository/index", "list its models", json={})
-        return {
-            int(entry["version"]): VersionState(entry.get("state", ""), entry.get("reason", ""))
-            for entry in answer.json()
-            if entry["name"] == model and entry.get("version")
-        }
+        action = "list its models"
+        answer = self._call("POST", "/v2/repository/index", action, json={})
+        return _read(
+            answer,
+            action,
+            lambda told: {
+                int(entry["version"]): VersionState(entry.get("state", ""), entry.get("reason", ""))
+                for entry in told
+                if entry["name"] == model and entry.get("version")
+            },
+        )
 
     def config(self, model: str, version: int) -> dict[str, Any]:
         """The configuration that a loaded version runs with, completed by the server."""
-        answer = self._call("GET", f"{_version_path(model, version)}/config", f"tell the config of {model!r}")
-        return dict(answer.json())
+        action = f"tell the config of {model!r}"
+        return _read(self._call("GET", f"{_version_path(model, version)}/config", action), action, dict)
 
     def describe(self, model: str, version: int) -> ServedModel:
         """Inputs, outputs and the served versions of a loaded version."""
-        answer = self._call(
-            "GET", _version_path(model, version), f"describe version {version} of {model!r}"
-        ).json()
-        inputs, outputs = (
-            tuple(Tensor(t["name"], t["datatype"], tuple(t["shape"])) for t in answer[kind])
-            for kind in ("inputs", "outputs")
-        )
-        return ServedModel(inputs, outputs, tuple(answer.get("versions", ())))
+        action = f"describe version {version} of {model!r}"
+        return _read(self._call("GET", _version_path(model, version), action), action, _served)
 
     def load(self, model: str, seconds: float, config: Mapping[str, Any] | None = None) -> None:
         """Load, or refresh, a model from the server's repository, with `config` in place of its config.pbtxt.
@@ -212,6 +226,8 @@ class Triton:
         body, headers = encode(inputs)
         path, action = f"{_version_path(model, version)}/infer", f"run version {version} of {model!r}"
         answer = self._call("POST", path, action, data=body, headers=headers)
+        if _HEADER_LENGTH not in answer.headers:
+            raise TritonRefused(action, _no_triton(answer))
         return decode(answer.content, int(answer.headers[_HEADER_LENGTH]))
 
     def _control(self, verb: Verb, model: str, seconds: float, config: str | None = None) -> None:
@@ -239,6 +255,31 @@ class Triton:
         if answer.status_code != 200:
             raise TritonRefused(action, _reason(answer))
         return answer
+
+
+def _read(answer: requests.Response, action: str, of: Callable[[Any], T]) -> T:
+    """The JSON of an answer, as `of` makes it. Raises TritonRefused where it is not what Triton tells."""
+    try:
+        return of(answer.json())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TritonRefused(action, _no_triton(answer)) from error
+
+
+def _no_triton(answer: requests.Response) -> str:
+    told = shown(one_line(answer.text[:200]))
+    return f"{answer.url} answered {told}, which is no answer of Triton's; is it another server?"
+
+
+def _served(told: Any) -> ServedModel:
+    inputs, outputs = (
+        tuple(Tensor(t["name"], t["datatype"], tuple(t["shape"])) for t in told[kind])
+        for kind in ("inputs", "outputs")
+    )
+    return ServedModel(inputs, outputs, tuple(told.get("versions", ())))
+
+
+def _is_unknown(answer: requests.Response) -> bool:
+    return answer.status_code in (400, 404) and _reason(answer).startswith(_UNKNOWN_MODEL)
 
 
 def _version_path(model: str, version: int) -> str:

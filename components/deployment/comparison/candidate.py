@@ -138,8 +138,7 @@ def _clear(aside: Place, version: int, seconds: float = _CLEAR_SECONDS) -> None:
 
 def _unload(triton: Triton, model: str, deadline: Deadline) -> None:
     triton = triton.within(deadline.left)
-    states = {known.state for known in triton.index(model).values()}
-    if states & {"READY", "LOADING", "UNLOADING"}:
+    if triton.knows(model):  # also one that a killed step's load is still bringing up
         triton.unload(model, deadline.left)
         wait_settled(triton, model, (), deadline)
         log.info("%s is unloaded", model)

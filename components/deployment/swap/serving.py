@@ -213,8 +213,7 @@ def _put_each_back(hold: Hold, version: int, before: Sequence[frozenset[int]], d
     _bring_back(hold, frozenset().union(*wanted.values()))
 
     def back(triton: Triton) -> frozenset[int]:
-        known = triton.within(deadline.left).index(place.model).get(version)
-        if known and known.state in ("READY", "LOADING") and version not in wanted[triton.url]:
+        if version not in wanted[triton.url] and _has_or_loads(triton, place.model, version, deadline):
             _serve(place, triton, text, wanted[triton.url], deadline)
         return ready_versions(triton.within(deadline.left), place.model)
 
@@ -227,6 +226,14 @@ def _put_each_back(hold: Hold, version: int, before: Sequence[frozenset[int]], d
         said = "does not tell" if one.result is None else _listed(one.result)
         told.append(f"{one.triton.url}: {said}")
     return f"still serving: {'; '.join(told)}"
+
+
+def _has_or_loads(triton: Triton, model: str, version: int, deadline: Deadline) -> bool:
+    """Whether a version is ready, or on its way, which the index alone tells."""
+    asked = triton.within(deadline.left)
+    if version in asked.ready_versions(model):
+        return True
+    return asked.index(model).get(version, _UNKNOWN).state == "LOADING"
 
 
 def _bring_back(hold: Hold, versions: Collection[int]) -> None:

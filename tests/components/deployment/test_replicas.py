@@ -21,7 +21,7 @@ from argosy.components.deployment.swap.serving import ready_versions
 from argosy.components.deployment.swap.sole import Place
 from argosy.components.shared import registry
 from argosy.components.shared.s3 import Bucket
-from argosy.components.shared.triton import connect_all
+from argosy.components.shared.triton import Triton, connect_all
 from argosy.errors import StepError, UsageError
 from argosy.stack import Stack, process
 from argosy.stack import serving as triton_service
@@ -161,6 +161,23 @@ def test_one_dies_in_the_middle_and_the_others_go_back(
         serving_step(where, new, seconds=60)
     assert serves(trio, fleet.name) == [{1, 2}] * 3
     assert fails_nowhere(clients, *alive)
+
+
+def test_replicas_go_back_and_are_asked_of_the_model_alone(
+    fleet: Fleet, trio: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its index each would make a request to S3 for each model in the bucket."""
+    fleet.deploy("good")
+    new = fleet.publish("second")
+
+    def broken(*_: object) -> None:
+        raise StepError("no inference")
+
+    monkeypatch.setattr(serving, "smoke_test", broken)
+    monkeypatch.setattr(Triton, "index", lambda *_: pytest.fail("nothing is unclear"))
+    with pytest.raises(StepError, match=r"version 2 .*still serving: .*version 1; .*no inference"):
+        serving_step({**fleet.where(), "triton_grpc_url": fleet.servers.triton_grpc}, new, seconds=60)
+    assert serves(trio, fleet.name) == [{1}] * 3
 
 
 def test_a_rollback_reaches_those_that_live_and_sync_the_one_that_was_dead(

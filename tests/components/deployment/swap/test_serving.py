@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,37 @@ def test_triton_is_asked_of_the_model_alone(repository: Repository, monkeypatch:
 def test_who_is_no_triton_knows_no_versions(repository: Repository, servers: Servers) -> None:
     with pytest.raises(StepError, match=f"tell the versions of '{repository.place.model}'"):
         Triton(servers.mlflow).ready_versions(repository.place.model)
+
+
+@pytest.mark.parametrize("body", [b"<html>Sign in</html>", b"", b"[1]", b"null", b'{"versions": ["x"]}'])
+def test_who_answers_everything_with_200_is_no_triton(body: bytes) -> None:
+    """As the page of a proxy that wants a password."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        triton = Triton(f"http://127.0.0.1:{server.server_port}")
+        asked: list[Callable[[], object]] = [
+            lambda: triton.ready_versions("model"),
+            lambda: triton.describe("model", 1),
+            lambda: triton.infer("model", 1, {"x": np.zeros((1, 1), np.float32)}),
+        ]
+        for ask in asked:
+            with pytest.raises(StepError, match="which is no answer of Triton's; is it another server"):
+                ask()
+        server.shutdown()
 
 
 def test_a_version_that_stays_is_not_loaded_again(repository: Repository) -> None:
