@@ -7,7 +7,7 @@ from pathlib import Path
 
 from argosy.errors import UsageError
 from argosy.local.node import Node
-from argosy.local.stacks import Stack, StackKind, Told
+from argosy.local.stacks import Stack, StackKind, StepImports, Told
 
 
 def _open(state_dir: Path) -> Stack:
@@ -26,10 +26,23 @@ def _told(parameters: Mapping[str, str], nodes: Sequence[Node]) -> Told:
     return told(parameters, nodes)
 
 
+# The steps of a deployment share most of these. ONNX Runtime, MLflow and PyTorch have threads, or settings,
+# of their own in each process.
+STEP_IMPORTS = StepImports(
+    "argosy.components",
+    frozenset({
+        "_brotli", "boto3", "botocore", "brotli", "brotlicffi", "certifi", "chardet", "charset_normalizer",
+        "dateutil", "google", "grpc", "idna", "jmespath", "ml_dtypes", "numpy", "onnx", "packaging",
+        "rapidjson", "requests", "s3transfer", "simplejson", "six", "tenacity", "tritonclient",
+        "typing_extensions", "urllib3", "zstandard",
+    }),
+)  # fmt: skip
+
 IMAGE_CLASSIFICATION = StackKind(
     parameters=("mlflow-tracking-uri", "s3-bucket", "triton-url", "triton-grpc-url", "dataset"),
     beside=("checkpoint",),
     data="dataset",
     open=_open,
     told=_told,
+    step_imports=STEP_IMPORTS,
 )

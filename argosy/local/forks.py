@@ -1,6 +1,6 @@
 """Becomes steps of the SDK's own kind by forking: `python -m argosy.step ...`. A script of its own.
 
-    python forks.py CONTROL_FD GRACE_SECONDS [ahead]
+    python forks.py CONTROL_FD GRACE_SECONDS [ahead [PACKAGE ...]]
 
 It imports what every such step imports in any case, the SDK, and then waits for orders.  An order is one byte
 with descriptors: a file of JSON, `{"module": ..., "arguments": [...], "cwd": ..., "env": {...}}`, the status
@@ -11,8 +11,9 @@ or on the variables in which orders may differ (standbys.py says which).  It end
 closed, and without an answer if the imports failed or wrote something.
 
 With `ahead` it also imports what the modules of its orders will import in any case, once for all of them: the
-steps of a deployment share most of it, and each would need half a second.  Only packages are imported so that
-are known to be the same in every process that forks afterwards (`SHARED`); a step imports the rest itself.
+steps of a product share most of it, and each would need half a second.  Only packages are imported so that
+are known to be the same in every process that forks afterwards: the SDK's own (`SHARED`), and each PACKAGE,
+of which the product says so (stacks.py); a step imports the rest itself.
 Where more than imports happened (a thread, a line of output, a folder for temporary files), the answer to
 this and all later orders is `no`, and nothing is forked.
 """
@@ -26,26 +27,22 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 
-SHARED = frozenset({
-    "_brotli", "argosy", "boto3", "botocore", "brotli", "brotlicffi", "certifi", "chardet",
-    "charset_normalizer", "dateutil", "docstring_parser", "google", "grpc", "idna", "jmespath",
-    "ml_dtypes", "numpy", "onnx", "packaging", "rapidjson", "requests", "s3transfer", "simplejson",
-    "six", "tenacity", "tritonclient", "typing_extensions", "urllib3", "zstandard",
-})  # fmt: skip
-"""Packages whose import starts nothing, and reads nothing in which orders differ."""
+SHARED = frozenset({"argosy", "docstring_parser"})
+"""The packages of the SDK's own: their import starts nothing, and reads nothing in which orders differ."""
 
 _EACH_ITS_OWN = frozenset({"numpy.random"})
 """Modules that must differ from process to process: this one has numpy's seed."""
 
 
-def main(control: int, grace: float, ahead: bool) -> None:
-    """Wait for orders; in the process of each step, run it."""
+def main(control: int, grace: float, ahead: Collection[str] | None) -> None:
+    """Wait for orders; in the process of each step, run it. `ahead` are the packages to import, if any."""
     guard, standby = _beside("guard"), _beside("standby")
     try:
         importlib.import_module("argosy.step.program")
@@ -53,7 +50,7 @@ def main(control: int, grace: float, ahead: bool) -> None:
         os._exit(0)  # the steps themselves say it, in their own logs
     gc.freeze()
     standby.check_silence()
-    imports = Ahead(standby) if ahead else None
+    imports = None if ahead is None else Ahead(standby, ahead)
     order, turn = _order(socket.socket(fileno=control), guard, grace, imports)
     os.chdir(order["cwd"])
     os.environ.clear()
@@ -81,8 +78,9 @@ def _beside(name: str) -> Any:
 class Ahead:
     """The imports that this process makes for the steps to come."""
 
-    def __init__(self, standby: Any) -> None:
+    def __init__(self, standby: Any, packages: Collection[str]) -> None:
         self._standby, self._began = standby, dict(os.environ)
+        self._shared = SHARED.union(packages)
         self._known: set[str] = set()
         self.fit = True
         """Whether a process that is forked now is what a plain start makes."""
@@ -107,16 +105,18 @@ class Ahead:
 
     def _imported(self, module: str) -> bool:
         """Import what may be shared; whether every import was either made or stopped as a whole."""
-        _, codes, names = self._standby.certain_code(module)
-        fence = _Fence()
+        fence = _Fence(self._shared | {module.partition(".")[0]})
         sys.meta_path.insert(0, fence)  # type: ignore[arg-type]
         stopped = 0
         try:
+            _, codes, names = self._standby.certain_code(module)  # imports the packages that it is in
             for code in codes:
                 try:
                     exec(code, names)
                 except _Beyond:
                     stopped += 1
+        except _Beyond:
+            return False
         finally:
             sys.meta_path.remove(fence)  # type: ignore[arg-type]
         return fence.stopped == stopped  # else somebody went on without a package that is there
@@ -149,11 +149,12 @@ class _Beyond(BaseException):
 class _Fence:
     """Stops imports of what is there and not shared, before they have begun."""
 
-    stopped = 0
+    def __init__(self, shared: Collection[str]) -> None:
+        self._shared, self.stopped = shared, 0
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         top = name.partition(".")[0]
-        if name not in _EACH_ITS_OWN and (top in SHARED or top in sys.stdlib_module_names):
+        if name not in _EACH_ITS_OWN and (top in self._shared or top in sys.stdlib_module_names):
             return
         others = (finder for finder in sys.meta_path if finder is not self)
         if any(finder.find_spec(name, path, target) for finder in others):
@@ -199,4 +200,4 @@ def _begun(descriptors: list[int], guard: Any, server: int, grace: float) -> int
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:] == ["ahead"])
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[4:] if sys.argv[3:] else None)

@@ -134,6 +134,25 @@ class Stack(Protocol):
 
 
 @dataclass(frozen=True)
+class StepImports:
+    """The imports that a product's steps share, which a run makes once for all of them (forks.py).
+
+    Attributes:
+        steps: the package whose modules are run as steps, `python -m PACKAGE.MODULE`. They import the SDK
+            before anything that would notice that it is there.
+        packages: names at the top whose import is the same in every process: it starts no thread, writes
+            nothing, has no seed, and reads no variable that begins with `ARGOSY_`, nor `TMPDIR`.
+    """
+
+    steps: str
+    packages: frozenset[str] = frozenset()
+
+    def of(self, module: str) -> bool:
+        """Whether a module is one of the steps."""
+        return module == self.steps or module.startswith(f"{self.steps}.")
+
+
+@dataclass(frozen=True)
 class StackKind:
     """A product's embedded stack, before anything that runs it is imported.
 
@@ -146,6 +165,7 @@ class StackKind:
         open: the stack of a state folder; raises UsageError if the packages that run it are not installed.
         told: what the product's servers tell of a run, by the run's parameters and its nodes; raises nothing
             for a server that does not answer.
+        step_imports: the imports that the product's steps share; None: each step makes its own.
     """
 
     parameters: tuple[str, ...]
@@ -153,6 +173,7 @@ class StackKind:
     data: str
     open: Callable[[Path], Stack]
     told: Callable[[Mapping[str, str], Sequence[Node]], Told] | None = None
+    step_imports: StepImports | None = None
 
 
 def stack_kind() -> StackKind | None:
@@ -174,6 +195,15 @@ def stack_kind() -> StackKind | None:
         names = ", ".join(sorted(installed))
         raise UsageError(f"several stacks are installed ({names}); name one as `stack:` in argosy.yaml")
     return _load(*installed.values()) if installed else None
+
+
+def step_imports() -> StepImports | None:
+    """The imports that the steps of this project's product share; None where it says nothing of them."""
+    try:
+        kind = stack_kind()
+    except Exception:  # it only makes steps start sooner: whoever needs the stack says what is wrong
+        return None
+    return kind.step_imports if kind is not None else None
 
 
 def _load(entry: EntryPoint) -> StackKind:

@@ -3,11 +3,12 @@
 A possible difference from a plain start is excluded, not weighed. Before its turn a process is started in the
 step's own folder with the step's whole environment, and used only if both are the same at its turn, so that
 its imports overlap with the step before. It waits for a minute at most: after a longer step a second or two
-are of no account, and its memory is. Forked are only `python -m argosy.step ...` and the SDK's own modules,
-which import the SDK before all else, and only where the variables that Python, the C library and the loader
-read at their start are the same as the server's.  The product's own steps are forked from a second server,
-which imports what they import, once for all (forks.py): only where all variables are the server's, but for
-those that the SDK itself reads, and the folder is empty, so that nothing in it is taken for a package.
+are of no account, and its memory is. Forked are only `python -m argosy.step ...`, the SDK's own modules and
+those of a product that says so, which import the SDK before all else, and only where the variables that
+Python, the C library and the loader read at their start are the same as the server's.  The steps of such a
+product (`StepImports`, stacks.py) are forked from a second server, which imports what they import, once for
+all (forks.py): only where all variables are the server's, but for those that the SDK itself reads, and the
+folder is empty, so that nothing in it is taken for a package.
 
 ARGOSY_STANDBY=0 starts every step plainly.
 """
@@ -25,11 +26,13 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from argosy.local.errors import NodeError
 from argosy.local.process import GRACE, Ended, Guarded
+from argosy.local.stacks import StepImports, step_imports
 
 SWITCH = "ARGOSY_STANDBY"
 PATIENCE = 60.0
@@ -46,7 +49,7 @@ _STANDBY = str(Path(__file__).with_name("standby.py"))
 _FORKS = str(Path(__file__).with_name("forks.py"))
 _READ_AT_THE_START = ("GLIBC_", "HOME", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TZ")
 _READ_AFTER_IMPORTS = ("ARGOSY_", "TMPDIR")
-_PRODUCT = "argosy.components."
+_SDK = "argosy"
 _FORKS_POSSIBLE = hasattr(os, "memfd_create") and hasattr(os, "pidfd_open")  # Linux
 
 
@@ -175,11 +178,16 @@ class Forks:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._plain, self._ahead = ForkServer(environment), ForkServer(environment, "ahead")
+        self._plain = ForkServer(environment)
+        self._ahead: ForkServer | None = None
 
     def takes(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a forked process would be the same as a plain start of `argv`."""
-        return self._plain.takes(argv, env)
+        if len(argv) < 3 or list(argv[:2]) != [sys.executable, "-m"]:
+            return False
+        module = argv[2]
+        known = module.partition(".")[0] == _SDK or self._is_products(module)
+        return known and self._plain.takes(env)
 
     async def run(
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path, limit: float | None
@@ -205,15 +213,29 @@ class Forks:
         turn: socket.socket | None = None,
     ) -> Guarded | None:
         """Start `argv`, with `turn` as a program that waits for its turn there; None if that cannot be."""
-        if argv[2].startswith(_PRODUCT) and self._imports_alike(env) and not any(cwd.iterdir()):
-            guarded = await self._ahead.start(argv, cwd=cwd, env=env, out=out, turn=turn)
+        if self._is_products(argv[2]) and self._imports_alike(env) and not any(cwd.iterdir()):
+            guarded = await self._server_ahead().start(argv, cwd=cwd, env=env, out=out, turn=turn)
             if guarded is not None:
                 return guarded
         return await self._plain.start(argv, cwd=cwd, env=env, out=out, turn=turn)
 
     async def close(self) -> None:
         """End the servers; their steps have ended."""
-        await asyncio.gather(self._plain.close(), self._ahead.close())
+        servers = (self._plain, self._ahead)
+        await asyncio.gather(*(server.close() for server in servers if server is not None))
+
+    @cached_property
+    def _product(self) -> StepImports | None:
+        return step_imports()
+
+    def _is_products(self, module: str) -> bool:
+        return self._product is not None and self._product.of(module)
+
+    def _server_ahead(self) -> ForkServer:
+        if self._ahead is None:
+            shared = sorted(self._product.packages) if self._product is not None else ()
+            self._ahead = ForkServer(self._environment, "ahead", *shared)
+        return self._ahead
 
     def _imports_alike(self, env: Mapping[str, str]) -> bool:
         differ = dict(env.items() ^ self._environment.items())
@@ -231,11 +253,9 @@ class ForkServer:
         self._of_use = _FORKS_POSSIBLE
         self._answered = False
 
-    def takes(self, argv: Sequence[str], env: Mapping[str, str]) -> bool:
-        """Whether a forked process would be the same as a plain start of `argv`."""
-        module = argv[2] if len(argv) > 2 and list(argv[:2]) == [sys.executable, "-m"] else ""
-        own = module.split(".")[0] == "argosy"
-        return self._of_use and own and _at_the_start(env) == self._key
+    def takes(self, env: Mapping[str, str]) -> bool:
+        """Whether a process that is forked starts as one with these variables does."""
+        return self._of_use and _at_the_start(env) == self._key
 
     async def start(
         self,

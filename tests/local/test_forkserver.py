@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import psutil
 import pytest
 
 from argosy.local import Node, WorkflowResult, standbys
+from argosy.local.stacks import StepImports
+from argosy.stack.kind import STEP_IMPORTS
 from tests.local.conftest import Run, log, node, runner
 from tests.local.seen import SEEN
 from tests.local.test_container import marked
@@ -228,7 +231,7 @@ def test_a_step_that_began_is_not_begun_again(
 def test_forked_from_the_one_that_imports_ahead_it_is_the_same(
     run: Run, environment: dict[str, str], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("argosy.local.standbys._PRODUCT", "argosy.step")
+    monkeypatch.setattr(standbys, "step_imports", lambda: StepImports("argosy.step"))
     test_it_is_what_a_plain_start_makes(run, environment, how)
 
 
@@ -279,6 +282,73 @@ def test_a_step_of_the_product_finds_its_imports_made_where_they_would_be_the_sa
         assert [line[20:] for line in text.splitlines()] == [line[20:] for line in plainly.splitlines()]
 
 
+FLEET = '''
+from argosy import component
+import shared_one, unshared_one
+
+
+@component(image="x")
+def count(of: str) -> int:
+    """Count letters."""
+    import sys
+    print(shared_one.IN, unshared_one.IN, sorted(name for name in sys.modules if name.endswith("_one")))
+    return len(of)
+
+
+if __name__ == "__main__":
+    count.main()
+'''
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        (StepImports("fleet", frozenset({"shared_one"})), ["ahead", "ahead"]),
+        (StepImports("fleeting"), []),
+        (None, []),
+    ],
+)
+def test_another_product_brings_what_its_steps_share(
+    run: Run,
+    environment: dict[str, str],
+    servers: list[str],
+    imports: StepImports | None,
+    expected: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = Path(environment["PYTHONPATH"])
+    (library / "fleet").mkdir()
+    (library / "fleet" / "__init__.py").touch()
+    (library / "fleet" / "count.py").write_text(FLEET)
+    for name in ("shared_one", "unshared_one"):
+        (library / f"{name}.py").write_text("import os; IN = os.getpid()\n")
+    monkeypatch.setattr(standbys, "step_imports", lambda: imports)
+    source = PRODUCT % "ARGOSY_OF_ITS_OWN"
+    source = source.replace("argosy.components.deployment.determine_version", "fleet.count")
+    source = re.sub(r"args: .*", "args: [--of=abc, --output-result=/dev/stdout]", source)
+    result = run(source, environment=environment)
+    assert result.succeeded and servers == expected
+    shared, unshared = zip(*(log(result, name).split()[:2] for name in ("first", "second")), strict=True)
+    assert len(set(shared)) == (1 if expected else 2) and len(set(unshared)) == 2
+
+
+def test_a_product_whose_package_itself_imports_what_is_not_shared(
+    run: Run, environment: dict[str, str], servers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Path(environment["PYTHONPATH"])
+    (library / "fleet").mkdir()
+    (library / "fleet" / "__init__.py").write_text("import unshared_one\n")
+    (library / "fleet" / "count.py").write_text(FLEET)
+    for name in ("shared_one", "unshared_one"):
+        (library / f"{name}.py").write_text("IN = 1\n")
+    monkeypatch.setattr(standbys, "step_imports", lambda: StepImports("fleet", frozenset({"shared_one"})))
+    source = PRODUCT % "ARGOSY_OF_ITS_OWN"
+    source = source.replace("argosy.components.deployment.determine_version", "fleet.count")
+    source = re.sub(r"args: .*", "args: [--of=abc, --output-result=/dev/stdout]", source)
+    assert run(source, environment=environment).succeeded
+    assert servers == ["plain", "plain"]
+
+
 def test_something_in_its_folder_might_be_taken_for_a_package(tmp_path: Path) -> None:
     forks, asked = standbys.Forks({"A": "1"}), []
 
@@ -308,7 +378,7 @@ sys.path.insert(0, FOLDER)
 import forks
 import argosy.components as components
 sys.path[0] = "/nowhere"
-ahead = forks.Ahead(forks._beside("standby"))
+ahead = forks.Ahead(forks._beside("standby"), PACKAGES)
 names = [m.name for m in pkgutil.walk_packages(components.__path__, "argosy.components.") if not m.ispkg]
 steps = [name for name in names if name.count(".") == 3 and name.split(".")[2] == "deployment"]
 unfit = [name for name in steps if not ahead.take(name, "/nowhere")]
@@ -320,6 +390,7 @@ sys.stderr.write(json.dumps([steps, unfit, sorted(there), threads, ahead.set]))
 
 def test_what_is_imported_ahead_for_a_deployment(tmp_path: Path) -> None:
     code = AHEAD.replace("FOLDER", repr(str(Path(standbys.__file__).parent)))
+    code = code.replace("PACKAGES", repr(sorted(STEP_IMPORTS.packages)))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
     with (tmp_path / "output").open("wb") as output:
         done = subprocess.run(
@@ -353,7 +424,7 @@ def test_whatever_else_an_import_does_nothing_is_forked_after_it(tmp_path: Path,
     (library / "module.py").write_text("import tenacity\n")
     asked = (
         "import sys; sys.path.insert(0, sys.argv[1]); import forks; sys.path[0] = '/nowhere'\n"
-        "ahead = forks.Ahead(forks._beside('standby'))\n"
+        "ahead = forks.Ahead(forks._beside('standby'), ['numpy', 'tenacity'])\n"
         "sys.stderr.write(str([ahead.take(name, '/nowhere') for name in ('module', 'types')]))"
     )
     command = [sys.executable, "-c", asked, str(Path(standbys.__file__).parent)]
