@@ -1,10 +1,14 @@
 """`python -m benchmarks [NAME ...]`: run the benchmarks, print them, write build/bench.json."""
 
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from benchmarks.harness import Result, write
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PATIENCE = 60.0  # seconds that the servers of a stack may take to end
 TASKS = (10, 100, 1000, 5000)
 
 # Where each figure is measured: module:function, and the arguments. A module is imported when its figure is
@@ -52,6 +56,26 @@ def measure(name: str) -> Result:
     return result
 
 
+def _stop_at(number: int, _: object) -> None:
+    """Ask what runs for us to end, wait for that, and end: so each `with` and `finally` finds it in order.
+
+    A command that starts servers stops them when it is asked, and leaves them when it is killed.
+    """
+    for one in _SIGNALS:
+        signal.signal(one, lambda *_: None)  # a second one must not cut short what the first began
+    with suppress(ImportError):  # where it is not installed, nothing runs that starts servers
+        import psutil
+
+        children = psutil.Process().children()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.terminate()
+        for child in psutil.wait_procs(children, _PATIENCE)[1]:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+    sys.exit(128 + number)
+
+
 def main(names: list[str]) -> int:
     """Measure the named figures, or all; returns the exit code."""
     unknown = [n for n in names if n not in BENCHMARKS]
@@ -68,4 +92,6 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    for each in _SIGNALS:
+        signal.signal(each, _stop_at)
     sys.exit(main(sys.argv[1:]))
