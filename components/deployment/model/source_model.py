@@ -13,6 +13,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -116,9 +117,15 @@ def fetch(version: ModelVersion, folder: Path, single_file_bytes: int = MAX_PROT
         model, names = file, []
     signature, training_run_id = signature_of(graph), training_run_of(graph)
     del graph
-    check_model(model)
     paths = {MODEL_FILE: model, **{name: model.parent / name for name in names}}
-    files = {name: (path.stat().st_size, sha256_of(path)) for name, path in paths.items()}
+    with ThreadPoolExecutor(1) as pool:
+        # The check and the checksums take as long as each other, and neither needs the other's result.
+        sums = pool.map(sha256_of, paths.values())
+        check_model(model)
+        files = {
+            name: (path.stat().st_size, sha256)
+            for (name, path), sha256 in zip(paths.items(), sums, strict=True)
+        }
     if names:
         pack(model, names, file)
     elif model != file:
