@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http.client import responses
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -211,6 +213,7 @@ def deliver(url: str, body: Mapping[str, Any], patience: float) -> Literal["sent
         body: what is sent.
         patience: seconds for all tries.
     """
+    url = url.strip()  # `echo` into the Secret ends it with a line break
     if not url:
         log.warning("no webhook: ARGOSY_WEBHOOK_URL is empty; put the address into its Secret")
         return "no-webhook"
@@ -253,11 +256,31 @@ def _send(url: str, body: Mapping[str, Any], patience: float, failures: list[str
 
 def _post(url: str, body: Mapping[str, Any]) -> None:
     # Slack answers redirected requests as if nothing had been sent.
-    with requests.post(url, json=body, timeout=_TRY, allow_redirects=False, stream=True) as answer:
+    with (
+        _hushed(),
+        requests.post(url, json=body, timeout=_TRY, allow_redirects=False, stream=True) as answer,
+    ):
         if answer.status_code in _LATER:
-            raise _Busy(f"it answered {answer.status_code} {answer.reason}")
+            raise _Busy(f"it answered {_status(answer.status_code)}")
         if answer.status_code >= 300:
-            raise _Refused(f"it answered {answer.status_code} {answer.reason}")
+            raise _Refused(f"it answered {_status(answer.status_code)}")
+
+
+def _status(code: int) -> str:
+    """The status in the words of the standard: the server's own may repeat the address."""
+    return f"{code} {responses.get(code, '')}".rstrip()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """While inside, urllib3 says nothing: its warnings of broken headers name the address."""
+    logger = logging.getLogger("urllib3")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _host(url: str) -> str:

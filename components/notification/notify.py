@@ -51,12 +51,14 @@ def notify(
         model_name: the served model's name; the trained one's is the same without "-onnx".
         mlflow_tracking_uri: the MLflow server; empty: no numbers.
         link: where the run can be seen.
-        patience: seconds for the webhook, all tries together; the same for MLflow.
+        patience: seconds for the webhook, all tries together; the same for MLflow; from 0.1 to 3600.
     """
     import os
 
     from argosy.components.notification.message import Message, ask, deliver
 
+    # No other number is worth a failure, which would be the workflow's.
+    patience = min(max(patience, 0.1), 3600.0)
     message = Message(workflow, status, model_name, link)
     if owner and mlflow_tracking_uri:
         message = ask(message, mlflow_tracking_uri, model_name, owner, patience)

@@ -27,7 +27,9 @@ class Webhook:
 
     answers: list[int] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     drip: threading.Event | None = None
+    raw: bytes = b""
     url: str = ""
 
 
@@ -39,6 +41,10 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             state.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            state.paths.append(self.path)
+            if state.raw:
+                self.wfile.write(state.raw % self.path.encode())
+                return
             if state.drip is not None:
                 while not state.drip.wait(0.05):
                     self.wfile.write(b"H")
@@ -88,6 +94,42 @@ def test_a_refusal_is_a_warning_without_the_address(
     assert notify(workflow="w", status="Failed", patience=0.5).result == "not-sent"
     assert reason in caplog.text and "127.0.0.1" in caplog.text
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("raw", "result"),
+    [
+        (b"HTTP/1.1 404 there is no %s\r\n\r\n", "not-sent"),
+        (b"HTTP/1.1 503 ask %s later\r\n\r\n", "not-sent"),
+        (b"HTTP/1.1 799 %s\r\n\r\n", "not-sent"),
+        (b"HTTP/1.1 200 OK\r\nwithout a colon %s\r\nA: b\r\n\r\n", "sent"),
+    ],
+)
+def test_a_server_that_repeats_the_address_does_not_put_it_into_the_log(
+    webhook: Webhook, caplog: pytest.LogCaptureFixture, raw: bytes, result: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    webhook.raw = raw
+    assert notify(workflow="w", status="Failed", patience=0.5).result == result
+    assert "127.0.0.1" in caplog.text and SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("space", ["\n", " ", "\r\n"])
+def test_a_secret_that_ends_with_a_line_break(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, space: str
+) -> None:
+    """As `echo URL | kubectl create secret ... --from-file` makes it."""
+    monkeypatch.setenv(WEBHOOK, webhook.url + space)
+    assert notify(workflow="w", status="Failed").result == "sent"
+    assert webhook.paths == [f"/services/{SECRET}"]
+    monkeypatch.setenv(WEBHOOK, space)
+    assert notify(workflow="w", status="Failed").result == "no-webhook"
+
+
+@pytest.mark.parametrize("patience", [-1, 0, 1e12, 1e300])
+def test_no_patience_fails_the_handler(webhook: Webhook, patience: float) -> None:
+    webhook.answers = [404]
+    assert notify(workflow="w", status="Failed", patience=patience).result == "not-sent"
 
 
 def test_a_webhook_that_sends_a_byte_now_and_then_is_given_up(
