@@ -59,10 +59,7 @@ def archive_versions(
     """
     from argosy.components.deployment.model.layout import ModelKeys, check_name
     from argosy.components.deployment.repository.archive import Ending
-    from argosy.errors import UsageError
 
-    if keep < 0:
-        raise UsageError(f"keep {keep} is not a number of versions, or 0 for all")
     keys = ModelKeys(s3_prefix, model_name)
     if owner:
         check_name("owner", owner)

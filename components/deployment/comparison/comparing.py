@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tritonclient.utils import np_to_triton_dtype
 
 from argosy.components.deployment.aliases.history import now
 from argosy.components.deployment.comparison.candidate import loaded_beside, still_served
@@ -41,6 +42,7 @@ from argosy.components.deployment.swap.serving import bring_into_service, ready_
 from argosy.components.deployment.swap.sole import Place, sole
 from argosy.components.shared import registry
 from argosy.components.shared.files import scratch
+from argosy.components.shared.triton import ServedModel
 from argosy.components.shared.triton_deadline import Deadline, patiently
 from argosy.errors import StepError
 
@@ -128,7 +130,9 @@ class Comparison:
         version = registry.get_version(client, place.model, self.model_version)
         described = place.triton.describe(place.model, live)
         sent = gather(client, version, described, self.images, self.recorded, folder)
-        files = _Files(place, folder, sent.requests[0].inputs)
+        # Recorded requests may be such as every version refuses.
+        fitting = (request.inputs for request in sent.requests if _fits(request.inputs, described))
+        files = _Files(place, folder, next(fitting, None))
         memory = (files.memory(live), files.memory(self.version))
         with loaded_beside(place, self.version, self.owner, Deadline.after(self.load_seconds)) as name:
             served, new = Served(place.model, live), Served(name, self.version)
@@ -177,16 +181,30 @@ def _side(seen: Sequence[tuple[bool | None, str, float, bool]], memory: int | No
     )
 
 
+def _fits(inputs: Inputs, described: ServedModel) -> bool:
+    """Whether a request has the inputs of the served model, in names, types and sizes."""
+    takes = {tensor.name: tensor for tensor in described.inputs}
+    return takes.keys() == inputs.keys() and all(
+        np_to_triton_dtype(array.dtype) == takes[name].datatype
+        and array.ndim == len(takes[name].shape)
+        and all(size in (-1, has) for size, has in zip(takes[name].shape, array.shape, strict=True))
+        for name, array in inputs.items()
+    )
+
+
 @dataclass(frozen=True)
 class _Files:
     """The published files of both versions; those that somebody put there by hand are not described."""
 
     place: Place
     folder: Path
-    inputs: Inputs
+    inputs: Inputs | None
 
     def memory(self, version: int) -> int | None:
         """Bytes that a version takes; None where nobody can tell."""
+        if self.inputs is None:
+            log.warning("no request has the inputs that %s takes: no memory is measured", self.place.model)
+            return None
         published = self._published(version)
         return None if published is None else footprint(published.path, self.inputs, self.folder)
 

@@ -18,6 +18,7 @@ agree on eight at least: the default of min_agreement.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
@@ -72,9 +73,10 @@ class Limits:
 def _check(name: str, value: object) -> None:
     highest = 1.0 if name in ("max_error_rate", "max_accuracy_drop", "min_agreement") else math.inf
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= value < math.inf or value > highest:  # type: ignore[operator]
+    # A whole number of JSON may be larger than any float.
+    if not number or not 0 <= value <= min(highest, sys.float_info.max):  # type: ignore[operator]
         span = "from 0 to 1" if highest == 1.0 else "from 0 up"
-        raise UsageError(f"limits: {name} is {str(value)[:80]!r}; it must be a number {span}")
+        raise UsageError(f"limits: {name} is {repr(value)[:80]}; it must be a number {span}")
 
 
 @dataclass(frozen=True)

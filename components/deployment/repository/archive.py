@@ -60,7 +60,7 @@ from argosy.components.deployment.swap.sole import kept
 from argosy.components.shared import registry, s3
 from argosy.components.shared.files import PART_BYTES, Fingerprint
 from argosy.components.shared.s3 import Bucket
-from argosy.errors import ArgosyError, StepError
+from argosy.errors import ArgosyError, StepError, UsageError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -101,6 +101,8 @@ class Ending:
             ArgosyError: something failed, and no deployment stands behind it.
         """
         try:
+            if keep < 0:
+                raise UsageError(f"keep {keep} is not a number of versions, or 0 for all")
             bucket = s3.connect(self.bucket)
             archiving = Archiving(bucket, self.keys, keep, lambda: self._standing(bucket))
             owner = self.owner or f"archive-{uuid.uuid4().hex}"

@@ -123,6 +123,8 @@ def test_a_failure_is_told_and_the_deployment_stands(
     noted = fleet.record(2)["archive"]
     assert (noted["result"], "does not answer" in noted["reason"]) == ("not-archived", True)
     assert archive(fleet, owner="two", s3_bucket="no-such-bucket") == ([], "not-archived")
+    assert archive(fleet, keep=-1, owner="two") == ([], "not-archived")
+    assert fleet.record(2)["archive"]["reason"] == "keep -1 is not a number of versions, or 0 for all"
     for broken in (NOBODY, {"s3_bucket": "no-such-bucket"}):
         with pytest.raises(StepError, match=r"does not answer|no such bucket"):
             archive(fleet, **broken)

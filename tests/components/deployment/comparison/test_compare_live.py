@@ -315,6 +315,26 @@ def test_requests_that_both_refuse_count_against_neither(gate: Gate) -> None:
     assert (errors["live"], errors["candidate"], errors["value"]) == (0.5, 0.5, 0.0)
 
 
+def test_recorded_requests_that_no_version_takes_are_no_reason_to_stop(gate: Gate) -> None:
+    """They come first, and what memory is measured with has to be one that both take."""
+    fleet = gate.fleet
+    number = gate.candidate("candidate", models.conv_net(1))
+    good = request_of(IMAGE)
+    (tensor,) = good["inputs"]
+    prefix = gate.record(
+        f"requests/{fleet.name}",
+        {"inputs": [{**tensor, "name": "nope"}]},
+        {"inputs": []},
+        {"inputs": [{**tensor, "datatype": "FP64"}]},
+        {"inputs": [{**tensor, "shape": [1, 1], "data": [1]}]},
+        good,
+    )
+    assert gate.compare(number, images=0, recorded_requests=prefix).result == "passed"
+    rules = {rule["rule"]: rule for rule in fleet.record(number)["comparison"]["rules"]}
+    assert (rules["error-rate"]["live"], rules["error-rate"]["candidate"]) == (0.8, 0.8)
+    assert rules["memory"]["candidate"] > 0
+
+
 def _tensor(datatype: str, size: int, data: str) -> str:
     return (
         f'{{"inputs": [{{"name": "input", "shape": [{size}], "datatype": "{datatype}", "data": [{data}]}}]}}'
