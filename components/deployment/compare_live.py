@@ -24,6 +24,7 @@ class Comparison(NamedTuple):
     security_context=tools.UNPRIVILEGED,
     resources=Resources(cpu=("500m", "2"), memory=("1Gi", "4Gi")),
     retry=Retry(),
+    changes_world=True,
 )
 def compare_live(
     triton_version: int,

@@ -28,6 +28,7 @@ class Withdrawn(NamedTuple):
     security_context=images.UNPRIVILEGED,
     resources=ASKS_SERVERS,
     retry=Retry(),
+    changes_world=True,
 )
 def withdraw_version(
     triton_version: int,

@@ -25,6 +25,7 @@ class Notified(NamedTuple):
     resources=Resources(cpu=("100m", "500m"), memory=("256Mi", "512Mi")),
     # Optional: a pod whose Secret is missing would wait for it, and the workflow with it.
     env={WEBHOOK: FromSecret("argosy-notify", "url", optional=True)},
+    changes_world=True,
 )
 def notify(
     workflow: str,

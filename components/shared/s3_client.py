@@ -43,13 +43,13 @@ from botocore.exceptions import (
 from botocore.loaders import Loader, create_loader
 from tenacity import (
     Retrying,
-    before_sleep_log,
     retry_if_exception_type,
     stop_after_attempt,
     wait_random_exponential,
 )
 
 from argosy.components.shared.addresses import check_http
+from argosy.components.shared.retries import before_next
 from argosy.errors import StepError, UsageError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _tries(kind: type[Exception], attempts: int) -> Retrying:
         retry=retry_if_exception_type(kind),
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=0.1, max=2),
-        before_sleep=before_sleep_log(log, logging.INFO),
+        before_sleep=before_next(log, logging.INFO),
         reraise=True,
     )
 

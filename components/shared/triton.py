@@ -267,7 +267,7 @@ def _read(answer: requests.Response, action: str, of: Callable[[Any], T]) -> T:
 
 def _no_triton(answer: requests.Response) -> str:
     told = shown(one_line(answer.text[:200]))
-    return f"{answer.url} answered {told}, which is no answer of Triton's; is it another server?"
+    return f"{answer.url}: {told} is no answer of Triton's; is another server there?"
 
 
 def _served(told: Any) -> ServedModel:
@@ -287,11 +287,11 @@ def _version_path(model: str, version: int) -> str:
 
 
 def _reason(answer: requests.Response) -> str:
+    """Triton's own words about an error; those of another server that answers in its place, as its own."""
     try:
-        text = str(answer.json()["error"])
+        return one_line(str(answer.json()["error"])) or f"HTTP status {answer.status_code}"
     except (ValueError, KeyError, TypeError):
-        text = answer.text
-    return one_line(text) or f"HTTP status {answer.status_code}"
+        return f"HTTP status {answer.status_code}, {_no_triton(answer)}"
 
 
 def _last_cause(error: BaseException) -> str:

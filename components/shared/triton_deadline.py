@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
+from argosy.components.shared.retries import before_next
 from argosy.errors import StepError
 
 
@@ -83,7 +84,7 @@ def patiently(deadline: Deadline, call: Callable[[], T]) -> T:
         retry=retry_if_exception_type(TritonUnreachable),
         stop=stop,
         wait=wait_exponential(multiplier=0.5, max=5),
-        before_sleep=before_sleep_log(log, logging.WARNING),
+        before_sleep=before_next(log),
         reraise=True,
     )
     return tries(call)

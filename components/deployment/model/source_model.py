@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from requests.exceptions import RequestException
 from tenacity import (
     Retrying,
-    before_sleep_log,
     retry_if_exception_type,
     stop_after_attempt,
     wait_random_exponential,
@@ -52,6 +51,7 @@ from argosy.components.deployment.model.onnx_model import (
 from argosy.components.shared import registry
 from argosy.components.shared.files import MIB, sha256_of
 from argosy.components.shared.mlflow_rest import MlflowRefused, ServedFiles, served_files
+from argosy.components.shared.retries import before_next
 from argosy.errors import StepError
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class SourceFiles:
             retry=retry_if_exception_type(_Incomplete),
             stop=stop_after_attempt(4),
             wait=wait_random_exponential(multiplier=0.5, max=5),
-            before_sleep=before_sleep_log(log, logging.WARNING),
+            before_sleep=before_next(log),
             reraise=True,
         )
         try:

@@ -33,6 +33,9 @@ versions that a replica happens to serve count for nothing.
 from __future__ import annotations
 
 import logging
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -232,7 +235,7 @@ def sync(client: MlflowClient, place: Place, owner: str, deadline: Deadline) -> 
     there, errors = answering(place, deadline)
     goal = wanted(client, place)
     if goal.live is None:
-        log.info("nothing of %s is live: nothing is changed", place.model)
+        _tell_of_nothing(client, place.model)
     changed: tuple[str, ...] = ()
     if goal.live is not None and _apart(there, goal, deadline) is not None:
         with sole(place, owner, deadline) as hold:
@@ -246,8 +249,17 @@ def sync(client: MlflowClient, place: Place, owner: str, deadline: Deadline) -> 
                 changed = tuple(triton.url for triton in apart.replicas)
     if errors:
         raise joined(errors)
-    log.info("%d replicas of %s brought to %s", len(changed), place.model, sorted(goal.versions))
+    if goal.live is not None:
+        log.info("%d replicas of %s brought to %s", len(changed), place.model, sorted(goal.versions))
     return Synced(goal.versions, changed)
+
+
+def _tell_of_nothing(client: MlflowClient, model: str) -> None:
+    """Say that nothing is live: of a model that nobody registered as a warning, it may be a wrong name."""
+    if registry.find_model(client, model) is None:
+        log.warning("MLflow has no registered model %r: nothing is changed", model)
+    else:
+        log.info("nothing of %s is live: nothing is changed", model)
 
 
 def _apart(place: Place, goal: Wanted, deadline: Deadline) -> Place | None:
@@ -263,7 +275,13 @@ def _apart(place: Place, goal: Wanted, deadline: Deadline) -> Place | None:
 
 
 def keep_in_sync(once: Callable[[], object], every: float) -> NoReturn:
-    """Do it again and again, as a container beside Triton does; what fails is tried again the next time."""
+    """Do it again and again, as a container beside Triton does; what fails is tried again the next time.
+
+    It ends at SIGTERM.  The first process of a container gets that only if it has asked for it: the pod would
+    be there until its grace period is over.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     while True:
         try:
             once()

@@ -33,9 +33,10 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
-from tenacity import before_sleep_log, retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from argosy.components.shared.files import MIB
+from argosy.components.shared.retries import before_next
 from argosy.components.shared.s3 import Bucket, connect
 from argosy.components.shared.s3_client import status
 from argosy.components.training.data.many_files import Progress, cache_folder, in_order
@@ -134,7 +135,7 @@ class Download:
         ),
         stop=stop_after_attempt(4),
         wait=wait_exponential(max=8),
-        before_sleep=before_sleep_log(log, logging.WARNING),
+        before_sleep=before_next(log),
         reraise=True,
     )
     def _fetch(self, file: RemoteFile, path: Path, present: bool) -> int:

@@ -26,11 +26,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests.exceptions import RequestException
-from tenacity import Retrying, before_sleep_log, retry_if_exception, stop_after_delay, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 from torch import nn
 
 from argosy import __version__
 from argosy.components.shared.registry import mlflow_errors
+from argosy.components.shared.retries import before_next
 from argosy.components.training.checkpoints.interruption import Interrupted
 from argosy.components.training.data.images import MEAN, STD, CachedImages, ImageFolder, Size, StreamedImages
 from argosy.components.training.recipe import Recipe
@@ -73,7 +74,7 @@ def patiently(call: Callable[[], T]) -> T:
         retry=retry_if_exception(is_transient),
         stop=stop_after_delay(float(os.environ.get(PATIENCE) or _PATIENCE_SECONDS)),
         wait=wait_exponential(max=10),
-        before_sleep=before_sleep_log(log, logging.WARNING),
+        before_sleep=before_next(log),
         reraise=True,
     ):
         with attempt:

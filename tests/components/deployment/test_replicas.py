@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -284,6 +285,14 @@ def test_sync_brings_the_others_there_and_names_the_dead_one(fleet: Fleet, trio:
         sync(fleet, load_timeout=5, triton_url=dead.url, triton_grpc_url="")
 
 
+def test_sync_of_a_model_that_nobody_registered_says_so(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be the first pod before the first deployment, or a wrong name on a schedule."""
+    assert sync(fleet, model_name="no-such-model") == ([], [])
+    assert "MLflow has no registered model 'no-such-model': nothing is changed" in caplog.text
+
+
 def test_sync_takes_away_what_is_above_the_live_version(fleet: Fleet, trio: list[Replica]) -> None:
     fleet.deploy("first")
     fleet.deploy("second")
@@ -326,6 +335,8 @@ def test_beside_triton_it_waits_for_it_and_looks_again(
                 while serves([one], fleet.name) != [{1}]:
                     still_running(beside)
                 one.triton.unload(fleet.name, 30)
+            beside.terminate()  # by a handler: the kernel keeps it from a pod's first process that has none
+            assert beside.wait(60) == 128 + signal.SIGTERM
         finally:
             beside.kill()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from argosy import component
-from argosy.components.deployment.update_aliases import update_aliases
+from argosy.components import deployment
+from argosy.components.notification import notify
 from argosy.errors import DeclarationError
 from argosy.local.runs.cache import code_hash, content_hash
 from argosy.local.runs.record import History
@@ -249,7 +250,9 @@ def test_the_plan_names_what_nobody_can_look_into_yet(tmp_path: Path, argosy: Ar
 
 
 def test_what_changes_the_world_is_declared_so(tmp_path: Path) -> None:
-    assert update_aliases.container.changes_world
+    steps = [notify, *(getattr(deployment, name) for name in deployment.__all__)]
+    reusable = [step.__name__ for step in steps if not step.container.changes_world]
+    assert reusable == ["prepare_artifacts"]  # from files to files
     with pytest.raises(DeclarationError, match="never reused"):
         component(image="x", cache=True, changes_world=True)
 
