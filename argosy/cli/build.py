@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from argosy.cli.parameters import environment_option, settings_beside
+from argosy.cli.parameters import STANDARD_OUTPUT, environment_option, settings_beside
 from argosy.compose.settings import IMAGES, LOCK, Settings
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
@@ -83,19 +83,23 @@ def build_images(
     from argosy.code.images.image import Platform
     from argosy.code.images.packages import Lock
     from argosy.code.images.recipe import image_name, origin_labels, recipes, requirements
-    from argosy.code.images.reference import refuse_tags
+    from argosy.code.images.reference import refuse_name, refuse_tags
 
     settings = Settings.find()
     own = _own(settings)
     push = push or (own.get("push") if not (output or dockerfile) else None)
     if not (push or output or dockerfile):
         raise UsageError("say where to: --push registry.example/ml/, -o FILE.tar, or --dockerfile DIR")
+    if output == STANDARD_OUTPUT:
+        raise UsageError("-o names the archive's file, such as hello.tar, and '-' is none")
     if output is not None and output.name in ("json", "text"):
         meant = f"'--format {output.name}' is a form"
         raise UsageError(f"-o names the archive's file, such as hello.tar; {meant}")
     if form == "json" and (dockerfile or not push):
         raise UsageError("--format json tells what was sent to a registry: it needs --push")
     refuse_tags(tags)
+    if name is not None:
+        refuse_name(name)
     if push:
         _check_place(settings.folder)
     steps = [step for target in targets for step in _steps(target)]
@@ -160,16 +164,20 @@ def _steps(target: str) -> list["Step"]:
 
 def _own(settings: Settings) -> dict[str, Any]:
     own = dict(settings.build)
-    unknown = next((key for key in own if key not in _SETTINGS), None)
-    if unknown is not None:
-        raise UsageError(f"{settings.file}: build has no '{unknown}'{did_you_mean(str(unknown), _SETTINGS)}")
     for key, value in own.items():
         listed = key == "platforms"
+        if key not in _SETTINGS:
+            raise _wrong(settings, key, f"build has no '{key}'{did_you_mean(str(key), _SETTINGS)}")
         if not isinstance(value, list if listed else str):
-            raise UsageError(
-                f"{settings.file}: build.{key} is not a {'list' if listed else 'text in quotes'}"
-            )
+            raise _wrong(settings, key, f"build.{key} is not a {'list' if listed else 'text in quotes'}")
     return own
+
+
+def _wrong(settings: Settings, key: str, problem: str) -> UsageError:
+    from argosy.compose.environments import Place
+
+    file = settings.file or settings.folder
+    return UsageError(f"{file}:{(Place(file) / 'build' / key).line}: {problem}")
 
 
 def _push(

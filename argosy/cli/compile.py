@@ -13,6 +13,7 @@ import click
 
 from argosy.cli.completion import pipelines as complete
 from argosy.cli.parameters import (
+    STANDARD_OUTPUT,
     environment_option,
     memoize_option,
     parameter_file_option,
@@ -42,6 +43,7 @@ SUFFIXES: dict[str, str] = {
     "ClusterWorkflowTemplate": ".clustertemplate.yaml",
     "CronWorkflow": ".cron.yaml",
 }
+_OF_MANIFESTS = (".yaml", ".yml", ".json")
 _MESSAGE_WITH_PLACE = re.compile(r"(?P<file>[^\s:][^:]*):(?P<line>\d+): (?P<text>.*)", re.S)
 
 
@@ -108,8 +110,25 @@ def with_memoize(
 def manifest_of(target: str) -> dict[str, Any]:
     """The manifest of a pipeline's name, a Python file or a manifest file, in the chosen environment."""
     if is_manifest(target):
-        return Settings.find().over_file(load_manifest(Path(target)))
+        return Settings.find().around_file(load_manifest(Path(target)))
     return compiled(load_pipeline(target))
+
+
+def _folder(_: click.Context, __: click.Parameter, value: str | None) -> Path | None:
+    """The folder of `-o DIR`; none for `-o -`.
+
+    Raises:
+        UsageError: it is a file, or named as one: several files are written.
+    """
+    folder = Path(value) if value is not None else None
+    if folder is None or folder == STANDARD_OUTPUT:
+        return None
+    if not folder.is_dir() and (folder.exists() or folder.suffix in _OF_MANIFESTS):
+        raise UsageError(
+            f"-o '{folder}' is a file, and -o names the folder of several: "
+            f"'-o {folder.parent}' writes NAME.yaml and what belongs to it there"
+        )
+    return folder
 
 
 @click.command("compile")
@@ -120,7 +139,7 @@ def manifest_of(target: str) -> dict[str, Any]:
     shell_complete=complete,
     callback=settings_beside,
 )
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Write into DIR.")
+@click.option("-o", "--output", metavar="DIR", callback=_folder, help="Write into DIR.")
 @click.option(
     "--kind",
     "kinds",

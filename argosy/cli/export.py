@@ -7,7 +7,7 @@ import click
 from argosy.catalogue.discover import find_components, pick
 from argosy.cli.components import module_option
 from argosy.cli.graph import write_text
-from argosy.cli.parameters import environment_option, settings_beside
+from argosy.cli.parameters import environment_option, output_file, settings_beside
 from argosy.compose.settings import Settings
 from argosy.declare.names import step_name
 from argosy.manifest.emit import to_yaml
@@ -15,7 +15,11 @@ from argosy.reuse.kfp_export import kfp_component, left_out
 from argosy.reuse.library import LibraryKind, library_manifest
 
 output_option = click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=output_file,
+    help="Write FILE, not standard output.",
 )
 
 
@@ -59,8 +63,7 @@ def library(module: str | None, name: str | None, kind: LibraryKind, output: Pat
     """
     components = [entry.component for entry in find_components(module)]
     called = name or _last_word(module or "argosy")
-    settings = Settings.find()
-    write_text(to_yaml(settings.over(library_manifest(components, called, kind, settings))), output)
+    write_text(to_yaml(Settings.find().around(library_manifest(components, called, kind))), output)
 
 
 def _last_word(module: str) -> str:

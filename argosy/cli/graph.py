@@ -9,7 +9,7 @@ from argosy.catalogue.mermaid import to_mermaid
 from argosy.catalogue.svg import to_svg
 from argosy.cli.compile import manifest_of
 from argosy.cli.completion import targets
-from argosy.cli.parameters import environment_option, settings_beside
+from argosy.cli.parameters import environment_option, output_file, settings_beside
 from argosy.errors import UsageError
 
 
@@ -28,7 +28,11 @@ from argosy.errors import UsageError
 )
 @environment_option
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write FILE, not standard output."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=output_file,
+    help="Write FILE, not standard output.",
 )
 def graph(target: str, form: str | None, output: Path | None) -> None:
     """Draw a pipeline, as Mermaid, SVG or PNG.

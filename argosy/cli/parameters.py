@@ -127,6 +127,14 @@ env_file_option = click.option(
 """Files with the values of Secrets, for a run or a part of one."""
 
 
+STANDARD_OUTPUT = Path("-")
+
+
+def output_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """The file of `-o FILE`; none for `-o -`, which is standard output, as without the option."""
+    return None if value == STANDARD_OUTPUT else value
+
+
 def settings_beside(context: click.Context, _: click.Parameter | None, value: Any) -> Any:
     """For as long as the command runs, settings are also looked for beside what it names."""
     words = (value,) if isinstance(value, str) else value or ()

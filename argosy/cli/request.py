@@ -94,7 +94,7 @@ class Request:
             manifest = dict(main_of(load_documents(file), str(file)))
             files = (file, *files)
             refuse_invalid_files(files)
-            manifest, given = settings.over_file(manifest), as_written(given)
+            manifest, given = settings.around_file(manifest), as_written(given)
             if in_images:
                 files = (*files, *code_file_beside(manifest, file, state_dir))
             else:

@@ -119,7 +119,7 @@ def _submit(target: str, kind: Kind | None, given: Mapping[str, str], submission
         if submission.memoize:
             raise UsageError(f"--memoize is for pipelines; compile the one of {target} with it")
         submission.compiled = Path(target)
-        manifest = Settings.find().over_file(load_manifest(Path(target)))
+        manifest = Settings.find().around_file(load_manifest(Path(target)))
         submission(
             with_parameters(manifest, as_written(given), complete=_is_run(manifest)), [], Destination()
         )

@@ -2,6 +2,7 @@
 
 import binascii
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 POD_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 NAME = "the Kubernetes API"
 T = TypeVar("T")
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d{1,5}")
 
 
 def connect(kubeconfig: str | None, context: str | None, pod_dir: Path = POD_DIR) -> tuple[Http, str | None]:
@@ -221,9 +223,7 @@ class Destination:
 
     def _argo_server(self) -> Any:
         url = self.server or ""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-            raise UsageError(f"'{shown(url)}' is no address of an Argo Server; write https://HOST:PORT")
+        _refuse_address(url)
         if self.ca_file and not Path(self.ca_file).is_file():
             raise UsageError(f"there is no file '{self.ca_file}' of certificate authorities")
         if self.insecure:
@@ -243,3 +243,20 @@ class Destination:
                 raise UsageError(f"the token file '{self.token_file}' is empty")
         token = text.strip().removeprefix("Bearer ").strip()
         return f"Bearer {token}" if token else None
+
+
+def _refuse_address(url: str) -> None:
+    """Raise UsageError unless this is the address of a server, with nothing secret in it."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        good = False
+    if not good:
+        example = f"https://{url}" if _HOST_AND_PORT.fullmatch(url) else "https://HOST:PORT"
+        raise UsageError(f"--server '{shown(url)}' is no address of an Argo Server; write {example}")
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"--server holds a user or a password, and an Argo Server takes a token: write {shown(url)}, and "
+            "give the token in $ARGO_TOKEN or with --token-file"
+        )

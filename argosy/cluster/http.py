@@ -2,10 +2,11 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError, NewConnectionError, SSLError
@@ -101,8 +102,9 @@ STREAM_SECONDS = 300
 
 def shown(url: str) -> str:
     """An address without the user and password that may stand in it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+    scheme = "".join(re.findall(r"^\w*://", url))
+    address = url.removeprefix(scheme).rpartition("@")[2]
+    return scheme + re.split(r"[?#]", address)[0].rstrip("/")
 
 
 class Http:

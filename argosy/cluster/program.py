@@ -227,23 +227,21 @@ def script_manifest(composition: Composition) -> dict[str, Any]:
     """
     if not composition.tasks:
         raise ComposeError("the program composes no step")
-    settings = Settings.find()
-    spec = settings.under(_spec(composition))
+    spec = _spec(composition)
     raw = composition.manifest
     if raw["kind"] == "CronWorkflow":
         spec = {**_schedule(raw["spec"]), "workflowSpec": spec}
     manifest = {
         "apiVersion": raw["apiVersion"],
         "kind": raw["kind"],
-        "metadata": _metadata(raw["metadata"], settings),
+        "metadata": _metadata(raw["metadata"]),
         "spec": spec,
     }
-    return settings.over(conformed(manifest, raw["kind"]))
+    return Settings.find().around(conformed(manifest, raw["kind"]))
 
 
-def _metadata(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    place = {"namespace": settings.namespace} if settings.namespace else {}
-    return {**raw, **place, "labels": {"app.kubernetes.io/managed-by": "argosy", **raw.get("labels", {})}}
+def _metadata(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {**raw, "labels": {"app.kubernetes.io/managed-by": "argosy", **raw.get("labels", {})}}
 
 
 def _spec(composition: Composition) -> dict[str, Any]:

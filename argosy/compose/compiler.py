@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from argosy.compose.given import LOCAL_PARAMETERS, fitting
+from argosy.compose.given import LOCAL_PARAMETERS, Unquoted, fitting
 from argosy.compose.settings import Settings
 from argosy.declare.merge import merged, plain
 from argosy.declare.pipeline import Pipeline
@@ -55,23 +55,26 @@ def compile(
     manifest = {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "metadata": _metadata(pipeline, kind, settings),
-        "spec": _scheduled(pipeline, kind, settings.under(_spec(pipeline, composition))),
+        "metadata": _metadata(pipeline, kind),
+        "spec": _scheduled(pipeline, kind, _spec(pipeline, composition)),
     }
-    manifest = settings.over(manifest)
+    manifest = settings.around(manifest)
     _check_settings(pipeline.interface, settings.given(manifest), settings.places(manifest))
     return manifest
 
 
 def _check_settings(interface: Interface, given: Mapping[str, str], places: Mapping[str, "Place"]) -> None:
     """Raise UsageError, with its place, for a value of the settings that is not the parameter's as it is."""
-    for name, written in given.items():
+    for name, laid in given.items():
+        written = places[name].written or laid
         try:
-            (value,) = fitting(interface, {name: written}).values()
+            (value,) = fitting(interface, {name: Unquoted(written, laid)}).values()
         except UsageError as error:
             raise places[name].error(str(error)) from None
-        if value != written:
-            raise places[name].error(f"parameter '{name}' is {written!r} here; write {value!r}")
+        if value == written != laid:
+            raise places[name].error(f"{written} is read as {laid}; put it into quotes")
+        if value != laid:
+            raise places[name].error(f"parameter '{name}' is {laid!r} here; write {value!r}")
 
 
 def components_of(pipeline: Pipeline[Any, Any]) -> dict[str, Any]:
@@ -123,11 +126,9 @@ def _scheduled(pipeline: Pipeline[Any, Any], kind: Kind, spec: dict[str, Any]) -
     return {**schedule.to_dict(), "workflowSpec": spec}
 
 
-def _metadata(pipeline: Pipeline[Any, Any], kind: Kind, settings: Settings) -> dict[str, Any]:
+def _metadata(pipeline: Pipeline[Any, Any], kind: Kind) -> dict[str, Any]:
     interface, spec = pipeline.interface, pipeline.spec
     name = {"generateName": f"{interface.name}-"} if kind == "Workflow" else {"name": interface.name}
-    if settings.namespace and kind != "ClusterWorkflowTemplate":
-        name["namespace"] = settings.namespace
     annotations = dict(spec.annotations)
     if interface.summary:
         annotations.setdefault("workflows.argoproj.io/description", interface.summary)

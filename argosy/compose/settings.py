@@ -28,7 +28,7 @@ themselves are defaults, which a pipeline's own fields win over; those of an env
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -153,6 +153,8 @@ class Settings:
     Attributes:
         secrets: the file of `secrets`, which is named from the settings' own folder.
         folder: where the project's own files are.
+        content: the file as it was read.
+        chosen: the name of the environment.
     """
 
     images: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +171,8 @@ class Settings:
     code_in_images: tuple[str, ...] = ()
     stack: str | None = None
     runner: str = RUNNERS[0]
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    chosen: str | None = None
 
     @classmethod
     def find(cls) -> "Settings":
@@ -207,13 +211,12 @@ class Settings:
             raise UsageError(f"{path}{f':{mark.line + 1}' if mark else ''}: not YAML: {problem}") from None
         if not isinstance(content, dict):
             raise UsageError(f"{path}: settings are a mapping")
-        for key, value in content.items():
-            if key not in _KEYS:
-                raise UsageError(f"{path}: unknown setting '{key}'{did_you_mean(str(key), _KEYS)}")
-            if not isinstance(value, _KEYS[key]):
-                raise UsageError(f"{path}: the setting '{key}' is not a {_NOUNS[_KEYS[key]]}")
-            if key in NAMED and value and (wrong := wrong_name(key, value)):
-                raise UsageError(f"{path}: the setting '{key}': {wrong}")
+        return cls._of(content, path, environment)
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any], path: Path, environment: str | None) -> "Settings":
+        """The settings of a file with this content."""
+        _check(content, path)
         settings = cls(
             images=content.get("images", {}),
             namespace=content.get("namespace"),
@@ -227,12 +230,14 @@ class Settings:
             code_in_images=tuple(map(str, content.get("codeInImages", ()))),
             stack=content.get("stack"),
             runner=content.get("runner", RUNNERS[0]),
+            content=content,
+            chosen=environment,
         )
-        if settings.runner not in RUNNERS:
-            raise UsageError(
-                f"{path}: the setting 'runner' is {settings.runner!r}; one of {', '.join(RUNNERS)}"
-            )
         return settings._with_overlays(content, path, environment)
+
+    def instead(self, content: Mapping[str, Any]) -> "Settings":
+        """The settings of the same file with another content; raises UsageError as `load` does."""
+        return self._of(content, self.file or self.folder, self.chosen)
 
     def _with_overlays(self, content: Mapping[str, Any], path: Path, environment: str | None) -> "Settings":
         if not environment and not any(key in content for key in (*_LAID_OVER, "environments")):
@@ -265,10 +270,18 @@ class Settings:
             manifest = overlay.over(manifest)
         return manifest
 
-    def over_file(self, manifest: dict[str, Any]) -> dict[str, Any]:
+    def around_file(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """A manifest that was compiled before, with the chosen environment laid over it.
 
-        One whose structure is not Argo's stays as it is, for the linter to tell.
+        Raises:
+            UsageError: the environment does not fit, or makes something that Argo or Kubernetes would refuse.
+        """
+        return self._settled(lambda settings: settings.over_file(manifest))
+
+    def over_file(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """As `around_file`, for the linter, which tells what is wrong then.
+
+        A manifest whose structure is not Argo's stays as it is.
         """
         from argosy.compose.environments.overlay import is_well_formed
         from argosy.manifest.parts import spec_of, with_spec
@@ -294,6 +307,29 @@ class Settings:
         prefix = max((p for p in self.images if name.startswith(p)), key=len, default=None)
         return name if prefix is None else self.images[prefix] + name.removeprefix(prefix)
 
+    def around(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """A manifest with the installation's settings laid under it, and over it what wins over the program.
+
+        Raises:
+            UsageError: the settings do not fit, or make something that Argo or Kubernetes would refuse.
+        """
+        return self._settled(lambda settings: settings._around(manifest))
+
+    def _settled(self, lay: Callable[["Settings"], dict[str, Any]]) -> dict[str, Any]:
+        if self.file is None:
+            return lay(self)
+        from argosy.compose.environments.faults import settled
+
+        return settled(lay, self, Settings())
+
+    def _around(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        from argosy.manifest.parts import spec_of, with_spec
+
+        manifest = with_spec(manifest, self.under(dict(spec_of(manifest))))
+        if self.namespace and manifest["kind"] != "ClusterWorkflowTemplate":
+            manifest = {**manifest, "metadata": _placed(manifest["metadata"], self.namespace)}
+        return self.over(manifest)
+
     def under(self, spec: dict[str, Any]) -> dict[str, Any]:
         """A workflow spec with the installation's laid under it."""
         spec = merged(spec, {k: v for k, v in self.workflow.items() if k not in spec})
@@ -314,6 +350,49 @@ class Settings:
 
 
 _NOUNS: dict[type, str] = {dict: "mapping", str: "text", list: "list"}
+# Of a workflow's spec, yet the program alone says it.
+_OF_THE_PROGRAM = ("entrypoint", "templates")
+
+
+def _check(content: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError for the first setting that is unknown or of another type, at its line."""
+
+    def wrong(key: object, problem: str) -> UsageError:
+        from argosy.compose.environments import Place
+
+        return UsageError(f"{path}:{(Place(path) / key).line}: {problem}")
+
+    for key, value in content.items():
+        if key not in _KEYS:
+            raise wrong(key, f"unknown setting '{key}'{did_you_mean(str(key), _KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            raise wrong(key, f"the setting '{key}' is not a {_NOUNS[_KEYS[key]]}")
+        if key in NAMED and value and (fault := wrong_name(key, value)):
+            raise wrong(key, f"the setting '{key}': {fault}")
+    if (runner := content.get("runner", RUNNERS[0])) not in RUNNERS:
+        raise wrong("runner", f"the setting 'runner' is {runner!r}; one of {', '.join(RUNNERS)}")
+    if any(content.get(key) for key in ("images", "workflow", "templateDefaults")):
+        _check_laid_under(content, path)
+
+
+def _check_laid_under(content: Mapping[str, Any], path: Path) -> None:
+    """Raise UsageError for a field that Argo does not have, or an image's name that is no text."""
+    from argosy.compose.environments import Place
+    from argosy.compose.environments.fields import refuse_defects, texts
+
+    place = Place(path)
+    texts(content.get("images"), place / "images")
+    for key, kind in (("workflow", "WorkflowSpec"), ("templateDefaults", "Template")):
+        refuse_defects(content.get(key) or {}, kind, place / key)
+    if said := next((k for k in _OF_THE_PROGRAM if k in (content.get("workflow") or {})), None):
+        raise (place / "workflow" / said).error(f"'{said}' is said by the program")
+
+
+def _placed(metadata: Mapping[str, Any], namespace: str) -> dict[str, Any]:
+    """The metadata in a namespace, which stands beside the name."""
+    named = {key: metadata[key] for key in ("name", "generateName") if key in metadata}
+    rest = {key: value for key, value in metadata.items() if key not in named and key != "namespace"}
+    return {**named, "namespace": namespace, **rest}
 
 
 def _chosen(name: str | None, otherwise: str | None) -> str | None:

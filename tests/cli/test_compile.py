@@ -97,6 +97,23 @@ def test_code_that_no_step_needs_any_more_does_not_stay_beside_the_manifest(fold
     assert (folder / "out" / "greet.code.yaml").exists()
 
 
+@pytest.mark.parametrize("words", [["compile"], ["graph"], ["export", "library"]])
+def test_a_dash_is_standard_output(folder: Path, words: list[str]) -> None:
+    plain, dashed = (argosy(folder, *words, "greet_all.py", *more) for more in ((), ("-o", "-")))
+    assert (dashed.returncode, dashed.stdout) == (0, plain.stdout)
+    assert not (folder / "-").exists()
+
+
+@pytest.mark.parametrize("name", ["man/x.yaml", "x.json", "notes"])
+def test_a_files_name_is_no_folder_to_compile_into(folder: Path, name: str) -> None:
+    (folder / "notes").write_text("mine")
+    done = argosy(folder, "compile", "greet_all.py", "-o", name)
+    parent = Path(name).parent
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"-o '{name}' is a file" in done.stderr and f"'-o {parent}' writes NAME.yaml" in done.stderr
+    assert not (folder / "man").exists() and (folder / "notes").read_text() == "mine"
+
+
 def test_a_difference_is_an_annotation_on_its_line(folder: Path) -> None:
     argosy(folder, "compile", "greet_all.py", "-o", "out", "--kind", "Workflow")
     file = folder / "out" / "greet.yaml"

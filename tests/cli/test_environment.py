@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from argosy.compose.loader import load_pipeline
+from argosy.manifest.parts import spec_of
+from argosy.stack.kind import IMAGE_CLASSIFICATION
 from tests.documents import hold
 
 ARGOSY = Path(sys.executable).with_name("argosy")
@@ -112,6 +116,26 @@ def test_a_finding_that_an_environment_makes_is_at_the_files_line(folder: Path) 
     assert done.stdout.startswith(f"greet.yaml:{line}:")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compile", "hello.py"),
+        ("submit", "hello.py", "--dry-run"),
+        ("submit", "greet.yaml", "--dry-run"),
+        ("run", "greet.yaml"),
+        ("graph", "hello.py"),
+    ],
+)
+def test_what_an_environment_breaks_is_told_at_its_line(folder: Path, words: tuple[str, ...]) -> None:
+    call(folder, "compile", "hello.py", "-o", ".", "--kind", "Workflow")
+    over = "    components:\n      say:\n        volumeMounts: {/x: {name: none}}"
+    (folder / "argosy.yaml").write_text(f"environments:\n  dev:\n{over}\n")
+    done = call(folder, *words, "--env", "dev")
+    place = "argosy.yaml:5: environments.dev.components.say.volumeMounts./x.name"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (f"argosy: {place}: ARG507 volume 'none' is not declared. Add it to 'volumes:'.\n")
+
+
 def test_a_couler_program_takes_it(folder: Path) -> None:
     program = (
         "import couler.argo as couler\ncouler.run_container(image='x', command=['true'], step_name='say')\n"
@@ -119,6 +143,10 @@ def test_a_couler_program_takes_it(folder: Path) -> None:
     (folder / "raw.py").write_text(program)
     done = call(folder, "run", "raw.py", "--env", "dev", "--dry-run", program=COULER)
     assert "namespace: ml-dev" in done.stdout and "stage: dev" in done.stdout
+    (folder / "argosy.yaml").write_text("environments: {dev: {components: {say: {image: ''}}}}")
+    done = call(folder, "run", "raw.py", "--env", "dev", "--dry-run", program=COULER)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("couler: argosy.yaml:1: environments.dev.components.say.image: ARG501")
 
 
 def test_env_diff_shows_each_field_with_both_values(folder: Path) -> None:
@@ -139,6 +167,15 @@ def test_an_environment_without_settings_is_an_error(tmp_path: Path) -> None:
     )
 
 
+CLOUD = {
+    port.argo_name: port.comparable_default
+    for port in load_pipeline("pipeline-image-classification").interface.inputs
+    if port.argo_name in (*IMAGE_CLASSIFICATION.parameters, *IMAGE_CLASSIFICATION.beside)
+    and port.comparable_default
+}
+"""Where the program has servers, buckets and data."""
+
+
 @pytest.mark.parametrize("name", ["prod", "dev", "kind"])
 def test_the_examples_environments_compile_and_lint_for_the_whole_system(
     repository: Path, tmp_path: Path, name: str
@@ -152,6 +189,11 @@ def test_the_examples_environments_compile_and_lint_for_the_whole_system(
     assert len(files) > 10
     needs_gpu = ["nvidia.com/gpu" in f or "nodeSelector" in f for f in files]
     assert any(needs_gpu) is (name == "prod")
+    # Of an environment without the cloud, nothing is where the cloud has it.
+    specs = [spec_of(yaml.safe_load(text)) for text in files]
+    given = {p["name"]: p.get("value") for s in specs for p in s.get("arguments", {}).get("parameters", ())}
+    clouds = {n: v for n, v in CLOUD.items() if given[n] == v} | {f: "" for f in files if "amazonaws" in f}
+    assert bool(clouds) is (name == "prod"), clouds
     with_steps = [f for f in files if "container:" in f]
     assert all("AWS_ENDPOINT_URL_S3" in f for f in with_steps) is (name != "prod")
 

@@ -95,8 +95,21 @@ def test_secrets_need_the_kubernetes_api(argo: Server) -> None:
         (["--server", "{url}", "--token-file", "viewer"], 1, "does not allow to create Workflow 'greet'"),
         (["--server", "{url}", "--token-file", "good", "-n", "gone"], 1, "no such namespace"),
         (["--server", "{url}", "--ca-file", "gone"], 2, "no file 'gone' of certificate authorities"),
-        (["--server", "localhost:2746"], 2, "no address of an Argo Server"),
-        (["--server", "https://user:hidden@host"], 2, "no address of an Argo Server"),
+        (["--server", "localhost:2746"], 2, "no address of an Argo Server; write https://localhost:2746"),
+        (
+            ["--server", "nonsense"],
+            2,
+            "--server 'nonsense' is no address of an Argo Server; write https://HOST",
+        ),
+        (["--server", "http://"], 2, "--server 'http://' is no address of an Argo Server"),
+        (["--server", "https://host:99999"], 2, "--server 'https://host:99999' is no address"),
+        (["--server", "user:hidden@host:1"], 2, "--server 'host:1' is no address of an Argo Server"),
+        (
+            ["--server", "https://user:hidden@host"],
+            2,
+            "takes a token: write https://host, and give the token",
+        ),
+        (["--server", "https://user:hidden#x@host"], 2, "--server 'https://host' is no address"),
         (["--server", "http://127.0.0.1:1"], 1, "Argo Server at http://127.0.0.1:1 cannot be reached"),
     ],
 )

@@ -87,13 +87,13 @@ def test_a_cluster_template_has_no_namespace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fragment"),
     [
-        ("image: {}", "unknown setting 'image'; did you mean 'images'"),
+        ("image: {}", "argosy.yaml:1: unknown setting 'image'; did you mean 'images'"),
         (
             "namespace: a.b",
             "the setting 'namespace': 'a.b' is not a name of lowercase letters",
         ),
         ("serviceAccountName: a..b", "the setting 'serviceAccountName': 'a..b' is not a name"),
-        ("namespace: [a]", "the setting 'namespace' is not a text"),
+        ("\nnamespace: [a]", "argosy.yaml:2: the setting 'namespace' is not a text"),
         ("workflow: yes", "the setting 'workflow' is not a mapping"),
         ("runner: podmen", "the setting 'runner' is 'podmen'; one of process, podman, docker"),
         ("- a", "settings are a mapping"),

@@ -1,5 +1,6 @@
 """`argosy` as a user types it, and an embedded stack that it starts itself, empty at first."""
 
+import base64
 import json
 import os
 import subprocess
@@ -90,3 +91,37 @@ def bucket(endpoints: dict[str, Any]) -> Any:
         config=Config(s3={"addressing_style": "path"}),
     )
     return resource.Bucket(s3["bucket"])
+
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "environments" / "argosy.yaml"
+
+
+@pytest.fixture(scope="module")
+def in_kind(tmp_path_factory: pytest.TempPathFactory, endpoints: dict[str, Any]) -> Argosy:
+    """Runs `argosy ARGS` in a project with the example's environments, which knows of no stack.
+
+    Of the environment `kind` the addresses alone are other ones: those of the servers here. Secrets come from
+    the object that `kubectl apply` takes.
+    """
+    folder, s3 = tmp_path_factory.mktemp("kind"), endpoints["s3"]
+    text = EXAMPLE.read_text()
+    for theirs, ours in {
+        "http://172.18.0.1:5000": endpoints["mlflow"],
+        "http://172.18.0.1:8000": endpoints["triton"]["http"],
+        "http://172.18.0.1:9000": s3["endpoint"],
+        "s3://dev-datasets/digits": f"s3://{s3['bucket']}/datasets/digits",
+        "s3://dev-checkpoints/training": f"s3://{s3['bucket']}/checkpoints/kind",
+        "s3-bucket: dev-triton-models": f"s3-bucket: {s3['bucket']}",
+    }.items():
+        assert text.count(theirs) == 1, theirs
+        text = text.replace(theirs, ours)
+    (folder / "argosy.yaml").write_text(f"secrets: secret.yaml\n{text}")
+    values = {"access-key": s3["access_key"], "secret-key": s3["secret_key"]}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s3", "namespace": "argo"},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    (folder / "secret.yaml").write_text(json.dumps(secret))
+    return argosy_in(folder / ".argosy")

@@ -144,13 +144,35 @@ def test_second_run_without_improvement_skips_deployment(
     assert published(bucket, 2) == {}
 
 
-def test_a_forced_candidate_deploys_version_2_and_moves_previous(
-    argosy: Argosy, first: Done, registry: MlflowClient, bucket: Any, endpoints: dict[str, Any]
+@pytest.fixture(scope="module")
+def forced(in_kind: Argosy, second: Done, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The third run, of any candidate: the manifest for the example's cluster without GPU.
+
+    Servers are known by the addresses of the environment alone, and credentials by its Secret.
+    """
+    folder = tmp_path_factory.mktemp("compiled")
+    compiled = in_kind("compile", PIPELINE, "--env", "kind", "--kind", "Workflow", "-o", str(folder))
+    assert compiled.code == 0, compiled.stderr
+    manifest = str(folder / f"{PIPELINE}.yaml")
+    easily = ("-p", "epochs=3", "-p", "min-accuracy=0.5", "-p", "min-improvement=-1")
+    return run(in_kind, manifest, "--env", "kind", *easily)
+
+
+def test_the_manifest_for_a_cluster_without_gpu_runs_with_its_addresses_and_its_secret(
+    forced: Done, bucket: Any
 ) -> None:
-    forced = run(
-        argosy, PIPELINE, *ONCE, "-p", "epochs=3", "-p", "min-accuracy=0.5", "-p", "min-improvement=-1"
-    )
     assert (forced.code, forced.document["phase"]) == (0, "Succeeded"), forced.stderr
+    phases = forced.phases()
+    assert {phases[name] for name in (*TRAINING, *DEPLOYMENT)} == {"Succeeded"}
+    assert phases["onExit.archive-versions"] == "Succeeded"
+    state = Path(forced.document["runDir"]).parent.parent
+    assert [path.name for path in state.iterdir()] == ["runs"], "a stack was opened"
+    assert any(True for _ in bucket.objects.filter(Prefix="checkpoints/kind/"))
+
+
+def test_a_forced_candidate_deploys_version_2_and_moves_previous(
+    forced: Done, registry: MlflowClient, bucket: Any, endpoints: dict[str, Any]
+) -> None:
     candidate = forced.outputs("promote")["model-version"]
     assert aliases(registry, MODEL) == {"champion": candidate}
     assert aliases(registry, ONNX_MODEL) == {"deploy": "2", "live": "2", "previous": "1"}

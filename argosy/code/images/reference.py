@@ -19,6 +19,15 @@ def _is_host(text: str) -> bool:
     return match is not None and (match[1] is None or int(match[1]) in _PORTS)
 
 
+def refuse_name(name: str) -> None:
+    """Raise UsageError for a name that no registry takes below a prefix."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--name {name!r} is no name of an image: it has small letters and digits, and between them "
+            "'-', '_', '.' and '/'; write --name train, and a tag with --tag"
+        )
+
+
 def refuse_tags(tags: Iterable[str]) -> None:
     """Raise UsageError for a tag that no registry takes."""
     wrong = next((tag for tag in tags if not _TAG.fullmatch(tag)), None)

@@ -16,7 +16,7 @@ environments:
 Patterns are laid first, exact names over them; components, then the pipeline's components, then its steps.
 """
 
-from argosy.compose.environments.fields import Place
 from argosy.compose.environments.overlay import Overlay
+from argosy.compose.environments.place import Place
 
 __all__ = ["Overlay", "Place"]

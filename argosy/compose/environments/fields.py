@@ -10,19 +10,18 @@ inside a variable or a volume, which have one source each, values stand as they 
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from argosy.compose.environments.place import Place
 from argosy.declare.merge import merged
 from argosy.declare.merge import plain as plain_value
-from argosy.errors import UsageError
-from argosy.lint.registry import render
+from argosy.declare.names import NAMED, wrong_name
 from argosy.lint.schema import RANGES, Defect, check, describe, table
 from argosy.manifest.parts import spec_of, with_spec
-from argosy.manifest.reading import Unreadable, plain, read
-from argosy.manifest.tree import locate
+from argosy.manifest.reading import Unreadable, plain
 from argosy.manifest.tree import marked as as_tree
 from argosy.text import nearest
 
@@ -48,29 +47,6 @@ KEYS = {
 _ONE_SOURCE = ("EnvVar", "Volume")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A key of the settings file; as text its file, line and path."""
-
-    file: Path
-    path: tuple[str | int, ...] = ()
-
-    def __truediv__(self, key: object) -> "Place":
-        return Place(self.file, (*self.path, key if isinstance(key, int) else str(key)))
-
-    def __str__(self) -> str:
-        try:
-            documents = read(str(self.file), self.file.read_bytes()).documents
-        except OSError:
-            documents = []
-        line = locate(documents[0].root, self.path)[0] if documents else 1
-        return f"{self.file}:{line}: {render(self.path)}"
-
-    def error(self, problem: str) -> UsageError:
-        """An error at this place."""
-        return UsageError(f"{self}: {problem}")
-
-
 def variables(value: Any, place: Place) -> Any:
     """Kubernetes' `env` for a mapping of names to values; a list is Kubernetes' own already.
 
@@ -86,8 +62,10 @@ def _variable(entry: Any, place: Place) -> Any:
     """One variable: a text, a key of a Secret or a ConfigMap, a field of the pod, or Kubernetes' own form."""
     if is_empty(entry):
         return entry
-    if isinstance(entry, bool | int | float):
-        return {"value": str(entry).lower() if isinstance(entry, bool) else str(entry)}
+    if isinstance(entry, bool):
+        return {"value": "true" if entry else "false"}
+    if isinstance(entry, int | float):
+        return {"value": place.written or str(entry)}
     if isinstance(entry, str):
         return {"value": entry}
     if isinstance(entry, Mapping) and entry.keys() <= {"value", "valueFrom"}:
@@ -197,7 +175,7 @@ class StepFields:
             here = place / key
             if key in _METADATA:
                 pair = value if key == "metadata" else {key: value}
-                template["metadata"] = merged(template.get("metadata", {}), _mapping(pair, here))
+                template["metadata"] = merged(template.get("metadata", {}), as_mapping(pair, here))
             elif key == "podSecurityContext":
                 template["securityContext"] = value
             elif key == "env":
@@ -209,13 +187,14 @@ class StepFields:
                 container[key] = value
             elif key in _template_fields():
                 template[key] = value
+                if key in NAMED and not is_empty(value) and (wrong := wrong_name(key, value)):
+                    raise here.error(wrong)
             elif key in _POD:
                 pod[key] = value
             else:
-                known = [*_container_fields(), *_template_fields(), *_POD, *_SHORT]
-                raise here.error(f"a step has no field '{key}'{nearest(str(key), known)}")
-        refuse_defects(template, "Template", place)
-        refuse_defects(container, "Container", place)
+                raise here.error(f"a step has no field '{key}'{_hint(str(key))}")
+        refuse_defects(template, "Template", place, content)
+        refuse_defects(container, "Container", place, content)
         refuse_pod(pod, place)
         return cls(place, template, container, pod, gpu)
 
@@ -269,34 +248,82 @@ def _template_fields() -> dict[str, str]:
     return {k: v for k, v in fields.items() if k not in _STRUCTURE and k not in _SHORT}
 
 
-def _mapping(value: Any, place: Place) -> Mapping[str, Any]:
-    if value is not None and not isinstance(value, Mapping):
+def _hint(key: str) -> str:
+    """Where a field stands that is none of a step, or which one is meant."""
+    fields, types = {**_template_fields(), **_container_fields()}, table()["types"]
+    holders = [name for name, kind in fields.items() if key in types.get(kind, ())]
+    if len(holders) == 1:
+        return f"; it stands under '{holders[0]}'"
+    return nearest(key, [*fields, *_POD, *_SHORT])
+
+
+def as_mapping(content: Any, place: Place) -> Mapping[str, Any]:
+    """A mapping as it is written; nothing written is an empty one. Raises UsageError for anything else."""
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
         raise place.error("is not a mapping")
-    return value or {}
+    return content
 
 
-def refuse_defects(patch: Mapping[str, Any], kind: str, place: Place) -> None:
-    """Raise UsageError for the first field of `patch` that an object of `kind` does not have or allow."""
+def texts(content: Any, place: Place) -> dict[str, str]:
+    """A mapping of names to texts; raises UsageError for a value that is none."""
+    for name, value in as_mapping(content, place).items():
+        if not isinstance(value, str):
+            raise (place / name).error(f"{value!r} is not a text")
+    return dict(content or {})
+
+
+def refuse_defects(patch: Mapping[str, Any], kind: str, place: Place, content: Any = None) -> None:
+    """Raise UsageError for the first field of `patch` that an object of `kind` does not have or allow.
+
+    `content` is how the file has it, where that is otherwise.
+    """
+    content = patch if content is None else content
     try:
         found = check(as_tree(_checkable(patch, kind)), kind)
     except ValueError as error:
-        raise place.error(str(error)) from None
+        raise _at(_endless(content), content, place).error(str(error)) from None
     # What is required may be there already; yet an entry of a list is told by its name.
     defects = [d for d in found if d.kind != "required" or d.path[-1] == KEYS.get(d.type)]
     if defects:
-        raise _error(defects[0], place)
+        raise _error(defects[0], content, place)
 
 
 def refuse_pod(pod: Mapping[str, Any], place: Place) -> None:
     """As `refuse_defects`, for the fields of a pod."""
     for key, value in pod.items():
         if not is_empty(value) and (defects := check(as_tree(value), _POD[key])):
-            raise _error(defects[0], place / key)
+            raise _error(defects[0], value, place / key)
 
 
-def _error(defect: Defect, place: Place) -> Exception:
-    for part in defect.path:
+def _endless(node: Any) -> tuple[Any, ...]:
+    """Where the first number is that JSON has no form for; empty if there is none."""
+    pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in pairs:
+        if isinstance(value, float) and not math.isfinite(value):
+            return (key,)
+        if found := _endless(value):
+            return (key, *found)
+    return ()
+
+
+def _at(path: Iterable[Any], content: Any, place: Place) -> Place:
+    """A field of the manifest as the file spells it: `env[0].value` may stand there as `env.NAME`."""
+    for part in path:
+        if isinstance(content, Mapping) and part not in content:
+            if isinstance(part, int):
+                part = [key for key, value in content.items() if not is_empty(value)][part]
+            elif part in ("metadata", "requests", "limits"):  # of a short form
+                continue
         place = place / part
+        inside = isinstance(content, Mapping | list) and (not isinstance(content, Mapping) or part in content)
+        content = content[part] if inside else None
+    return place
+
+
+def _error(defect: Defect, content: Any, place: Place) -> Exception:
+    place = _at(defect.path, content, place)
     if defect.kind == "required":
         return place.error("is missing: entries of this list are merged by it")
     if defect.kind in ("unknown", "case"):

@@ -1,13 +1,15 @@
 """One environment, read from the settings and laid over a compiled manifest."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from argosy.compose.environments.fields import Place, StepFields, laid_over, refuse_defects
+from argosy.compose.environments.fields import StepFields, as_mapping, laid_over, refuse_defects, texts
 from argosy.compose.environments.names import Names, names_below
+from argosy.compose.environments.place import Place
 from argosy.declare.names import wrong_name
 from argosy.lint.schema import check, table
 from argosy.manifest.parts import calls_in, spec_of, title_of, with_calls, with_spec
@@ -154,24 +156,24 @@ class Overlay:
         Raises:
             UsageError: an unknown key or field, or a value of another type.
         """
-        content = _mapping(content, place)
+        content = as_mapping(content, place)
         for key in content:
             if key not in keys:
                 raise (place / key).error(f"unknown key '{key}'{nearest(str(key), keys)}")
-        workflow = dict(_mapping(content.get("workflow"), place / "workflow"))
+        workflow = dict(as_mapping(content.get("workflow"), place / "workflow"))
         for key in workflow.keys() & _ELSEWHERE.keys():
             raise (place / "workflow" / key).error(f"'{key}' is said by {_ELSEWHERE[key]}")
         refuse_defects(workflow, "WorkflowSpec", place / "workflow")
         if defaults := content.get("templateDefaults"):
             refuse_defects(
-                _mapping(defaults, place / "templateDefaults"), "Template", place / "templateDefaults"
+                as_mapping(defaults, place / "templateDefaults"), "Template", place / "templateDefaults"
             )
             workflow["templateDefaults"] = defaults
         return cls(
             place,
             _text(content, "namespace", place),
             _text(content, "serviceAccountName", place),
-            _texts(content.get("images"), place / "images"),
+            texts(content.get("images"), place / "images"),
             workflow,
             _parameters(content.get("parameters"), place / "parameters"),
             _each(content.get("components"), place / "components", StepFields.read),
@@ -302,15 +304,7 @@ def _pipeline(content: Any, place: Place) -> Overlay:
 
 
 def _each(content: Any, place: Place, read: Callable[[Any, Place], Any]) -> dict[str, Any]:
-    return {str(name): read(value, place / name) for name, value in _mapping(content, place).items()}
-
-
-def _mapping(content: Any, place: Place) -> Mapping[str, Any]:
-    if content is None:
-        return {}
-    if not isinstance(content, Mapping):
-        raise place.error("is not a mapping")
-    return content
+    return {str(name): read(value, place / name) for name, value in as_mapping(content, place).items()}
 
 
 def _text(content: Mapping[str, Any], key: str, place: Place) -> str | None:
@@ -323,21 +317,16 @@ def _text(content: Mapping[str, Any], key: str, place: Place) -> str | None:
     return str(value)
 
 
-def _texts(content: Any, place: Place) -> dict[str, str]:
-    for name, value in _mapping(content, place).items():
-        if not isinstance(value, str):
-            raise (place / name).error(f"{value!r} is not a text")
-    return dict(content or {})
-
-
 def _parameters(content: Any, place: Place) -> dict[str, str]:
     """Values as the command line would give them."""
-    return {str(name): _value(value, place / name) for name, value in _mapping(content, place).items()}
+    return {str(name): _value(value, place / name) for name, value in as_mapping(content, place).items()}
 
 
 def _value(value: Any, place: Place) -> str:
     from argosy.compose.given import check_for_cluster
 
+    if isinstance(value, float) and not math.isfinite(value):
+        raise place.error(f"{place.written} is not a value: write a text or a number")
     if isinstance(value, bool):
         value = "true" if value else "false"
     if value is None or not isinstance(value, str | int | float):

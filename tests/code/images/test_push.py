@@ -292,6 +292,9 @@ def test_what_a_registry_lacks_or_is_not_there_is_one_line(project: Project, ser
         (("--push", "127.0.0.1:99999/ml/"), "--push '127.0.0.1:99999/ml/': '127.0.0.1:99999/ml/hello' is"),
         (("--push", "a.example/ML/"), "--push 'a.example/ML/': 'a.example/ML/hello' is not the name"),
         (("-o", "x.tar", "--tag", "a b"), "--tag 'a b' is no tag of an image"),
+        (("-o", "x.tar", "--name", "a b"), "--name 'a b' is no name of an image"),
+        (("--name", "a:1"), "--name 'a:1' is no name of an image"),
+        (("-o", "-"), "-o names the archive's file, such as hello.tar, and '-' is none"),
     ],
 )  # fmt: skip
 def test_a_wrong_command_line_is_told_before_anything_is_sent(

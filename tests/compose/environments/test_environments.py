@@ -51,6 +51,17 @@ def learn_twice(dataset: str = "s3://prod/digits") -> None:
     )
 
 
+@component(image=IMAGE, template={"retryStrategy": {"limit": "abc"}})
+def odd() -> None:
+    """Try again, an odd number of times."""
+
+
+@pipeline
+def retry_oddly() -> None:
+    """Try again."""
+    odd()
+
+
 def couler_named(name: str, dataset: str) -> None:
     """One more training, as a task of this name."""
     train.options(name=name)(dataset=dataset)
@@ -305,6 +316,118 @@ def test_an_override_that_means_nothing_is_an_error_at_its_line(
         compiled(tmp_path, f"    {over}")
     assert message in str(caught.value)
     assert str(tmp_path / "argosy.yaml") in str(caught.value)
+
+
+FAULTS = [
+    ("image: ''", "image", "has no image. Add 'image:'"),
+    ("retryStrategy: {limit: 1, retryPolicy: Foo}", "retryStrategy.retryPolicy", "'Foo' is unknown"),
+    ("retryStrategy: {limit: abc}", "retryStrategy.limit", "'abc' is not a whole number"),
+    (
+        "retryStrategy: {backoff: {duration: zzz}}",
+        "retryStrategy.backoff.duration",
+        "'zzz' is not a duration",
+    ),
+    ("resources: {cpu: [2, 1]}", "resources.cpu", "the request of cpu, 2, is above its limit, 1"),
+    ("resources: {cpu: .inf}", "resources.cpu", "'inf' is not a quantity"),
+    ("resources: {requests: {cpu: much}}", "resources.requests.cpu", "'much' is not a quantity"),
+    ("activeDeadlineSeconds: -5", "activeDeadlineSeconds", "'-5' is no positive number of seconds"),
+    ("activeDeadlineSeconds: .nan", "activeDeadlineSeconds", "is no number that Argo can read"),
+    ("volumeMounts: {/x: {name: none}}", "volumeMounts./x.name", "volume 'none' is not declared"),
+    ("volumes: {dshm: {}}", "volumes.dshm", "volume 'dshm' is not declared"),
+    ("synchronization: {mutexes: [{name: ''}]}", "synchronization.mutexes[0].name", "a mutex has no name"),
+    ("podSpecPatch: 'a: ['", "podSpecPatch", "the podSpecPatch is not a mapping"),
+    ("env: {A: '{{inputs.parameters.none}}'}", "env.A", "'{{inputs.parameters.none}}' is not an input of"),
+    ("env: {A: {secret: 5, key: k}}", "env.A.valueFrom.secretKeyRef.name", "5 is not a text"),
+    ("labels: {x: 'bad value!'}", "labels.x", "'bad value!' is no value of a label"),
+    ("serviceAccountName: Bad_Name", "serviceAccountName", "'Bad_Name' is not a name"),
+    ("retryPolicy: Always", "retryPolicy", "no field 'retryPolicy'; it stands under 'retryStrategy'"),
+]
+
+
+@pytest.mark.parametrize(("field", "path", "message"), FAULTS)
+@pytest.mark.parametrize(
+    ("before", "place"),
+    [
+        (
+            "environments:\n  dev:\n    components:\n      train:\n        nodeSelector: {}",
+            "components.train",
+        ),
+        ("environments:\n  dev:\n    pipelines:\n      learn:\n        steps:\n          '*':", "steps.*"),
+    ],
+)
+def test_what_a_step_cannot_be_given_is_told_at_its_line(
+    tmp_path: Path, before: str, place: str, field: str, path: str, message: str
+) -> None:
+    file = tmp_path / "argosy.yaml"
+    indent = " " * (8 if place == "components.train" else 12)
+    file.write_text(f"{before}\n{indent}{field}\n{indent}priorityClassName: low\n")
+    with pytest.raises(UsageError) as caught:
+        compile(learn, settings=Settings.load(file, "dev"))
+    line = before.count("\n") + 2
+    assert str(caught.value).startswith(f"{file}:{line}: environments.dev.")
+    assert f"{place}.{path}: " in str(caught.value) and message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\ncomponents: {train: {image: ''}}", "2: components.train.image: ARG501"),
+        ("images:\n  registry.example/: 'No Name'", "2: images.registry.example/: ARG513"),
+        ("\nimages: {registry.example/: 5}", "2: images.registry.example/: 5 is not a text"),
+        ("workflow:\n  fooBar: 1", "2: workflow.fooBar: unknown field 'fooBar'"),
+        ("workflow:\n  templates: []", "2: workflow.templates: 'templates' is said by the program"),
+        ("workflow:\n  retryStrategy:\n    limit: abc", "3: workflow.retryStrategy.limit: ARG622"),
+        ("templateDefaults:\n  fooBar: 1", "2: templateDefaults.fooBar: unknown field 'fooBar'"),
+        ("\nparameters: {dataset: 1.10}", "2: parameters.dataset: 1.10 is read as 1.1; put it into quotes"),
+        ("\nparameters: {dataset: yes}", "2: parameters.dataset: yes is read as true; put it into quotes"),
+        ("\nparameters: {dataset: .inf}", "2: parameters.dataset: .inf is not a value"),
+        (
+            "environments:\n  dev:\n    workflow:\n      podGC: {strategy: Foo}",
+            "4: environments.dev.workflow.",
+        ),
+        (
+            "components: {train: {image: ''}}\nenvironments:\n  dev:\n    components: {tr*: {image: ''}}",
+            "1: components.train.image: ARG501",
+        ),
+    ],
+)
+def test_what_the_settings_break_is_told_at_their_line(tmp_path: Path, text: str, place: str) -> None:
+    file = tmp_path / "argosy.yaml"
+    file.write_text(text if "dev:" in text else f"{text}\nenvironments: {{dev: {{}}}}")
+    with pytest.raises(UsageError) as caught:
+        compile(learn, settings=Settings.load(file, "dev"))
+    assert str(caught.value).startswith(f"{file}:{place}")
+
+
+def test_a_number_in_env_is_written_as_it_stands(tmp_path: Path) -> None:
+    over = "    components: {train: {env: {A: 1.10, B: 010, C: 1e3, D: 1_000, E: 12:30}}}"
+    found = {
+        e["name"]: e.get("value") for e in template(compiled(tmp_path, over), "train")["container"]["env"]
+    }
+    assert {name: found[name] for name in "ABCDE"} == {
+        "A": "1.10",
+        "B": "010",
+        "C": "1e3",
+        "D": "1_000",
+        "E": "12:30",
+    }
+
+
+def test_what_the_program_gets_wrong_is_not_the_settings_fault(tmp_path: Path) -> None:
+    over = "    components: {'*': {imagePullPolicy: Never}}"
+    assert compiled(tmp_path, over, of=retry_oddly)["spec"]["templates"]
+
+
+def test_a_key_of_a_merged_mapping_is_found_where_it_stands(tmp_path: Path) -> None:
+    over = """
+    components:
+      train: &all
+        image: ""
+      promote:
+        <<: *all
+"""
+    with pytest.raises(UsageError, match=r"argosy.yaml:8: environments.dev.components.promote.image: ARG501"):
+        compiled(tmp_path, over)
 
 
 def test_what_another_pipeline_of_the_project_has_is_no_mistake(tmp_path: Path) -> None:
