@@ -36,9 +36,10 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
         UsageError: the text names no workflow, or two namespaces were given.
     """
     from argosy.cluster.destination import Destination
+    from argosy.declare.names import is_object
 
     namespace, _, name = workflow.rpartition("/")
-    if not name or "/" in namespace or (not namespace and "/" in workflow):
+    if not is_object(name) or "/" in namespace or (not namespace and "/" in workflow):
         raise UsageError(f"'{workflow}' names no workflow; write NAMESPACE/WORKFLOW")
     if namespace and options.get("namespace") not in (None, namespace):
         raise UsageError(f"'{workflow}' names the namespace '{namespace}', and -n '{options['namespace']}'")

@@ -15,6 +15,7 @@ from typing import Any
 from argosy.cluster.api import Api, Kind, encoded, kind_of
 from argosy.cluster.code import code_there, deliver_code, keep_code
 from argosy.cluster.failures import ConflictError, ForbiddenError, NotFoundError, Patience
+from argosy.declare.names import is_object
 from argosy.errors import ManifestError
 from argosy.lint.engine import refuse_invalid, refuse_too_large
 
@@ -102,6 +103,10 @@ def check_manifest(manifest: Mapping[str, Any]) -> None:
     if not (metadata.get("name") or (metadata.get("generateName") and not kind.updated)):
         wanted = "metadata.name" if kind.updated else "metadata.name or metadata.generateName"
         raise ManifestError(f"the {kind.name} has no {wanted}")
+    if (name := metadata.get("name")) and not is_object(str(name)):
+        raise ManifestError(
+            f"the {kind.name}'s name {name!r} is not one of lowercase letters, digits, '-' and '.'"
+        )
     refuse_too_large(len(encoded(manifest)), f"the {kind.name}")
     refuse_invalid(manifest, str(metadata.get("name") or metadata.get("generateName")))
 

@@ -16,6 +16,7 @@ from argosy.cluster.api import Api
 from argosy.cluster.argo_server_api import ArgoServerApi
 from argosy.cluster.http import Http, shown
 from argosy.cluster.kubernetes_api import KubernetesApi
+from argosy.declare.names import wrong_name
 from argosy.errors import UsageError
 from argosy.text import did_you_mean
 
@@ -188,6 +189,9 @@ class Destination:
     ca_file: str | None = None
     insecure: bool = False
 
+    def __post_init__(self) -> None:
+        _refuse_namespace(self.namespace)
+
     def over(self, other: "Destination") -> "Destination":
         """This one, and `other` where this one says nothing."""
         return Destination(**{f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)})
@@ -208,7 +212,7 @@ class Destination:
         """The server, and the namespace for a manifest.
 
         Raises:
-            UsageError: there is no kubeconfig, context or token as named.
+            UsageError: there is no kubeconfig, context or token as named, or no namespace has such a name.
         """
         api: Api
         if self.server:
@@ -219,6 +223,7 @@ class Destination:
         namespace = self.namespace or (manifest.get("metadata") or {}).get("namespace") or own
         if not namespace and self.server:
             namespace = known_namespace(self.kubeconfig, self.context)
+        _refuse_namespace(namespace)
         return api, namespace or DEFAULT_NAMESPACE
 
     def _argo_server(self) -> Any:
@@ -243,6 +248,12 @@ class Destination:
                 raise UsageError(f"the token file '{self.token_file}' is empty")
         token = text.strip().removeprefix("Bearer ").strip()
         return f"Bearer {token}" if token else None
+
+
+def _refuse_namespace(name: str | None) -> None:
+    """Raise UsageError for a name that no namespace has: in an address, '..' would lead out of it."""
+    if name and (wrong := wrong_name("namespace", name)):
+        raise UsageError(f"there is no such namespace: {wrong}")
 
 
 def _refuse_address(url: str) -> None:

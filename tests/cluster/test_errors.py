@@ -52,6 +52,31 @@ def test_a_kubeconfig_that_is_none(argosy: Run, workflow: Path, content: str, me
     assert re.search(message, last_line(argosy("submit", workflow, "--kubeconfig", "k"), 2))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["submit", "greet.yaml", "-n", ".."], "'..' is not a name of lowercase letters, digits and '-'"),
+        (["submit", "greet.yaml", "-n", "Bad NS", "--dry-run"], "no such namespace: 'Bad NS' is not a name"),
+        (["submit", "dots.yaml"], "the Workflow's name '..' is not one of lowercase letters"),
+        (["submit", "elsewhere.yaml"], "no such namespace: '../x' is not a name"),
+        (["runs", "--cluster", "-n", ".."], "no such namespace: '..'"),
+        (["prune-code", "-n", "..", "--delete"], "no such namespace: '..'"),
+        (["get", "team/.."], "'team/..' names no workflow"),
+        (["stop", "..", "-n", "team"], "'..' names no workflow"),
+        (["retry", "../greet"], "no such namespace: '..'"),
+        (["logs", "team/Greet_All"], "'team/Greet_All' names no workflow"),
+    ],
+)
+def test_a_name_that_nothing_has_is_not_asked_for(
+    server: Server, argosy: Run, workflow: Path, words: list[str], said: str
+) -> None:
+    Path("dots.yaml").write_text(workflow.read_text().replace("name: greet", 'name: ".."', 1))
+    elsewhere = workflow.read_text().replace("name: greet", "name: greet\n  namespace: ../x", 1)
+    Path("elsewhere.yaml").write_text(elsewhere)
+    assert said in last_line(argosy(*words), 2)
+    assert not server.requests
+
+
 def test_an_unknown_context(server: Server, argosy: Run, workflow: Path) -> None:
     line = last_line(argosy("submit", workflow, "--context", "dve"), 2)
     assert "has no context 'dve'; did you mean 'dev'?" in line
