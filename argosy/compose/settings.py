@@ -307,6 +307,11 @@ class Settings:
         prefix = max((p for p in self.images if name.startswith(p)), key=len, default=None)
         return name if prefix is None else self.images[prefix] + name.removeprefix(prefix)
 
+    def image_of(self, step: str, name: str) -> str:
+        """The image of a step whose code says `name`: that of `components`, else what stands for it here."""
+        said = [image for overlay in self.overlays if (image := overlay.image_of(step))]
+        return said[-1] if said else self.image(name)
+
     def around(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """A manifest with the installation's settings laid under it, and over it what wins over the program.
 

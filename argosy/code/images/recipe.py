@@ -151,7 +151,7 @@ def recipes(
 
     Args:
         steps: of all that was asked for.
-        settings: of the installation; they may name another registry for base images.
+        settings: of the installation; they may name other base images, or another registry for them.
         base: the base image of all of them, in the place of the steps' own.
         packages: installed into all of them, besides the steps' own.
         name: of the image; where there are several, what their names begin with.
@@ -162,7 +162,7 @@ def recipes(
     for step in steps:
         # Argosy's own steps have images of their own, which containers/ builds, unless another is asked for.
         if base or step.module.partition(".")[0] != OURS:
-            key = base or settings.image(step.image), tuple(sorted({*step.packages, *more}))
+            key = base or settings.image_of(step.name, step.image), tuple(sorted({*step.packages, *more}))
             groups.setdefault(key, {})[step.reference] = step
     if alone and len(groups) > 1:
         bases = ", ".join(sorted({key[0] for key in groups}))
@@ -187,7 +187,7 @@ def _names(stem: str, groups: Sequence[Sequence[Step]]) -> list[str]:
 
 
 def _named_by(steps: Iterable[Step], settings: Settings) -> tuple[str, ...]:
-    return tuple(sorted({settings.image(step.image) for step in steps}))
+    return tuple(sorted({settings.image_of(step.name, step.image) for step in steps}))
 
 
 def image_name(target: str) -> str:

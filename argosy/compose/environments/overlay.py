@@ -201,6 +201,12 @@ class Overlay:
             manifest = one._around(manifest, strict=one is not self)
         return manifest
 
+    def image_of(self, step: str) -> str | None:
+        """The image that `components` give a step of this name; those of one pipeline do not count."""
+        fitting = [p for p in _exact_last(self.components, [step]) if fnmatchcase(step, p)]
+        said = [self.components[p].container.get("image") for p in fitting]
+        return next((image for image in reversed(said) if image), None)
+
     def given(self, manifest: Manifest) -> dict[str, str]:
         """The values that this environment gives the parameters of a pipeline."""
         return {name: one.parameters[name] for name, one in self._givers(manifest).items()}

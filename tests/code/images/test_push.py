@@ -413,9 +413,22 @@ def test_settings_say_where_images_go(project: Project, server: Server) -> None:
     settings.write_text(f"build: {{push: '{server.host}/eleven/'}}\n")
     assert f"{server.host}/eleven/hello@sha256:" in project.built()
     settings.write_text("build: {platforms: linux/amd64}\n")
-    assert "build.platforms is not a list" in project.argosy("build", "hello.py").stderr
+    assert "argosy.yaml:1: build.platforms is not a list" in project.argosy("build", "hello.py").stderr
     settings.write_text("build: {psuh: x}\n")
     assert "build has no 'psuh'; did you mean 'push'?" in project.argosy("build", "hello.py").stderr
+
+
+def test_an_environments_image_of_a_step_is_built_upon(project: Project, server: Server) -> None:
+    other = put_base(server.host, "base/other:3.11")
+    greet = f"components: {{gr*: {{image: '{server.host}/base/no:1'}}, greet: {{image: '{other}'}}}}"
+    (project.folder / "argosy.yaml").write_text(
+        f"build: {{push: '{server.host}/env/'}}\nenvironments:\n  prod: {{}}\n  dev: {{{greet}}}\n"
+    )
+    for name, bases in (("prod", 1), ("dev", 2)):
+        built = {line.rpartition(": ")[0] for line in project.built("--env", name).splitlines()}
+        compiled = project.argosy("compile", "hello.py", "--env", name).stdout.splitlines()
+        assert built == {line.partition(": ")[2] for line in compiled if line.startswith("      image: ")}
+        assert len(built) == bases
 
 
 @needs_skopeo
