@@ -83,7 +83,7 @@ def build_images(
     from argosy.code.images.image import Platform
     from argosy.code.images.packages import Lock
     from argosy.code.images.recipe import image_name, origin_labels, recipes, requirements
-    from argosy.code.images.reference import refuse_name, refuse_tags
+    from argosy.code.images.reference import refuse_name, refuse_tags, refuse_version
 
     settings = Settings.find()
     own = _own(settings)
@@ -100,6 +100,8 @@ def build_images(
     refuse_tags(tags)
     if name is not None:
         refuse_name(name)
+    if python is not None:
+        refuse_version(python)
     if push:
         _check_place(settings.folder)
     steps = [step for target in targets for step in _steps(target)]
@@ -170,7 +172,22 @@ def _own(settings: Settings) -> dict[str, Any]:
             raise _wrong(settings, key, f"build has no '{key}'{did_you_mean(str(key), _SETTINGS)}")
         if not isinstance(value, list if listed else str):
             raise _wrong(settings, key, f"build.{key} is not a {'list' if listed else 'text in quotes'}")
+        try:
+            _check_setting(key, value)
+        except UsageError as error:
+            raise _wrong(settings, key, f"build.{key}: {error}") from None
     return own
+
+
+def _check_setting(key: str, value: Any) -> None:
+    from argosy.code.images.image import Platform
+    from argosy.code.images.reference import refuse_version
+
+    if key == "platforms":
+        for platform in value:
+            Platform.parse(str(platform))
+    elif key == "python":
+        refuse_version(value)
 
 
 def _wrong(settings: Settings, key: str, problem: str) -> UsageError:

@@ -8,6 +8,7 @@ import click
 
 from argosy.cli.parameters import settings_beside
 from argosy.compose.settings import in_environment
+from argosy.errors import UsageError
 from argosy.manifest.parts import templates_in, with_templates
 
 
@@ -23,6 +24,8 @@ def env() -> None:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def diff(before: str, after: str, target: str, output: str) -> None:
     """Show what a pipeline has otherwise in one environment than in another, field by field."""
+    if not (before.strip() and after.strip()):
+        raise UsageError("an environment has a name; 'prod: {}' in argosy.yaml is one that changes nothing")
     found = differences(_manifest(target, before), _manifest(target, after))
     if output == "json":
         rows = [{"path": p, "before": _or_none(a), "after": _or_none(b)} for p, a, b in found]

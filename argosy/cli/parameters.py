@@ -146,6 +146,8 @@ def environment_option(command: F) -> F:
     """`--env NAME`: for as long as the command runs, settings are those of this environment."""
 
     def choose(context: click.Context, _: click.Parameter, name: str | None) -> None:
+        if name is not None and not name.strip():  # as of a shell's variable that nobody set
+            raise UsageError(f"--env names no environment; without it that of ${ENVIRONMENT} counts, or none")
         context.with_resource(in_environment(name))
 
     return click.option(

@@ -158,6 +158,13 @@ def test_env_diff_shows_each_field_with_both_values(folder: Path) -> None:
     assert call(folder, "env", "diff", "dev", "dev", "hello.py").stdout == ""
 
 
+def test_an_empty_name_is_no_environment(folder: Path) -> None:
+    for words in (("compile", "hello.py", "--env", ""), ("env", "diff", "", "dev", "hello.py")):
+        done = call(folder, *words, ARGOSY_ENV="dev")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "namespace: settings" in call(folder, "compile", "hello.py", ARGOSY_ENV="").stdout
+
+
 def test_an_environment_without_settings_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text(PROGRAM)
     done = call(tmp_path, "compile", "hello.py", "--env", "dev")

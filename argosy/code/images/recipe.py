@@ -204,21 +204,42 @@ def requirements(files: Iterable[Path]) -> list[str]:
     """The packages of requirements files.
 
     Raises:
-        UsageError: a file cannot be read, or has an option in it.
+        UsageError: a file cannot be read, or has an option in it, or a line that is no package.
     """
-    found = []
-    for file in files:
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot read '{file}': {error.strerror}") from None
-        for line in text.replace("\\\n", " ").splitlines():
-            words = line.partition(" #")[0].partition(" --hash")[0].strip()
-            if words.startswith("-"):
-                raise UsageError(f"'{file}': '{words}' is an option; only packages can be in it")
-            if words and not words.startswith("#"):
-                found.append(words)
-    return found
+    return [package for file in files for package in _packages_in(file)]
+
+
+def _packages_in(file: Path) -> Iterator[str]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read '{file}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"'{file}' is no text in UTF-8") from None
+    number = 1
+    for line in text.replace("\\\n", "\0").splitlines():  # one that goes on in the next
+        place, number = f"{file}:{number}", number + 1 + line.count("\0")
+        words = line.replace("\0", " ").partition(" #")[0].partition(" --hash")[0].strip()
+        if words.startswith("-"):
+            raise UsageError(f"{place}: '{words}' is an option; only packages can be in it")
+        if words and not words.startswith("#"):
+            if not _is_package(words):
+                raise UsageError(f"{place}: '{words}' is not a package such as 'pandas==2.2.3'")
+            yield words
+
+
+def _is_package(words: str) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if (
+        words.startswith((".", "/")) or "://" in words
+    ):  # that these have no hash is told where they are locked
+        return True
+    try:
+        Requirement(words)
+    except InvalidRequirement:
+        return False
+    return True
 
 
 def origin_labels(folder: Path) -> dict[str, str]:

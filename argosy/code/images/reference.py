@@ -11,6 +11,7 @@ _NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(?::(\d{1,5}))?", re.ASCII)
 _PORTS = range(1, 1 << 16)
+_PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -26,6 +27,12 @@ def refuse_name(name: str) -> None:
             f"--name {name!r} is no name of an image: it has small letters and digits, and between them "
             "'-', '_', '.' and '/'; write --name train, and a tag with --tag"
         )
+
+
+def refuse_version(python: str) -> None:
+    """Raise UsageError for a text that is no version of Python 3."""
+    if not _PYTHON.fullmatch(python):
+        raise UsageError(f"{python!r} is no version of Python such as 3.11")
 
 
 def refuse_tags(tags: Iterable[str]) -> None:

@@ -141,14 +141,16 @@ def test_the_image_of_a_step_with_other_packages_is_another(
     [
         ("absent==1", "the packages cannot be resolved for linux/amd64 with Python"),
         ("sourced", "'sourced' has no wheel for linux/amd64 with Python"),
-        ("--index-url=x", "'--index-url=x' is an option; only packages can be in it"),
+        ("--index-url=x", "more.txt:1: '--index-url=x' is an option; only packages can be in it"),
+        ("# one\npure \\\n ==1.0\na b c", "more.txt:4: 'a b c' is not a package such as 'pandas==2.2.3'"),
+        ("\udcff", "'more.txt' is no text in UTF-8"),
     ],
 )
 def test_a_package_that_is_not_to_be_had_is_one_line(
     project: Project, index: Path, server: Server, package: str, message: str
 ) -> None:
     (index / "sourced-1.0.tar.gz").write_bytes(b"no wheel")
-    (project.folder / "more.txt").write_text(f"{package}\n")
+    (project.folder / "more.txt").write_text(f"{package}\n", errors="surrogateescape")
     done = project.argosy("build", "hello.py", "--push", f"{server.host}/x/", "-r", "more.txt")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -294,6 +294,7 @@ def test_what_a_registry_lacks_or_is_not_there_is_one_line(project: Project, ser
         (("-o", "x.tar", "--tag", "a b"), "--tag 'a b' is no tag of an image"),
         (("-o", "x.tar", "--name", "a b"), "--name 'a b' is no name of an image"),
         (("--name", "a:1"), "--name 'a:1' is no name of an image"),
+        (("--python", "3.11.x"), "'3.11.x' is no version of Python such as 3.11"),
         (("-o", "-"), "-o names the archive's file, such as hello.tar, and '-' is none"),
     ],
 )  # fmt: skip
@@ -414,6 +415,12 @@ def test_settings_say_where_images_go(project: Project, server: Server) -> None:
     assert f"{server.host}/eleven/hello@sha256:" in project.built()
     settings.write_text("build: {platforms: linux/amd64}\n")
     assert "argosy.yaml:1: build.platforms is not a list" in project.argosy("build", "hello.py").stderr
+    settings.write_text("build:\n  platforms: [5]\n")
+    assert (
+        "argosy.yaml:2: build.platforms: '5' is not a platform" in project.argosy("build", "hello.py").stderr
+    )
+    settings.write_text("build:\n  python: x\n")
+    assert "argosy.yaml:2: build.python: 'x' is no version" in project.argosy("build", "hello.py").stderr
     settings.write_text("build: {psuh: x}\n")
     assert "build has no 'psuh'; did you mean 'push'?" in project.argosy("build", "hello.py").stderr
 
