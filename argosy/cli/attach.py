@@ -41,10 +41,10 @@ def attach(run: str, state_dir: Path) -> None:
     On a terminal `q` detaches again, and Ctrl-C stops the run. Elsewhere lines are printed, and Ctrl-C ends
     this command alone.
     """
-    from argosy.cli.execution import print_summary, resume_command
+    from argosy.cli.execution import print_summary, resume_command, standing
     from argosy.errors import UsageError
     from argosy.local.runs.attach import died, watch
-    from argosy.local.runs.record import History
+    from argosy.local.runs.record import History, Record
 
     record = History(state_dir).find(run)
     if record.state == "interrupted":
@@ -56,16 +56,16 @@ def attach(run: str, state_dir: Path) -> None:
         sys.exit(0 if record.phase == "Succeeded" else 1)
     try:
         result = watch(record.folder.resolve())
+        if result is None:
+            click.echo(left(record.run), err=True)
+            return
+        places = {"run": str(result.run_dir)}
+        if not result.succeeded:
+            places["again"] = resume_command(record.run, result)
+        print_summary(Console(stderr=True, highlight=False), result, places)
     except KeyboardInterrupt:
-        click.echo(f"no longer followed; {record.run} goes on", err=True)
+        click.echo(f"no longer followed; {standing(Record.read(record.folder))}", err=True)
         sys.exit(130)
-    if result is None:
-        click.echo(left(record.run), err=True)
-        return
-    places = {"run": str(result.run_dir)}
-    if not result.succeeded:
-        places["again"] = resume_command(record.run, result)
-    print_summary(Console(stderr=True, highlight=False), result, places)
     sys.exit(0 if result.succeeded else 1)
 
 

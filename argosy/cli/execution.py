@@ -3,6 +3,8 @@
 import json
 import os
 import shlex
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from argosy.local.job import Plan
     from argosy.local.kept import Kept
     from argosy.local.runs.cache import StepCache
+    from argosy.local.runs.record import Record
 
 Leave = Callable[[], None]
 """Called when the person at the terminal detaches."""
@@ -250,6 +253,40 @@ def execute(
     )
     _say(work, result, again=only is None)
     return result
+
+
+@contextmanager
+def told_when_stopped(request: Request, *, new: bool) -> Iterator[None]:
+    """While inside: Ctrl-C that the run itself heeds no more, or not yet, ends with a line on what is left.
+
+    Of a run that is `new` and in which nothing began nothing is left.
+    """
+    from argosy.local.runs.record import Record
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once more would cut the line off
+        record = Record.read(request.run_dir)
+        if new and record.is_untouched:
+            request.forget()
+        click.echo(f"\n{standing(record)}", err=True)
+        sys.exit(0 if record.phase == "Succeeded" else 1)
+
+
+def standing(record: "Record") -> str:
+    """One line: how a run is left, and the command that goes on from there."""
+    if record.is_untouched:
+        return f"stopped before anything of {record.run} began"
+    if record.state == "running":
+        return f"{record.run} goes on; follow it with: argosy attach {record.run}"
+    if record.phase == "Succeeded":
+        return f"{record.run} is over: Succeeded; look at it with: argosy show {record.run}"
+    alone = record.request.get("alone")
+    command = f"argosy run --resume {record.run}"
+    if isinstance(alone, dict):
+        command = shlex.join(["argosy", "rerun", str(alone.get("run")), "--step", str(alone.get("step"))])
+    return f"{record.run} is {record.phase}; go on with: {command}"
 
 
 def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:

@@ -131,13 +131,13 @@ class Request:
         return cls(manifest, given, module_dirs, state_dir, run, pipeline_name, places, runner)
 
     @classmethod
-    def load(cls, state_dir: Path, run: str) -> "Request":
-        """The request of an earlier run.
+    def load(cls, state_dir: Path, record: Record) -> "Request":
+        """The request of an earlier run, in its own state folder, else in `state_dir`.
 
         Raises:
-            UsageError: there is no such run.
+            UsageError: it is lost or damaged.
         """
-        record = History(state_dir).find(run)
+        state_dir = record.state_dir or state_dir
         file = record.folder / REQUEST_FILE
         at_first = state_dir / _REQUESTS / f"{record.run}.json"  # where it was kept before
         if not file.exists() and at_first.exists():
@@ -198,12 +198,18 @@ class Request:
             yield
         except UsageError:
             if new and Record.read(self.run_dir).is_untouched:
-                shutil.rmtree(self.run_dir, ignore_errors=True)
+                self.forget()
             raise
+
+    def forget(self) -> None:
+        """Remove the folder of a run in which nothing began."""
+        shutil.rmtree(self.run_dir, ignore_errors=True)
 
     def _write(self, content: Mapping[str, Any]) -> None:
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
+            if Record.read(self.run_dir).is_untouched:
+                History(self.state_dir).begin(self.run)
             write_text(self.run_dir / REQUEST_FILE, json.dumps(content, ensure_ascii=False), sync=True)
             code = code_of(templates_in(self.manifest), self.module_dirs)
             write_text(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False))

@@ -23,6 +23,7 @@ from argosy.cli.execution import (
     kept_values,
     shown_live,
     start_stack,
+    told_when_stopped,
     with_config_maps,
 )
 from argosy.cli.parameters import (
@@ -199,6 +200,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     from argosy.local.runs.record import Record
 
     request = _request(state_dir=state_dir, **how)
+    state_dir = request.state_dir
     containers = request.containers()
     kept = kept_values(env_files, request.files)
     asked, request = request, with_config_maps(request, kept)
@@ -218,10 +220,14 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
     asked.save()
 
     def whole(leave: Leave | None) -> int:
-        with shown_live(request, console) if how["opened"] else nullcontext():
+        new = not how["resume"]
+        with (
+            told_when_stopped(request, new=new),
+            shown_live(request, console) if how["opened"] else nullcontext(),
+        ):
             reuse = reuse_of(request, how["cached"], containers, kept)
             options = {"resume": bool(how["resume"]), "max_parallel": how["max_parallel"], "reuse": reuse}
-            with request.unless_refused(new=not how["resume"]):
+            with request.unless_refused(new=new):
                 return 0 if execute(work, approval=approval, leave=leave, **options).succeeded else 1
 
     sys.exit(detachable(whole, left(request.run)))
@@ -244,7 +250,7 @@ def _request(
     if resume:
         if target or given or isolated:
             raise UsageError("--resume continues a run as it was: no pipeline, no parameters, no --isolated")
-        request = Request.load(state_dir, resume)
+        request = _to_go_on(state_dir, resume)
         settings_beside(click.get_current_context(), None, request.project)
         if runner not in (None, request.runner):
             raise UsageError(
@@ -256,6 +262,16 @@ def _request(
         chosen = runner or Settings.find().runner
         return Request.new(target, given, state_dir, objects, isolated=isolated, runner=chosen)
     raise UsageError("name a pipeline or a manifest, or a run with --resume")
+
+
+def _to_go_on(state_dir: Path, word: str) -> Request:
+    """The request of the run to continue, where it is."""
+    from argosy.local.runs.record import RUNS, History
+
+    record = History(state_dir).find(word)
+    if record.state_dir is None:
+        raise UsageError(f"{record.folder} is in no state folder: to go on with it, move it into a '{RUNS}'")
+    return Request.load(state_dir, record)
 
 
 def _sorted_out(files: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:
@@ -330,7 +346,8 @@ def rerun(
     if debug and step is None:
         raise UsageError("--debug runs one step: it needs --step")
     record = History(state_dir).find(run).whole()
-    asked = Request.load(state_dir, record.run).again(given if first else {})
+    asked = Request.load(state_dir, record).again(given if first else {})
+    state_dir = asked.state_dir
     settings_beside(click.get_current_context(), None, asked.project)
     containers = asked.containers()
     if debug and containers is not None:
@@ -354,7 +371,7 @@ def rerun(
             _take_over(record, str(first), asked, request, given, console)
 
     def whole(leave: Leave | None) -> int:
-        with asked.unless_refused(new=True):
+        with told_when_stopped(asked, new=True), asked.unless_refused(new=True):
             return 0 if execute(work, resume=step is None, only=only, leave=leave).succeeded else 1
 
     sys.exit(whole(None) if debug else detachable(whole, left(request.run)))

@@ -145,8 +145,8 @@ def prune(
 def show(run: str, output: str, state_dir: Path) -> None:
     """Show a run: tree, parameters, gates with their numbers, outputs, artifacts.
 
-    RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
-    cluster, with the options below.
+    RUN is a run's name, the beginning or the end of one, its folder, or `last`. NAMESPACE/WORKFLOW is a
+    workflow of a cluster, with the options below.
     """
     from argosy.local.runs.describe import artifacts, details
     from argosy.local.runs.record import History
@@ -170,8 +170,8 @@ def show(run: str, output: str, state_dir: Path) -> None:
 def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, state_dir: Path) -> None:
     """Print what the steps of a run wrote: all of them, or one STEP and what is inside of it.
 
-    RUN is a run's name, the beginning or the end of one, or `last`. NAMESPACE/WORKFLOW is a workflow of a
-    cluster, with the options below.
+    RUN is a run's name, the beginning or the end of one, its folder, or `last`. NAMESPACE/WORKFLOW is a
+    workflow of a cluster, with the options below.
     """
     from argosy.local.console import into_nothing
     from argosy.local.runs.logs import follow
@@ -214,12 +214,12 @@ def compare(one: str, other: str, output: str, state_dir: Path, **options: str |
 
 def _either_record(word: str, state_dir: Path, options: dict[str, Any]) -> "Record":
     """A run of this machine, or a workflow of a cluster."""
-    if "/" in word:
+    from argosy.local.runs.record import History, is_path
+
+    if "/" in word and not is_path(word):
         from argosy.cli.cluster import fetched
 
         return fetched(word, state_dir, options)[2]
-    from argosy.local.runs.record import History
-
     return History(state_dir).find(word).whole()
 
 

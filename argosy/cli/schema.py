@@ -163,7 +163,20 @@ _VALUES = _object(
         "parameters": _by_name("texts by name", _ANY_TEXT),
         "artifacts": _by_name("paths by name, those of this run below `runDir`", _ANY_TEXT),
     },
-    {"result": _text("standard output, where it was captured")},
+    {
+        "result": _text("standard output, where it was captured"),
+        "marks": _by_name(
+            "artifacts as a program made them: `size`, `modified` (in nanoseconds), `sha256`",
+            _object(
+                "an artifact as it was made",
+                {
+                    "size": _number("bytes of its files", "integer"),
+                    "modified": _number("nanoseconds from 1970 to its last change", "integer"),
+                    "sha256": {"type": ["string", "null"], "description": "null where it was not read"},
+                },
+            ),
+        ),
+    },
 )
 _VALUES_HERE: Schema = {"$ref": "#/$defs/values"}
 

@@ -14,6 +14,7 @@ from argosy.local.approval import EXIT_HANDLER as EXIT_HANDLER
 from argosy.local.approval import Approval
 from argosy.local.job import Inputs, Plan, Produced
 from argosy.local.kept import Kept
+from argosy.local.marks import Mark
 from argosy.local.model import Container, Template
 from argosy.local.node import Values
 from argosy.local.paths import PathMap
@@ -41,7 +42,7 @@ class Reuse(Protocol):
         Of what this run itself makes, that which was there `before` a moment.
         """
 
-    def keep(self, key: str, produced: Produced) -> None:
+    def keep(self, key: str, produced: Produced, marks: Mapping[str, Mark]) -> None:
         """Remember what was made."""
 
 

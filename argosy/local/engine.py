@@ -17,6 +17,7 @@ from argosy.local.context import EXIT_HANDLER, Context, Reuse
 from argosy.local.daemons import Daemons
 from argosy.local.errors import NodeError
 from argosy.local.job import WOULD_ASK, WOULD_RUN, Inputs, Job, Outcome, Produced
+from argosy.local.marks import Mark, mark
 from argosy.local.model import Request, Retry, Template
 from argosy.local.node import KINDS, Attempt, Node, Phase, Values, now, parse_time
 from argosy.local.pod import Pod
@@ -66,7 +67,8 @@ class Engine:
         except NodeError as error:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, str(error))), Produced()
         except asyncio.CancelledError:
-            self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
+            if not self._current(job).phase.is_final:
+                self.ctx.state.put(self._ended(job.name, Phase.FAILED, self.ctx.stop_reason))
             raise
 
     @property
@@ -129,20 +131,20 @@ class Engine:
             return node, self._restored(job.template, node)
         if reuse.dry and job.template.acts:
             return self.ctx.state.put(self._ended(job.name, Phase.ERROR, WOULD_RUN)), Produced()
-        node, produced = await self._attempts(job)
+        node, produced = await self._attempts(job, hashed=bool(key))
         if key and node.phase is Phase.SUCCEEDED and not reuse.dry:
-            await asyncio.to_thread(reuse.keep, key, produced)
+            await asyncio.to_thread(reuse.keep, key, produced, node.outputs.marks or {})
         return node, produced
 
     def _key(self, reuse: Reuse, job: Job) -> str | None:
         pod = Pod(self.ctx, job.template, job.inputs, job.name, job.name, 0)
         return reuse.key(job.template.name, job.inputs, pod.scope.variables)
 
-    async def _attempts(self, job: Job) -> tuple[Node, Produced]:
+    async def _attempts(self, job: Job, *, hashed: bool = False) -> tuple[Node, Produced]:
         retry, began = job.template.retry, time.monotonic()
         total = self._seconds(job, job.template.timeout, "timeout")
         if retry is None:
-            return self._finish(job, await self._attempt(job, job.name, 0, total))
+            return await self._marked(job, await self._attempt(job, job.name, 0, total), hashed=hashed)
         scope = self._inside(job)
         attempts: list[Attempt] = []
         while True:
@@ -159,7 +161,7 @@ class Engine:
             except NodeError as error:
                 return self._finish(job, replace(outcome, phase=Phase.ERROR, message=str(error)), attempts)
             if delay is None:
-                return self._finish(job, outcome, attempts)
+                return await self._marked(job, outcome, attempts, hashed=hashed)
             message = f"attempt {len(attempts)} failed ({outcome.message})"
             waiting = replace(self._current(job), attempts=tuple(attempts), message=message)
             self.ctx.state.put(replace(waiting, retry_at=now(delay)))
@@ -240,12 +242,34 @@ class Engine:
         node = replace(node, phase=Phase.RUNNING, started_at=started, log=relative)
         self.ctx.state.put(replace(node, message="", retry_at=None))
 
-    def _finish(self, job: Job, outcome: Outcome, attempts: Sequence[Attempt] = ()) -> tuple[Node, Produced]:
+    async def _marked(
+        self, job: Job, outcome: Outcome, attempts: Sequence[Attempt] = (), *, hashed: bool
+    ) -> tuple[Node, Produced]:
+        """Finish a job, the artifacts that its programs made marked; with `hashed` their content is read."""
+        made = outcome.produced.artifacts
+        if not made or not job.template.is_leaf or outcome.phase is not Phase.SUCCEEDED:
+            return self._finish(job, outcome, attempts)
+        started = self._current(job).started_at or now()
+        took = None if hashed else (parse_time(now()) - parse_time(started)).total_seconds()
+        try:
+            marks = await asyncio.to_thread(_marks, made, took)
+        except asyncio.CancelledError:
+            self._finish(job, outcome, attempts)  # what was done is kept
+            raise
+        return self._finish(job, outcome, attempts, marks)
+
+    def _finish(
+        self,
+        job: Job,
+        outcome: Outcome,
+        attempts: Sequence[Attempt] = (),
+        marks: Mapping[str, Mark] | None = None,
+    ) -> tuple[Node, Produced]:
         produced = outcome.produced
         artifacts = {name: self.ctx.relative(source) for name, source in produced.artifacts.items()}
         node = replace(
             self._ended(job.name, outcome.phase, outcome.message),
-            outputs=Values(produced.parameters, artifacts, produced.result),
+            outputs=Values(produced.parameters, artifacts, produced.result, marks),
             exit_code=outcome.exit_code,
             log_tail=outcome.log_tail,
             attempts=tuple(attempts),
@@ -295,6 +319,15 @@ class Engine:
 def _moment(text: str) -> float:
     """The end of the millisecond that `now` wrote."""
     return parse_time(text).timestamp() + 0.001
+
+
+def _marks(artifacts: Mapping[str, Path], took: float | None) -> dict[str, Mark]:
+    """The marks of artifacts that took so many seconds to make; of what cannot be read there is none."""
+    found = {}
+    for name, path in artifacts.items():
+        with suppress(OSError):
+            found[name] = mark(path, took)
+    return found
 
 
 def _of_whole(job: Job, whole: bool, outcome: Outcome) -> Outcome:

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
 
+from argosy.local.marks import Mark
+
 KINDS = {
     "container": "Container",
     "script": "Script",
@@ -53,21 +55,30 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Inputs or outputs: parameters by name, artifacts by name as paths relative to the run's folder."""
+    """Inputs or outputs: parameters by name, artifacts by name as paths relative to the run's folder.
+
+    `marks` tell of artifacts that a program made how they were then.
+    """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
     result: str | None = None
+    marks: Mapping[str, Mark] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON: `parameters`, `artifacts`, and `result` (standard output) where it was captured."""
+        """JSON: `parameters`, `artifacts`, and where there are any `result` (standard output) and `marks`."""
         known: dict[str, Any] = {"parameters": dict(self.parameters), "artifacts": dict(self.artifacts)}
-        return known if self.result is None else {**known, "result": self.result}
+        if self.result is not None:
+            known["result"] = self.result
+        if self.marks:
+            known["marks"] = {name: one.to_dict() for name, one in self.marks.items()}
+        return known
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Values:
         """The object that `to_dict` wrote."""
-        return cls(raw["parameters"], raw["artifacts"], raw.get("result"))
+        marks = {name: Mark.from_dict(one) for name, one in raw["marks"].items()} if "marks" in raw else None
+        return cls(raw["parameters"], raw["artifacts"], raw.get("result"), marks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -430,7 +430,15 @@ def _inside(value: Any) -> bool:
 
 def _values(value: Any) -> bool:
     return isinstance(value, dict) and not wrong_field(
-        value, {"parameters": is_texts, "artifacts": is_texts}, {"result": _or_none(is_text)}
+        value,
+        {"parameters": is_texts, "artifacts": is_texts},
+        {"result": _or_none(is_text), "marks": _marks},  # the first had no marks
+    )
+
+
+def _marks(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(one, dict) and not wrong_field(one, _MARK, {}) for one in value.values()
     )
 
 
@@ -456,6 +464,7 @@ _HEAD_MAY: dict[str, Check] = {
     "format": _code, "message": is_text, "finishedAt": _moment, "savedAt": _moment, "outputs": _values,
     "journal": is_text,
 }  # fmt: skip
+_MARK: dict[str, Check] = {"size": _code, "modified": _code, "sha256": _or_none(is_text)}
 _ATTEMPT: dict[str, Check] = {
     "name": _name, "phase": _phase, "startedAt": _moment, "finishedAt": _moment, "exitCode": _or_none(_code),
     "message": is_text,

@@ -23,6 +23,7 @@ from argosy.declare.container import CACHE_ANNOTATION, WORLD_ANNOTATION
 from argosy.errors import UsageError
 from argosy.local.artifacts import FETCHERS
 from argosy.local.job import Inputs, Produced
+from argosy.local.marks import Mark, content_hash, mark, named
 from argosy.local.node import Values, folder_name
 from argosy.local.runs.rerun import share
 from argosy.manifest.code import module_of
@@ -118,21 +119,24 @@ class StepCache:
             if self.dry:
                 found = {name: str(folder / path) for name, path in paths.items()}
                 return run, Values(entry["parameters"], found, entry["result"])
-            moved = {}
-            for name, path in paths.items():
+            moved, marks = {}, {}
+            for name, (path, digest) in entry["artifacts"].items():
                 moved[name] = f"artifacts/{folder_name(node)}/{folder_name(name)}/{Path(path).name}"
                 share(folder / path, self.run_dir / moved[name])
-            return run, Values(entry["parameters"], moved, entry["result"])
+                marks[name] = mark(self.run_dir / moved[name], None, digest)
+            return run, Values(entry["parameters"], moved, entry["result"], marks)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def keep(self, key: str, produced: Produced) -> None:
+    def keep(self, key: str, produced: Produced, marks: Mapping[str, Mark]) -> None:
         """Remember what a step made. A cache that cannot be written costs time later, and nothing now."""
         try:
             artifacts = {
-                name: (path.relative_to(self.run_dir.resolve()).as_posix(), content_hash(path))
+                name: (path.relative_to(self.run_dir.resolve()).as_posix(), marks[name].sha256)
                 for name, path in produced.artifacts.items()
             }
+            if any(digest is None for _, digest in artifacts.values()):
+                return
             entry = {
                 "run": self.run,
                 "made": time.time(),
@@ -142,7 +146,7 @@ class StepCache:
             }
             self._file(key).parent.mkdir(parents=True, exist_ok=True)
             write_text(self._file(key), json.dumps(entry, ensure_ascii=False))
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             return
 
     def _file(self, key: str) -> Path:
@@ -182,31 +186,7 @@ def code_hash(modules: Iterable[str], folders: Iterable[str]) -> str | None:
     digest = sha256()
     for name, path in sorted(found.files.items()):
         content = b"" if name.endswith("/") else path.read_bytes()
-        digest.update(_named(f"{name}\0{sha256(content).hexdigest()}\n"))
-    return digest.hexdigest()
-
-
-def _named(text: str) -> bytes:
-    """A text with names of files, which need not be UTF-8, as bytes."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def content_hash(path: Path) -> str:
-    """A hash of a file's bytes, or of a folder's names and files; a link counts as what it names."""
-    import hashlib  # few runs have artifacts, whose size OpenSSL's speed is for
-
-    digest = hashlib.sha256()
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    for inner in sorted(path.rglob("*")):
-        name = inner.relative_to(path).as_posix()
-        if inner.is_symlink():
-            digest.update(_named(f"link {name}\0{inner.readlink()}\n"))
-        elif inner.is_file():
-            digest.update(_named(f"file {name}\0{content_hash(inner)}\n"))
-        else:
-            digest.update(_named(f"folder {name}\n"))
+        digest.update(named(f"{name}\0{sha256(content).hexdigest()}\n"))
     return digest.hexdigest()
 
 

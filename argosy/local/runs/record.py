@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,9 @@ State = Literal["running", "finished", "interrupted", "unstarted", "unreadable"]
 
 RUNS = "runs"
 LAST = "last"
+ORDER_FILE = "runs.order"
+"""The names of the runs of a state folder as they were asked for, a line each: the clock may be set back."""
+
 _AGE = re.compile(r"(\d+)([smhdw])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -115,6 +119,12 @@ class Record:
     def run(self) -> str:
         """The folder's name, by which commands know the run."""
         return self.folder.name
+
+    @property
+    def state_dir(self) -> Path | None:
+        """The state folder that its folder lies in; None of one that was moved elsewhere."""
+        parent = self.folder.absolute().parent
+        return self.folder.parents[1] if parent.name == RUNS else None
 
     @property
     def phase(self) -> str:
@@ -278,6 +288,20 @@ def pick(word: str, names: list[str], noun: str) -> str:
     raise UsageError(f"there is no {noun} '{word}'{nearest(word, names)}")
 
 
+def is_path(word: str) -> bool:
+    """Whether a word for a run is the path of its folder, and no NAMESPACE/WORKFLOW of a cluster."""
+    plain = word.startswith(("/", "./", "../")) or word.endswith("/") or word.count("/") > 1
+    return plain or word in (".", "..") or ("/" in word and holds_run(word))
+
+
+def holds_run(folder: str) -> bool:
+    """Whether a folder is that of a run."""
+    try:
+        return any(Path(folder, file).is_file() for file in (STATE_FILE, REQUEST_FILE))
+    except OSError:  # no name of a file
+        return False
+
+
 @dataclass(frozen=True)
 class History:
     """The runs of one state folder."""
@@ -300,25 +324,63 @@ class History:
             raise UsageError(f"the runs in {self.folder} cannot be read: {error.strerror}") from None
 
     def find(self, word: str) -> Record:
-        """The run of a name, of the beginning or end of one, or the `last`.
+        """The run of a name, of the beginning or end of one, of its folder's path, or the `last`.
 
         Raises:
             UsageError: there is none, or more than one.
         """
+        if is_path(word):
+            folder = Path(word).resolve()
+            if holds_run(word) or (folder.is_dir() and folder.parent == self.folder.resolve()):
+                return self._at(folder)
+            if word.strip("/") in ("", ".", "..") or "/" in word.rstrip("/"):
+                raise UsageError(f"'{word}' is no folder of a run")
+            word = word.rstrip("/")
         names = self.names()
+        if word not in (LAST, *names) and holds_run(word):
+            return self._at(Path(word).resolve())
         if not names:
             raise UsageError(f"there is no run in {self.folder} yet; `argosy run` makes one")
         if word == LAST and word not in names:
-            records = list(self)
-            return max([r for r in records if r.state != "unstarted"] or records, key=_began)
+            records = self.newest_first()
+            return next((r for r in records if r.state != "unstarted"), records[0])
         return Record.read(self.folder / pick(word, names, "run"))
+
+    def _at(self, folder: Path) -> Record:
+        """The run of a folder, which may be that of another state folder."""
+        own = folder.parent == self.folder.resolve()
+        return Record.read(self.folder / folder.name if own else folder)
 
     def __iter__(self) -> Iterator[Record]:
         return (Record.read(self.folder / name) for name in self.names())
 
     def newest_first(self) -> list[Record]:
-        """All runs, the last one first."""
-        return sorted(self, key=_began, reverse=True)
+        """All runs, the last one first: as they were asked for, and those of before that was kept by time.
+
+        The clock may have been set back: a run is no later than those that were asked for after it, and one
+        of which only a time to come is known is before them all.
+        """
+        records, place = list(self), self._places()
+        moments, latest = {record.run: _began(record)[0] for record in records}, time.time()
+        for run in moments.keys() - place.keys():
+            if moments[run] > latest:
+                moments[run] = 0.0
+        for run in sorted(moments.keys() & place.keys(), key=place.__getitem__, reverse=True):
+            latest = moments[run] = min(moments[run], latest)
+        return sorted(records, key=lambda r: (moments[r.run], place.get(r.run, -1), r.run), reverse=True)
+
+    def _places(self) -> dict[str, int]:
+        """The runs that are known to have been asked for one after the other, with their places."""
+        try:
+            lines = (self.state_dir / ORDER_FILE).read_text("utf-8", "replace").splitlines()
+        except OSError:
+            return {}
+        return {name: number for number, name in enumerate(lines)}
+
+    def begin(self, run: str) -> None:
+        """Keep that a run was asked for after all others. Raises OSError."""
+        with (self.state_dir / ORDER_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{run}\n")
 
     def prune(self, records: Sequence[Record]) -> int:
         """Remove runs; returns how many bytes that freed.

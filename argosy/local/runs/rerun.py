@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 from argosy.errors import UsageError
 from argosy.local.context import EXIT_HANDLER, Only
 from argosy.local.job import Inputs
+from argosy.local.marks import Mark, difference
 from argosy.local.node import Node, Phase, folder_name, now
 from argosy.local.program import PYTHONS
 from argosy.local.runs.logs import inside
@@ -32,10 +34,10 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
         UsageError: there is no such step, or the folder cannot be written.
     """
     kept = before(record, step)
+    made = _made(record)
     for one in kept:
         for path in one.outputs.artifacts.values():
-            if not (record.folder / path).exists():
-                raise UsageError(f"{record.run} has lost '{path}', which '{one.name}' made")
+            _check(record, path, made)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         for one in kept:
@@ -53,6 +55,28 @@ def take_over(record: Record, step: str, run_dir: Path, identity: Mapping[str, s
     except OSError as error:
         raise UsageError(f"the run's folder {run_dir} cannot be written: {error.strerror}") from None
     return kept
+
+
+def _made(record: Record) -> dict[str, tuple[str, Mark | None]]:
+    """The artifacts of a run by path: the step whose program made each, and how it was then."""
+    made: dict[str, tuple[str, Mark | None]] = {}
+    for node in record.nodes:
+        for name, path in node.outputs.artifacts.items():
+            one = (node.outputs.marks or {}).get(name)
+            if one is not None or path not in made:
+                made[path] = (node.name, one)
+    return made
+
+
+def _check(record: Record, path: str, made: Mapping[str, tuple[str, Mark | None]]) -> None:
+    """Raise UsageError, naming an artifact and how to have it again, unless it is as it was made."""
+    step, mark = made.get(path, ("", None))
+    if not (wrong := difference(record.folder / path, mark)):
+        return
+    if not step:
+        raise UsageError(f"'{path}' of {record.run} {wrong}")
+    again = shlex.join(["argosy", "rerun", record.run, "--from", step])
+    raise UsageError(f"'{path}' of {record.run}, which '{step}' made, {wrong}; make it anew with: {again}")
 
 
 def before(record: Record, step: str) -> list[Node]:
@@ -131,9 +155,9 @@ def alone(record: Record, step: str, *, terminal: bool) -> Only:
     if node.queued_at is None and node.started_at is None:
         raise UsageError(f"'{node.name}' never began in {record.run}: it has no inputs to run on")
     artifacts = {name: record.folder / path for name, path in node.inputs.artifacts.items()}
-    for name, path in artifacts.items():
-        if not path.exists():
-            raise UsageError(f"the input artifact '{name}' of '{node.name}' is lost: no {path}")
+    made = _made(record)
+    for path in node.inputs.artifacts.values():
+        _check(record, path, made)
     if terminal and node.kind not in ("Container", "Script"):
         raise UsageError(f"--debug opens one program; '{node.name}' holds several: name one of them")
     if terminal:

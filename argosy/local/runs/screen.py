@@ -48,10 +48,16 @@ def print_list(console: Console, runs: Sequence[Mapping[str, Any]]) -> None:
         if not wide and remarks:
             name, remarks = Text("\n  ").join([name, remarks]), Text()
         started = local_time(run["startedAt"])
-        began = started if wide else started[5:16] or started
+        began = started if wide else _short_time(started)
         size = human_size(run["sizeBytes"]) if run["sizeBytes"] else "-"
         table.add_row(name, began, took, phase, size, *([remarks] if wide else []))
     console.print(table)
+
+
+def _short_time(text: str) -> str:
+    """A moment as `local_time` writes it without its seconds, and without the year where that is this one."""
+    this_year = datetime.now().astimezone().strftime("%Y-")
+    return text.removeprefix(this_year)[:-3] or text
 
 
 def _remarks(run: Mapping[str, Any]) -> Text:

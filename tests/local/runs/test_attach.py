@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from argosy.local.runs.record import Record, runner_of
+from argosy.local.runs.record import History, Record, runner_of
 from tests.local.runs.conftest import Argosy, Made
 from tests.local.runs.terminal import ARGOSY, terminal
 from tests.local.runs.test_history import OK
@@ -100,6 +100,45 @@ def test_ctrl_c_stops_the_run_from_either_terminal(folder: Path, word: str) -> N
             assert first.code() == 1
     record = only_run(folder)
     assert (record.phase, record.head["message"]) == ("Failed", "stopped by SIGINT")
+
+
+def pressed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+STANDING = [
+    ("_write_page", "run slow.yaml", "{run} is Failed; go on with: argosy run --resume {run}"),
+    ("_write_page", "run well.yaml", "{run} is over: Succeeded; look at it with: argosy show {run}"),
+    (
+        "_write_page",
+        "rerun --step wait last",
+        "{run} is Failed; go on with: argosy rerun {first} --step wait",
+    ),
+    ("shown_live", "run slow.yaml --open", "stopped before anything of {run} began"),
+]
+
+
+@pytest.mark.parametrize(("place", "words", "told"), STANDING)
+def test_ctrl_c_that_a_run_does_not_heed_says_how_it_is_left(
+    place: str, words: str, told: str, folder: Path, argosy: Argosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARGOSY_STATE_DIR", str(folder / "state"))
+    monkeypatch.chdir(folder)
+    (folder / "go").touch()
+    (folder / "well.yaml").write_text(WAITING % (0, folder))
+    write(folder, 3)
+    assert argosy("run", "slow.yaml").exit_code == 1
+    first = only_run(folder).run
+    monkeypatch.setattr(f"argosy.cli.{'run' if place == 'shown_live' else 'execution'}.{place}", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        done = argosy(*words.split())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    runs = History(folder / "state").newest_first()
+    run = (folder / "state/runs.order").read_text().split()[-1]
+    assert done.stderr.endswith(f"\n{told.format(run=run, first=first)}\n")
+    assert (done.exit_code, len(runs)) == (int("Succeeded" not in told), 1 if "before" in told else 2)
 
 
 def test_a_killed_command_takes_its_run_along(folder: Path) -> None:

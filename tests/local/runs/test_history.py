@@ -75,6 +75,93 @@ def test_an_unknown_run_is_one_line(made: Made, argosy: Argosy) -> None:
     assert done.exit_code == 2
 
 
+PATHS = ["{folder}", "{folder}/", "{up}/runs/pipe-abc12", "{up}/runs/pipe-abc12/", "../pipe-abc12", ".", "./"]
+
+
+@pytest.mark.parametrize("way", PATHS)
+def test_every_verb_takes_the_path_of_a_runs_folder(
+    way: str, made: Made, argosy: Argosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(GATED).folder
+    monkeypatch.chdir(folder)
+    word = way.format(folder=folder, up=os.path.relpath(folder.parents[1]))
+    for verb in ("show", "logs", "attach", "open --no-browser", "run --resume", "rerun --step gate"):
+        for state in (str(folder.parents[1]), ".argosy"):  # or from beside another state folder
+            monkeypatch.setenv("ARGOSY_STATE_DIR", state)
+            done = argosy(*verb.split(), word)
+            assert done.exit_code == int("gate" not in verb and verb in ("attach", "run --resume")), (
+                done.output
+            )
+    assert argosy("compare", word, str(folder)).exit_code == 0
+    monkeypatch.setenv("ARGOSY_STATE_DIR", str(folder.parents[1]))
+    for extra in (["--from", "bad"], ["--step", "gate"]):
+        argosy("rerun", *extra, word)
+        assert argosy("show", "last").stdout.splitlines()[1].endswith(str(folder.parent / names(folder)[-1]))
+    assert argosy("runs", "prune", word).stdout == "removed pipe-abc12\n"
+
+
+def names(folder: Path) -> list[str]:
+    return (folder.parents[1] / "runs.order").read_text().splitlines()
+
+
+def test_a_path_that_is_no_runs_folder_is_one_line(
+    made: Made, argosy: Argosy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(OK).folder
+    monkeypatch.chdir(tmp_path)
+    for word in (str(tmp_path), "./runs", "..", "a/b/c", f"{folder}/steps", "/"):
+        for verb in ("show", "logs", "open", "attach", "run --resume", "runs prune", "rerun --from main"):
+            done = argosy(*verb.split(), word)
+            told = f"argosy: '{word}' is no folder of a run\n"
+            assert (done.exit_code, done.stdout, done.stderr) == (2, "", told), verb
+    away = folder.rename(tmp_path / "away")
+    assert argosy("show", "away").exit_code == argosy("rerun", "--step", "main", "away/").exit_code == 0
+    done = argosy("run", "--resume", "away")
+    assert done.exit_code == 2 and "is in no state folder: to go on with it, move it into" in done.stderr
+    assert away.is_dir()
+
+
+def test_last_is_the_run_asked_for_last_though_the_clock_was_set_back(made: Made, argosy: Argosy) -> None:
+    def dated(name: str, year: str) -> None:
+        file = made(OK, name).folder / "run.json"
+        file.write_text(file.read_text().replace(now()[:5], f"{year}-"))
+
+    dated("pipe-aaaaa", "2999")
+    made(OK, "pipe-bbbbb")
+    dated("pipe-ccccc", "2001")
+    made(OK, "pipe-ddddd")
+    dated("pipe-eeeee", "2998")
+    listed = [line.split()[0] for line in argosy("runs").stdout.splitlines()[1:]]
+    assert listed == [f"pipe-{letter * 5}" for letter in "edcba"]
+    assert "pipe-eeeee" in argosy("show", "last").stdout
+    argosy("run", "--resume", "aaaaa")
+    assert "pipe-eeeee" in argosy("show", "last").stdout
+    assert argosy("runs", "prune", "--keep", "4").stdout == "removed pipe-aaaaa\n"
+
+
+def test_of_runs_of_before_one_that_is_dated_ahead_is_not_the_last(made: Made, argosy: Argosy) -> None:
+    for name, year in (("pipe-aaaaa", "2999"), ("pipe-bbbbb", "2025"), ("pipe-ccccc", "2024")):
+        folder = made(OK, name).folder
+        (folder / "run.json").write_text((folder / "run.json").read_text().replace(now()[:5], f"{year}-"))
+    (folder.parents[1] / "runs.order").unlink()
+    assert "pipe-bbbbb" in argosy("show", "last").stdout
+    made(OK, "pipe-ddddd")
+    listed = [line.split()[0] for line in argosy("runs").stdout.splitlines()[1:]]
+    assert listed == ["pipe-ddddd", "pipe-bbbbb", "pipe-ccccc", "pipe-aaaaa"]
+
+
+def test_the_narrow_list_tells_the_year_of_a_run_of_another(
+    made: Made, argosy: Argosy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(OK, "pipe-bbbbb")
+    file = made(OK, "pipe-aaaaa").folder / "run.json"
+    file.write_text(file.read_text().replace(now()[:10], "2019-07-15"))
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = argosy("runs").stdout.splitlines()
+    assert re.search(r"^pipe-bbbbb +\d\d-\d\d \d\d:\d\d  ", "\n".join(lines), re.MULTILINE)
+    assert re.search(r"^pipe-aaaaa +2019-07-1\d \d\d:\d\d  ", "\n".join(lines), re.MULTILINE)
+
+
 def test_logs_of_all_steps_and_of_one(made: Made, argosy: Argosy) -> None:
     made(GATED)
     assert argosy("logs", "last").stdout == "make | making one\nbad | the reason\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from argosy.local import marks
 from argosy.local.runs.record import History, Record
 from tests.local.conftest import manifest
 from tests.local.runs.conftest import GATED, Argosy, Made
@@ -103,8 +105,80 @@ def test_a_step_that_never_began_has_no_inputs(made: Made, argosy: Argosy) -> No
 def test_a_lost_artifact_is_named(made: Made, argosy: Argosy) -> None:
     record = made(CHAIN)
     (record.folder / "artifacts/make/f/f").unlink()
-    assert "input artifact 'f' of 'use' is lost" in argosy("rerun", "last", "--step", "use").stderr
-    assert "has lost" in argosy("rerun", "last", "--from", "use").stderr
+    for words in (("--step", "use"), ("--from", "use"), ("--from", "last")):
+        done = argosy("rerun", "last", *words)
+        again = "make it anew with: argosy rerun pipe-abc12 --from make"
+        told = f"argosy: 'artifacts/make/f/f' of pipe-abc12, which 'make' made, is lost; {again}\n"
+        assert (done.exit_code, done.stderr) == (2, told)
+
+
+def changed(file: Path, text: str) -> None:
+    """Change a file as somebody might who keeps its time."""
+    before = file.stat()
+    file.write_text(text)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("again", [(), ("--from", "use")], ids=["first", "again"])
+def test_an_artifact_that_is_not_as_it_was_made_is_not_taken_over(
+    again: tuple[str, ...], hashed: bool, made: Made, argosy: Argosy, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if not hashed:
+        monkeypatch.setattr(marks, "_RATE", 1)
+    made(CHAIN)
+    if again:
+        assert argosy("rerun", "last", *again).exit_code == 0
+    record = History(tmp_path).find("last")
+    file = record.folder / "artifacts/make/f/f"
+    assert argosy("rerun", record.run, "--from", "last").exit_code == 0
+    known = len(History(tmp_path).names())
+    for text, told in (("onely", "has 5 bytes, of 4"), ("two\n", "has another content" if hashed else "")):
+        changed(file, text)
+        for words in (("--step", "use"), ("--from", "last")):
+            done = argosy("rerun", record.run, *words)
+            assert done.exit_code == (2 if told else 0)
+            assert told in done.stderr and ("make it anew" in done.stderr or not told)
+    if not hashed:
+        file.touch()
+        assert "was changed since" in argosy("rerun", record.run, "--from", "last").stderr
+    else:
+        assert len(History(tmp_path).names()) == known
+
+
+def test_a_record_without_marks_is_taken_over_as_it_is(made: Made, argosy: Argosy, tmp_path: Path) -> None:
+    folder = made(CHAIN).folder
+    state = json.loads((folder / "run.json").read_text())
+    del state["nodes"][0]["outputs"]["marks"]
+    (folder / "run.json").write_text(json.dumps(state))
+    (folder / "artifacts/make/f/f").write_text("other\n")
+    assert argosy("rerun", "last", "--from", "use").exit_code == 0
+    assert argosy("logs", "last", "use").stdout == "other\n1\n"
+
+
+def test_a_folder_is_whole_with_all_names_and_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "inner/a\udcff").write_text("a")
+    (folder / "gone").symlink_to("nowhere")
+    made = [marks.mark(folder, took) for took in (None, 0.0001)]
+    assert [marks.difference(folder, one) for one in (*made, None)] == ["", "", ""]
+    (folder / "inner/a\udcff").rename(folder / "b")
+    assert [marks.difference(folder, one) for one in made] == ["has another content"] * 2
+    (folder / "c").write_text("ccc")
+    assert marks.difference(folder, made[0]).startswith("has ")
+    assert marks.difference(tmp_path / "nowhere", None) == "is lost"
+
+
+@pytest.mark.parametrize(
+    ("took", "size", "hashed"), [(0.01, 10_000, True), (0.01, 10**6, False), (9, 10**6, True)]
+)
+def test_content_is_read_where_that_is_a_small_part_of_the_step(
+    took: float, size: int, hashed: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "f").write_bytes(bytes(size))
+    assert (marks.mark(tmp_path / "f", took).sha256 is not None) is hashed
 
 
 def test_what_succeeded_stays_so_though_what_it_was_given_is_lost(argosy: Argosy, tmp_path: Path) -> None:
