@@ -33,15 +33,16 @@ def evaluate(text: str, values: Mapping[str, Any]) -> Any:
         raise ExpressionError(f"expression '{text[:60]}...': it is nested too deeply") from None
     except ExpressionError as error:
         raise _located(text, error) from error
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        # A number or a time that is none to Python, as there are of Go's, where the engine fails as well.
+        raise _located(text, ExpressionError(f"it cannot be computed: {error}")) from error
 
 
 def plain(value: Any) -> Any:
     """A value without the marks that tell Go's types apart."""
     match value:
-        case bool() | None:
+        case bool() | None | times.Named():  # a number to JSON, a name as text
             return value
-        case times.Named():
-            return str(value)
         case int():
             return int(value)
         case list() | tuple():
@@ -476,7 +477,7 @@ def _gathered(name: str, values: Any) -> Any:
         return over_elements("count", found, lambda _, value: value)
     total: Any = 0
     for value in found:
-        total = _ACTIONS["+"](total, value) if total or golang.is_number(value) else value
+        total = _ACTIONS["+"](value, total)
     return total
 
 

@@ -6,7 +6,6 @@ A parameter's type is a word; `?` marks one that may be left out, `*` one that m
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +68,8 @@ def kind_of(value: Any) -> str:
 def to_int(value: Any) -> int:
     """A whole number of a number or a text; a float loses its fraction, a text must be whole."""
     if golang.is_number(value):
-        return int(value) if not isinstance(value, float) or math.isfinite(value) else -(2**63)
+        fits = math.isfinite(value) and -(2**63) <= value < 2**63
+        return int(value) if fits else -(2**63)
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value) and -(2**63) <= int(value) < 2**63:
         return int(value)
     raise ExpressionError(f"int cannot read {golang.show(value)!r}: it is no whole number")
@@ -102,13 +102,14 @@ def _rounded(how: Callable[[float], float]) -> Callable[[Any], float]:
 
 
 def _half_away(value: float) -> float:
-    return math.copysign(math.floor(abs(value) + 0.5), value)
+    fraction, whole = math.modf(value)
+    return whole + math.copysign(1, value) if abs(fraction) >= 0.5 else whole
 
 
 def _absolute(value: Any) -> Any:
     if not golang.is_number(value):
         raise refuse("abs", value)
-    return abs(value)
+    return abs(value) if isinstance(value, float) else _signed(abs(value))
 
 
 def _text(name: str, *values: Any) -> None:
@@ -213,8 +214,8 @@ def read_json(text: Any) -> Any:
 def _from_base64(text: str) -> str:
     _text("fromBase64", text)
     try:
-        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError) as error:
+        return golang.from_base64(text)
+    except ValueError as error:
         raise ExpressionError(f"{text[:40]!r} is no base64: {error}") from error
 
 
@@ -335,7 +336,7 @@ def _f(parameters: str, result: str, call: Callable[..., Any]) -> Function:
     return Function(tuple(parameters.split()), result, call)
 
 
-def _trim(text: str, characters: str = " \t\n\v\f\r\x85\xa0") -> str:
+def _trim(text: str, characters: str = golang.SPACES) -> str:
     return text.strip(characters) if characters else text
 
 
@@ -352,8 +353,8 @@ FUNCTIONS: dict[str, Function] = {
     "trim": _f("string string?", "string", _on_texts("trim", _trim)),
     "trimPrefix": _f("string string?", "string", _on_texts("trimPrefix", lambda t, p=" ": t.removeprefix(p))),
     "trimSuffix": _f("string string?", "string", _on_texts("trimSuffix", lambda t, p=" ": t.removesuffix(p))),
-    "upper": _f("string", "string", _on_texts("upper", str.upper)),
-    "lower": _f("string", "string", _on_texts("lower", str.lower)),
+    "upper": _f("string", "string", _on_texts("upper", golang.upper)),
+    "lower": _f("string", "string", _on_texts("lower", golang.lower)),
     "split": _f("string string int?", "strings", _on_texts("split", _split)),
     "splitAfter": _f(
         "string string int?", "strings", _on_texts("splitAfter", lambda *args: _split(*args, after=True))

@@ -6,11 +6,15 @@ regular expression may hold and when two values are equal are Go's rules, not Py
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 
@@ -158,7 +162,7 @@ def _json(value: Any, indent: str, line: str) -> str:
         case float():
             return _json_float(value)
         case str():
-            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\x7f")
+            return json.dumps(value, ensure_ascii=False)
         case list() | tuple():
             return _json_block("[]", [_json(item, indent, line + indent) for item in value], indent, line)
         case dict():
@@ -189,7 +193,57 @@ def _json_float(value: float) -> str:
 
 def from_json(text: str) -> Any:
     """A JSON text as Go reads it: every number is a float. Raises ValueError."""
-    return json.loads(text, parse_int=float, parse_constant=_no_constant)
+    value = json.loads(text, parse_int=_finite, parse_float=_finite, parse_constant=_no_constant)
+    return _without_surrogates(value) if "\\u" in text else value
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"cannot unmarshal number {digits} into Go value of type float64")
+    return number
+
+
+def _without_surrogates(value: Any) -> Any:
+    """A value whose halves of surrogate pairs are the sign for what cannot be decoded."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_without_surrogates(item) for item in value]
+        case dict():
+            return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
+
+
+SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""Characters that are white space to Go."""
+
+
+def upper(text: str) -> str:
+    """A text in capitals, each character by itself: `ß` has none of one character."""
+    return text.upper() if text.isascii() else "".join(map(_upper, text))
+
+
+def _upper(char: str) -> str:
+    return next((one for one in (char.upper(), char.title()) if len(one) == 1), char)
+
+
+def lower(text: str) -> str:
+    """A text in small letters, each character by itself."""
+    return text.lower() if text.isascii() else "".join(char.lower()[0] for char in text)
+
+
+def from_base64(text: str) -> str:
+    """The text behind base64, whose lines may be broken. Raises ValueError with Go's own words."""
+    data = text.encode()
+    plain = data.translate(None, b"\r\n")
+    body = plain.rstrip(b"=")
+    bad = re.search(rb"[^A-Za-z0-9+/]", body)
+    if bad or len(plain) % 4 or len(plain) - len(body) > 2:
+        at = data.index(bad[0]) if bad else len(data) if len(plain) % 4 == 0 else len(plain) // 4 * 4
+        raise ValueError(f"illegal base64 data at input byte {at}")
+    return base64.b64decode(plain).decode("utf-8", "replace")
 
 
 def _no_constant(name: str) -> Any:
@@ -296,8 +350,14 @@ _POSIX = {
     "word": "0-9A-Za-z_",
     "xdigit": "0-9A-Fa-f",
 }
-_REGEX_TOKEN = re.compile(r"\\Q.*?(?:\\E|$)|\\.|\[:\w+:\]|\(\?|\$|[*+?}]\+|\[|\]|.", re.DOTALL)
-_GROUP = re.compile(r"\(\?(?:P?<\w+>|[imsU]*(?:-[imsU]+)?[:)])")
+_REGEX_TOKEN = re.compile(
+    r"\\Q.*?(?:\\E|$)|\\[pP](?:\{\^?\w+\}|\w)|\\x\{[0-9A-Fa-f]+\}|\\.|\[:\^?\w+:\]|\(\?|\$"
+    r"|[*+?}]\+|\{\d+(?:,\d*)?\}|\{|\[\^?\]?|\]|.",
+    re.DOTALL,
+)
+_GROUP = re.compile(r"\(\?(?:P?<\w+>|(?P<on>[ims]*)(?:-(?P<off>[ims]+))?(?P<end>[:)]))")
+_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r "}
+_MOST_REPEATED = 1000
 
 
 @lru_cache(maxsize=512)
@@ -306,39 +366,153 @@ def regex(pattern: str) -> re.Pattern[str]:
 
     Raises ValueError if Go could not compile it.
     """
-    out: list[str] = []
-    in_class = multiline = False
-    for match in _REGEX_TOKEN.finditer(pattern):
-        token = match[0]
-        if token == "(?" and not in_class:
-            group = _GROUP.match(pattern, match.start())
-            if not group:
-                raise ValueError(f"invalid or unsupported Perl syntax: {pattern[match.start() :]!r}")
-            multiline = multiline or ("<" not in group[0] and "m" in group[0].partition("-")[0])
-            out.append("(?P" if pattern.startswith("(?<", match.start()) else token)
-            continue
-        in_class = (in_class or token == "[") and token != "]"
-        out.append(_regex_token(token, in_class, multiline))
     try:
-        return re.compile("".join(out), re.ASCII)
-    except (re.error, OverflowError) as error:
+        return re.compile(_Regex(pattern).translated())
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"error parsing regexp: {error}") from error
 
 
-def _regex_token(token: str, in_class: bool, multiline: bool) -> str:
-    if token.startswith("\\Q"):
-        return re.escape(token[2:].removesuffix("\\E"))
-    if token.startswith("[:") and in_class:
-        name = token[2:-2]
-        if name not in _POSIX:
-            raise ValueError(f"invalid character class range: {token}")
-        return _POSIX[name]
-    if token == "$" and not in_class and not multiline:
-        return r"\Z"
-    if len(token) == 2 and token[1] == "+" and token[0] in "*+?}" and not in_class:
-        raise ValueError(f"invalid nested repetition operator: {token}")
-    if len(token) == 2 and token[0] == "\\":
-        if token[1] in "123456789Zku":
+class _Regex:
+    """One regular expression of Go's, on its way to Python's syntax."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._in_class = False
+        self._multiline = [False]  # of each group that is open
+        self._opened = [0]  # groups in each of them that flags in their middle opened
+
+    def translated(self) -> str:
+        """The same in Python's syntax."""
+        done, end = list[str](), 0
+        for match in _REGEX_TOKEN.finditer(self._pattern):
+            if match.start() < end:
+                continue
+            end = match.end()
+            if match[0] == "(?" and not self._in_class:
+                group = _GROUP.match(self._pattern, match.start())
+                if group is None:
+                    unread = self._pattern[match.start() :]
+                    raise ValueError(f"invalid or unsupported Perl syntax: {unread!r}")
+                end = group.end()
+                done.append(self._group(group))
+            else:
+                done.append(self._token(match[0]))
+        return "".join(done) + ")" * self._opened[0]
+
+    def _group(self, group: re.Match[str]) -> str:
+        if group["end"] is None:
+            self._open()
+            return group[0] if group[0].startswith("(?P") else f"(?P{group[0][2:]}"
+        on, off = group["on"], group["off"] or ""
+        if group["end"] == ":":
+            self._open()
+        else:  # the rest of the group around it
+            self._opened[-1] += 1
+        self._multiline[-1] = (self._multiline[-1] or "m" in on) and "m" not in off
+        minus = f"-{off}" if off else ""
+        return f"(?{''.join(sorted(set(on) - set(off)))}{minus}:"
+
+    def _open(self) -> None:
+        self._multiline.append(self._multiline[-1])
+        self._opened.append(0)
+
+    def _token(self, token: str) -> str:
+        if token.startswith("\\"):
+            return self._escape(token)
+        if self._in_class:
+            return self._in_brackets(token)
+        if token[0] == "[":
+            self._in_class = True
+            return token.replace("]", r"\]")  # the first of a class is itself
+        if token == "(":
+            self._open()
+        elif token == ")" and len(self._opened) > 1:
+            self._multiline.pop()
+            return ")" * (1 + self._opened.pop())
+        elif token == "$" and not self._multiline[-1]:
+            return r"\Z"
+        elif token[1:] == "+":
+            raise ValueError(f"invalid nested repetition operator: {token}")
+        elif token == "{":  # one that counts nothing
+            return r"\{"
+        elif token[0] == "{" and any(int(n) > _MOST_REPEATED for n in re.findall(r"\d+", token)):
+            raise ValueError(f"invalid repeat count: {token}")
+        return token
+
+    def _in_brackets(self, token: str) -> str:
+        if token == "]":
+            self._in_class = False
+        elif token.startswith("[:"):
+            name = token[2:-2].removeprefix("^")
+            if name not in _POSIX:
+                raise ValueError(f"invalid character class range: {token}")
+            return _complement(_POSIX[name]) if token[2] == "^" else _POSIX[name]
+        elif token[0] == "[":
+            return token.replace("[", r"\[").replace("]", self._closed()) if "]" in token else rf"\{token}"
+        return rf"\{token}" if token in ("&", "~", "|") else token  # two would be Python's own operators
+
+    def _closed(self) -> str:
+        self._in_class = False
+        return "]"
+
+    def _escape(self, token: str) -> str:
+        kind = token[1:2]
+        if kind == "Q" and not self._in_class:
+            return re.escape(token[2:].removesuffix("\\E"))
+        if kind in ("p", "P") and len(token) > 2:
+            name = token[2:].strip("{}")
+            ranges = _category(name.removeprefix("^"))
+            return self._class(ranges, other=(kind == "P") != name.startswith("^"))
+        if token.startswith(r"\x{"):
+            return re.escape(chr(int(token[3:-1], 16)))
+        if kind.lower() in _CLASSES:
+            return self._class(_CLASSES[kind.lower()], other=kind.isupper())
+        if kind in ("b", "B") and not self._in_class:
+            return f"(?a:{token})"
+        if kind and kind in "123456789ZkuUN":
             raise ValueError(f"invalid escape sequence: {token}")
-        return {"z": r"\Z", "C": "."}.get(token[1], token)
-    return token
+        return {"z": r"\Z", "C": "."}.get(kind, token)
+
+    def _class(self, ranges: str, *, other: bool) -> str:
+        if self._in_class:
+            return _complement(ranges) if other else ranges
+        return f"[{'^' if other else ''}{ranges}]"
+
+
+@lru_cache(maxsize=64)
+def _complement(ranges: str) -> str:
+    """All characters that are not in a class, as ranges."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    return "".join(_range(run.start(), run.end() - 1) for run in re.finditer(f"[^{ranges}]+", every))
+
+
+@lru_cache(maxsize=64)
+def _category(name: str) -> str:
+    """The characters of a general category such as `L` or `Lu`, as ranges. Raises ValueError."""
+    found = "".join(_range(first, last) for kind, first, last in _categories() if kind.startswith(name))
+    if not found or len(name) > 2:
+        raise ValueError(f"invalid or unsupported character class: {name!r}")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _categories() -> list[tuple[str, int, int]]:
+    """Runs of characters of one general category."""
+    runs, at = [], 0
+    for kind, run in groupby(map(unicodedata.category, map(chr, range(sys.maxunicode + 1)))):
+        first, at = at, at + sum(1 for _ in run)
+        runs.append((kind, first, at - 1))
+    return runs
+
+
+def _range(first: int, last: int) -> str:
+    return f"\\U{first:08x}-\\U{last:08x}"
+
+
+def matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """All matches one after the other; to Go, an empty one right behind another is none."""
+    end = -1
+    for match in pattern.finditer(text):
+        if match[0] or match.start() != end:
+            yield match
+        end = match.end()

@@ -14,7 +14,6 @@ import posixpath
 import re
 import secrets
 import string
-import textwrap
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
@@ -124,19 +123,48 @@ def _camel(text: str) -> str:
 def _substring(start: int, end: int, text: str) -> str:
     data = text.encode()
     first, last = (0, end) if start < 0 else (start, end if 0 <= end <= len(data) else len(data))
+    return _bytes(data, first, last)
+
+
+def _bytes(data: bytes, first: int, last: int) -> str:
+    """A part of a text, counted in bytes as the engine does. Raises ExpressionError beyond its end."""
+    if not 0 <= first <= last <= len(data):
+        raise ExpressionError(f"there are no bytes {first} to {last} of {len(data)}")
     return data[first:last].decode("utf-8", "replace")
 
 
 def _truncated(count: int, text: str) -> str:
-    return text[count:] if count < 0 and len(text) + count > 0 else text[:count] if count >= 0 else text
+    data = text.encode()
+    if count < 0 and len(data) + count > 0:
+        return _bytes(data, len(data) + count, len(data))
+    return _bytes(data, 0, count) if 0 <= count < len(data) else text
 
 
-def _wrapped(width: int, separator: str, text: str) -> str:
-    return separator.join(textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False))
+def _wrapped(width: int, separator: str, text: str, *, broken: bool = True) -> str:
+    """Lines of at most so many bytes, broken at spaces; a longer word is `broken` or sticks out."""
+    data, done, at, width = text.encode(), list[bytes](), 0, max(width, 1)
+    while len(data) - at > width:
+        if data[at : at + 1] == b" ":
+            at += 1
+            continue
+        space = data.rfind(b" ", at, at + width + 1)
+        if space < 0:
+            space = at + width if broken else data.find(b" ", at + width)
+        if space < 0:
+            break
+        done.append(data[at:space])
+        at = space + (data[space : space + 1] == b" " and not (broken and space == at + width))
+    return (separator or "\n").encode().join([*done, data[at:]]).decode("utf-8", "replace")
 
 
 def _title(text: str) -> str:
-    return re.sub(r"(^|[\s])(\w)", lambda match: match[1] + match[2].upper(), text)
+    """The text with a capital behind what is neither letter nor digit nor `_`, as Go understands words."""
+    found, before = [], " "
+    for char in text:
+        apart = not (before.isalnum() or before == "_") if before.isascii() else before in golang.SPACES
+        found.append(golang.upper(char) if apart else char)
+        before = char
+    return "".join(found)
 
 
 def _untitle(text: str) -> str:
@@ -192,6 +220,10 @@ def _divided(left: int, right: int) -> int:
         raise ExpressionError("a division by zero")
     quotient = abs(left) // abs(right)
     return quotient if (left < 0) == (right < 0) else -quotient
+
+
+def _whole(how: Callable[[float], int], value: float) -> float:
+    return float(how(value)) if math.isfinite(value) else value
 
 
 def _rounded(value: Any, places: int, *at: float) -> float:
@@ -261,12 +293,19 @@ def _without(values: list[Any], *omitted: Any) -> list[Any]:
     return [value for value in values if not any(golang.deep_equal(value, other) for other in omitted)]
 
 
-def _cut(values: list[Any], *bounds: Any) -> list[Any]:
-    return values[slice(*(int(to_int(bound)) for bound in bounds))] if bounds else values
+def _cut(values: list[Any], *bounds: Any) -> list[Any] | None:
+    if not values:
+        return None
+    first, last = [*(int(to_int(bound)) for bound in bounds[:2]), *(0, len(values))[len(bounds[:2]) :]]
+    if not 0 <= first <= last <= len(values):
+        raise ExpressionError(f"there are no elements {first} to {last} of {len(values)}")
+    return values[first:last]
 
 
 def _chunks(size: int, values: Any) -> list[Any]:
     items = listed("sprig.chunk", values)
+    if size <= 0:
+        raise ExpressionError(f"sprig.chunk makes no pieces of {size} elements")
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
@@ -285,7 +324,15 @@ def _replace_all(pattern: str, text: str, replacement: str) -> str:
     def expand(match: re.Match[str]) -> str:
         return re.sub(r"\$(?:\{(\w+)\}|(\w+)|(\$))", lambda tag: _group(match, tag), replacement)
 
-    return _regex(pattern).sub(expand, text)
+    return _replaced(pattern, text, expand)
+
+
+def _replaced(pattern: str, text: str, new: Callable[[re.Match[str]], str]) -> str:
+    pieces, at = [], 0
+    for match in golang.matches(_regex(pattern), text):
+        pieces += [text[at : match.start()], new(match)]
+        at = match.end()
+    return "".join([*pieces, text[at:]])
 
 
 def _group(match: re.Match[str], tag: re.Match[str]) -> str:
@@ -299,11 +346,11 @@ def _group(match: re.Match[str], tag: re.Match[str]) -> str:
 
 
 def _replace_literally(pattern: str, text: str, new: str) -> str:
-    return _regex(pattern).sub(lambda _: new, text)
+    return _replaced(pattern, text, lambda _: new)
 
 
 def _find_all(pattern: str, text: str, count: int) -> TypedList:
-    found = [match[0] for match in _regex(pattern).finditer(text)]
+    found = [match[0] for match in golang.matches(_regex(pattern), text)]
     return TypedList(found if count < 0 else found[:count], "string")
 
 
@@ -317,7 +364,7 @@ def _split_by(pattern: str, text: str, count: int) -> TypedList:
         return TypedList([], "string")
     pieces: list[str] = []
     at = 0
-    for match in _regex(pattern).finditer(text):
+    for match in golang.matches(_regex(pattern), text):
         if 0 < count <= len(pieces) + 1:
             break
         if match[0] or (match.end() and match.start() < len(text)):
@@ -326,12 +373,13 @@ def _split_by(pattern: str, text: str, count: int) -> TypedList:
     return TypedList([*pieces, text[at:]], "string")
 
 
-def _decode(how: Callable[[str], bytes]) -> Callable[[str], str]:
+def _decode(how: Callable[[str], bytes | str]) -> Callable[[str], str]:
     """A decoder that, as sprig's, yields the error's text for what it cannot decode."""
 
     def decode(text: str) -> str:
         try:
-            return how(text).decode("utf-8", "replace")
+            found = how(text)
+            return found if isinstance(found, str) else found.decode("utf-8", "replace")
         except (binascii.Error, ValueError) as error:
             return str(error)
 
@@ -411,6 +459,7 @@ class _Version:
 
 def _version_fits(constraint: str, text: str) -> bool:
     version = _Version(text)
+    constraint = re.sub(r"(\S+)\s+-\s+(\S+)", r">=\1 <=\2", constraint)
     return any(
         all(_fits(part, version) for part in re.findall(r"(?:[<>=!~^]+\s*)?[\w.*+-]+", alternative))
         for alternative in constraint.split("||")
@@ -438,6 +487,8 @@ def _fits(part: str, version: _Version) -> bool:
             else next((at + 1 for at, n in enumerate(wanted.numbers) if n), count)
         )
         return ours >= theirs and version.numbers[:fixed] == wanted.numbers[:fixed]
+    if count < 3 and sign in ("!=", ">", "<="):  # of a version in part, all that begin so are meant
+        ours, theirs = (version.numbers[:count],), (wanted.numbers[:count],)
     compare = {"": ours == theirs, "=": ours == theirs, "!=": ours != theirs, ">": ours > theirs}
     return {**compare, "<": ours < theirs, ">=": ours >= theirs, "<=": ours <= theirs}.get(sign, False)
 
@@ -525,7 +576,77 @@ def _ends(name: str, at: int) -> Callable[[Any], Any]:
 
 
 def _abbreviated(width: int, text: str) -> str:
-    return text if width < 4 or len(text) <= width else text[: width - 3] + "..."
+    return _abbreviated_at_both_ends(0, width, text)
+
+
+def _abbreviated_at_both_ends(left: int, width: int, text: str) -> str:
+    """At most so many bytes of a text, the first of them from `left` on."""
+    data = text.encode()
+    if width < 4 or (left > 0 and width < 7) or len(data) <= width:
+        return text
+    left = min(left, len(data))
+    if len(data) - left < width - 3:
+        left = len(data) - (width - 3)
+    if left <= 4:
+        return _bytes(data, 0, width - 3) + "..."
+    if left + width - 3 < len(data):
+        return "..." + _abbreviated(width - 3, _bytes(data, left, len(data)))
+    return "..." + _bytes(data, len(data) - (width - 3), len(data))
+
+
+def _repeated(count: int, text: str) -> str:
+    if not 0 <= count * max(len(text), 1) <= 10**8:
+        raise ExpressionError(f"sprig.repeat cannot repeat {count} times")
+    return text * count
+
+
+_AGES = (("y", 365 * 86400), ("mo", 30 * 86400), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def _coarse(value: Any) -> str:
+    """A length of time in its largest unit."""
+    length = 0
+    if isinstance(value, str):
+        try:
+            length = times.duration(value).nanoseconds
+        except ExpressionError:
+            length = 0
+    elif isinstance(value, Int64):
+        length = int(value)
+    elif isinstance(value, times.Time):
+        length = times.now().minus(value).nanoseconds
+    for unit, seconds in _AGES:
+        if abs(length) > seconds * 10**9:
+            return f"{abs(length) // (seconds * 10**9)}{unit}"
+    return "0s"
+
+
+def _in_seconds(value: Any) -> str:
+    """A number of seconds, of a text or an int64, as a duration."""
+    number = int(value) if isinstance(value, Int64) else 0
+    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value):
+        number = int(value)
+    return str(times.Duration(number * 10**9))
+
+
+def _surely_modified(length: str, value: Any) -> times.Time:
+    if not isinstance(value, times.Time):
+        raise refuse("sprig.mustDateModify", value)
+    return value.plus(times.duration(length))
+
+
+def _surely_date(layout: str, text: str) -> times.Time:
+    moment = times.read(text, layout, timezone.utc)
+    if moment is None:
+        raise ExpressionError(f"{text!r} is no date in the layout {layout!r}")
+    return times.Time(moment)
+
+
+def _raw_json(value: Any) -> str:
+    try:
+        return golang.to_json(value, escape_html=False)
+    except (ValueError, TypeError) as error:
+        raise ExpressionError(str(error)) from error
 
 
 Entry = tuple[str, Callable[..., Any]]
@@ -536,25 +657,26 @@ def _plain() -> dict[str, Entry]:
     return {
         "abbrev": ("is", _abbreviated),
         "trunc": ("is", _truncated),
-        "trim": ("s", lambda text: text.strip()),
-        "upper": ("s", str.upper),
-        "lower": ("s", str.lower),
+        "abbrevboth": ("iis", _abbreviated_at_both_ends),
+        "trim": ("s", lambda text: text.strip(golang.SPACES)),
+        "upper": ("s", golang.upper),
+        "lower": ("s", golang.lower),
         "title": ("s", _title),
         "untitle": ("s", _untitle),
         "substr": ("iis", _substring),
-        "repeat": ("is", lambda count, text: text * count),
+        "repeat": ("is", _repeated),
         "trimAll": ("ss", lambda characters, text: text.strip(characters)),
         "trimall": ("ss", lambda characters, text: text.strip(characters)),
         "trimSuffix": ("ss", lambda suffix, text: text.removesuffix(suffix)),
         "trimPrefix": ("ss", lambda prefix, text: text.removeprefix(prefix)),
-        "nospace": ("s", lambda text: "".join(text.split())),
+        "nospace": ("s", lambda text: "".join(char for char in text if char not in golang.SPACES)),
         "initials": ("s", lambda text: "".join(word[0] for word in text.split())),
         "swapcase": ("s", str.swapcase),
         "shuffle": ("s", _shuffled),
         "snakecase": ("s", lambda text: "_".join(word.lower() for word in _words(text))),
         "kebabcase": ("s", lambda text: "-".join(word.lower() for word in _words(text))),
         "camelcase": ("s", _camel),
-        "wrap": ("is", lambda width, text: _wrapped(width, "\n", text)),
+        "wrap": ("is", lambda width, text: _wrapped(width, "\n", text, broken=False)),
         "wrapWith": ("iss", _wrapped),
         "contains": ("ss", lambda part, text: part in text),
         "hasPrefix": ("ss", lambda part, text: text.startswith(part)),
@@ -569,7 +691,7 @@ def _plain() -> dict[str, Entry]:
         **{name: ("s", _hash(name.removesuffix("sum"))) for name in ("sha1sum", "sha256sum", "sha512sum")},
         "adler32sum": ("s", lambda text: str(zlib.adler32(text.encode()))),
         "toString": ("a", text_of),
-        "atoi": ("s", lambda text: int(text) if re.fullmatch(r"[+-]?\d+", text) else 0),
+        "atoi": ("s", lambda text: int(text) if re.fullmatch(r"[+-]?[0-9]+", text) else 0),
         "int64": ("a", to_int),
         "int": ("a", lambda value: int(to_int(value))),
         "float64": ("a", to_float),
@@ -593,8 +715,8 @@ def _plain() -> dict[str, Entry]:
         "min": ("a*a", _folded(min)),
         "maxf": ("a*a", _folded_floats(max)),
         "minf": ("a*a", _folded_floats(min)),
-        "ceil": ("a", lambda value: float(math.ceil(to_float(value)))),
-        "floor": ("a", lambda value: float(math.floor(to_float(value)))),
+        "ceil": ("a", lambda value: _whole(math.ceil, to_float(value))),
+        "floor": ("a", lambda value: _whole(math.floor, to_float(value))),
         "round": ("ai*f", _rounded),
         "default": ("a*a", lambda fallback, *given: fallback if not given or empty(given[0]) else given[0]),
         "empty": ("a", empty),
@@ -655,20 +777,27 @@ def _structured() -> dict[str, Entry]:
         "fromJson": ("s", _json_or_nothing),
         "toJson": ("a", write_json),
         "toPrettyJson": ("a", lambda value: write_json(value, "  ")),
-        "toRawJson": ("a", lambda value: golang.to_json(value, escape_html=False)),
+        "toRawJson": ("a", _raw_json),
+        "mustToRawJson": ("a", _raw_json),
     }
+
+
+_PATHS: dict[str, Entry] = {
+    "base": ("s", lambda path: posixpath.basename(path.rstrip("/")) or ("/" if path else ".")),
+    "dir": ("s", lambda path: _clean(posixpath.dirname(path))),
+    "clean": ("s", _clean),
+    "ext": ("s", lambda path: (re.search(r"\.[^./]*$", path) or [""])[0]),
+    "isAbs": ("s", posixpath.isabs),
+}
 
 
 def _others() -> dict[str, Entry]:
     """Paths, encodings, regular expressions, addresses, versions, times and chance."""
     return {
-        "base": ("s", lambda path: posixpath.basename(path.rstrip("/")) or ("/" if path else ".")),
-        "dir": ("s", lambda path: _clean(posixpath.dirname(path))),
-        "clean": ("s", _clean),
-        "ext": ("s", lambda path: (re.search(r"\.[^./]*$", path) or [""])[0]),
-        "isAbs": ("s", posixpath.isabs),
+        **_PATHS,
+        **{f"os{name[0].upper()}{name[1:]}": entry for name, entry in _PATHS.items()},
         "b64enc": ("s", lambda text: base64.b64encode(text.encode()).decode()),
-        "b64dec": ("s", _decode(lambda text: base64.b64decode(text, validate=True))),
+        "b64dec": ("s", _decode(golang.from_base64)),
         "b32enc": ("s", lambda text: base64.b32encode(text.encode()).decode()),
         "b32dec": ("s", _decode(base64.b32decode)),
         "regexMatch": ("ss", lambda pattern, text: _regex(pattern).search(text) is not None),
@@ -693,7 +822,10 @@ def _others() -> dict[str, Entry]:
         "toDate": ("ss", _to_date),
         "unixEpoch": ("a", lambda value: str(int(_moment(value).timestamp()))),
         "ago": ("a", _ago),
-        "duration": ("a", lambda seconds: str(times.Duration(int(to_int(seconds)) * 10**9))),
+        "duration": ("a", _in_seconds),
+        "durationRound": ("a", _coarse),
+        "mustToDate": ("ss", _surely_date),
+        **dict.fromkeys(("mustDateModify", "must_date_modify"), ("sa", _surely_modified)),
         "hello": ("", lambda: "Hello!"),
         "uuidv4": ("", lambda: str(uuid.uuid4())),
         "randAlphaNum": ("i", _random(string.ascii_letters + string.digits)),

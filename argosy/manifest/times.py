@@ -37,7 +37,8 @@ METHODS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("Unix", "UnixMilli", "UnixMicro", "UnixNano"), "int"),
         **dict.fromkeys(("Month", "Weekday"), "any"),
         **dict.fromkeys(("After", "Before", "Equal", "IsZero"), "bool"),
-        **dict.fromkeys(("Add", "AddDate", "In", "UTC"), "time"),
+        **dict.fromkeys(("Add", "AddDate", "In", "UTC", "Local", "Round", "Truncate"), "time"),
+        "Compare": "int",
         "Sub": "duration",
         "String": "string",
         "Format": "string",
@@ -92,10 +93,23 @@ class Duration:
             "Nanoseconds": lambda: ns,
             "String": lambda: str(self),
             "Abs": lambda: Duration(abs(ns)),
-            "Round": lambda to: Duration((ns + to.nanoseconds // 2) // to.nanoseconds * to.nanoseconds),
-            "Truncate": lambda to: Duration(ns // to.nanoseconds * to.nanoseconds),
+            "Round": lambda to: Duration(_rounded(ns, to.nanoseconds)),
+            "Truncate": lambda to: Duration(_truncated(ns, to.nanoseconds)),
         }
         return methods[name]
+
+
+def _truncated(count: int, unit: int) -> int:
+    """The multiple of a unit that is not further from zero; without a unit the number itself."""
+    return count if unit <= 0 else count // unit * unit if count >= 0 else -(-count // unit * unit)
+
+
+def _rounded(count: int, unit: int) -> int:
+    """The nearest multiple of a unit, of two the one further from zero."""
+    if unit <= 0:
+        return count
+    nearest = (abs(count) + unit // 2 + unit % 2) // unit * unit
+    return nearest if count >= 0 else -nearest
 
 
 def _decimal(count: int, unit: int) -> str:
@@ -151,6 +165,12 @@ class Time:
         """How much later it is than another moment."""
         return Duration(int((self.moment - other.moment) / timedelta(microseconds=1)) * 1000)
 
+    def _multiple(self, how: Callable[[int, int], int], unit: Duration) -> Time:
+        """The moment as a multiple of a length since the year 1."""
+        past = self.moment - datetime(1, 1, 1, tzinfo=timezone.utc)
+        count = past // timedelta(microseconds=1) * 1000
+        return self.plus(Duration(how(count, unit.nanoseconds) - count))
+
     def method(self, name: str) -> Callable[..., Any]:
         """One of METHODS by its name."""
         moment = self.moment
@@ -178,7 +198,10 @@ class Time:
             "AddDate": lambda years, months, days: Time(_add_date(moment, years, months, days)),
             "Sub": self.minus,
             "In": lambda where: Time(moment.astimezone(where)),
-            "UTC": lambda: Time(moment.astimezone(timezone.utc)),
+            **dict.fromkeys(("UTC", "Local"), lambda: Time(moment.astimezone(timezone.utc))),
+            "Round": lambda to: self._multiple(_rounded, to),
+            "Truncate": lambda to: self._multiple(_truncated, to),
+            "Compare": lambda other: (self > other) - (self < other),
             "String": lambda: str(self),
             "Format": lambda layout: write(moment, layout),
         }
@@ -208,7 +231,9 @@ def _add_date(moment: datetime, years: int, months: int, days: int) -> datetime:
 
 
 def now(where: tzinfo = timezone.utc) -> Time:
-    """This moment."""
+    """This moment. Raises ExpressionError unless the place is a time zone."""
+    if not isinstance(where, tzinfo):
+        raise ExpressionError("now takes a time zone, as timezone(...) yields it")
     return Time(datetime.now(where))
 
 
@@ -351,7 +376,7 @@ def _written(moment: datetime, token: str) -> str:
         "_2": f"{moment.day:2d}",
         "__2": f"{moment.timetuple().tm_yday:3d}",
         "pm": "pm" if moment.hour >= 12 else "am",
-        "MST": moment.tzname() or "UTC",
+        "MST": _zone_name(moment),
     }[token]
 
 
@@ -370,6 +395,12 @@ _STRFTIME = {
     "15": "%H",
     "PM": "%p",
 }
+
+
+def _zone_name(moment: datetime) -> str:
+    """The short name of a moment's zone; of one that has an offset alone, this."""
+    name = moment.tzname() or "UTC"
+    return _written_offset(moment, "-0700") if name.startswith("UTC") and name != "UTC" else name
 
 
 def _written_offset(moment: datetime, token: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from argosy.manifest import types
 from argosy.manifest.expressions import ExpressionError, check, evaluate, reads
 from argosy.manifest.syntax import parse
+from argosy.manifest.tags import render
 
 VALUES = {
     "inputs.parameters.n": "3",
@@ -48,6 +49,25 @@ VALUES = {
         ("sprig.snakecase('FooBar')", "foo_bar"),
         ("sprig.date('2006-01-02', sprig.toDate('02 Jan 06', '03 Feb 24'))", "2024-02-03"),
         ("sprig.regexReplaceAll('a(b)', 'ab', '${1}')", "b"),
+        ("upper('ßé') + lower('İΣ')", "ßÉi\u03c3"),
+        ("trim('\u2003a\u3000')", "a"),
+        ("round(0.49999999999999994)", 0.0),
+        ("[int(1e30), abs(-9223372036854775807 - 1)]", [-(2**63)] * 2),
+        ('fromJSON(\'["\\\\ud800", "\\\\ud83d\\\\ude00"]\')', ["\ufffd", "\U0001f600"]),
+        ("fromBase64('aG\\nk=')", "hi"),
+        ("string(date('2024-01-02T03:04:05+02:00'))", "2024-01-02 03:04:05 +0200 +0200"),
+        ("string(date('2024-01-02T13:34:05Z').Round(duration('1h')))", "2024-01-02 14:00:00 +0000 UTC"),
+        ("string(duration('-90s').Truncate(duration('1m')))", "-1m0s"),
+        ("sprig.title('o\\'neill foo-bar_x')", "O'Neill Foo-Bar_x"),
+        ("sprig.wrapWith(5, '-', 'hello beautiful world')", "hello-beaut-iful-world"),
+        ("sprig.slice([1, 2, 3], 1)", [2, 3]),
+        ("sprig.regexReplaceAll('x*', 'axb', '-')", "-a-b-"),
+        ("sprig.trunc(-2, 'aé') + sprig.trunc(2, 'abc')", "éab"),
+        ("sprig.abbrevboth(5, 10, '1234 5678 9123')", "...5678..."),
+        ("sprig.b64dec('!!')", "illegal base64 data at input byte 0"),
+        ("sprig.durationRound('2h10m5s') + sprig.duration(95) + sprig.duration('95')", "2h0s1m35s"),
+        ("sprig.osBase('/a/b') + sprig.mustToRawJson('<')", 'b"<"'),
+        ("sprig.semverCompare('1.2 - 1.4', '1.4.3') && !sprig.semverCompare('>1.2', '1.2.5')", True),
         ("toJson({b: '<', a: 1.0})", '{"a":1,"b":"\\u003c"}'),
     ],
 )
@@ -75,6 +95,15 @@ def test_an_expression_has_the_value_that_the_engine_gives_it(text: str, value: 
         ("sprig.upper(1)", "sprig.upper takes a text, not '1' (int)"),
         ("fromJSON('x')", "'x' is no JSON"),
         ("# + 1", "only within filter"),
+        ("fromJSON('1e999')", "is no JSON"),
+        ("sum(['a', 'b'])", "+ cannot be used with 'a' (string) and '0' (int)"),
+        ("'a' matches 'x{1001}'", "invalid repeat count"),
+        ("sprig.substr(4, 2, 'hello')", "there are no bytes 4 to 2 of 5"),
+        ("sprig.repeat(-1, 'a')", "cannot repeat"),
+        ("sprig.chunk(0, [1])", "makes no pieces of 0"),
+        ("sprig.htmlDate(9223372036854775807)", "it cannot be computed"),
+        ("sprig.dig({a: 1}, 1, {a: 1})", "it cannot be computed"),
+        ("now(inputs.parameters.n)", "now takes a time zone"),
         ("", "ends too early"),
         ("(" * 5000, "nested too deeply"),
     ],
@@ -148,3 +177,33 @@ def test_what_the_engine_reads_is_read(text: str) -> None:
 def test_what_the_engine_cannot_read_is_refused(text: str) -> None:
     with pytest.raises(ExpressionError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "holds"),
+    [
+        ("A(?i)bc", "ABC", True),
+        ("A(?i)bc", "aBC", False),
+        ("((?i)A)b", "aB", False),
+        ("(?i)é", "É", True),
+        (r"^\pL\p{Nd}\P{Lu}[^\p{L}]$", "é1a-", True),
+        (r"\s|\w|\d|\bé", "\vé\u0661", False),
+        ("^a{,3}$", "a{,3}", True),
+        (r"^\x{1F600}$", "\U0001f600", True),
+        ("^[[:^alpha:]]$", "1", True),
+        ("^[]a&&[]+$", "]&[", True),
+        ("(?m)^b$", "a\nb\nc", True),
+        ("(?m:^b)$", "a\nb\n", False),
+        (r"^\Qa.b\E$", "axb", False),
+    ],
+)
+def test_a_regular_expression_is_read_as_go_reads_it(pattern: str, text: str, holds: bool) -> None:
+    assert evaluate("item matches workflow.name", {"item": text, "workflow.name": pattern}) is holds
+
+
+def test_a_day_of_the_week_is_a_number_to_json_and_a_name_to_text() -> None:
+    day = evaluate("date('2024-01-02').Weekday()", {})
+    assert (day, str(day)) == (2, "Tuesday")
+    assert (
+        render("{{=date('2024-01-02').Weekday()}} {{=string(date('2024-01-02').Month())}}", {}) == "2 January"
+    )
