@@ -48,7 +48,7 @@ def attach(run: str, state_dir: Path) -> None:
 
     record = History(state_dir).find(run)
     if record.state == "interrupted":
-        raise UsageError(died(record.run))
+        raise UsageError(died(record))
     if record.state == "finished":
         click.echo(
             f"{record.run} is over: {record.phase}; look at it with: argosy show {record.run}", err=True
@@ -60,7 +60,7 @@ def attach(run: str, state_dir: Path) -> None:
             click.echo(left(record.run), err=True)
             return
         places = {"run": str(result.run_dir)}
-        if not result.succeeded:
+        if not result.succeeded and record.alone is None:
             places["again"] = resume_command(record.run, result)
         print_summary(Console(stderr=True, highlight=False), result, places)
     except KeyboardInterrupt:

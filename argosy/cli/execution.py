@@ -282,11 +282,7 @@ def standing(record: "Record") -> str:
         return f"{record.run} goes on; follow it with: argosy attach {record.run}"
     if record.phase == "Succeeded":
         return f"{record.run} is over: Succeeded; look at it with: argosy show {record.run}"
-    alone = record.request.get("alone")
-    command = f"argosy run --resume {record.run}"
-    if isinstance(alone, dict):
-        command = shlex.join(["argosy", "rerun", str(alone.get("run")), "--step", str(alone.get("step"))])
-    return f"{record.run} is {record.phase}; go on with: {command}"
+    return f"{record.run} is {record.phase}; go on with: {record.again}"
 
 
 def _say(work: Work, result: "WorkflowResult", *, again: bool) -> None:

@@ -271,6 +271,10 @@ def _to_go_on(state_dir: Path, word: str) -> Request:
     record = History(state_dir).find(word)
     if record.state_dir is None:
         raise UsageError(f"{record.folder} is in no state folder: to go on with it, move it into a '{RUNS}'")
+    if record.alone is not None:
+        run, step = record.alone
+        told = f"{record.run} is '{step}' of {run} alone, and nothing else may run in it"
+        raise UsageError(f"{told}; do it again with: {record.again}")
     return Request.load(state_dir, record)
 
 
@@ -346,6 +350,12 @@ def rerun(
     if debug and step is None:
         raise UsageError("--debug runs one step: it needs --step")
     record = History(state_dir).find(run).whole()
+    if first is not None and record.alone is not None:
+        whole_run, step_alone = record.alone
+        raise UsageError(
+            f"{record.run} is '{step_alone}' of {whole_run} alone, so that nothing before a step is known; "
+            f"write argosy rerun {whole_run} --from {first}"
+        )
     asked = Request.load(state_dir, record).again(given if first else {})
     state_dir = asked.state_dir
     settings_beside(click.get_current_context(), None, asked.project)

@@ -52,15 +52,15 @@ def _to_the_end(record: Record, reporter: ConsoleReporter, wait: Callable[[], bo
             return None
         record = Record.read(record.folder).whole()
     if record.state == "interrupted":
-        raise UsageError(died(record.run))
+        raise UsageError(died(record))
     result = result_of(record)
     reporter.on_finish(result)
     return result
 
 
-def died(run: str) -> str:
+def died(record: Record) -> str:
     """The line about a run whose runner is no more."""
-    return f"the runner of {run} died; go on with: argosy run --resume {run}"
+    return f"the runner of {record.run} died; go on with: {record.again}"
 
 
 def result_of(record: Record) -> WorkflowResult:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -173,6 +174,21 @@ class Record:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    @property
+    def alone(self) -> tuple[str, str] | None:
+        """The run and its step that `argosy rerun --step` did again here, and nothing else."""
+        found = self.request.get("alone")
+        words = (found.get("run"), found.get("step")) if isinstance(found, dict) else ()
+        run, step = words if all(isinstance(word, str) for word in words) and words else (None, None)
+        return None if run is None or step is None else (run, step)
+
+    @property
+    def again(self) -> str:
+        """The command that goes on with it, or does its one step again."""
+        if self.alone is not None:
+            return shlex.join(["argosy", "rerun", self.alone[0], "--step", self.alone[1]])
+        return shlex.join(["argosy", "run", "--resume", self.run])
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -380,7 +396,7 @@ class History:
     def begin(self, run: str) -> None:
         """Keep that a run was asked for after all others. Raises OSError."""
         with (self.state_dir / ORDER_FILE).open("a", encoding="utf-8") as file:
-            file.write(f"{run}\n")
+            file.write(f"\n{run}")  # behind what a full disk cut off
 
     def prune(self, records: Sequence[Record]) -> int:
         """Remove runs; returns how many bytes that freed.

@@ -81,7 +81,7 @@ def print_run(console: Console, record: Record, artifacts: Sequence[Mapping[str,
     console.print(Text.assemble((record.run, "bold"), "  ", phase, took), soft_wrap=True)
     console.print(Text(f"{record.pipeline}, {local_time(record.started_at)}, {record.folder}", "dim"))
     if record.state == "interrupted":
-        console.print(Text(f"its runner died; go on with: argosy run --resume {record.run}", "yellow"))
+        console.print(Text(f"its runner died; go on with: {record.again}", "yellow"))
     if message := record.head.get("message"):
         console.print(Text(one_line(message), "red" if record.failed else ""), soft_wrap=True)
     print_values(console, "parameters", record.head.get("parameters", {}))

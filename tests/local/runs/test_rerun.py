@@ -76,6 +76,25 @@ def test_one_step_alone_on_its_recorded_inputs(made: Made, argosy: Argosy, tmp_p
     assert "\ninputs of 'use', alone, as in pipe-abc12; set anew: n\n  n  7\n" in shown
 
 
+def test_a_run_of_one_step_alone_never_becomes_the_whole(made: Made, argosy: Argosy, tmp_path: Path) -> None:
+    made(CHAIN)
+    assert argosy("rerun", "last", "--step", "use").exit_code == 0
+    run = History(tmp_path).find("last")
+    again = "argosy rerun pipe-abc12 --step use"
+    done = argosy("run", "--resume", "last")
+    told = (
+        f"{run.run} is 'use' of pipe-abc12 alone, and nothing else may run in it; do it again with: {again}"
+    )
+    assert (done.exit_code, done.stderr) == (2, f"argosy: {told}\n")
+    done = argosy("rerun", "last", "--from", "use")
+    assert done.exit_code == 2 and done.stderr.endswith("write argosy rerun pipe-abc12 --from use\n")
+    assert argosy("rerun", "last", "--step", "use").exit_code == 0
+    state = run.folder / "run.json"
+    state.write_text(state.read_text().replace('"phase": "Succeeded"', '"phase": "Running"', 1))
+    assert f"its runner died; go on with: {again}\n" in argosy("show", run.run).stdout
+    assert argosy("attach", run.run).stderr == f"argosy: the runner of {run.run} died; go on with: {again}\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
