@@ -279,7 +279,7 @@ def _number(reader: _Reader) -> Token:
     if reader.peek() == "0" and len(following) == 2 and following[0] == "x":
         reader.at += 2
         digits, _ = reader.run(lambda char: char.lower() in "0123456789abcdef")
-        if not digits or int(digits, 16) >= 2**64:
+        if not re.fullmatch("[0-9A-Fa-f]+", digits) or int(digits, 16) >= 2**64:
             raise reader.error(f"0x{digits} is no hexadecimal number")
         return Token("NUMERIC", float(int(digits, 16)))
     digits, _ = reader.run(_is_digit)

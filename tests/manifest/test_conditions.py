@@ -50,6 +50,7 @@ def test_a_condition_has_the_truth_that_the_engine_gives_it(text: str, truth: bo
     [
         ("stage-1 == stage-1", "- needs a number, not 'stage'"),
         ("1e3 > 1", "'e3' cannot follow '1'"),
+        ("0x \\ - 1 == 1", "is no hexadecimal number"),
         ("v1.2 == v1.2", "there is no object 'v1'; quote 'v1.2'"),
         ("!-1", "'!-' is no operator"),
         ("'open", "add '"),
