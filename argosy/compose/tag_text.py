@@ -172,10 +172,10 @@ def values_in(frame: FrameType, at: int) -> Iterator[Any]:
         return
     start, end = (span.lineno, span.col_offset), (span.end_lineno, span.end_col_offset)
     for instruction in before:
-        own = instruction.positions
+        own = getattr(instruction, "positions", None)
         if own is None or own.lineno is None or not instruction.opname.startswith("LOAD_"):
             continue
-        if start <= (own.lineno, own.col_offset) and (own.end_lineno, own.end_col_offset) <= end:  # type: ignore[operator]
+        if start <= (own.lineno, own.col_offset) and (own.end_lineno, own.end_col_offset) <= end:
             yield _loaded(instruction, frame)
 
 

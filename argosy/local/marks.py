@@ -18,6 +18,7 @@ _SHARE = 0.05  # of the step's time
 _LEAST, _MOST = 0.001, 5.0  # seconds
 _RATE = 250e6  # bytes that are hashed in a second
 _OPENED = 5e-5  # seconds for each file
+_CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,10 @@ def content_hash(path: Path) -> str:
     """A hash of a file's bytes, or of a folder's names and files; a link counts as what it names."""
     digest = hashlib.sha256()
     if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with path.open("rb") as file:  # hashlib.file_digest is Python 3.11's
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
     for inner in sorted(path.rglob("*")):
         name = inner.relative_to(path).as_posix()
         if inner.is_symlink():

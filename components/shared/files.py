@@ -13,8 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from argosy.errors import StepError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MIB = 1 << 20
 PART_BYTES = 16 * MIB
@@ -71,11 +75,15 @@ def fingerprint(path: Path, part_bytes: int = PART_BYTES) -> Fingerprint:
 
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 of a file; other threads can work meanwhile."""
-    digest = hashlib.sha256()
+    return fed(hashlib.sha256(), path).hexdigest()
+
+
+def fed(digest: _Hash, path: Path) -> _Hash:
+    """The digest, with a file's content added: `hashlib.file_digest` is Python 3.11's."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return digest.hexdigest()
+    return digest
 
 
 @contextmanager

@@ -7,7 +7,6 @@ loaded back from MLflow here as well.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -34,6 +33,7 @@ from onnx.shape_inference import InferenceError
 from torch import nn
 
 from argosy.components.shared import registry
+from argosy.components.shared.files import sha256_of
 from argosy.components.shared.registry import get_run, mlflow_errors
 from argosy.components.shared.run_files import download
 from argosy.components.training.champion import fingerprint
@@ -87,7 +87,7 @@ def export_version(client: MlflowClient, version: ModelVersion, shape: InputShap
             for file, content in files.items():
                 mlflow.log_dict(content, file)  # type: ignore[arg-type]
             mlflow.log_artifact(str(path))
-            mlflow.set_tag(FILE_SHA256, sha256(path))
+            mlflow.set_tag(FILE_SHA256, sha256_of(path))
     log.info("run %s (%s) holds %s", run.info.run_id, name, MODEL_FILE)
     return str(run.info.run_id)
 
@@ -257,12 +257,6 @@ class StoredModel:
 
     module: nn.Module
     sample: tuple[int, ...] | None
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256, hexadecimal, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def load_pytorch(name: str, version: str) -> StoredModel:

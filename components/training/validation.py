@@ -34,6 +34,7 @@ from mlflow.tracking import MlflowClient
 from torch import nn
 
 from argosy.components.shared import registry
+from argosy.components.shared.files import sha256_of
 from argosy.components.shared.registry import get_run
 from argosy.components.shared.run_files import download, read_real_samples
 from argosy.components.training.champion import all_versions, logged_model, register_model_of_run
@@ -43,7 +44,6 @@ from argosy.components.training.export import (
     Parent,
     check_onnx,
     load_pytorch,
-    sha256,
 )
 from argosy.errors import StepError, UsageError
 
@@ -159,7 +159,7 @@ def validate(
 
 def _checked(path: Path, run: Run) -> str:
     """The file's checksum, once it is the one that was exported, and valid ONNX."""
-    digest = sha256(path)
+    digest = sha256_of(path)
     expected = run.data.tags.get(FILE_SHA256, digest)
     if digest != expected:
         raise StepError(

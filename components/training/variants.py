@@ -30,6 +30,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from argosy.components.shared import registry
+from argosy.components.shared.files import sha256_of
 from argosy.components.shared.run_files import INPUTS_FILE, RealSamples, download, read_real_samples
 from argosy.components.training.export import (
     FILE_SHA256,
@@ -37,7 +38,6 @@ from argosy.components.training.export import (
     Parent,
     check_onnx,
     complete_run,
-    sha256,
 )
 from argosy.components.training.validation import (
     PASSED,
@@ -141,7 +141,7 @@ class _Work:
         ):
             mlflow.log_params({**asdict(self.rule), _SOURCE_NAME: self.source.name})
             mlflow.log_artifact(str(target))
-            mlflow.set_tag(FILE_SHA256, sha256(target))
+            mlflow.set_tag(FILE_SHA256, sha256_of(target))
         return registry.get_run(self.client, run.info.run_id)
 
     def finish(self, run: Run) -> Outcome:

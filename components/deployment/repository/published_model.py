@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from boto3.exceptions import Boto3Error
 from argosy.components.deployment.model.layout import METADATA_FILE, MODEL_FILE, Metadata, ModelKeys
 from argosy.components.deployment.model.onnx_model import check_location
 from argosy.components.deployment.repository.versions import folder_of
-from argosy.components.shared.files import MIB
+from argosy.components.shared.files import MIB, sha256_of
 from argosy.components.shared.s3 import Bucket
 from argosy.errors import StepError
 
@@ -82,8 +81,7 @@ def _download(bucket: Bucket, key: str, path: Path, sha256: str) -> int:
             bucket.client.download_file(bucket.name, key, str(path))
         except Boto3Error as error:
             raise StepError(f"{bucket}: could not read {key}: {error}") from error
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != sha256:
         raise StepError(
             f"{key} has sha256 {found}, its {METADATA_FILE} says {sha256}: "

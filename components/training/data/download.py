@@ -35,7 +35,7 @@ from botocore.exceptions import (
 )
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from argosy.components.shared.files import MIB
+from argosy.components.shared.files import MIB, fed
 from argosy.components.shared.retries import before_next
 from argosy.components.shared.s3 import Bucket, connect
 from argosy.components.shared.s3_client import status
@@ -228,8 +228,7 @@ class Checksum:
 
     def matches(self, path: Path) -> bool:
         """Whether the file has this checksum."""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, self.start).hexdigest() == self.value
+        return fed(self.start(), path).hexdigest() == self.value
 
 
 def of_etag(etag: str, bucket: str) -> Checksum | None:

@@ -195,7 +195,7 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 def _mode(file: Path) -> str:
     try:
         with Image.open(file) as image:
-            return image.mode
+            return str(image.mode)
     except OSError as error:  # which an unknown format is too
         raise UsageError(f"{file} cannot be read as an image: {error}") from error
 
