@@ -131,12 +131,11 @@ class StepCache:
     def keep(self, key: str, produced: Produced, marks: Mapping[str, Mark]) -> None:
         """Remember what a step made. A cache that cannot be written costs time later, and nothing now."""
         try:
-            artifacts = {
-                name: (path.relative_to(self.run_dir.resolve()).as_posix(), marks[name].sha256)
-                for name, path in produced.artifacts.items()
-            }
-            if any(digest is None for _, digest in artifacts.values()):
-                return
+            artifacts = {}
+            for name, path in produced.artifacts.items():
+                known = marks[name].sha256 if name in marks else None  # a composition's are its steps'
+                digest = known or content_hash(path)
+                artifacts[name] = path.relative_to(self.run_dir.resolve()).as_posix(), digest
             entry = {
                 "run": self.run,
                 "made": time.time(),
@@ -146,7 +145,7 @@ class StepCache:
             }
             self._file(key).parent.mkdir(parents=True, exist_ok=True)
             write_text(self._file(key), json.dumps(entry, ensure_ascii=False))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError):
             return
 
     def _file(self, key: str) -> Path:

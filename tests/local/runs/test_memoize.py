@@ -117,10 +117,15 @@ templates:
   steps: [[{name: outer, template: inner}]]
 - name: inner
   memoize: {key: whole, cache: {configMap: {name: c}}}
-  outputs: {parameters: [{name: out, valueFrom: {parameter: "{{steps.a.outputs.parameters.out}}"}}]}
-  steps: [[{name: a, template: echo}]]
+  outputs:
+    parameters: [{name: out, valueFrom: {parameter: "{{steps.a.outputs.parameters.out}}"}}]
+    artifacts: [{name: f, from: "{{steps.b.outputs.artifacts.f}}"}]
+  steps: [[{name: a, template: echo}, {name: b, template: file}]]
+- name: file
+  outputs: {artifacts: [{name: f, path: /tmp/f}]}
+  container: {image: x, command: [touch, /tmp/f]}
 """
-    assert phases(remember(text)) == {"outer": "Succeeded", "outer.a": "Succeeded"}
+    assert phases(remember(text)) == dict.fromkeys(("outer", "outer.a", "outer.b"), "Succeeded")
     again = remember(text)
     assert phases(again) == {"outer": "Succeeded"}
     assert node(again, "outer").outputs.parameters == {"out": "nothing"}
