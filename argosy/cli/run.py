@@ -201,6 +201,10 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
 
     request = _request(state_dir=state_dir, **how)
     state_dir = request.state_dir
+    earlier = Record.read(request.run_dir) if how["resume"] else None
+    if earlier is not None and earlier.is_done and not how["only_plan"]:
+        _tell_done(earlier, how["output"])
+        return
     containers = request.containers()
     kept = kept_values(env_files, request.files)
     asked, request = request, with_config_maps(request, kept)
@@ -216,7 +220,7 @@ def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path,
         containers.prepare(plan.workflow, lambda line: console.print(line, soft_wrap=True))
     stack = start_stack(binding, state_dir, console)
     work = Work(request, binding, stack, kept, how["output"], containers)
-    work.check(plan, nodes=Record.read(request.run_dir).nodes if how["resume"] else None)
+    work.check(plan, nodes=None if earlier is None else earlier.nodes)
     asked.save()
 
     def whole(leave: Leave | None) -> int:
@@ -276,6 +280,16 @@ def _to_go_on(state_dir: Path, word: str) -> Request:
         told = f"{record.run} is '{step}' of {run} alone, and nothing else may run in it"
         raise UsageError(f"{told}; do it again with: {record.again}")
     return Request.load(state_dir, record)
+
+
+def _tell_done(record: "Record", output: str) -> None:
+    """Say of a run that Succeeded that nothing of it runs again, its exit handler neither."""
+    from argosy.cli.execution import standing
+    from argosy.local.runs.attach import result_of
+
+    click.echo(f"nothing is left to run: {standing(record)}", err=True)
+    if output == "json":
+        click.echo(json.dumps(result_of(record).to_dict(), ensure_ascii=False))
 
 
 def _sorted_out(files: Iterable[Path]) -> tuple[Path | None, tuple[Path, ...]]:

@@ -117,6 +117,11 @@ class Record:
         return self.state == "unstarted" or self.head.get("phase") == Phase.PENDING.value
 
     @property
+    def is_done(self) -> bool:
+        """Whether it Succeeded with all its steps, so that nothing is left to go on with."""
+        return self.phase == Phase.SUCCEEDED.value and not any(n.phase.is_bad for n in self.nodes)
+
+    @property
     def run(self) -> str:
         """The folder's name, by which commands know the run."""
         return self.folder.name

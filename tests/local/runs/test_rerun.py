@@ -216,6 +216,32 @@ def test_what_succeeded_stays_so_though_what_it_was_given_is_lost(argosy: Argosy
     assert argosy("run", "--resume", "last").stderr == told
 
 
+DONE = """
+onExit: tell
+templates:
+- {name: main, steps: [[{name: a, template: a, continueOn: {failed: true}}]]}
+- {name: a, container: {image: x, command: [test, -e, %s]}}
+- {name: tell, container: {image: x, command: [sh, -c, 'echo told >> %s']}}
+"""
+
+
+def test_of_a_run_that_succeeded_nothing_runs_again(argosy: Argosy, tmp_path: Path) -> None:
+    file, door, told = tmp_path / "done.yaml", tmp_path / "door", tmp_path / "told"
+    file.write_text(yaml.safe_dump(manifest(DONE % (door, told))))
+    assert argosy("run", str(file)).exit_code == 0  # though a step of it failed
+    door.touch()
+    for times in (2, 2):
+        assert argosy("run", "--resume", "last").exit_code == 0
+        assert told.read_text().count("told") == times
+    run = History(tmp_path).find("last")
+    before = (run.folder / "run.json").read_bytes()
+    done = argosy("run", "--resume", "last", "--output", "json")
+    again = f"{run.run} is over: Succeeded; look at it with: argosy show {run.run}"
+    assert done.stderr == f"nothing is left to run: {again}\n"
+    assert json.loads(done.stdout)["phase"] == "Succeeded"
+    assert (run.folder / "run.json").read_bytes() == before
+
+
 LOST = """
 templates:
 - name: main
