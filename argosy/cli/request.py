@@ -49,7 +49,7 @@ class Request:
     files: tuple[str, ...] = ()
     """Files that hold Secrets and ConfigMaps: their values are read anew, never kept."""
     runner: str = RUNNERS[0]
-    """What its steps are."""
+    """The sort of its steps."""
 
     @property
     def run_dir(self) -> Path:
@@ -121,7 +121,7 @@ class Request:
             from argosy.compose.environments.fields import without_pod_fields
 
             manifest = without_pod_fields(manifest)
-        # What the settings say is said by the user: it is not pointed at the embedded stack.
+        # A value of the settings is the user's own: it is not pointed at the embedded stack.
         given = {**settings.given(manifest), **given}
         others = [document for path in files for document in load_documents(path)]
         manifest, run = _named(link(manifest, others))

@@ -145,7 +145,7 @@ _OPTIONS = (
     click.option(
         "--runner",
         type=click.Choice(RUNNERS),
-        help="What a step is: a process here, or a container of its image; else as argosy.yaml says.",
+        help="Run each step as a process here, or as a container of its image; else as argosy.yaml says.",
     ),
     click.option(
         "--approve",

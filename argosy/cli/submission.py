@@ -107,7 +107,7 @@ def submit_source(target: str, kind: Kind | None, given: Mapping[str, str], subm
         UsageError: there is no such thing, it does not compile, or a parameter does not fit.
     """
     check_for_cluster(given)
-    # What a program prints by itself is no part of the YAML.
+    # A program's own prints are no part of the YAML.
     with redirect_stdout(sys.stderr) if submission.dry_run else nullcontext():
         _submit(target, kind, given, submission)
     submission.print()

@@ -1,14 +1,23 @@
 """From a component's call in a pipeline to the arguments of its task."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from argosy.compose.placeholders import Placeholder, refuse_unseen
-from argosy.compose.references import Fields, ItemRef, OutputRef, TaskHandle, couler_output_text
+from argosy.compose.references import (
+    IN_ORDER,
+    Fields,
+    ItemRef,
+    OutputRef,
+    TaskHandle,
+    couler_output_text,
+)
 from argosy.compose.tags import json_of_text, names_in, path_of, tasks_in
+from argosy.declare.component import Component
 from argosy.errors import ComposeError
 from argosy.step.interface import ArtifactKind, Interface, Port
 from argosy.step.values import ValueType, shown, unboxed, unfit
@@ -101,16 +110,21 @@ def _name_arguments(
 ) -> dict[str, Any]:
     names = [p.name for p in interface.inputs]
     if len(args) > len(names):
-        raise ComposeError(f"{site}: {interface.name}() takes {len(names)} inputs, {len(args)} were given")
+        takes = f"{len(names)} input{'s' if len(names) != 1 else ''}"
+        raise ComposeError(f"{site}: {interface.name}() takes {takes}, {len(args)} were given")
     given = dict(zip(names, args, strict=False))
     for name, value in kwargs.items():
         if name not in names:
-            hint = did_you_mean(name, names)
+            hint = IN_ORDER if name in _ORDERING else did_you_mean(name, names)
             raise ComposeError(f"{site}: {interface.name}() got an undeclared input '{name}'{hint}")
         if name in given:
             raise ComposeError(f"{site}: {interface.name}() got two values for the input '{name}'")
         given[name] = value
     return given
+
+
+_ORDERING = ("dependencies", "depends", "depends_on", "after")
+"""Inputs that nobody declared, and that people write to have a step wait for another."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +150,13 @@ class _Given:
             if (".outputs.artifacts." in tag) != self.port.is_artifact:
                 raise self.mismatch(f"the output {tag}")
             return tag
+        if isinstance(value, Component) or inspect.isfunction(value):
+            name = (value.function if isinstance(value, Component) else value).__name__
+            raise self.mismatch(
+                f"the function {name} itself; call it, {name}(...)"
+                if name.isidentifier()
+                else "a lambda; write the value itself"
+            )
         if isinstance(kind, ArtifactKind):
             raise self.mismatch(
                 f"{shown(value)}; files come from steps: give an output declared as File or Directory"

@@ -143,7 +143,7 @@ def _local_values(pipeline: Pipeline[Any, Any]) -> dict[str, str]:
     return {p.argo_name: p.type.plain(local[p.name]) for p in pipeline.interface.inputs if p.name in local}  # type: ignore[union-attr]
 
 
-# What Couler's own verbs say of the whole workflow.
+# The fields of the whole workflow that Couler's own verbs set.
 FROM_COULER = (
     "volumes",
     "volumeClaimTemplates",

@@ -72,6 +72,8 @@ class Composition:
         self._adding = False
         # The DAG that tasks go into, innermost last.
         self._scopes: list[dict[str, Task]] = [self.tasks]
+        # The handles that each of these made: a loop's are of one item, and read in its body alone.
+        self._handles: list[list[TaskHandle]] = [[]]
         self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
         self._looked_at: set[tuple[str, str]] = set()
@@ -131,6 +133,7 @@ class Composition:
         handle = self._calls.get(identity)
         if handle is None:
             handle = self._add(component, arguments, around, site)
+            self._handles[-1].append(handle)
         if identity:
             self._calls[identity] = handle
         task = self._scope(around)[str(handle)]
@@ -219,7 +222,9 @@ class Composition:
         items = looped_over(lists)
         self._loops += 1
         number = self._loops
-        body, result = self._compose_body(function, stand_ins(lists, items, number), "couler.map", site)
+        body, result, made_in = self._compose_body(
+            function, stand_ins(lists, items, number), "couler.map", site
+        )
         group = None
         task = next(iter(body.values()))
         bare = task.bare
@@ -232,13 +237,13 @@ class Composition:
             task.needs.update(dict.fromkeys(tasks_in(text)))
         handle = loop_handle(task, body, group, returned_outputs(result, site))
         self._add_loop(task, bare)
-        return handle
+        return self._ended(handle, made_in, "couler.map")
 
     def exec_while(self, condition: dict[str, Any], function: Callable[..., Any]) -> TaskHandle:
         """`couler.exec_while`: add the task of a repetition, and return the handle of its last round."""
         site = call_site()
         self._loops += 1
-        body, result = self._compose_body(function, [], "couler.exec_while", site)
+        body, result, made_in = self._compose_body(function, [], "couler.exec_while", site)
         bare = next(iter(body.values())).bare
         group = self._group("while", self._loops, body)
         steps = dict(body)
@@ -246,23 +251,35 @@ class Composition:
         group.repeat_while(condition, next(iter(returned.values()), None), site)
         task = group.call(site)
         self._add_loop(task, bare)
-        return last_handle(task, steps, group, returned)
+        return self._ended(last_handle(task, steps, group, returned), made_in, "couler.exec_while")
+
+    def _ended(self, handle: TaskHandle, made_in: list[TaskHandle], verb: str) -> TaskHandle:
+        """The handle of a loop that is complete: outside of its body that one is read, and no other."""
+        for inner in made_in:
+            inner._leave(verb)
+        self._handles[-1].append(handle)
+        return handle
 
     def _compose_body(
         self, function: Callable[..., Any], items: list[Any], verb: str, site: str
-    ) -> tuple[dict[str, Task], Any]:
-        """The tasks of a loop's body, and what it returns."""
+    ) -> tuple[dict[str, Task], Any, list[TaskHandle]]:
+        """The tasks of a loop's body, the result that it returns, and the handles made in it."""
         if not callable(function):
             raise ComposeError(f"{site}: {verb} takes a function that calls the steps, got {function!r}")
         body: dict[str, Task] = {}
         self._scopes.append(body)
+        self._handles.append([])
         try:
             result = compose_body(function, *items)
         finally:
             self._scopes.pop()
+            self._chains.pop(id(body), None)  # Python may give the number to the next loop's body
+            made_in = self._handles.pop()
         if not body:
-            raise ComposeError(f"{site}: the body of {verb} calls no step")
-        return body, result
+            raise ComposeError(
+                f"{site}: the body of {verb} calls no step; call a component in it, lambda item: step(item)"
+            )
+        return body, result, made_in
 
     def _add_loop(self, task: Task, bare: bool) -> None:
         around = read_surroundings()

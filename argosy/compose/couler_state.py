@@ -32,7 +32,7 @@ complete_couler()
 
 _LOCK = threading.RLock()
 
-# What `states._cleanup` leaves behind, and its first value.
+# The state that `states._cleanup` leaves behind, and its first value.
 _FORGOTTEN: dict[str, Any] = {
     "_outputs_tmp": None,
     "_sub_steps": None,

@@ -47,6 +47,12 @@ class Ending:
         names = ValueType.from_hint(list[str])
         self.failed: Any = _Failed("workflow.failures", names, "the list of failed steps")
 
+    def __getattr__(self, name: str) -> Any:
+        """Refused: a name that no ending has."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ComposeError(f"{call_site()}: the ending has no '{name}'; it has end.status and end.failed")
+
     def __repr__(self) -> str:
         """Refused, as is every text of it: the text would say nothing of the workflow."""
         raise ComposeError(f"{call_site()}: an ending is no value; it has two: end.status and end.failed")
@@ -61,7 +67,10 @@ def on_exit(handler: Callable[[Ending], Any]) -> None:
         ComposeError: `handler` is no function.
     """
     if not callable(handler):
-        raise ComposeError(f"{call_site()}: on_exit takes a function of the ending, not {handler!r}")
+        raise ComposeError(
+            f"{call_site()}: on_exit takes a function of the ending, not {handler!r}; write "
+            "on_exit(lambda end: step(...))"
+        )
     couler.set_exit_handler(couler.WFStatus.Succeeded, lambda: at_every_end(handler))
 
 

@@ -17,7 +17,7 @@ from argosy.text import did_you_mean
 LOCAL_PARAMETERS = "argosy.dev/local-parameters"
 """Annotation of a manifest: the pipeline's own values for one machine."""
 
-# What strconv.Quote, with which Argo writes a value into a template's JSON, makes of these is no JSON.
+# Of these strconv.Quote, with which Argo writes a value into a template's JSON, makes no JSON.
 _NO_JSON_ESCAPE = re.compile(r"[\x01-\x07\x0b\x0e-\x1f\x7f]")
 # Kubernetes puts a variable of the container, which may be a secret, in place of $(NAME), and $ for $$.
 _EXPANDED = re.compile(r"\$\$|\$\([A-Za-z_][A-Za-z0-9_.-]*\)")

@@ -1,10 +1,8 @@
 """From what a user writes on a command line to a pipeline or a manifest."""
 
-import dataclasses
 import importlib
 import importlib.util
 import pkgutil
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -13,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import argosy
+from argosy.compose.slips import in_words
 from argosy.compose.upstream import import_couler
 from argosy.declare.component import Component, composing
 from argosy.declare.modules import home_of, is_from, prefer
@@ -214,17 +212,7 @@ def explain(error: BaseException, path: Path | None = None) -> str:
 
     if found := unknown_verb(error):
         return found
-    return f"{raised_at(error, str(path))}: {_misspelt(error) or f'{type(error).__name__}: {error}'}"
-
-
-def _misspelt(error: BaseException) -> str:
-    """The nearest field of a noun of ours that was given an unknown one, `Retry(limits=2)`; else empty."""
-    match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    noun = vars(argosy).get(match[1]) if match else None
-    if match is None or not dataclasses.is_dataclass(noun):
-        return ""
-    names = [field.name for field in dataclasses.fields(noun)]
-    return f"{match[1]}() has no '{match[2]}'{did_you_mean(match[2], names)}"
+    return f"{raised_at(error, str(path))}: {in_words(error)}"
 
 
 def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:

@@ -71,6 +71,11 @@ def looped_over(lists: Sequence[Any]) -> Any:
     try:
         items = list(items)
     except TypeError:
+        if callable(items):
+            raise ComposeError(
+                f"{call_site()}: couler.map takes the function first and the list behind it: "
+                "couler.map(lambda item: step(item), items)"
+            ) from None
         raise ComposeError(f"{call_site()}: couler.map goes over a list, got {items!r}") from None
     if not items:
         raise ComposeError(

@@ -186,7 +186,7 @@ _STEP = re.compile(r"\{\{tasks\.([\w-]+): ([\w, ]*)\}\}")
 
 _TAG = re.compile(r"\{\{=.*?\}\}|\{\{\s*[a-z][\w.-]*\s*\}\}", re.S)
 _NAME = r"(?:inputs\.(?:parameters|artifacts)|tasks\.[\w-]+\.outputs|loops\.\d+\.item)\b[\w.-]*"
-# What is left of a tag that Python's own functions have cut, or written in capitals.
+# The rest of a tag that Python's own functions have cut, or written in capitals.
 _PART = re.compile(rf"\{{\{{\s*{_NAME}(?:\s*\}}\}})?|{_NAME}\s*\}}\}}|\A{_NAME}\Z", re.I)
 
 
@@ -228,6 +228,9 @@ def explained(error: Exception) -> ComposeError | None:
         return None
     if verb := _verb_that_raised(error):
         return ComposeError(f"{raised_at(error)}: couler.{verb} {_TAKES[verb]} ({error})")
+    if verb := _verb_called_wrongly(error):
+        more = f"; {_ELSE}" if verb == "when" else ""
+        return ComposeError(f"{raised_at(error)}: couler.{verb} {_TAKES[verb]}{more} ({error})")
     if found := unknown_verb(error):
         return ComposeError(found)
     text = str(error)
@@ -305,6 +308,22 @@ def _verb_that_raised(error: Exception) -> str:
     if code is None or not str(code.f_globals.get("__name__")).startswith("couler.core.syntax."):
         return ""
     return code.f_code.co_name if code.f_code.co_name in _TAKES else ""
+
+
+_ELSE = "the other case is a couler.when of its own, with couler.not_equal(...)"
+_WRONG_NUMBER = re.compile(r"(\w+)\(\) (?:takes \d|missing \d|got an unexpected keyword)")
+
+
+def _verb_called_wrongly(error: Exception) -> str:
+    """The verb of Couler's that the user's own line calls with a wrong number of words, or empty."""
+    match = _WRONG_NUMBER.match(str(error))
+    frame = _users_place(error)
+    if match is None or match[1] not in _TAKES or frame is None:
+        return ""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return match[1] if trace is not None and trace.tb_frame is frame[0] else ""
 
 
 def _kinds(kind: type[Any]) -> list[type[Any]]:

@@ -78,6 +78,18 @@ class OutputRef(Placeholder, OutputParameter):  # type: ignore[misc]  # couler c
         if self._on_use:
             self._on_use()
 
+    def leave(self, verb: str) -> None:
+        """The loop whose body made it is complete: from now on it is refused, being of one item alone."""
+
+        def refuse() -> NoReturn:
+            kept = "a list of each output" if verb == "couler.map" else "the outputs of the last round"
+            raise ComposeError(
+                f"{call_site()}: {self.what} is of a step inside of {verb}, and is read outside of it; read "
+                f"what {verb} returns, which has {kept}"
+            )
+
+        self._on_use = refuse
+
 
 def gathered_type(kind: ValueType | ArtifactKind | None) -> ValueType | ArtifactKind | None:
     """The type of a loop's output: a list; of texts, where each may be empty or one of several words."""
@@ -86,6 +98,17 @@ def gathered_type(kind: ValueType | ArtifactKind | None) -> ValueType | Artifact
     if kind.base in (list, dict) and not kind.optional:
         return ValueType(list)
     return ValueType(list, item=str if kind.optional or kind.choices else kind.base)
+
+
+IN_ORDER = (
+    "; a step waits for those whose outputs it takes; where it takes none, write "
+    "couler.set_dependencies(lambda: step(...), dependencies=[earlier])"
+)
+# Words of KFP, Airflow and others that people try on a step.
+_ELSEWHERE = {
+    **dict.fromkeys(("after", "next", "set_upstream", "set_downstream", "on_success"), IN_ORDER),
+    "outputs": "; an output is an attribute of the step itself: step.NAME",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,13 +144,24 @@ class TaskHandle(list[Any]):
 
     def _output(self, name: str) -> OutputRef:
         if name not in self._outputs:
-            hint = did_you_mean(name, list(self._outputs)) or "; it has none"
+            hint = _ELSEWHERE.get(name) or did_you_mean(name, list(self._outputs)) or "; it has none"
             raise ComposeError(f"{call_site()}: '{self._task}' has no output '{name}'{hint}")
         found = self._outputs[name]
         if isinstance(found, Unreadable):
             raise ComposeError(f"{call_site()}: output '{name}' of '{self._task}' {found.reason}")
         ref: OutputRef = found
         return ref
+
+    def _leave(self, verb: str) -> None:
+        """The loop whose body made the step is complete."""
+        for ref in self._outputs.values():
+            if isinstance(ref, OutputRef):
+                ref.leave(verb)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            self._refuse(f"'{name}' is not set here: the step puts it out")
+        super().__setattr__(name, value)
 
     def _refuse(self, problem: str) -> NoReturn:
         names = list(self._outputs)
@@ -156,6 +190,11 @@ class TaskHandle(list[Any]):
 
     def _refuse_operation(self, *_: Any) -> NoReturn:
         self._refuse("name one of them")
+
+    def _refuse_order(self, *_: Any) -> NoReturn:
+        raise ComposeError(f"{call_site()}: steps have no '>>' and no '<<'{IN_ORDER}")
+
+    __rshift__ = __lshift__ = _refuse_order
 
     __add__ = __radd__ = __iadd__ = __mul__ = __rmul__ = __imul__ = __mod__ = __rmod__ = _refuse_operation  # type: ignore[assignment]
     __sub__ = __rsub__ = __truediv__ = __rtruediv__ = __neg__ = __int__ = __float__ = _refuse_operation

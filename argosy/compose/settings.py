@@ -68,7 +68,7 @@ _KEYS: dict[str, type] = {
     "runner": str,
 }
 RUNNERS = ("process", "podman", "docker")
-"""What a step of `argosy run` is: a process of this machine, or a container of its image."""
+"""A step of `argosy run` is a process of this machine, or a container of its image."""
 
 _LAID_OVER = ("parameters", "components", "pipelines")
 _environment: ContextVar[str | None] = ContextVar("argosy_environment", default=None)

@@ -19,7 +19,7 @@ from argosy.manifest.depends import references
 from argosy.step.interface import ArtifactKind
 from argosy.step.values import ValueType, fixed, unboxed
 
-# What govaluate, the evaluator of `when`, reads as one word or one number without quotes.
+# One word or one number, which govaluate, the evaluator of `when`, reads without quotes.
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|-?\d+(\.\d+)?")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 # Both kinds of quotes end a text there, whichever began it.

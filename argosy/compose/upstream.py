@@ -19,7 +19,7 @@ from argosy.errors import ComposeError
 from argosy.manifest.parts import spec_of
 
 Resources = Mapping[str, Any] | str
-# What Couler's programs call a resource, and what Kubernetes does.
+# The name of a resource in Couler's programs, and in Kubernetes.
 _RESOURCES = {"gpu": "nvidia.com/gpu", "disk": "ephemeral-storage", "cpu": "cpu", "memory": "memory"}
 _OF_A_ROLE = ("image", "command", "resources", "restart_policy")
 # Verbs that have no counterpart here, and what to write instead.

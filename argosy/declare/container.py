@@ -21,7 +21,7 @@ from argosy.declare.retry import Retry, seconds
 from argosy.errors import DeclarationError
 
 # A package as pip takes it from an index, or a wheel by its address: what can be locked for a pod. A file of
-# this machine, a repository and options cannot. What stands behind `;` is looked at when it is resolved.
+# this machine, a repository and options cannot. The part behind `;` is looked at when it is resolved.
 _VERSION = r"(?:===?|[<>~!]=|[<>])\s*[\w.*+!-]+"
 _VERSIONS = rf"{_VERSION}(?:\s*,\s*{_VERSION})*"
 _WHEEL = r"@\s*https?://[^\s#]+\.whl(?:#\S*)?"
@@ -143,7 +143,8 @@ class ContainerSpec:
 
     def _check_types(self) -> None:
         expect_text("image", self.image)
-        expect("resources", self.resources, "Resources(...)", Resources)
+        meant = _as_resources(self.resources)
+        expect("resources", self.resources, "Resources(...)", Resources, instead=meant)
         expect_variables("env", self.env, FromSecret, FromConfigMap, FromField)
         for name in ("node_selector", "labels"):
             expect_labels(name, getattr(self, name))
@@ -152,7 +153,9 @@ class ContainerSpec:
         expect_list("volumes", self.volumes, "SharedMemory(...), Scratch(...) or Volume(...)", Volume)
         expect_list("packages", self.packages, "texts", str)
         if self.retry is not None:
-            expect("retry", self.retry, "Retry(...)", Retry)
+            given: object = self.retry
+            meant = f"Retry(limit={given!r})" if isinstance(given, int) else ""
+            expect("retry", given, "Retry(...)", Retry, instead=meant)
         for name in ("security_context", "template"):
             expect(name, getattr(self, name), "a mapping", Mapping)
         for name in ("cache", "changes_world"):
@@ -197,6 +200,14 @@ class AllOptions(ContainerOptions, total=False):
 
 
 _FIELDS = {field.name: field for field in fields(ContainerSpec)}
+_OF_RESOURCES = [field.name for field in fields(Resources)]
+
+
+def _as_resources(value: object) -> str:
+    """The declaration that a mapping stands for, for the message; empty if it does not look like one."""
+    if not isinstance(value, Mapping) or not value or not set(value) <= set(_OF_RESOURCES):
+        return ""
+    return f"Resources({', '.join(f'{name}={part!r}' for name, part in value.items())})"
 
 
 def _known(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +216,11 @@ def _known(options: Mapping[str, Any]) -> dict[str, Any]:
         if name not in _FIELDS:
             from argosy.text import did_you_mean
 
-            raise DeclarationError(f"there is no option '{name}'{did_you_mean(name, _FIELDS)}")
+            if name in _OF_RESOURCES:
+                hint = f"; write resources=Resources({name}={options[name]!r})"
+            else:
+                hint = did_you_mean(name, _FIELDS)
+            raise DeclarationError(f"there is no option '{name}'{hint}")
     return {
         name: value
         for name, value in options.items()

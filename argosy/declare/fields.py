@@ -25,12 +25,16 @@ INT32 = (-(2**31), 2**31 - 1)  # the smallest and the largest integer that most 
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 
-def expect(what: str, value: object, wanted: str, *kinds: type) -> None:
-    """Raises DeclarationError unless `value` is of one of the types; True and False are no numbers."""
+def expect(what: str, value: object, wanted: str, *kinds: type, instead: str = "") -> None:
+    """Raises DeclarationError unless `value` is of one of the types; True and False are no numbers.
+
+    `instead` is the value as the user might have meant it, for the message.
+    """
     if isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)):
         return
     scalar = isinstance(value, (bool, int, float))
-    hint = f"; write {str(value).lower()!r}" if str in kinds and scalar else ""
+    written = instead or (repr(str(value).lower()) if str in kinds and scalar else "")
+    hint = f"; write {written}" if written else ""
     raise DeclarationError(f"{what}: {value!r} is not {wanted}{hint}")
 
 

@@ -72,11 +72,15 @@ class Schedule:
             if trouble := schedule_trouble(expression):
                 raise DeclarationError(f"schedule: {expression!r} is no cron expression: {trouble}")
         if self.concurrency_policy not in ("Allow", "Forbid", "Replace"):
-            raise DeclarationError(f"schedule: {self.concurrency_policy!r} is not a concurrency policy")
+            raise DeclarationError(
+                f"schedule: concurrency_policy {self.concurrency_policy!r} is none of Allow, Forbid, Replace"
+            )
         if self.timezone is not None:
             expect_text("schedule: timezone", self.timezone)
             if not zone_exists(self.timezone):
-                raise DeclarationError(f"schedule: {self.timezone!r} is not a time zone")
+                raise DeclarationError(
+                    f"schedule: {self.timezone!r} is not a time zone; write an IANA name, 'Europe/Berlin'"
+                )
 
     @property
     def expressions(self) -> list[str]:
@@ -151,9 +155,14 @@ class WorkflowSpec:
             expect_text("mutex", self.mutex)
         if self.pod_gc not in (*get_args(PodGC), None):
             raise DeclarationError(f"pod_gc {self.pod_gc!r} is none of {', '.join(get_args(PodGC))}")
-        for name, kind in (("ttl", TTL), ("schedule", Schedule)):
-            if (value := getattr(self, name)) is not None:
-                expect(name, value, f"{kind.__name__}(...)", kind)
+        ttl: object = self.ttl
+        schedule: object = self.schedule
+        if ttl is not None:
+            meant = f"TTL(after_success={ttl!r})" if isinstance(ttl, int) else ""
+            expect("ttl", ttl, "TTL(...)", TTL, instead=meant)
+        if schedule is not None:
+            meant = f"Schedule({schedule!r})" if isinstance(schedule, str) else ""
+            expect("schedule", schedule, "Schedule(...)", Schedule, instead=meant)
         if self.parallelism is not None:
             expect_count("parallelism", self.parallelism, 1)
         expect_labels("labels", self.labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Union
@@ -24,16 +25,19 @@ _FIELD = re.compile(
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
 
 
-def quantity(text: str) -> Decimal:
+def quantity(text: str, what: str = "") -> Decimal:
     """A Kubernetes quantity as a number: `500m` is 0.5, `1Gi` is 1073741824.
+
+    `what` is the field that it is of, for the message.
 
     Raises:
         DeclarationError: the text is not a quantity.
     """
-    expect("a quantity", text, "a text such as '500m', '2' or '1Gi'", str)
+    expect(what or "a quantity", text, "a text such as '500m', '2' or '1Gi'", str)
     match = _QUANTITY.fullmatch(text)
     if not match or match[2] not in _SUFFIXES:
-        raise DeclarationError(f"{text!r} is not a quantity such as '500m', '2' or '1Gi'")
+        of = f"{what}: " if what else ""
+        raise DeclarationError(f"{of}{text!r} is not a quantity such as '500m', '2' or '1Gi'")
     return Decimal(match[1]) * _SUFFIXES[match[2]]
 
 
@@ -57,7 +61,7 @@ class Resources:
             pair = self._pair(name)
             if pair and len(pair) != 2:
                 raise DeclarationError(f"{name}: {pair!r} is not a pair (request, limit)")
-            if pair and quantity(pair[0]) > quantity(pair[1]):
+            if pair and quantity(pair[0], name) > quantity(pair[1], name):
                 raise DeclarationError(f"{name}: the request {pair[0]} is above the limit {pair[1]}")
         expect_count("gpu", self.gpu)
         expect_text("gpu_resource", self.gpu_resource)
@@ -82,7 +86,7 @@ class Volume:
 
     name: str
     mount_path: str
-    source: tuple[tuple[str, Any], ...]
+    source: Mapping[str, Any] | tuple[tuple[str, Any], ...]
     read_only: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +94,9 @@ class Volume:
         expect_text(f"volume '{self.name}': mount_path", self.mount_path)
         if not self.mount_path.startswith("/"):
             raise DeclarationError(f"volume '{self.name}': {self.mount_path!r} is not an absolute path")
+        if not isinstance(self.source, tuple):
+            wanted = "Kubernetes' own mapping, such as {'persistentVolumeClaim': {'claimName': 'data'}}"
+            expect(f"volume '{self.name}': source", self.source, wanted, Mapping)
 
     def to_volume(self) -> dict[str, Any]:
         """An entry of the template's `volumes`."""
@@ -109,14 +116,14 @@ def _directory(**settings: str) -> tuple[tuple[str, Any], ...]:
 
 def SharedMemory(size: str) -> Volume:
     """`/dev/shm` of this size, in memory; the default of 64 MB starves PyTorch's data loaders."""
-    quantity(size)
+    quantity(size, "SharedMemory")
     return Volume("dshm", "/dev/shm", _directory(medium="Memory", sizeLimit=size))
 
 
 def Scratch(mount_path: str, size: str | None = None, name: str = "scratch") -> Volume:
     """An empty directory that lives as long as the pod."""
     if size:
-        quantity(size)
+        quantity(size, "Scratch: size")
     return Volume(name, mount_path, _directory(**({"sizeLimit": size} if size else {})))
 
 
@@ -138,12 +145,14 @@ class _FromKey:
         return {self._field: {**reference, **({"optional": True} if self.optional else {})}}
 
 
+@dataclass(frozen=True)
 class FromSecret(_FromKey):
     """A key of a Kubernetes Secret."""
 
     _field = "secretKeyRef"
 
 
+@dataclass(frozen=True)
 class FromConfigMap(_FromKey):
     """A key of a ConfigMap."""
 

@@ -78,7 +78,7 @@ class Retry:
         if self.expression is not None:
             expect_text("retry: expression", self.expression)
         if self.policy not in RETRY_POLICIES:
-            raise DeclarationError(f"retry: {self.policy!r} is not a policy of Argo's")
+            raise DeclarationError(f"retry: policy {self.policy!r} is none of {', '.join(RETRY_POLICIES)}")
         for name in ("duration", "max_duration"):
             if (text := getattr(self, name)) is not None:
                 check_duration(f"retry: {name}", text)

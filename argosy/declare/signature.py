@@ -31,8 +31,10 @@ RESULT = "result"
 
 def where(function: Callable[..., Any]) -> str:
     """`file:line` of a function's definition."""
+    from argosy.declare.source import place_of
+
     code = inspect.unwrap(function).__code__
-    return f"{Path(code.co_filename)}:{code.co_firstlineno}"
+    return place_of(code.co_filename, code.co_firstlineno)
 
 
 def check_function(function: Any, word: str, name: str | None = None) -> None:
@@ -48,15 +50,29 @@ def check_function(function: Any, word: str, name: str | None = None) -> None:
         from argosy.declare.source import call_site
 
         shown = f"the class {function.__name__}" if inspect.isclass(function) else repr(function)
-        raise DeclarationError(f"{call_site()}: @{word} stands on a function, not on {shown}")
+        raise DeclarationError(
+            f"{call_site()}: @{word} stands on a function, not on {shown}{_instead(function, word)}"
+        )
     if plain.__name__ == "<lambda>" and (word == "component" or not name):
         raise DeclarationError(f"{where(plain)}: a lambda has no name and no types; declare it with 'def'")
     if "." in plain.__qualname__.rpartition("<locals>.")[2]:
         raise _fail(plain, f"a method cannot be a {word}; write a function at the top level of the module")
     if inspect.iscoroutinefunction(plain) or inspect.isasyncgenfunction(plain):
-        raise _fail(plain, f"a {word} is no 'async def'; write 'def', and asyncio.run(...) in it")
+        inside = ", and asyncio.run(...) in it" if word == "component" else ""
+        raise _fail(plain, f"a {word} is no 'async def'; write 'def'{inside}")
     if inspect.isgeneratorfunction(plain):
         raise _fail(plain, f"a {word} does not yield; return its outputs at the end")
+
+
+def _instead(marked: Any, word: str) -> str:
+    """The hint for what a decorator stands on in place of a function."""
+    if isinstance(marked, str) and word == "pipeline":
+        return f"; write @pipeline(name={marked!r})"
+    if not hasattr(marked, "interface"):
+        return ""
+    if word == "pipeline" and hasattr(marked, "container"):
+        return "; declare the component by itself, and call it in a function under @pipeline"
+    return "; one of the two decorators is too many"
 
 
 def read_interface(function: Callable[..., Any], name: str | None = None) -> Interface:
@@ -225,7 +241,9 @@ def _input(function: Any, parameter: inspect.Parameter, hints: dict[str, Any], t
     try:
         problem = unfit(port.default_text)
     except TypeError as error:
-        raise _fail(function, f"the default of input '{name}': {error}") from None
+        written = hints[name].__name__ if not get_args(hints[name]) else str(hints[name])
+        hint = f"; write '{name}: {written} | None = None'" if port.default is None else ""
+        raise _fail(function, f"the default of input '{name}': {error}{hint}") from None
     if problem:
         raise _fail(function, f"the default of input '{name}' {problem}")
     return port
@@ -318,6 +336,12 @@ def _outputs(function: Any, result: Any) -> tuple[Port, ...]:
         hints = get_type_hints(result, include_extras=True)
     except (NameError, TypeError) as error:
         raise _fail(function, f"a type of {result.__name__} cannot be read: {error}") from None
+    if untyped := next((f for f in result._fields if f not in hints), None):
+        raise _fail(
+            function,
+            f"output '{untyped}' has no type; declare 'class {result.__name__}(NamedTuple)' with "
+            f"'{untyped}: str', or another type",
+        )
     told = _documentation(result).names
     defaults = getattr(result, "_field_defaults", {})
     return tuple(

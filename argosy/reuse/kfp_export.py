@@ -10,7 +10,7 @@ from argosy.reuse.kfp_types import annotations, to_kfp
 from argosy.reuse.loaded import LoadedComponent
 from argosy.step.interface import Port
 
-# What of a container a component.yaml can say; the rest is set on KFP's task.
+# The fields of a container that a component.yaml has; the rest is set on KFP's task.
 _CARRIED = {"image", "env", "image_pull_policy"}
 
 

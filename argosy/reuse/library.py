@@ -28,7 +28,7 @@ from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, argo_
 from argosy.step.values import ValueType
 from argosy.text import did_you_mean
 
-# What YAML does not say of a template: types, summaries. `argosy.load_library` reads it.
+# YAML does not say a template's types and summaries. `argosy.load_library` reads them here.
 INTERFACES = "argosy.dev/interfaces"
 LibraryKind = Literal["WorkflowTemplate", "ClusterWorkflowTemplate"]
 KINDS = ("WorkflowTemplate", "ClusterWorkflowTemplate")

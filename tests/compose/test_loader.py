@@ -70,7 +70,11 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
     [
         ("none_at_all", "x = 1\n", "declares no pipeline"),
         ("bad_syntax", "def (:\n", "bad_syntax.py:1: "),
-        ("bad_import", "\nimport nothing_of_that_name\n", "bad_import.py:2: ModuleNotFoundError"),
+        (
+            "bad_import",
+            "\nimport nothing_of_that_name\n",
+            "bad_import.py:2: ModuleNotFoundError.*; install it here, or",
+        ),
         (
             "bad_noun",
             "import argosy\n\nargosy.Retry(limit=-1)\n",
@@ -80,6 +84,26 @@ def test_reading_a_file_runs_no_step(tmp_path: Path) -> None:
             "bad_field",
             "import argosy\nargosy.Retry(limits=1)\n",
             "bad_field.py:2: Retry\\(\\) has no 'limits'; did you mean 'limit'",
+        ),
+        (
+            "missing_field",
+            "import argosy\nargosy.FromSecret('warehouse')\n",
+            "missing_field.py:2: FromSecret\\(\\) misses 'key'; it takes name, key, optional",
+        ),
+        (
+            "not_called",
+            "from argosy import approval\nfrom tests.compose.steps import make\nmake.number\n",
+            "not_called.py:3: make is a component that is not called, and has no 'number'; write make\\(",
+        ),
+        (
+            "bad_status",
+            "import couler.argo as couler\ncouler.WFStatus.Fail\n",
+            "bad_status.py:2: WFStatus has no 'Fail'; did you mean 'Failed'",
+        ),
+        (
+            "too_early",
+            "def f():\n    print(a)\n    a = 1\nf()\n",
+            "too_early.py:2: UnboundLocalError.*; call the step that gives it above this line",
         ),
         ("bad_code", "x = 1\ny = x / 0\n", "bad_code.py:2: ZeroDivisionError"),
         (

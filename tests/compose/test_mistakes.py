@@ -10,7 +10,7 @@ from typing import Any
 import couler.argo as couler
 import pytest
 
-from argosy import compile, component, pipeline
+from argosy import compile, component, on_exit, pipeline
 from argosy.errors import ComposeError, UsageError
 from tests.compose.steps import gate, make, notify, publish
 
@@ -85,6 +85,82 @@ def bad_step_name() -> None:
     couler.run_container(image="a", command=["b"], step_name="DUP_b.c")
 
 
+def called_too_much() -> None:
+    couler.when(couler.equal(gate(number=1).result, "passed"), lambda: notify(text="a"), lambda: None)
+
+
+def component_itself() -> None:
+    notify(text=make)
+
+
+def component_for_artifact() -> None:
+    publish(model=make)
+
+
+def a_lambda() -> None:
+    notify(text=lambda: "a")
+
+
+def arrows() -> None:
+    make() >> notify(text="a")  # type: ignore[operator]
+
+
+def after() -> None:
+    notify(text="a").after(make())  # type: ignore[attr-defined]
+
+
+def dependencies() -> None:
+    notify(text="a", dependencies=[make()])  # type: ignore[call-arg]
+
+
+def outputs() -> None:
+    notify(text=make().outputs["number"])  # type: ignore[attr-defined]
+
+
+def set_output() -> None:
+    made: Any = make()
+    made.number = 1
+
+
+def list_before_function() -> None:
+    couler.map(["a"], lambda each: notify(text=each))
+
+
+def body_without_a_step() -> None:
+    couler.map(lambda each: notify, ["a"])
+
+
+def out_of_a_loop() -> None:
+    kept: list[Any] = []
+    couler.map(lambda each: kept.append(gate(number=each)), [1, 2])
+    notify(text=kept[0].note)
+
+
+def text_out_of_a_loop() -> None:
+    kept: list[Any] = []
+    couler.map(lambda each: (notify(text="a"), kept.append(gate(number=each)))[0], [1, 2])
+    notify(text=f"at {kept[0].note}")
+
+
+def out_of_a_repetition() -> None:
+    kept: list[Any] = []
+
+    def once() -> Any:
+        kept.append(gate(number=1))
+        return kept[0].result
+
+    couler.exec_while(couler.equal("failed"), once)
+    notify(text=kept[0].note)
+
+
+def handler_without_lambda() -> None:
+    on_exit(notify(text="a"))
+
+
+def unknown_of_the_ending() -> None:
+    on_exit(lambda end: notify(text=end.state))  # type: ignore[attr-defined]
+
+
 def end_of_python() -> None:
     notify(text="a")
     sys.exit(0)
@@ -97,11 +173,27 @@ def end_of_python() -> None:
         (unknown_policy, "image_pull_policy: 'Often' is none of IfNotPresent, Always, Never"),
         (nothing_came_back, "nothing comes back from couler.when"),
         (bad_step_name, "step_name: 'DUP_b.c' is no name; write letters, digits and '-'"),
+        (called_too_much, "and a function: lambda: step(...); the other case is a couler.when of its own"),
+        (component_itself, "wants text, got the function make itself; call it, make(...)"),
+        (component_for_artifact, "wants a file artifact, got the function make itself; call it, make(...)"),
+        (a_lambda, "wants text, got a lambda; write the value itself"),
+        (arrows, "dependencies=[earlier])"),
+        (after, "'notify' has no output 'after'; a step waits for those whose outputs it takes"),
+        (dependencies, "undeclared input 'dependencies'; a step waits for those whose outputs it takes"),
+        (outputs, "'make' has no output 'outputs'; an output is an attribute of the step itself"),
+        (set_output, "'number' is not set here"),
+        (list_before_function, "couler.map takes the function first"),
+        (body_without_a_step, "calls no step; call a component in it"),
+        (out_of_a_loop, "is of a step inside of couler.map, and is read outside of it; read what couler.map"),
+        (text_out_of_a_loop, "output 'note' of 'gate' is of a step inside of couler.map"),
+        (out_of_a_repetition, "what couler.exec_while returns, which has the outputs of the last round"),
+        (handler_without_lambda, "; write on_exit(lambda end: step(...))"),
+        (unknown_of_the_ending, "the ending has no 'state'; it has end.status and end.failed"),
         (end_of_python, "sys.exit(0) ends Python while the pipeline is composed; write 'return'"),
         (undeclared_input, "gate() got an undeclared input 'leest'; did you mean 'least'?"),
         (missing_input, "gate() misses the input 'number' (int)"),
         (two_values, "gate() got two values for the input 'number'"),
-        (too_many, "notify() takes 1 inputs, 2 were given"),
+        (too_many, "notify() takes 1 input, 2 were given"),
         (wrong_type, "the input 'number' wants a whole number, got 'three'"),
         (wrong_type_of_output, "the input 'number' wants a whole number, got output 'note' of 'gate' (str)"),
         (
@@ -126,7 +218,7 @@ def test_the_message_names_the_mistake_and_the_line(program: Callable[[], Any], 
     file, _, line = place.rpartition(":")
     assert file.endswith("tests/compose/test_mistakes.py")
     first = program.__code__.co_firstlineno
-    assert first < int(line) <= first + 2
+    assert first < int(line) <= max(line for *_, line in program.__code__.co_lines() if line)
 
 
 def test_a_pipeline_without_steps_is_refused() -> None:

@@ -112,8 +112,8 @@ def test_refused_settings(tmp_path: Path, text: str, fragment: str) -> None:
     [
         ({"cron": "every day"}, "is no cron expression: it has 2 fields instead of 5"),
         ({"cron": []}, "no cron expression"),
-        ({"cron": "@daily", "timezone": "Mars/Base"}, "'Mars/Base' is not a time zone"),
-        ({"cron": "@daily", "concurrency_policy": "Maybe"}, "is not a concurrency policy"),
+        ({"cron": "@daily", "timezone": "Mars/Base"}, "'Mars/Base' is not a time zone; write an IANA name"),
+        ({"cron": "@daily", "concurrency_policy": "Maybe"}, "'Maybe' is none of Allow, Forbid, Replace"),
     ],
 )
 def test_refused_schedules(given: dict[str, Any], fragment: str) -> None:

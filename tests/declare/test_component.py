@@ -56,6 +56,13 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             2,
             "stands on a function, not on <pipe",
         ),
+        (
+            "@pipeline\n@component(image='x:1')\ndef f() -> None: ...\n",
+            2,
+            "not on <component f>; declare the component by itself, and call it in a function under",
+        ),
+        ("@pipeline('nightly')\ndef f() -> None: ...\n", 2, "; write @pipeline(name='nightly')"),
+        ("@pipeline\nasync def f() -> None: ...\n", 2, "f(): a pipeline is no 'async def'; write 'def'"),
         ("@component(image='x:1', timeout='soon')\ndef f() -> None: ...\n", 2, "'soon' is not a duration"),
         ("@component(image='x:1', timeout='1.5s')\ndef f() -> None: ...\n", 2, "no whole number of seconds"),
         ("@component(image='x:1', timeout=True)\ndef f() -> None: ...\n", 2, "no whole number of seconds"),

@@ -17,6 +17,7 @@ from argosy import (
     Scratch,
     SharedMemory,
     Toleration,
+    Volume,
     component,
     pipeline,
 )
@@ -81,7 +82,7 @@ def test_volumes() -> None:
         (lambda: Resources(memory="1 GB"), "'1 GB' is not a quantity"),
         (lambda: Resources(gpu=-1), "gpu"),
         (lambda: Retry(limit=-1), "limit -1"),
-        (lambda: Retry(policy="Sometimes"), "'Sometimes' is not a policy"),  # type: ignore[arg-type]
+        (lambda: Retry(policy="Sometimes"), "policy 'Sometimes' is none of Always, OnFailure, OnError"),  # type: ignore[arg-type]
         (lambda: Retry(duration="soon"), "'soon' is not a duration"),
         (lambda: SharedMemory("lots"), "'lots' is not a quantity"),
         (lambda: Scratch("work"), "not an absolute path"),
@@ -112,8 +113,17 @@ def test_volumes() -> None:
         (lambda: ContainerSpec("i", labels={"A": True}), "labels: 'A': True is not a text; write 'true'"),
         (lambda: ContainerSpec("i", annotations={"A": 1}), "annotations: 'A': 1 is not a text; write '1'"),
         (lambda: ContainerSpec("i", node_selector={5: "a"}), "node_selector: the key: 5 is not a text"),
-        (lambda: ContainerSpec("i", retry=3), "retry: 3 is not Retry(...)"),
-        (lambda: ContainerSpec("i", resources={"cpu": 1}), "resources: {'cpu': 1} is not Resources(...)"),
+        (lambda: ContainerSpec("i", retry=3), "retry: 3 is not Retry(...); write Retry(limit=3)"),
+        (
+            lambda: ContainerSpec("i", resources={"cpu": "1", "gpu": 1}),
+            "resources: {'cpu': '1', 'gpu': 1} is not Resources(...); write Resources(cpu='1', gpu=1)",
+        ),
+        (lambda: ContainerSpec("i", resources={"limits": {}}), "resources: {'limits': {}} is not Resources("),
+        (lambda: ContainerSpec.of("i", {"gpu": 1}), "no option 'gpu'; write resources=Resources(gpu=1)"),
+        (lambda: Resources(memory="2 GB"), "memory: '2 GB' is not a quantity such as"),
+        (lambda: Volume("a", "/a", "claim"), "volume 'a': source: 'claim' is not Kubernetes' own mapping"),
+        (lambda: pipeline(ttl=86400), "ttl: 86400 is not TTL(...); write TTL(after_success=86400)"),
+        (lambda: pipeline(schedule="@daily"), "'@daily' is not Schedule(...); write Schedule('@daily')"),
         (lambda: ContainerSpec("i", tolerations=Toleration("x")), "tolerations: a list is wanted; write ["),
         (lambda: ContainerSpec("i", volumes=["x"]), "volumes: 'x' is not SharedMemory(...)"),
         (lambda: ContainerSpec("i", packages="pandas"), "packages: a list is wanted; write ['pandas']"),

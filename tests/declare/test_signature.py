@@ -1,5 +1,6 @@
 """A function's signature is the only source of a step's interface."""
 
+from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,9 @@ def test_what_may_travel(hint: Any, kind: str) -> None:
     assert [str(p.type) for p in (*interface.inputs, *interface.outputs)] == [kind, kind]
 
 
+Untyped = namedtuple("Untyped", "b c")
+
+
 def no_type(a) -> None: ...  # type: ignore[no-untyped-def]
 def no_return(a: str): ...  # type: ignore[no-untyped-def]
 def bare_bytes(a: str) -> bytes: ...  # type: ignore[empty-body]
@@ -121,6 +125,9 @@ def positional(a: str, /) -> None: ...
 def path(a: Path) -> None: ...
 def union(a: int | str) -> None: ...
 def wrong_default(a: int = "x") -> None: ...  # type: ignore[assignment]
+def none_default(a: str = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+def none_for_list(a: list[int] = None) -> None: ...  # type: ignore[assignment]  # noqa: RUF013
+def untyped() -> Untyped: ...  # type: ignore[empty-body]
 def artifact_default(a: File = Path("x")) -> None: ...
 def unknown_name(a: "Nope") -> None: ...  # type: ignore[name-defined]  # noqa: F821
 def listed_files(files: list[File]) -> None: ...
@@ -155,6 +162,9 @@ def slashed() -> Outputs(a=Annotated[File, "../a"]): ...  # type: ignore[valid-t
         (path, "write 'File' or 'Directory'"),
         (union, "only 'T | None'"),
         (wrong_default, "the default of input 'a': 'x' is not a whole number"),
+        (none_default, "None is not text; write 'a: str | None = None'"),
+        (none_for_list, "; write 'a: list\\[int\\] | None = None'"),
+        (untyped, "output 'b' has no type; declare 'class Untyped\\(NamedTuple\\)' with 'b: str'"),
         (artifact_default, "its only default is None: write 'a: File | None = None'"),
         (unknown_name, "Nope"),
         (slashed, "a plain name is wanted"),
