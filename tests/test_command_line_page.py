@@ -1,8 +1,12 @@
-"""docs/command-line.md: what it says of a step's environment is what a step gets."""
+"""docs/command-line.md: a step gets the environment that it says; and `argosy --help`."""
 
 import re
 from pathlib import Path
 
+import click
+from click.testing import CliRunner
+
+from argosy.cli.main import COMMANDS, SECTIONS, main
 from argosy.local.program import _INHERITED, _INHERITED_FAMILIES
 
 
@@ -12,3 +16,16 @@ def test_the_page_names_every_variable_that_a_step_gets_of_the_shell(repository:
     told = set(re.findall(r"`([A-Za-z_]+)\*?`", table)) - {"PYTHONPATH"}
     capitals = {"HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"}
     assert told | capitals == _INHERITED | set(_INHERITED_FAMILIES)
+
+
+def test_help_lists_every_command_with_a_whole_sentence() -> None:
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(COMMANDS)
+    for words in ([], ["export"], ["runs"]):
+        shown = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).stdout
+        assert "..." not in shown.partition("Pipelines:" if not words else "Commands:")[2]
+
+
+def test_a_misspelt_command_is_told_with_the_nearest() -> None:
+    done = CliRunner().invoke(main, ["compil"])
+    assert done.exit_code == click.UsageError.exit_code
+    assert "No such command 'compil'; did you mean 'compile'?" in done.output

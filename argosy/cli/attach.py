@@ -36,7 +36,9 @@ _WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, _LEFT}
 @click.argument("run", default="last", shell_complete=runs)
 @state_dir_option
 def attach(run: str, state_dir: Path) -> None:
-    """Follow a run that goes on, as `argosy run` showed it, and end with its exit code.
+    """Follow a run that goes on, and end with its exit code.
+
+    It is shown as `argosy run` shows it.
 
     On a terminal `q` detaches again, and Ctrl-C stops the run. Elsewhere lines are printed, and Ctrl-C ends
     this command alone.

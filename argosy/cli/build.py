@@ -49,7 +49,9 @@ _PLATFORM = "linux/amd64"
 @click.option("--upgrade", is_flag=True, help="Resolve packages anew.")
 @environment_option
 def build(targets: tuple[str, ...], **options: Any) -> None:
-    """Make images of the steps of pipelines or modules, one for each base image and set of packages.
+    """Make images with the steps' code and packages.
+
+    One image of the steps of the pipelines and modules for each base image and set of packages.
 
     A layer of packages, one of the SDK, and small ones of the project's code are put upon the base image and
     sent; what the registry has is not sent again. The digests go into argosy.images.yaml, and from there into

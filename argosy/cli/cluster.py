@@ -54,7 +54,7 @@ def connect(workflow: str, options: dict[str, Any]) -> "tuple[Api, str, str, Des
 @cluster_options
 @argo_server_options
 def get(workflow: str, output: str, **options: str | bool | None) -> None:
-    """Show a workflow of a cluster: its steps, and why those that wait do not start."""
+    """Show a workflow of a cluster: its steps, and why some wait."""
 
     api, namespace, name, _ = connect(workflow, options)
     found = _read(api, namespace, name)
@@ -177,7 +177,10 @@ def stop(workflow: str, **options: str | bool | None) -> None:
 @cluster_options
 @argo_server_options
 def retry(workflow: str, watch: bool, **options: str | bool | None) -> None:
-    """Run what failed in a workflow of a cluster again; what Succeeded is kept."""
+    """Run what failed in a workflow of a cluster again.
+
+    The steps that Succeeded are kept.
+    """
     api, namespace, name, destination = connect(workflow, options)
     api.retry(namespace, name)
     click.echo(f"Workflow '{name}' runs again in namespace '{namespace}'")
@@ -192,7 +195,10 @@ def retry(workflow: str, watch: bool, **options: str | bool | None) -> None:
 @cluster_options
 @argo_server_options
 def resume(workflow: str, step: str | None, watch: bool, **options: str | bool | None) -> None:
-    """Give the approvals that a workflow of a cluster waits for: all, or that of one STEP."""
+    """Give the approvals that a workflow of a cluster waits for.
+
+    All of them, or that of one STEP.
+    """
     api, namespace, name, destination = connect(workflow, options)
     api.resume(namespace, name, step)
     click.echo(f"Workflow '{name}' goes on in namespace '{namespace}'")
@@ -204,7 +210,10 @@ def resume(workflow: str, step: str | None, watch: bool, **options: str | bool |
 @click.option("--delete", is_flag=True, help="Delete them; else they are only listed.")
 @cluster_options
 def prune_code(delete: bool, **options: str | None) -> None:
-    """List the code in a namespace that no workflow, template or schedule there uses any more."""
+    """List the code in a namespace that nothing uses any more.
+
+    That is, the ConfigMaps of steps' code that no workflow, template or schedule there names.
+    """
     from argosy.cluster.code import delete_code, unused_code
     from argosy.cluster.destination import Destination
 

@@ -169,7 +169,9 @@ def compile_command(
     check: bool,
     report: str,
 ) -> None:
-    """Compile pipelines to Argo YAML; without a name, all that come with Argosy.
+    """Compile pipelines to Argo YAML.
+
+    Without a name, all that come with Argosy.
 
     -p and -f change the values that the YAML holds for the workflow's parameters.
 

@@ -26,7 +26,9 @@ _NO_SPACE = {
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print the script with which a shell completes pipelines, files, runs and parameters.
+    """Print the script with which a shell completes words.
+
+    Pipelines, files, runs and parameters are completed.
 
     \b
     bash, in ~/.bashrc:                      eval "$(argosy completion bash)"

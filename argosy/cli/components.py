@@ -20,7 +20,7 @@ module_option = click.option(
 @module_option
 @click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
 def components(name: str | None, module: str | None, output: str) -> None:
-    """List the components, or show the one called NAME in full; all from their declarations."""
+    """List the components, or show the one called NAME in full."""
     entries = find_components(module)
     if name:
         described = describe(pick(entries, name))

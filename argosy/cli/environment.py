@@ -23,7 +23,7 @@ def env() -> None:
 @click.argument("target", metavar="PIPELINE|FILE.py[:FUNCTION]|FILE.yaml", callback=settings_beside)
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def diff(before: str, after: str, target: str, output: str) -> None:
-    """Show what a pipeline has otherwise in one environment than in another, field by field."""
+    """Show what differs between two environments, field by field."""
     if not (before.strip() and after.strip()):
         raise UsageError("an environment has a name; 'prod: {}' in argosy.yaml is one that changes nothing")
     found = differences(_manifest(target, before), _manifest(target, after))

@@ -60,7 +60,9 @@ def lint(
     list_rules: bool,
     explain: str | None,
 ) -> None:
-    """Check Workflows, WorkflowTemplates, ClusterWorkflowTemplates and CronWorkflows.
+    """Check manifests of Argo, and what Python files compile to.
+
+    Workflows, WorkflowTemplates, ClusterWorkflowTemplates and CronWorkflows are looked at.
 
     References are resolved over all files given; of a folder, every .yaml, .yml and .json below it. Of a
     Python file, what its pipelines compile to, with findings on the line of the pipeline. A comment

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from argosy import __version__
 from argosy.errors import ArgosyError, UsageError
+from argosy.text import nearest
 
 if TYPE_CHECKING:
     from argosy.cli.parameters import OfEither
@@ -45,6 +46,22 @@ COMMANDS = {
     "status": ("argosy.cli.stack", "status"),
     "completion": ("argosy.cli.completion", "completion"),
 }
+
+SECTIONS = {
+    "Pipelines": ("compile", "lint", "graph", "run", "submit", "build", "env"),
+    "Runs": ("runs", "show", "logs", "open", "compare", "rerun", "attach"),
+    "Workflows of a cluster (show, logs and open take them, too)": (
+        "get",
+        "stop",
+        "retry",
+        "resume",
+        "prune-code",
+    ),
+    "Components": ("components", "export"),
+    "Servers on this machine": ("up", "down", "status"),
+    "This command line": ("completion", "schema"),
+}
+"""The commands as `argosy --help` lists them."""
 
 # The same verb for a workflow of a cluster, whose name has a slash: NAMESPACE/WORKFLOW.
 OF_A_CLUSTER = {
@@ -101,6 +118,16 @@ class LazyGroup(OwnErrors):
         """The names, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The names by what they are about, each with its first sentence."""
+        longest = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            limit = formatter.width - 6 - longest
+            rows = [(n.ljust(longest), c.get_short_help_str(limit)) for n, c in commands if c is not None]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
@@ -114,6 +141,8 @@ class LazyGroup(OwnErrors):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of the first word; the cluster's, where the word after it has a slash."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command '{args[0]}'{nearest(args[0], COMMANDS)}")
         name, command, rest = super().resolve_command(ctx, args)
         if name in OF_A_CLUSTER and command is not None and any("/" in word for word in rest):
             of_a_cluster = _imported(OF_A_CLUSTER[name])

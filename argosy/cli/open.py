@@ -29,7 +29,9 @@ no_browser_option = click.option("--no-browser", is_flag=True, help="Only write 
 @no_browser_option
 @state_dir_option
 def open_command(run: str, output: Path | None, no_browser: bool, state_dir: Path) -> None:
-    """Show a run as one HTML page: graph, timeline, logs, artifacts, gates, training.
+    """Show a run in the browser, as one HTML page.
+
+    It has the graph, a timeline, logs, artifacts, gates and the curves of a training.
 
     The page needs no network and no other file, so it can be sent to others. Of a run that goes on it shows
     this moment; `argosy run --open` keeps it fresh. NAMESPACE/WORKFLOW is a workflow of a cluster, with the

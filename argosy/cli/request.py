@@ -4,7 +4,7 @@ import json
 import random
 import shutil
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from argosy import __version__
+from argosy.code.bundle.attach import named_in
 from argosy.code.bundle.local import code_file_beside, in_image, with_code_beside
 from argosy.code.bundle.local import isolated as run_isolated
 from argosy.code.bundle.packages import check_here
@@ -32,6 +33,7 @@ from argosy.step.files import write_text
 if TYPE_CHECKING:
     from argosy.local.containers import Containers
 
+LIBRARIES = ("WorkflowTemplate", "ClusterWorkflowTemplate")
 _REQUESTS = "requests"
 _SUFFIX = 5  # characters that make a run's name its own
 
@@ -123,6 +125,7 @@ class Request:
             manifest = without_pod_fields(manifest)
         # A value of the settings is the user's own: it is not pointed at the embedded stack.
         given = {**settings.given(manifest), **given}
+        files = (*files, *_code_beside([path for path in files if path != file], state_dir))
         others = [document for path in files for document in load_documents(path)]
         manifest, run = _named(link(manifest, others))
         module_dirs = (*folders, str(Path.cwd()))
@@ -215,6 +218,18 @@ class Request:
             write_text(self.run_dir / CODE_FILE, json.dumps(code, ensure_ascii=False))
         except OSError as error:
             raise UsageError(f"the run's folder {self.run_dir} cannot be made: {error.strerror}") from None
+
+
+def _code_beside(files: Sequence[Path], state_dir: Path) -> tuple[Path, ...]:
+    """Files with the code that the steps of WorkflowTemplates mount: beside each, unless it is given as well.
+
+    Raises:
+        UsageError: it is in none.
+    """
+    found = [(path, document) for path in files for document in load_documents(path)]
+    given = {(d.get("metadata") or {}).get("name") for _, d in found if d["kind"] == "ConfigMap"}
+    templates = [(path, d) for path, d in found if d["kind"] in LIBRARIES and named_in(d) not in given]
+    return tuple(dict.fromkeys(c for path, d in templates for c in code_file_beside(d, path, state_dir)))
 
 
 def _damage(content: Any) -> str:

@@ -183,7 +183,9 @@ def run_options(command: F) -> F:
 @click.command(cls=Refusable)
 @run_options
 def run(env_files: tuple[Path, ...], approved: tuple[str, ...], state_dir: Path, **how: Any) -> None:
-    """Run a pipeline on this machine, step by step, from its compiled manifest.
+    """Run a pipeline, or a manifest, on this machine.
+
+    Each step is started as its compiled manifest says.
 
     Parameters that name a server (mlflow-tracking-uri, s3-bucket, triton-url, dataset) and that nobody
     sets are pointed at the embedded stack, which is started if need be. A step gets the variables that it
@@ -346,7 +348,9 @@ def rerun(
     output: str,
     state_dir: Path,
 ) -> None:
-    """Run a part of a run again, as a run of its own; RUN itself stays as it is.
+    """Run a part of a run again, as a run of its own.
+
+    RUN itself stays as it is.
 
     With --from, what Succeeded before the step is taken over; what failed elsewhere runs, too. With --step,
     an input is set anew by -p. The manifest is RUN's; the code of steps is that on disk.

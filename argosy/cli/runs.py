@@ -46,7 +46,9 @@ def runs(
     state_dir: Path,
     **options: str | bool | None,
 ) -> None:
-    """List the runs of this machine, the last one first; `argosy runs prune` removes some.
+    """List the runs of this machine, the last one first.
+
+    `argosy runs prune` removes some.
 
     With --cluster the workflows of a namespace, archived ones among them where --server has an archive.
     """
@@ -112,7 +114,9 @@ def prune(
     failed: bool,
     dry_run: bool,
 ) -> None:
-    """Remove runs: those named, or those that all given conditions hold for.
+    """Remove runs.
+
+    Those that are named, or those that all given conditions hold for.
 
     A run that goes on is never removed. Traces of runs in MLflow or S3 stay.
     """
@@ -143,7 +147,7 @@ def prune(
 @output_option
 @state_dir_option
 def show(run: str, output: str, state_dir: Path) -> None:
-    """Show a run: tree, parameters, gates with their numbers, outputs, artifacts.
+    """Show a run: steps, parameters, gates, outputs, artifacts.
 
     RUN is a run's name, the beginning or the end of one, its folder, or `last`. NAMESPACE/WORKFLOW is a
     workflow of a cluster, with the options below.
@@ -168,7 +172,9 @@ def show(run: str, output: str, state_dir: Path) -> None:
 @output_option
 @state_dir_option
 def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, state_dir: Path) -> None:
-    """Print what the steps of a run wrote: all of them, or one STEP and what is inside of it.
+    """Print what the steps of a run wrote.
+
+    All of them, or one STEP and what is inside of it.
 
     RUN is a run's name, the beginning or the end of one, its folder, or `last`. NAMESPACE/WORKFLOW is a
     workflow of a cluster, with the options below.
@@ -199,7 +205,9 @@ def logs(run: str, step: str | None, wait: bool, tail: int | None, output: str, 
 @cluster_options
 @argo_server_options
 def compare(one: str, other: str, output: str, state_dir: Path, **options: str | bool | None) -> None:
-    """Show what differs between two runs: parameters, code, gates, outputs, phases, times.
+    """Show what differs between two runs.
+
+    Parameters, code, gates, outputs, phases and times are compared.
 
     Either may be NAMESPACE/WORKFLOW, a workflow of a cluster, whose code is not known.
     """

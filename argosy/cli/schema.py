@@ -41,7 +41,10 @@ def _names(_: click.Context, __: click.Parameter, incomplete: str) -> list[Compl
 @click.argument("name", required=False, shell_complete=_names)
 @click.option("--output", type=click.Choice(["text", "markdown"]), default="text", show_default=True)
 def schema(name: str | None, output: str) -> None:
-    """Print the JSON Schema of a document that a command prints as JSON; without NAME, list them."""
+    """Print the JSON Schema of what a command prints as JSON.
+
+    Without NAME, list them.
+    """
     from argosy.local.runs.record import pick
 
     if name:

@@ -25,7 +25,7 @@ state_dir_option = click.option(
     envvar="ARGOSY_STATE_DIR",
     default=Path(".argosy"),
     show_default=True,
-    help="The folder of the stack's data, logs and ports.",
+    help="The folder of the runs, and of the stack's data, logs and ports.",
 )
 
 
@@ -64,7 +64,10 @@ def _sigterm_like_ctrl_c() -> Iterator[None]:
     help="Only install what the servers need; start nothing.",
 )
 def up(state_dir: Path, install_only: bool) -> None:
-    """Start the stack (Argosy's own: MLflow, S3 and Triton) on this machine; mend what is not well."""
+    """Start MLflow, S3 and Triton on this machine: the stack.
+
+    A server that is not well is started anew. A project may have a stack of its own.
+    """
     stack, console = _open(state_dir), _progress()
     with (
         _sigterm_like_ctrl_c(),
@@ -92,7 +95,10 @@ def down(state_dir: Path) -> None:
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def status(context: click.Context, state_dir: Path, output: str) -> None:
-    """Tell where the servers are and how they do; exit code 1 unless all are well."""
+    """Tell where the servers are and how they do.
+
+    Exit code 1 unless all are well.
+    """
     found = _open(state_dir).status()
     if output == "text":
         _show(found, Console(highlight=False, soft_wrap=True))

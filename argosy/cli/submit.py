@@ -50,7 +50,9 @@ def submit(
     dry_run: bool,
     **destination: str | bool | None,
 ) -> None:
-    """Submit to a cluster, through the Kubernetes API or an Argo Server.
+    """Submit a pipeline, or a manifest, to a cluster.
+
+    Through the Kubernetes API, or through an Argo Server with --server.
 
     A Workflow is created; a WorkflowTemplate or a CronWorkflow is created or updated. Ctrl-C ends
     --watch, not the workflow.

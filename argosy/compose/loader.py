@@ -187,7 +187,8 @@ def _unknown(name: str) -> str:
     if path.is_file():
         return f"'{name}' is no Python file (.py) and no manifest (.yaml, .yml, .json)"
     if path.is_dir():
-        return f"'{name}' is no pipeline; name its file, as in '{name.rstrip('/')}/train.py'"
+        example = next((file.name for file in sorted(path.glob("[!_]*.py"))), "train.py")
+        return f"'{name}' is a folder; name a file in it, as in '{name.rstrip('/')}/{example}'"
     if "/" in name:
         return f"there is no file '{name}'{_nearest_file(path)}"
     if "." in name:
@@ -223,7 +224,7 @@ def _pick(module: ModuleType, function: str, target: str) -> Pipeline[Any, Any]:
             raise UsageError(f"'{target}': no pipeline '{function}'{did_you_mean(function, found)}")
         return found[function]
     if not found:
-        raise UsageError(f"'{target}' {NO_PIPELINE}")
+        raise UsageError(_unknown(target) if Path(target).is_dir() else f"'{target}' {NO_PIPELINE}")
     if len(found) > 1:
         raise UsageError(f"'{target}' declares {', '.join(found)}; name one as {target}:FUNCTION")
     return next(iter(found.values()))

@@ -187,7 +187,8 @@ def test_a_file_that_is_neither_python_nor_a_manifest_says_so(
         "data/regions.csv": "'data/regions.csv' is no Python file (.py) and no manifest (.yaml, .yml, .json)",
         "Makefile": "'Makefile' is no Python file (.py) and no manifest (.yaml, .yml, .json)",
         "flows/train": "there is no file 'flows/train'; did you mean 'flows/train.py'?",
-        "flows/": "'flows/' is no pipeline; name its file, as in 'flows/train.py'",
+        "flows/": "'flows/' is a folder; name a file in it, as in 'flows/train.py'",
+        "flows": "'flows' is a folder; name a file in it, as in 'flows/train.py'",
     }
     for name, message in told.items():
         with pytest.raises(UsageError) as caught:

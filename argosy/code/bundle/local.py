@@ -85,8 +85,8 @@ def _beside(manifest: Mapping[str, Any], file: Path) -> dict[str, Any] | None:
     code = code_beside(file, manifest)
     if name is not None and code is None:
         raise UsageError(
-            f"{file}: the code of its steps, ConfigMap '{name}', is in no file beside it; "
-            "compile again with 'argosy compile FILE.py -o DIR'"
+            f"{file}: the code of its steps, ConfigMap '{name}', is in no file beside it; make it again with "
+            "'argosy compile FILE.py -o DIR', or 'argosy export library MODULE -o FILE'"
         )
     return code
 
