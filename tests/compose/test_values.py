@@ -25,7 +25,7 @@ def rows(title: str) -> list[str]:
 
 
 MAY = rows("Where a value may go")
-REFUSED = rows("What is refused")
+REFUSED = rows("Refused uses")
 
 
 class Values(NamedTuple):
