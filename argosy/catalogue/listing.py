@@ -1,6 +1,7 @@
 """Components described as plain data, and listed as text for a terminal or as Markdown for a page."""
 
 import re
+import shlex
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -10,6 +11,7 @@ from argosy.declare.component import Component
 from argosy.reuse.loaded import LoadedComponent
 from argosy.step.interface import Port
 from argosy.step.values import ValueType
+from argosy.text import one_line
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def facts(described: dict[str, Any]) -> list[tuple[str, str]]:
     """The container's known properties, as pairs of a noun and its value."""
     pairs = [
         ("image", described.get("image", "")),
-        ("command", " ".join(described.get("command", ()))),
+        ("command", " ".join(shlex.quote(one_line(word)) for word in described.get("command", ()))),
         ("from", described.get("origin", "")),
         ("resources", shown_resources(described)),
         ("node", _pairs(described.get("nodeSelector", {}))),

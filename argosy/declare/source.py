@@ -53,7 +53,7 @@ def beside_caller(path: Path) -> Path:
         frame = frame.f_back
     if path.is_absolute() or frame is None:
         return path
-    beside = Path(frame.f_code.co_filename).resolve().parent / path
+    beside = Path(os.path.normpath(Path(frame.f_code.co_filename).resolve().parent / path))
     if not beside.exists() or (path.exists() and beside.samefile(path)):
         return path
     here = Path.cwd()

@@ -151,3 +151,17 @@ def test_an_error_in_a_users_module_has_its_line(tmp_path: Path, monkeypatch: py
     (tmp_path / "broken_steps.py").write_text("from argosy import component\n\n1 / 0\n")
     with pytest.raises(UsageError, match=r"broken_steps\.py:3: ZeroDivisionError"):
         find_components(str(tmp_path / "broken_steps.py"))
+
+
+def test_a_command_is_one_line_and_its_file_is_named_as_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flows").mkdir()
+    container = 'container: {image: example/count, command: [sh, -c, "wc\\n\\tdone"]}'
+    (tmp_path / "count.yaml").write_text(f"name: count\nimplementation:\n  {container}\n")
+    program = 'from argosy import load_component\n\ncount = load_component("../count.yaml")\n'
+    (tmp_path / "flows" / "counting_by_file.py").write_text(program)
+    monkeypatch.chdir(tmp_path)
+    text = shown("--module", "flows/counting_by_file.py", "count")
+    assert "  command  sh -c 'wc  done'\n" in text
+    assert "  from     count.yaml\n" in text
