@@ -25,6 +25,12 @@ def test_help_lists_every_command_with_a_whole_sentence() -> None:
         assert "..." not in shown.partition("Pipelines:" if not words else "Commands:")[2]
 
 
+def test_a_parameter_without_its_option_is_told_with_it() -> None:
+    done = CliRunner().invoke(main, ["run", "hello.py", "who=Ada"])
+    assert done.exit_code == click.UsageError.exit_code
+    assert "unexpected extra argument (who=Ada); a parameter is given as -p who=Ada" in done.output
+
+
 def test_a_misspelt_command_is_told_with_the_nearest() -> None:
     done = CliRunner().invoke(main, ["compil"])
     assert done.exit_code == click.UsageError.exit_code

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import re
 import sys
 from collections.abc import Iterable
 from functools import partial
@@ -71,6 +72,10 @@ OF_A_CLUSTER = {
 }
 
 
+# Click's words for `argosy run train.py epochs=3`.
+_ASSIGNMENT = re.compile(r"Got unexpected extra arguments? \(([\w.-]+=[^)\s]*)")
+
+
 class OwnErrors(click.Group):
     """Commands whose errors are one line, and their exit codes."""
 
@@ -83,6 +88,12 @@ class OwnErrors(click.Group):
         except ArgosyError as error:
             click.echo(f"{self.program}: {error}", err=True)
             sys.exit(error.exit_code)
+        except click.UsageError as error:
+            assignment = _ASSIGNMENT.search(error.message)
+            if assignment is None:
+                raise
+            hint = f"; a parameter is given as -p {assignment[1]}"
+            raise click.UsageError(error.message + hint, error.ctx) from None
         except OSError as error:
             if error.errno in NOT_OURS and error.filename:
                 click.echo(f"{self.program}: {error.filename}: {error.strerror}", err=True)

@@ -193,9 +193,18 @@ class Pipeline(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if current_composer() is None:
-            name = self.interface.name
-            raise UsageError(f"{name} is a pipeline: compile it, or run it with 'argosy run {name}'")
+            raise UsageError(
+                f"{self.interface.name} is a pipeline, and runs by 'argosy run {self._target}'; "
+                "'argosy compile' prints its manifest"
+            )
         return self.function(*args, **kwargs)
+
+    @property
+    def _target(self) -> str:
+        """The pipeline as a command line names it."""
+        if self.function.__module__.startswith("argosy.pipelines."):
+            return self.interface.name
+        return where(self.function).rpartition(":")[0]
 
     def composed(self, parameters: Mapping[str, Any]) -> Any:
         """Run the program with the workflow's parameters, by their flat Python names."""

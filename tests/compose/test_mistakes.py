@@ -227,7 +227,9 @@ def test_a_pipeline_without_steps_is_refused() -> None:
 
 
 def test_a_pipeline_is_not_called() -> None:
-    with pytest.raises(UsageError, match="argosy run empty"):
+    with pytest.raises(
+        UsageError, match=r"empty is a pipeline, and runs by .argosy run \S*tests/compose/test_mistakes.py.;"
+    ):
         pipeline(name="empty")(lambda: None)()
 
 
