@@ -5,6 +5,8 @@ A message is one line for the person at the terminal: the offending value, what 
 
 from __future__ import annotations
 
+import os
+
 from argosy.step.errors import ArgosyError, DeclarationError, StepError, UsageError
 
 __all__ = [
@@ -16,7 +18,14 @@ __all__ = [
     "StackError",
     "StepError",
     "UsageError",
+    "place_of",
 ]
+
+
+def place_of(file: str, line: int) -> str:
+    """`file:line` for a message, the file as one would type it here."""
+    here = os.getcwd() + os.sep  # noqa: PTH109 - on every call of a component, where pathlib is slow
+    return f"{file.removeprefix(here)}:{line}"
 
 
 class ComposeError(UsageError):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from argosy.declare.fields import expect_name
 from argosy.declare.groups import Group, fields_of, is_group
-from argosy.errors import DeclarationError
+from argosy.errors import DeclarationError, place_of
 from argosy.step.arguments import ambiguous
 from argosy.step.interface import REQUIRED, ArtifactKind, Interface, Port, Stored, argo_name
 from argosy.step.values import ValueType, unfit
@@ -31,8 +31,6 @@ RESULT = "result"
 
 def where(function: Callable[..., Any]) -> str:
     """`file:line` of a function's definition."""
-    from argosy.declare.source import place_of
-
     code = inspect.unwrap(function).__code__
     return place_of(code.co_filename, code.co_firstlineno)
 

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from argosy.errors import place_of
+
 _OURS = ("argosy", "couler")
 _THEIRS = ("argosy.components", "argosy.pipelines")
 # Who calls the program of a pipeline: further down the stack there is nothing of the program's.
@@ -27,12 +29,6 @@ def _is_users(module: str) -> bool:
 def is_user_code(frame: FrameType) -> bool:
     """Whether a frame belongs neither to the SDK, nor to Couler, nor to Python's own library."""
     return _is_users(frame.f_globals.get("__name__", ""))
-
-
-def place_of(file: str, line: int) -> str:
-    """`file:line`, the file as one would type it here."""
-    here = os.getcwd() + os.sep  # noqa: PTH109 - on every call, where pathlib is slow
-    return f"{file.removeprefix(here)}:{line}"
 
 
 NOWHERE = "<unknown>"

@@ -126,6 +126,17 @@ def test_what_a_container_does_not_have_says_so_when_a_step_uses_it(bundle: Path
     assert (done.returncode, done.stderr) == (1, line)
 
 
+def test_a_declaration_that_this_python_cannot_read_says_so_there_too(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "user").mkdir()
+    untyped = "from argosy import component\n\n@component(image='x:1')\ndef fit(lr) -> None: ...\n"
+    (tmp_path / "user" / "untyped.py").write_text(untyped)
+    done = run(sys.executable, bundle, tmp_path, "untyped:fit", "--lr=1")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        "untyped.py:3: fit(): input 'lr' has no type; write 'lr: str', or another type"
+    )
+
+
 @pytest.mark.parametrize("name", runtime.files())
 def test_its_files_are_written_for_python_3_9(name: str) -> None:
     tree = ast.parse(runtime.files()[name].read_text(), feature_version=(3, 9))
