@@ -35,7 +35,7 @@ from argosy.compose.surroundings import (
     read_surroundings,
 )
 from argosy.compose.tag_text import made
-from argosy.compose.tags import tasks_in
+from argosy.compose.tags import names_in, tasks_in
 from argosy.compose.tasks import Condition, Task
 from argosy.declare.component import Component, composing
 from argosy.declare.groups import spread
@@ -76,6 +76,7 @@ class Composition:
         self._handles: list[list[TaskHandle]] = [[]]
         self._chains: defaultdict[int, Chain] = defaultdict(Chain)
         self._loops = 0
+        self._open: list[int] = []  # the loops whose bodies are being composed, innermost last
         self._looked_at: set[tuple[str, str]] = set()
         self._uncalled: list[tuple[list[Any], str]] = []
 
@@ -222,9 +223,13 @@ class Composition:
         items = looped_over(lists)
         self._loops += 1
         number = self._loops
-        body, result, made_in = self._compose_body(
-            function, stand_ins(lists, items, number), "couler.map", site
-        )
+        self._open.append(number)
+        try:
+            body, result, made_in = self._compose_body(
+                function, stand_ins(lists, items, number), "couler.map", site
+            )
+        finally:
+            self._open.pop()
         group = None
         task = next(iter(body.values()))
         bare = task.bare
@@ -325,6 +330,18 @@ class Composition:
                 Condition(f"{{{{workflow.status}}}} == {around.exit_status}"),
                 *task.conditions,
             )
+        for text in _all_texts(task):
+            self._refuse_items_outside(text, task)
+
+    def _refuse_items_outside(self, text: str, task: Task) -> None:
+        """An item stands for something in its loop's body alone."""
+        for name in names_in(text) if "loops." in text else ():
+            words = name.split(".")
+            if words[0] == "loops" and int(words[1]) not in self._open:
+                raise ComposeError(
+                    f"{task.site}: '{task.name}' takes the item of a couler.map outside of its body; call it "
+                    "in the body, or give it what couler.map returns"
+                )
 
     def _order(self, task: Task, around: Surroundings) -> None:
         if isinstance(around.dependencies, str):
@@ -354,6 +371,11 @@ class Composition:
             update_step(task.template, None, task.name, None)
         finally:
             self._adding = False
+
+
+def _all_texts(task: Task) -> Iterator[str]:
+    yield from (*task.parameters.values(), *task.artifacts.values(), *(c.text for c in task.conditions))
+    yield from _texts_of(task.items)
 
 
 def _texts_of(items: Any) -> Iterator[str]:

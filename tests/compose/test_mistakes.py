@@ -142,6 +142,18 @@ def text_out_of_a_loop() -> None:
     notify(text=f"at {kept[0].note}")
 
 
+def item_out_of_a_loop() -> None:
+    kept: list[Any] = []
+    couler.map(lambda each: (kept.append(each), notify(text=each))[1], ["a", "b"])
+    notify(text=f"at {kept[0]}")
+
+
+def condition_on_an_item_out_of_a_loop() -> None:
+    kept: list[Any] = []
+    couler.map(lambda each: (kept.append(each), notify(text=each["a"]))[1], [{"a": "b"}])
+    couler.when(couler.equal(kept[0]["a"], "b"), lambda: notify(text="a"))
+
+
 def out_of_a_repetition() -> None:
     kept: list[Any] = []
 
@@ -186,6 +198,8 @@ def end_of_python() -> None:
         (body_without_a_step, "calls no step; call a component in it"),
         (out_of_a_loop, "is of a step inside of couler.map, and is read outside of it; read what couler.map"),
         (text_out_of_a_loop, "output 'note' of 'gate' is of a step inside of couler.map"),
+        (item_out_of_a_loop, "'notify-2' takes the item of a couler.map outside of its body"),
+        (condition_on_an_item_out_of_a_loop, "'notify-2' takes the item of a couler.map outside of its body"),
         (out_of_a_repetition, "what couler.exec_while returns, which has the outputs of the last round"),
         (handler_without_lambda, "; write on_exit(lambda end: step(...))"),
         (unknown_of_the_ending, "the ending has no 'state'; it has end.status and end.failed"),
