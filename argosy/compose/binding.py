@@ -150,7 +150,7 @@ class _Given:
             if (".outputs.artifacts." in tag) != self.port.is_artifact:
                 raise self.mismatch(f"the output {tag}")
             return tag
-        if isinstance(value, Component) or inspect.isfunction(value):
+        if not isinstance(value, str) and (isinstance(value, Component) or inspect.isfunction(value)):
             name = (value.function if isinstance(value, Component) else value).__name__
             raise self.mismatch(
                 f"the function {name} itself; call it, {name}(...)"

@@ -330,8 +330,9 @@ class Composition:
                 Condition(f"{{{{workflow.status}}}} == {around.exit_status}"),
                 *task.conditions,
             )
-        for text in _all_texts(task):
-            self._refuse_items_outside(text, task)
+        if self._loops:
+            for text in _all_texts(task):
+                self._refuse_items_outside(text, task)
 
     def _refuse_items_outside(self, text: str, task: Task) -> None:
         """An item stands for something in its loop's body alone."""

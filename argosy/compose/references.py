@@ -127,7 +127,8 @@ class TaskHandle(list[Any]):
     """
 
     def __init__(self, task: str, template: str, outputs: Mapping[str, Any]) -> None:
-        self._task, self._outputs = task, outputs
+        object.__setattr__(self, "_task", task)  # for each step of a program: past the refusal below
+        object.__setattr__(self, "_outputs", outputs)
         refs = [ref for ref in outputs.values() if not isinstance(ref, Unreadable)]
         super().__init__(refs or [OutputEmpty(f"couler.{task}.{template}.outputs.parameters.none")])
 
