@@ -46,12 +46,16 @@ class Approval:
         return cls(given, ask)
 
     def check(self, workflow: Workflow) -> None:
-        """Refuse a step that never waits. Raises UsageError."""
+        """Refuse a step that never waits, and an output that it does not declare. Raises UsageError."""
         waiting = suspended_steps(workflow)
-        for name in self.given:
-            if _LOOP_ITEM.sub("", name.rpartition(".")[2]) not in waiting:
+        for name, supplied in self.given.items():
+            outputs = waiting.get(_LOOP_ITEM.sub("", name.rpartition(".")[2]))
+            if outputs is None:
                 told = did_you_mean(name, waiting) or "; no step of this workflow waits"
                 raise UsageError(f"--approve {name}: no step of that name waits for approval{told}")
+            for output in supplied.keys() - outputs:
+                told = did_you_mean(output, sorted(outputs)) or "; it has no outputs"
+                raise UsageError(f"--approve {name}:{output}: the step has no output '{output}'{told}")
 
     def beforehand(self, node: str) -> Mapping[str, str] | None:
         """The outputs supplied to a step that was approved beforehand; None of another."""
@@ -88,16 +92,20 @@ class Approval:
             return await self.ask(node)
 
 
-def suspended_steps(workflow: Workflow) -> list[str]:
-    """Names, without what they are inside of, of all steps that are suspended."""
-    suspended = {name for name, template in workflow.templates.items() if template.suspended is not None}
+def suspended_steps(workflow: Workflow) -> dict[str, set[str]]:
+    """The outputs of all steps that are suspended, by their names without what they are inside of."""
+    suspended = {name: t for name, t in workflow.templates.items() if t.suspended is not None}
     calls = [call for template in workflow.templates.values() for call in template.calls]
-    found = {workflow.entrypoint} & suspended
-    found |= {call.name for call in calls if call.template in suspended}
+    templates = [(workflow.entrypoint, workflow.entrypoint), *((call.name, call.template) for call in calls)]
     for hooks in (workflow.hooks, *(call.hooks for call in calls)):
-        found |= {name for name, hook in hooks.items() if hook.template in suspended}
-    ends = [workflow.on_exit, *(call.exit_hook for call in calls)]
-    return sorted(found | {EXIT_HANDLER for hook in ends if hook and hook.template in suspended})
+        templates += [(name, hook.template) for name, hook in hooks.items()]
+    for end in (workflow.on_exit, *(call.exit_hook for call in calls)):
+        templates += [(EXIT_HANDLER, end.template)] if end else []
+    found: dict[str, set[str]] = {}
+    for name, template in sorted(templates):
+        if template in suspended:
+            found.setdefault(name, set()).update(output.name for output in suspended[template].outputs)
+    return found
 
 
 async def ask_terminal(node: str) -> bool | None:

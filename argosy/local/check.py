@@ -48,7 +48,7 @@ def _parameters(workflow: Workflow, given: Mapping[str, str]) -> dict[str, str]:
     unknown = next((name for name in given if name not in declared), None)
     if unknown is not None:
         known = ", ".join(declared) or "none"
-        raise UsageError(f"there is no parameter '{unknown}'{nearest(unknown, declared)}; there are: {known}")
+        raise UsageError(f"there is no parameter '{unknown}'; there are: {known}{nearest(unknown, declared)}")
     resolved: dict[str, str] = {}
     for parameter in workflow.parameters:
         value = given.get(parameter.name, parameter.value)

@@ -120,7 +120,8 @@ def _checked(interface: Interface, port: Port, value: Any) -> str | Path | None:
     try:
         text = port.type.comparable(value)
     except TypeError as error:
-        raise _problem(interface, port, str(error)) from None
+        nothing = ": the function returned nothing" if value is None and interface.bare else ""
+        raise _problem(interface, port, f"{error}{nothing}") from None
     if problem := unfit(text):
         raise _problem(interface, port, f"the value {problem}; it begins with {text[:_BEGINNING]!r}")
     return text

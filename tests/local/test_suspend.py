@@ -156,3 +156,14 @@ def test_an_approval_of_a_step_that_never_waits_is_refused(name: str, hint: str)
     with pytest.raises(UsageError) as error:
         Approval.read([name], None).check(workflow)
     assert str(error.value) == f"--approve {name}: no step of that name waits for approval{hint}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "hint"), [(GATE % "", "; did you mean 'who'?"), (WAITS % "1h", "; it has no outputs")]
+)
+def test_an_output_that_the_step_does_not_have_is_refused(gate: str, hint: str) -> None:
+    workflow = check(manifest(gate), {}).workflow
+    step = "review" if "review" in gate else "w"
+    with pytest.raises(UsageError) as error:
+        Approval.read([f"{step}:whom=Ada"], None).check(workflow)
+    assert str(error.value) == f"--approve {step}:whom: the step has no output 'whom'{hint}"

@@ -75,7 +75,7 @@ def test_two_outputs_want_two_places(
 @pytest.mark.parametrize(
     ("function", "result", "line"),
     [
-        (score, None, "score: output 'result': None is not a finite number"),
+        (score, None, "score: output 'result': None is not a finite number: the function returned nothing"),
         (score, float("nan"), "score: output 'result': nan is not a finite number"),
         (score, float("-inf"), "score: output 'result': -inf is not a finite number"),
         (score, np.float32("nan"), "output 'result': nan is not a finite number"),

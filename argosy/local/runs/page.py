@@ -90,7 +90,7 @@ def _pieces(record: Record, told: Told | None) -> Iterator[str]:
     try:
         import jinja2
     except ModuleNotFoundError as error:
-        raise UsageError("pages need jinja2; run `pip install 'argosy[local]'`") from error
+        raise UsageError("pages need jinja2; run `pip install jinja2`") from error
     loader = jinja2.PackageLoader("argosy.local.runs", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     script, style = (_asset(name) for name in ("page.js", "page.css"))

@@ -214,7 +214,7 @@ class Record:
     def node(self, name: str) -> Node:
         """The node of that name, or the only one whose name begins so. Raises UsageError."""
         names = [node.name for node in self.nodes]
-        return self.nodes[names.index(pick(name, names, f"step of {self.run}"))]
+        return self.nodes[names.index(pick(name, names, "step", f" in {self.run}"))]
 
     def log_of(self, attempt: Node | Attempt) -> Path | None:
         """The file that a node's last attempt, or one attempt, wrote its output to."""
@@ -290,12 +290,16 @@ def size_of(path: Path) -> int:
     return total
 
 
-def pick(word: str, names: list[str], noun: str) -> str:
+_FEW = 12
+"""So many names stand in a message."""
+
+
+def pick(word: str, names: list[str], noun: str, place: str = "") -> str:
     """The name that `word` is, or that alone begins with it or ends with it after a dash or a dot.
 
     Raises UsageError, with the nearest names, if there is none or more than one.
     """
-    from argosy.text import nearest
+    from argosy.text import did_you_mean, nearest
 
     if word in names:
         return word
@@ -305,8 +309,9 @@ def pick(word: str, names: list[str], noun: str) -> str:
         return found[0]
     if found:
         shown = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
-        raise UsageError(f"'{word}' may be any {noun}: {shown}")
-    raise UsageError(f"there is no {noun} '{word}'{nearest(word, names)}")
+        raise UsageError(f"'{word}' may be any {noun}{place}: {shown}")
+    told = did_you_mean(word, names) if len(names) <= _FEW else nearest(word, names)
+    raise UsageError(f"there is no {noun} '{word}'{place}{told}")
 
 
 def is_path(word: str) -> bool:

@@ -9,8 +9,8 @@ import onnxruntime as ort
 import pytest
 from mlflow.tracking import MlflowClient
 
+from argosy.components.shared.files import sha256_of
 from argosy.components.shared.run_files import download
-from argosy.components.training.export import sha256
 from argosy.components.training.export_to_onnx import export_to_onnx
 from argosy.errors import StepError, UsageError
 from tests.components.training.conftest import SHAPE, Model, Servers
@@ -97,7 +97,7 @@ def test_an_export_that_was_cut_off_is_made_again_with_the_same_bytes(
             export_to_onnx(*arguments)
         again = export_to_onnx(*arguments).export_run_id
         assert again != small_export
-        assert sha256(download(again, "model.onnx", tmp_path)) == digest
+        assert sha256_of(download(again, "model.onnx", tmp_path)) == digest
         assert client.get_run(again).data.tags["export.sha256"] == digest
         client.delete_run(again)
     finally:

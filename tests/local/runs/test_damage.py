@@ -142,7 +142,7 @@ def test_an_unknown_run_or_step_is_one_line_for_every_verb(run: Path, argosy: Ar
         assert (done.exit_code, done.stdout) == (2, ""), words
         assert done.stderr == "argosy: there is no run 'pipe-abd12'; did you mean 'pipe-abc12'?\n"
     for words in (("logs", RUN, "gaet"), ("rerun", RUN, "--step", "gaet"), ("rerun", RUN, "--from", "gaet")):
-        assert argosy(*words).stderr == f"argosy: there is no step of {RUN} 'gaet'; did you mean 'gate'?\n"
+        assert argosy(*words).stderr == f"argosy: there is no step 'gaet' in {RUN}; did you mean 'gate'?\n"
 
 
 def test_two_runners_on_one_run_are_refused(run: Path, argosy: Argosy) -> None:
