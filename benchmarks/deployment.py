@@ -165,7 +165,7 @@ def against_naive() -> Result:
             "deployment_vs_naive",
             lambda: one.second("ours", one.deploy),
             lambda: one.second("naive", one.deploy_naively),
-            limit=0.45,
+            limit=0.5,
             note="a model's second deployment",
         )
 
