@@ -78,24 +78,27 @@ class WorkflowResult:
 
     def to_json(self) -> Iterator[str]:
         """The document as JSON, in pieces: of thousands of nodes, one at a time is held a second time."""
-        known = replace(self, nodes=()).to_dict()
-        begin = "{"
-        for key, value in known.items():
-            yield f"{begin}{_json(key)}: "
-            begin = ", "
-            if key == "nodes":
-                yield "["
-                yield from (
-                    f"{', ' if n else ''}{_json(node.to_dict())}" for n, node in enumerate(self.nodes)
-                )
-                yield "]"
-            else:
-                yield _json(value)
-        yield "}"
+        nodes = (node.to_dict() for node in self.nodes)
+        return json_pieces({**replace(self, nodes=()).to_dict(), "nodes": nodes}, _JSON)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
+
+def json_pieces(data: Mapping[str, Any], encoder: json.JSONEncoder) -> Iterator[str]:
+    """A mapping as JSON, piece by piece; an iterator among its values is a list, made as it is written."""
+    begin = "{"
+    for key, value in data.items():
+        yield f"{begin}{encoder.encode(key)}{encoder.key_separator}"
+        begin = encoder.item_separator
+        if not isinstance(value, Iterator):
+            yield encoder.encode(value)
+            continue
+        yield "["
+        for number, one in enumerate(value):
+            yield f"{encoder.item_separator if number else ''}{encoder.encode(one)}"
+        yield "]"
+    yield "}"
 
 
 @dataclass(frozen=True)

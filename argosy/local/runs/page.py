@@ -25,6 +25,7 @@ from argosy.catalogue.layout import FRAME, HEADER, Box, place
 from argosy.catalogue.svg import MARGIN, TINTS, Painter
 from argosy.errors import ArgosyError, ManifestError, UsageError
 from argosy.local.context import EXIT_HANDLER, HOOKS
+from argosy.local.job import json_pieces
 from argosy.local.node import Node, now, parse_time
 from argosy.local.runs.gates import gates
 from argosy.local.runs.record import Record, size_of
@@ -109,24 +110,13 @@ def _asset(name: str) -> str:
     return (resources.files("argosy.local.runs") / "templates" / name).read_text("utf-8")
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def embedded(data: Mapping[str, Any]) -> Iterator[str]:
     """JSON, in pieces, that may stand inside of a script element: no character can end it."""
-    begin = "{"
-    for key, value in data.items():
-        yield f"{begin}{_json(key)}:"
-        begin = ","
-        if not isinstance(value, Iterator):
-            yield _json(value)
-            continue
-        yield "["
-        yield from (f"{',' if number else ''}{_json(one)}" for number, one in enumerate(value))
-        yield "]"
-    yield "}"
-
-
-def _json(data: Any) -> str:
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    for piece in json_pieces(data, _JSON):
+        yield piece.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def page_data(record: Record, told: Told | None = None) -> dict[str, Any]:
