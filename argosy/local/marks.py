@@ -44,16 +44,22 @@ def mark(path: Path, took: float | None, sha256: str | None = None) -> Mark:
 
     Raises OSError.
     """
-    size = modified = number = 0
-    for status in _statuses(path):
-        number += 1
-        size += status.st_size
-        modified = max(modified, status.st_mtime_ns)
+    size, modified, number = _measured(path)
     allowed = None if took is None else min(max(_SHARE * took, _LEAST), _MOST)
     if sha256 is None and (allowed is None or size / _RATE + number * _OPENED <= allowed):
         with suppress(OSError):  # a file that nobody may read
             sha256 = content_hash(path)
     return Mark(size, modified, sha256)
+
+
+def _measured(path: Path) -> tuple[int, int, int]:
+    """The bytes of an artifact's files, the time of the last change, and how many files there are."""
+    size = modified = number = 0
+    for status in _statuses(path):
+        number += 1
+        size += status.st_size
+        modified = max(modified, status.st_mtime_ns)
+    return size, modified, number
 
 
 def _statuses(path: Path) -> Iterator[os.stat_result]:
@@ -75,11 +81,11 @@ def difference(path: Path, made: Mark | None) -> str:
     if made is None:  # of before marks were kept
         return ""
     try:
-        now = mark(path, 0.0, "")
-        if now.size != made.size:
-            return f"has {now.size:,} bytes, of {made.size:,}"
+        size, modified, _ = _measured(path)
+        if size != made.size:
+            return f"has {size:,} bytes, of {made.size:,}"
         if made.sha256 is None:
-            return "" if now.modified == made.modified else "was changed since"
+            return "" if modified == made.modified else "was changed since"
         return "" if content_hash(path) == made.sha256 else "has another content"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
