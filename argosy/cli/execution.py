@@ -21,7 +21,7 @@ from argosy.compose.loader import load_documents
 from argosy.compose.settings import Settings
 from argosy.errors import ArgosyError, UsageError
 from argosy.lint.engine import InvalidManifest
-from argosy.local import Node, Phase, Values, WorkflowResult
+from argosy.local import Node, Phase, WorkflowResult
 from argosy.local.stacks import Binding, Stack, open_stack
 from argosy.manifest.linking import with_values
 from argosy.text import one_line
@@ -67,9 +67,8 @@ class Refusable(click.Command):
 def _refusal(name: str, error: ArgosyError) -> dict[str, Any]:
     """A run that never began; of a manifest that the linter refuses the engine says Failed, too."""
     phase = Phase.FAILED if isinstance(error, InvalidManifest) else Phase.ERROR
-    at_no_time = {"startedAt": None, "finishedAt": None, "runDir": None}
-    empty = {"parameters": {}, "nodes": [], "outputs": Values().to_dict()}
-    return {"name": name, "uid": "", "phase": phase.value, "message": str(error), **at_no_time, **empty}
+    result = WorkflowResult(name, "", phase, str(error), "", "", {}, (), Path())
+    return {**result.to_dict(), "startedAt": None, "finishedAt": None, "runDir": None}
 
 
 def resume_command(run: str, result: WorkflowResult) -> str:

@@ -9,7 +9,7 @@ from argosy.catalogue.discover import find_components, pick
 from argosy.cli.compile import with_images
 from argosy.cli.components import module_option
 from argosy.cli.graph import write_text
-from argosy.cli.parameters import environment_option, output_file, settings_beside
+from argosy.cli.parameters import environment_option, output_file_option, settings_beside
 from argosy.code.bundle.attach import SUFFIX, attach, described_code, holds_code
 from argosy.compose.settings import Settings
 from argosy.declare.component import Component
@@ -18,14 +18,6 @@ from argosy.manifest.emit import to_yaml
 from argosy.manifest.parts import templates_in
 from argosy.reuse.kfp_export import kfp_component, left_out
 from argosy.reuse.library import LibraryKind, library_manifest
-
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=output_file,
-    help="Write FILE, not standard output.",
-)
 
 
 @click.group()
@@ -36,7 +28,7 @@ def export() -> None:
 @export.command()
 @click.argument("name")
 @module_option
-@output_option
+@output_file_option
 def kfp(name: str, module: str | None, output: Path | None) -> None:
     """Write a component as a component.yaml of Kubeflow Pipelines.
 
@@ -76,7 +68,7 @@ def _image_of(component: Component[Any, Any]) -> tuple[str, bool]:
     show_default=True,
 )
 @environment_option
-@output_option
+@output_file_option
 def library(module: str | None, name: str | None, kind: LibraryKind, output: Path | None) -> None:
     """Write the components of a module as one WorkflowTemplate.
 

@@ -9,7 +9,7 @@ from argosy.catalogue.mermaid import to_mermaid
 from argosy.catalogue.svg import to_svg
 from argosy.cli.compile import manifest_of
 from argosy.cli.completion import targets
-from argosy.cli.parameters import environment_option, output_file, settings_beside
+from argosy.cli.parameters import environment_option, output_file_option, settings_beside
 from argosy.errors import UsageError
 
 
@@ -27,13 +27,7 @@ from argosy.errors import UsageError
     help="By default what FILE's name ends with (.mmd, .svg, .png), else Mermaid.",
 )
 @environment_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    callback=output_file,
-    help="Write FILE, not standard output.",
-)
+@output_file_option
 def graph(target: str, form: str | None, output: Path | None) -> None:
     """Draw a pipeline, as Mermaid, SVG or PNG.
 

@@ -156,6 +156,8 @@ class LazyGroup(OwnErrors):
             ctx.fail(f"No such command '{args[0]}'{nearest(args[0], COMMANDS)}")
         name, command, rest = super().resolve_command(ctx, args)
         if name in OF_A_CLUSTER and command is not None and any("/" in word for word in rest):
+            from argosy.local.runs.record import names_workflow
+
             of_a_cluster = _imported(OF_A_CLUSTER[name])
             if names_workflow(_first_argument(rest, (command, of_a_cluster))):
                 command = of_a_cluster
@@ -164,15 +166,6 @@ class LazyGroup(OwnErrors):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The names alone: what they do would take the import of all."""
         return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
-
-
-def names_workflow(word: str) -> bool:
-    """Whether a word that stands for a run is NAMESPACE/WORKFLOW of a cluster, and no path."""
-    if "/" not in word:
-        return False
-    from argosy.local.runs.record import is_path
-
-    return not is_path(word)
 
 
 def couler_missing(error: ModuleNotFoundError) -> UsageError | None:

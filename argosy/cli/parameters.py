@@ -130,9 +130,18 @@ env_file_option = click.option(
 STANDARD_OUTPUT = Path("-")
 
 
-def output_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+def _output_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
     """The file of `-o FILE`; none for `-o -`, which is standard output, as without the option."""
     return None if value == STANDARD_OUTPUT else value
+
+
+output_file_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_output_file,
+    help="Write FILE, not standard output.",
+)
 
 
 def settings_beside(context: click.Context, _: click.Parameter | None, value: Any) -> Any:

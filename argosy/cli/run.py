@@ -22,6 +22,7 @@ from argosy.cli.execution import (
     execute,
     kept_values,
     shown_live,
+    standing,
     start_stack,
     told_when_stopped,
     with_config_maps,
@@ -286,7 +287,6 @@ def _to_go_on(state_dir: Path, word: str) -> Request:
 
 def _tell_done(record: "Record", output: str) -> None:
     """Say of a run that Succeeded that nothing of it runs again, its exit handler neither."""
-    from argosy.cli.execution import standing
     from argosy.local.runs.attach import result_of
 
     click.echo(f"nothing is left to run: {standing(record)}", err=True)

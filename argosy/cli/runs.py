@@ -222,9 +222,9 @@ def compare(one: str, other: str, output: str, state_dir: Path, **options: str |
 
 def _either_record(word: str, state_dir: Path, options: dict[str, Any]) -> "Record":
     """A run of this machine, or a workflow of a cluster."""
-    from argosy.local.runs.record import History, is_path
+    from argosy.local.runs.record import History, names_workflow
 
-    if "/" in word and not is_path(word):
+    if names_workflow(word):
         from argosy.cli.cluster import fetched
 
         return fetched(word, state_dir, options)[2]

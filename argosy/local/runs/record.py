@@ -314,6 +314,11 @@ def pick(word: str, names: list[str], noun: str, place: str = "") -> str:
     raise UsageError(f"there is no {noun} '{word}'{place}{told}")
 
 
+def names_workflow(word: str) -> bool:
+    """Whether a word that stands for a run is NAMESPACE/WORKFLOW of a cluster, and no path."""
+    return "/" in word and not is_path(word)
+
+
 def is_path(word: str) -> bool:
     """Whether a word for a run is the path of its folder, and no NAMESPACE/WORKFLOW of a cluster."""
     plain = word.startswith(("/", "./", "../")) or word.endswith("/") or word.count("/") > 1
